@@ -1,0 +1,96 @@
+"""The hyper-parameters, declared once; estimators, command-line flags, model.json and the documentation read them here.
+
+Nothing heavy is imported: `xmc --help` reads this module.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from .errors import ParameterError
+
+
+def param(default: Any, help: str, **rule: Any) -> Any:
+    """A dataclass field with its rule: `among` a tuple of strings, or `kind` int or float with `low`, `above`; `optional` allows None."""
+    return field(default=default, metadata={"help": help, **rule})
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class SolverParams:
+    """What every linear model is trained with."""
+
+    loss: str = param("squared_hinge", "loss of a row on the wrong side of its margin", among=("squared_hinge", "hinge"))
+    C: float = param(1.0, "cost of a training error; larger fits the training rows closer", kind=float, above=0)
+    tol: float = param(0.1, "stop when the largest violation of optimality is below this", kind=float, above=0)
+    max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
+    solver: str = param("block", "block: siblings solved side by side; liblinear: the reference, one at a time", among=("block", "liblinear"))
+    bias: float = param(1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0)
+    weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
+    score_transform: str = param("l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid"))
+    normalize: bool = param(True, "scale rows to unit length", kind=bool)
+    n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, optional=True)
+    random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
+    verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0)
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class OneVsAllParams(SolverParams):
+    """The settings of OneVsAllClassifier."""
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class LabelTreeParams(SolverParams):
+    """The settings of LabelTreeClassifier."""
+
+    n_trees: int = param(1, "trees in the ensemble; their scores are averaged", kind=int, low=1)
+    tree: Any = param("auto", "shape of the label tree, auto chooses by the number of labels", among=("auto", "balanced", "shallow"), tree=True)
+    arity: int | None = param(None, "children of an inner node: 16 if balanced, 100 if shallow", kind=int, low=2, optional=True)
+    max_leaf_size: int = param(100, "labels in a leaf of a balanced tree at most", kind=int, low=1)
+    max_depth: int | None = param(None, "levels of scorers at most, the ranker's included: 3 if shallow", kind=int, low=1, optional=True)
+    negatives: str = param("tfn", "rows that train a node: of its parent (tfn), of the matcher's beam (man), or both", among=("tfn", "man", "tfn+man"))
+    beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
+
+
+def check(estimator: Any) -> None:
+    """Hold every parameter of `estimator` against its declaration.
+
+    Raises ParameterError with the first that breaks its rule.
+    """
+    for f in fields(estimator):
+        value = getattr(estimator, f.name)
+        if not _obeys(value, f):
+            raise ParameterError(f"{type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
+
+
+def rule_text(f: Field) -> str:
+    """The rule of a declared parameter in words."""
+    rule = f.metadata
+    if "seed" in rule:
+        return "an int >= 0, a numpy RandomState or None"
+    if "among" in rule:
+        words = ", ".join(map(repr, rule["among"]))
+        return f"one of {words}" + (" or a LabelTree" if "tree" in rule else "")
+    if rule["kind"] is bool:
+        return "True or False"
+    text = "an int" if rule["kind"] is int else "a finite number"
+    text += f" >= {rule['low']}" if "low" in rule else f" > {rule['above']}" if "above" in rule else ""
+    return text + (" or None" if "optional" in rule else "")
+
+
+def _obeys(value: Any, f: Field) -> bool:
+    rule = f.metadata
+    if value is None and ("optional" in rule or "seed" in rule):
+        return True
+    if "seed" in rule:
+        return hasattr(value, "randint") or (isinstance(value, numbers.Integral) and value >= 0)
+    if "among" in rule:
+        return value in rule["among"] if isinstance(value, str) else "tree" in rule and hasattr(value, "chunks")
+    if rule["kind"] is bool:
+        return isinstance(value, bool) or type(value).__name__ == "bool_"
+    wanted = numbers.Integral if rule["kind"] is int else numbers.Real
+    if not isinstance(value, wanted) or not math.isfinite(value):
+        return False
+    return value >= rule.get("low", -math.inf) and value > rule.get("above", -math.inf)
