@@ -1,0 +1,25 @@
+"""Data to try and to measure with: an embedded sample, synthetic sets in published shapes, and cards of both."""
+
+from importlib import import_module
+
+_MODULE_OF = {
+    "Card": "registry",
+    "SHAPES": "registry",
+    "Sample": "debtags",
+    "Shape": "registry",
+    "cards": "registry",
+    "load_sample": "debtags",
+    "sample_texts": "debtags",
+}
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    """A public name, imported when it is first asked for: the registry must not wait for numpy and Numba."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'xmc.datasets' has no attribute {name!r}")
+    return getattr(import_module(f"xmc.datasets.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

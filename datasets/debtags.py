@@ -1,0 +1,48 @@
+"""The embedded sample: Debian packages and their debtags, small enough to try everything on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmc.errors import DataError
+
+HOME = Path(__file__).with_name("debtags")
+
+
+class Sample(NamedTuple):
+    """Training and test rows, word counts in X; `features[j]` names column j of X, `label_names[l]` column l of Y."""
+
+    X: sp.csr_matrix
+    Y: sp.csr_matrix
+    X_test: sp.csr_matrix
+    Y_test: sp.csr_matrix
+    features: list[str]
+    label_names: list[str]
+
+
+def load_sample() -> Sample:
+    """26,795 training and 2,990 test packages, 14,248 words and 569 debtags; origin in debtags/ORIGIN.md."""
+    matrices = [
+        sp.csr_matrix(sp.load_npz(HOME / name)) for name in ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
+    ]
+    return Sample(*matrices, _lines("features.txt"), _lines("labels.txt"))
+
+
+def sample_texts(X: sp.csr_matrix, features: list[str]) -> list[str]:
+    """Each row of counts as a text: its words in order of column, each as often as it was counted."""
+    if X.shape[1] != len(features):
+        raise DataError(
+            f"sample_texts: expected one word per column, got {len(features)} words for {X.shape[1]} columns"
+        )
+    X = sp.csr_matrix(X)
+    words = np.array(features, dtype=object)
+    bounds = zip(X.indptr[:-1], X.indptr[1:], strict=True)
+    return [" ".join(np.repeat(words[X.indices[a:b]], X.data[a:b].astype(np.int64))) for a, b in bounds]
+
+
+def _lines(name: str) -> list[str]:
+    return (HOME / name).read_text(encoding="utf-8").removesuffix("\n").split("\n")

@@ -1,0 +1,74 @@
+"""What `xmc datasets` lists, as data; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Card(NamedTuple):
+    """One data set: its sizes, what its rows and labels are, its licence and where to get it."""
+
+    name: str
+    rows: int  # for training
+    test_rows: int
+    features: int
+    labels: int
+    labels_per_row: float
+    what: str
+    licence: str
+    source: str
+
+
+class Shape(NamedTuple):
+    """The sizes that a synthetic set copies, and the settings of its generator that copy its character.
+
+    A label of rank r among the labels occurs in proportion to (r + head) ** -decay rows, in one at least.
+    `noise` is the share of a row's words that say nothing about its labels.
+    """
+
+    rows: int
+    test_rows: int
+    features: int
+    labels: int
+    labels_per_row: float
+    features_per_row: float
+    decay: float
+    head: float
+    noise: float
+
+
+# Sizes and labels per row: the Extreme Classification Repository's page (http://manikvarma.org/downloads/XC/XMLRepository.html);
+# amazon-3m's labels per row and all features per row: the training rows, as papers that use these sets count them.
+SHAPES = {
+    "wiki10-31k": Shape(14_146, 6_616, 101_938, 30_938, 18.64, 673.45, decay=0.88, head=0, noise=0.6),
+    "amazoncat-13k": Shape(1_186_239, 306_782, 203_882, 13_330, 5.04, 71.2, decay=1.4, head=8, noise=0.5),
+    "amazon-670k": Shape(490_449, 153_025, 135_909, 670_091, 5.45, 75.68, decay=0.75, head=26, noise=0.5),
+    "amazon-3m": Shape(1_717_899, 742_507, 337_067, 2_812_281, 36.04, 49.6, decay=0.95, head=100, noise=0.3),
+}
+
+_DEBTAGS = Card(
+    "debtags",
+    rows=26_795,
+    test_rows=2_990,
+    features=14_248,
+    labels=569,
+    labels_per_row=3.65,
+    what="Debian packages (words of name and one-line description) to debtags, word counts",
+    licence="Debian package metadata, bookworm",
+    source="embedded: xmc.datasets.load_sample()",
+)
+
+
+def _synthetic(like: str, shape: Shape) -> Card:
+    return Card(
+        f"synthetic {like}",
+        *shape[:5],
+        what=f"planted topic tree in the shape of {like}, TF-IDF",
+        licence="none needed: generated from a seed",
+        source=f"xmc datasets synth --like {like} --out DIR",
+    )
+
+
+def cards() -> list[Card]:
+    """All known data sets, the embedded one first."""
+    return [_DEBTAGS, *(_synthetic(like, shape) for like, shape in SHAPES.items())]
