@@ -1,0 +1,481 @@
+import naive_metrics as naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import sklearn.metrics
+
+from xmc import metrics
+from xmc.errors import DataError, ParameterError
+from xmc.kernels import metrics as kernels
+from xmc.topk import TopK
+
+PLAIN = {
+    "P": (metrics.precision_at_k, naive.precision),
+    "R": (metrics.recall_at_k, naive.recall),
+    "nDCG": (metrics.ndcg_at_k, naive.ndcg),
+    "coverage": (metrics.coverage_at_k, naive.coverage),
+}
+SCORED = {"PSP": (metrics.psp_at_k, naive.psp), "PSnDCG": (metrics.psndcg_at_k, naive.psndcg)}
+SEEDS = range(5)
+
+# Row 0 hits at places 0 and 2, row 1 has no labels, row 2 hits at place 1 and has an empty place.
+Y_SMALL = sp.csr_matrix([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]])
+SMALL = TopK(
+    np.array([[0, 3, 1], [0, 1, 2], [0, 2, -1]], np.int32),
+    np.array([[3, 2, 1], [3, 2, 1], [3, 2, -np.inf]], np.float32),
+)
+LOG3 = 1 / np.log2(3)
+
+
+@pytest.fixture(params=SEEDS)
+def case(request):
+    return random_case(np.random.default_rng(request.param))
+
+
+def random_case(rng, n_rows=40, n_labels=9, k=6):
+    """Truth with rows without labels, predictions with empty places, and a propensity."""
+    Y = sp.csr_matrix(rng.random((n_rows, n_labels)) < rng.choice([0, 0.2, 0.6], size=(n_rows, 1)))
+    labels = rng.permuted(np.tile(np.arange(n_labels, dtype=np.int32), (n_rows, 1)), axis=1)[:, :k]
+    labels[rng.random((n_rows, k)) < rng.choice([0, 0.3, 1], size=(n_rows, 1))] = -1
+    scores = np.where(labels < 0, -np.inf, -np.arange(k)).astype(np.float32)
+    return Y, TopK(labels, scores), rng.uniform(0.05, 1, n_labels)
+
+
+def random_hits(rng, n_rows=30, n_labels=9):
+    Y, top, _ = random_case(rng, n_rows, n_labels)
+    Y.sort_indices()
+    indptr, indices = Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
+    return indptr, indices, top.labels, kernels.find_hits(indptr, indices, top.labels, n_labels)[0]
+
+
+def as_sets(Y):
+    return [set(np.flatnonzero(row)) for row in Y.toarray()]
+
+
+def full_predictions(rng, n_rows=50, n_labels=12):
+    """Truth, dense scores without ties and the same scores as CSR: what scikit-learn takes."""
+    dense = rng.permuted(np.tile(np.linspace(0.01, 1, n_labels), (n_rows, 1)), axis=1)
+    return rng.random((n_rows, n_labels)) < 0.3, dense, sp.csr_matrix(dense)
+
+
+def binarised(dense, k):
+    return dense >= np.sort(dense, axis=1)[:, [-k]]
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+@pytest.mark.parametrize("name", PLAIN)
+def test_metric_agrees_with_its_definition(case, name, k):
+    Y, top, _ = case
+    fast, slow = PLAIN[name]
+    assert fast(Y, top, k) == pytest.approx(slow(as_sets(Y), top.labels.tolist(), k))
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+@pytest.mark.parametrize("name", SCORED)
+def test_propensity_metric_agrees_with_its_definition(case, name, k):
+    Y, top, p = case
+    fast, slow = SCORED[name]
+    assert fast(Y, top, k, propensity=p) == pytest.approx(slow(as_sets(Y), top.labels.tolist(), k, p))
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+@pytest.mark.parametrize("average", ["macro", "micro"])
+def test_f1_agrees_with_its_definition(case, average, k):
+    Y, top, _ = case
+    got = metrics.f1_at_k(Y, top, k, average=average)
+    assert got == pytest.approx(naive.f1(as_sets(Y), top.labels.tolist(), k, average))
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_ndcg_agrees_with_scikit_learn(k):
+    Y, dense, P = full_predictions(np.random.default_rng(0))
+    assert metrics.ndcg_at_k(Y, P, k) == pytest.approx(sklearn.metrics.ndcg_score(Y, dense, k=k))
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_precision_agrees_with_scikit_learn(k):
+    Y, dense, P = full_predictions(np.random.default_rng(1))
+    judge = sklearn.metrics.precision_score(Y, binarised(dense, k), average="samples", zero_division=0)
+    assert metrics.precision_at_k(Y, P, k) == pytest.approx(judge)
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_recall_agrees_with_scikit_learn_on_rows_with_labels(k):
+    Y, dense, P = full_predictions(np.random.default_rng(2))
+    Y[:5] = False
+    has = Y.any(axis=1)
+    judge = sklearn.metrics.recall_score(Y[has], binarised(dense, k)[has], average="samples")
+    assert metrics.recall_at_k(Y, P, k) == pytest.approx(judge)
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+@pytest.mark.parametrize("average", ["macro", "micro"])
+def test_f1_agrees_with_scikit_learn_on_rows_and_labels_that_count(average, k):
+    Y, dense, P = full_predictions(np.random.default_rng(3), n_rows=8, n_labels=12)
+    Y[0] = False
+    has, named = Y.any(axis=1), binarised(dense, k)
+    seen = np.flatnonzero(Y[has].any(axis=0) | named[has].any(axis=0))
+    judge = sklearn.metrics.f1_score(Y[has], named[has], labels=seen, average=average, zero_division=0)
+    assert metrics.f1_at_k(Y, P, k, average=average) == pytest.approx(judge)
+
+
+@pytest.mark.parametrize(
+    ("metric", "k", "expected"),
+    [
+        (metrics.precision_at_k, 1, 1 / 3),
+        (metrics.precision_at_k, 3, 3 / 9),
+        (metrics.recall_at_k, 1, (1 / 2 + 0) / 2),
+        (metrics.recall_at_k, 3, 1.0),
+        (metrics.ndcg_at_k, 1, 1 / 3),
+        (metrics.ndcg_at_k, 3, ((1 + 1 / 2) / (1 + LOG3) + LOG3) / 3),
+        (metrics.coverage_at_k, 1, 1 / 3),
+        (metrics.coverage_at_k, 3, 1.0),
+    ],
+)
+def test_small_example_by_hand(metric, k, expected):
+    assert metric(Y_SMALL, SMALL, k) == pytest.approx(expected)
+
+
+def test_f1_of_the_small_example_by_hand():
+    # at 3, label: true, named, hit -> 0: 1, 2, 1   1: 1, 1, 1   2: 1, 1, 1   3: 0, 1, 0; row 1 is left out
+    assert metrics.f1_at_k(Y_SMALL, SMALL, 3) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
+    assert metrics.f1_at_k(Y_SMALL, SMALL, 3, average="micro") == pytest.approx(2 * 3 / (3 + 5))
+
+
+def test_propensity_metrics_of_the_small_example_by_hand():
+    p = np.array([1, 0.5, 0.25, 0.1])
+    reached, best = 1 + 0 + 2 / 2 + 4 * LOG3, 2 + 1 * LOG3 + 4
+    assert metrics.psp_at_k(Y_SMALL, SMALL, 1, propensity=p) == pytest.approx(1 / (2 + 4))
+    assert metrics.psp_at_k(Y_SMALL, SMALL, 3, propensity=p) == pytest.approx(7 / 7)
+    assert metrics.psndcg_at_k(Y_SMALL, SMALL, 3, propensity=p) == pytest.approx(reached / best)
+
+
+def test_perfect_predictions_score_one_at_most():
+    rng = np.random.default_rng(4)
+    Y = sp.csr_matrix(rng.random((200, 30)) < 0.2)
+    p = rng.uniform(0.01, 1, 30)
+    best_first = Y.multiply(1 / p).tocsr()
+    assert metrics.ndcg_at_k(Y, best_first, 5) == pytest.approx(np.mean(Y.sum(axis=1) > 0))
+    for k in range(1, 30):
+        for metric in (metrics.psp_at_k, metrics.psndcg_at_k):
+            assert 1 - 1e-12 < metric(Y, best_first, k, propensity=p) <= 1
+
+
+@pytest.mark.parametrize("metric", [metrics.psp_at_k, metrics.psndcg_at_k])
+def test_scale_of_propensity_does_not_matter(case, metric):
+    Y, top, p = case
+    assert metric(Y, top, 3, propensity=p / 7) == pytest.approx(metric(Y, top, 3, propensity=p))
+
+
+def test_order_of_rows_does_not_matter(case):
+    Y, top, p = case
+    shuffled = np.random.default_rng(6).permutation(Y.shape[0])
+    base = metrics.report(Y, top, (1, 3, 6), p)
+    assert metrics.report(Y[shuffled], TopK(*(part[shuffled] for part in top)), (1, 3, 6), p) == pytest.approx(base)
+
+
+def test_names_of_labels_do_not_matter(case):
+    Y, top, p = case
+    new = np.random.default_rng(7).permutation(Y.shape[1])
+    old = np.argsort(new)
+    renamed = TopK(np.where(top.labels < 0, -1, new[top.labels]), top.scores)
+    assert metrics.report(Y[:, old], renamed, (1, 6), p[old]) == pytest.approx(metrics.report(Y, top, (1, 6), p))
+
+
+def test_csr_and_topk_agree(case):
+    Y, _, p = case
+    rng = np.random.default_rng(8)
+    P = sp.csr_matrix(rng.integers(0, 4, Y.shape).astype(np.float32))
+    assert metrics.report(Y, P, (1, 6), p) == metrics.report(Y, TopK.from_csr(P, 6), (1, 6), p)
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.coo_matrix, sp.csc_matrix, sp.lil_matrix, sp.dok_matrix])
+def test_form_of_sparse_matrices_does_not_matter(form):
+    Y, dense, P = full_predictions(np.random.default_rng(9))
+    assert metrics.report(form(Y.astype(int)), form(P)) == metrics.report(sp.csr_matrix(Y), P)
+
+
+@pytest.mark.parametrize("form", [np.array, lambda Y: Y.astype(int).tolist(), lambda Y: Y * -0.5])
+def test_form_of_dense_truth_does_not_matter(form):
+    Y, _, P = full_predictions(np.random.default_rng(10))
+    assert metrics.report(form(Y), P) == metrics.report(sp.csr_matrix(Y), P)
+
+
+def test_equal_scores_keep_their_stored_order():
+    Y = sp.csr_matrix([[0, 0, 1]])
+    P = sp.csr_matrix((np.float32([1, 1, 1]), [2, 0, 1], [0, 3]), shape=(1, 3))
+    assert metrics.precision_at_k(Y, P, 1) == 1
+    assert P.indices.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+def test_best_is_best_whatever_the_type_of_scores(dtype):
+    P = sp.csr_matrix(np.array([[1, 3, 2]], dtype))
+    assert metrics.precision_at_k([[0, 1, 0]], P, 1) == 1
+
+
+def test_stored_zeros_and_negative_scores_are_predictions():
+    P = sp.csr_matrix((np.float32([0, -1]), [0, 1], [0, 2]), shape=(1, 2))
+    assert metrics.precision_at_k([[1, 1]], P, 2) == 1
+
+
+def test_stored_zeros_of_the_truth_are_not_labels():
+    Y = sp.csr_matrix((np.float32([0, 1]), [0, 1], [0, 2]), shape=(1, 4))
+    assert metrics.recall_at_k(Y, TopK(np.int32([[1]]), np.float32([[1]])), 1) == 1
+
+
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.coo_matrix])
+def test_duplicates_of_the_truth_are_one_label(form):
+    Y = form(sp.csr_matrix(([1, -1, 1], [1, 1, 2], [0, 3]), shape=(1, 3)))
+    assert metrics.recall_at_k(Y, TopK(np.int32([[1]]), np.float32([[1]])), 1) == 0.5
+    assert Y.nnz == 3
+
+
+def test_true_labels_that_the_model_does_not_know_are_misses():
+    Y = sp.csr_matrix([[1, 0, 1, 1]])
+    assert metrics.recall_at_k(Y, sp.csr_matrix([[0.5, 0.1]]), 3) == pytest.approx(1 / 3)
+
+
+def test_rows_without_labels_count_in_precision_and_not_in_recall():
+    Y, P = sp.csr_matrix([[1, 0], [0, 0]]), sp.csr_matrix([[1.0, 0], [1.0, 0]])
+    assert metrics.precision_at_k(Y, P, 1) == metrics.ndcg_at_k(Y, P, 1) == 0.5
+    assert metrics.recall_at_k(Y, P, 1) == metrics.f1_at_k(Y, P, 1, average="micro") == 1
+
+
+def test_truth_without_any_label_scores_zero():
+    found = metrics.report(sp.csr_matrix((3, 5)), sp.csr_matrix(np.ones((3, 5))), propensity=np.ones(5))
+    assert {value for key, value in found.items() if "@" in key} == {0.0}
+    assert found["n_rows_without_labels"] == 3
+
+
+def test_no_predictions_score_zero():
+    found = metrics.report(sp.csr_matrix(np.eye(5)), sp.csr_matrix((5, 5)), propensity=np.ones(5))
+    assert {value for key, value in found.items() if "@" in key} == {0.0}
+    assert found["n_rows_without_predictions"] == 5
+
+
+def test_inputs_are_not_changed_and_may_be_read_only(case):
+    Y, top, p = case
+    for part in (Y.data, Y.indices, Y.indptr, *top, p):
+        part.flags.writeable = False
+    assert metrics.report(Y, top, (1, 6), p) == metrics.report(Y.copy(), TopK(*(a.copy() for a in top)), (1, 6), p)
+
+
+def test_report_holds_every_metric_in_percent(case):
+    Y, top, p = case
+    found = metrics.report(Y, top, (1, 4), p)
+    for k in (1, 4):
+        for name, (metric, _) in PLAIN.items():
+            assert found[f"{name}@{k}"] == 100 * metric(Y, top, k)
+        for name, (metric, _) in SCORED.items():
+            assert found[f"{name}@{k}"] == pytest.approx(100 * metric(Y, top, k, propensity=p))
+        for average in ("macro", "micro"):
+            assert found[f"{average}-F1@{k}"] == 100 * metrics.f1_at_k(Y, top, k, average=average)
+
+
+def test_report_goes_by_metric_then_k_then_counts():
+    Y, top, p = random_case(np.random.default_rng(11))
+    names = ["P", "nDCG", "R", "PSP", "PSnDCG", "coverage", "macro-F1", "micro-F1"]
+    counts = ["n_rows", "n_rows_without_labels", "n_rows_without_predictions", "n_labels", "n_labels_with_rows"]
+    assert list(metrics.report(Y, top, (5, 1), p)) == [f"{name}@{k}" for name in names for k in (5, 1)] + counts
+    assert not [name for name in metrics.report(Y, top) if name.startswith("PS")]
+
+
+def test_report_counts_rows_and_labels():
+    found = metrics.report(Y_SMALL, SMALL, np.array([1, 3]))
+    counts = {name: value for name, value in found.items() if "@" not in name}
+    assert counts == {
+        "n_rows": 3,
+        "n_rows_without_labels": 1,
+        "n_rows_without_predictions": 0,
+        "n_labels": 4,
+        "n_labels_with_rows": 3,
+    }
+
+
+def test_report_is_plain_numbers():
+    assert {type(value) for value in metrics.report(Y_SMALL, SMALL, np.array([1, 3]), np.ones(4)).values()} == {
+        float,
+        int,
+    }
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.55, 1.5), (0.5, 0.4), (0.6, 2.6)])
+def test_propensities_agree_with_their_definition(a, b):
+    Y = sp.csr_matrix(np.random.default_rng(12).random((60, 7)) < [0, 0.01, 0.1, 0.3, 0.5, 0.9, 1])
+    got = metrics.propensities(Y, a, b)
+    assert got == pytest.approx(naive.propensities(as_sets(Y), 7, a, b))
+    assert ((got > 0) & (got < 1)).all()
+
+
+def test_propensities_by_hand():
+    Y = sp.csr_matrix(np.ones((100, 1)))
+    C = (np.log(100) - 1) * 2.5**0.55
+    assert metrics.propensities(Y) == pytest.approx([1 / (1 + C / 101.5**0.55)])
+
+
+def test_propensities_grow_with_the_number_of_rows_of_a_label():
+    Y = sp.csr_matrix(np.tri(50))
+    assert (np.diff(metrics.propensities(Y)) < 0).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_propensities_of_one_or_two_rows_are_one(n_rows):
+    assert metrics.propensities(np.eye(n_rows, 3)).tolist() == [1, 1, 1]
+
+
+def test_find_hits_agrees_with_sets(case):
+    Y, top, _ = case
+    labels = top.labels.copy()
+    labels[7, :2] = 3
+    hits, repeated = kernels.find_hits(Y.indptr.astype(np.int64), Y.indices.astype(np.int32), labels, Y.shape[1])
+    expected, first = naive.find_hits(Y.indptr, Y.indices, labels)
+    assert hits.tolist() == expected
+    assert repeated == first == 7
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_row_gains_agree_with_a_plain_sum(n_rows):
+    *_, hits = random_hits(np.random.default_rng(13), n_rows)
+    discounts = np.array([1, 0.7, 0.4])
+    assert kernels.row_gains(hits, discounts) == pytest.approx(naive.row_gains(hits, discounts))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_place_gains_agree_with_a_plain_sum(n_rows):
+    rng = np.random.default_rng(14)
+    _, _, labels, hits = random_hits(rng, n_rows)
+    weights = rng.random(9)
+    assert kernels.place_gains(labels, hits, weights) == pytest.approx(naive.place_gains(labels, hits, weights))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_best_place_gains_agree_with_sorting(n_rows):
+    rng = np.random.default_rng(15)
+    indptr, indices, *_ = random_hits(rng, n_rows)
+    weights = rng.random(9)
+    got = kernels.best_place_gains(indptr, indices, weights, 4)
+    assert got == pytest.approx(naive.best_place_gains(indptr, indices, weights, 4))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_count_labels_agrees_with_counting(n_rows):
+    indptr, _, labels, hits = random_hits(np.random.default_rng(16), n_rows)
+    named, hit = kernels.count_labels(indptr, labels, hits, 4, 9)
+    assert (named.tolist(), hit.tolist()) == naive.count_labels(indptr, labels, hits, 4, 9)
+
+
+EYE = sp.csr_matrix(np.eye(3))
+TOP = TopK(np.int32([[0, 1], [1, 2], [2, 0]]), np.float32([[2, 1]] * 3))
+
+
+@pytest.mark.parametrize("k", [0, -1, 4, 2.0, "2", None, True])
+def test_k_must_be_a_number_of_labels(k):
+    with pytest.raises(
+        ParameterError, match="^precision_at_k: k must be an int from 1 to 3, the number of labels, got "
+    ):
+        metrics.precision_at_k(EYE, TOP, k)
+
+
+@pytest.mark.parametrize(
+    ("Y", "message"),
+    [
+        ([1, 0, 1], "Y_true must be a 2-D matrix of numbers, got 1-D of int64"),
+        ([["a"], ["b"], ["c"]], "Y_true must be a 2-D matrix of numbers, got 2-D of <U1"),
+        ([[1, 2], [1]], "Y_true must be an array of numbers, got list"),
+        (sp.csr_matrix((0, 3)), "Y_true must have rows, got none"),
+        ([[np.nan, 0, 1]] * 3, "Y_true must not hold NaN"),
+        (sp.csr_matrix([[np.nan, 0, 1]] * 3), "Y_true must not hold NaN"),
+        (np.eye(4), "Y_true has 4 rows, predictions have 3"),
+        (np.eye(3, 2), "Y_true has 2 labels, predictions name label 2"),
+    ],
+)
+def test_wrong_truth_is_refused(Y, message):
+    with pytest.raises(DataError) as error:
+        metrics.recall_at_k(Y, TOP, 2)
+    assert str(error.value) == f"recall_at_k: {message}"
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        (np.eye(3), "predictions must be a TopK or a sparse matrix, got ndarray"),
+        (sp.csr_matrix(np.eye(3) * 1j), "scores must be numbers, got complex128"),
+        (sp.csr_matrix((2, 3)), "Y_true has 3 rows, predictions have 2"),
+        (sp.csr_matrix((3, 4)), "Y_true has 3 labels, predictions have 4"),
+        (sp.csr_matrix([[np.nan, 1, 2]] * 3), "scores of predictions must not be NaN"),
+        (
+            sp.csr_matrix((np.ones(6), [0, 1, 1, 1, 0, 1], [0, 2, 4, 6]), shape=(3, 3)),
+            "expected each label once per row, row 1 of predictions has one twice",
+        ),
+        (TopK(TOP.labels, TOP.scores[:, :1]), "labels and scores must be 2-D and alike, got (3, 2) and (3, 1)"),
+        (TopK(TOP.labels[0], TOP.scores[0]), "labels and scores must be 2-D and alike, got (2,) and (2,)"),
+        (TopK([[0], [1, 2]], TOP.scores), "labels must be an array of numbers, got list"),
+        (TopK(TOP.scores, TOP.scores), "labels must be ints and scores numbers, got float32 and float32"),
+        (TopK(TOP.labels, TOP.scores * np.nan), "scores of predictions must not be NaN"),
+        (TopK(TOP.labels[:2], TOP.scores[:2]), "Y_true has 3 rows, predictions have 2"),
+        (
+            TopK(TOP.labels[:, :1], TOP.scores[:, :1]),
+            "expected 2 places per row, got predictions with 1; predict with k=2",
+        ),
+        (TopK(TOP.labels + 2000, TOP.scores), "Y_true has 3 labels, predictions name label 2,002"),
+        (TopK(TOP.labels - 2, TOP.scores), "Y_true has 3 labels, predictions name label -2"),
+        (TopK(TOP.labels * 0, TOP.scores), "expected each label once per row, row 0 of predictions has one twice"),
+    ],
+)
+def test_wrong_predictions_are_refused(predictions, message):
+    with pytest.raises(DataError) as error:
+        metrics.ndcg_at_k(EYE, predictions, 2)
+    assert str(error.value) == f"ndcg_at_k: {message}"
+
+
+@pytest.mark.parametrize(
+    ("propensity", "message"),
+    [
+        (None, "propensity must be a vector of numbers, got 0-D of object"),
+        (np.ones((3, 1)), "propensity must be a vector of numbers, got 2-D of float64"),
+        (np.ones(2), "Y_true has 3 labels, propensity has 2"),
+        (np.ones(4), "Y_true has 3 labels, propensity has 4"),
+        (np.array([1, 0, 0.5]), "propensity must be above 0 and at most 1, got 0.0"),
+        (np.array([1, np.nan, 0.5]), "propensity must be above 0 and at most 1, got nan"),
+        (np.array([1, 12.5, 0.5]), "propensity must be above 0 and at most 1, got 12.5"),
+    ],
+)
+@pytest.mark.parametrize("metric", [metrics.psp_at_k, metrics.psndcg_at_k])
+def test_wrong_propensity_is_refused(metric, propensity, message):
+    with pytest.raises(DataError) as error:
+        metric(EYE, TOP, 2, propensity=propensity)
+    assert str(error.value) == f"{metric.__name__}: {message}"
+
+
+def test_average_must_be_macro_or_micro():
+    with pytest.raises(ParameterError, match="^f1_at_k: average must be 'macro' or 'micro', got 'weighted'$"):
+        metrics.f1_at_k(EYE, TOP, 2, average="weighted")
+
+
+@pytest.mark.parametrize("ks", [3, (), None])
+def test_report_needs_a_sequence_of_ks(ks):
+    with pytest.raises(ParameterError, match="^report: ks must be a sequence of ints, got "):
+        metrics.report(EYE, TOP, ks)
+
+
+def test_report_checks_each_k():
+    with pytest.raises(ParameterError, match="^report: k must be an int from 1 to 3, the number of labels, got 0$"):
+        metrics.report(EYE, TOP, (0, 2))
+
+
+@pytest.mark.parametrize("a", [-0.1, np.nan, np.inf, "1", None])
+def test_propensities_refuse_a(a):
+    with pytest.raises(ParameterError, match="^propensities: a must be a number >= 0, got "):
+        metrics.propensities(EYE, a=a)
+
+
+@pytest.mark.parametrize("b", [0, -1, np.nan, np.inf, "1", True])
+def test_propensities_refuse_b(b):
+    with pytest.raises(ParameterError, match="^propensities: b must be a number > 0, got "):
+        metrics.propensities(EYE, b=b)
+
+
+def test_propensities_refuse_no_rows():
+    with pytest.raises(DataError, match="^propensities: Y_train must have rows, got none$"):
+        metrics.propensities(sp.csr_matrix((0, 3)))

@@ -1,0 +1,84 @@
+"""Compiled passes over predictions and true labels.
+
+True labels come as `indptr`, `indices` of a CSR without duplicates, in any order within a row. An empty place of
+`labels` holds a negative number.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def find_hits(indptr, indices, labels, n_labels):
+    """(n_rows, k) bool, whether the label in a place is true, and the first row that names a label twice or -1.
+
+    The two scratch arrays hold the last row that saw a label, so that nothing is cleared between rows.
+    """
+    hits = np.zeros(labels.shape, np.bool_)
+    true_in = np.full(n_labels, -1, np.int64)
+    named_in = np.full(n_labels, -1, np.int64)
+    repeated = -1
+    for row in range(labels.shape[0]):
+        for j in range(indptr[row], indptr[row + 1]):
+            true_in[indices[j]] = row
+        for place in range(labels.shape[1]):
+            label = labels[row, place]
+            if label < 0:
+                continue
+            if named_in[label] == row and repeated < 0:
+                repeated = row
+            named_in[label] = row
+            hits[row, place] = true_in[label] == row
+    return hits, repeated
+
+
+@njit(nogil=True, cache=True)
+def row_gains(hits, discounts):
+    """(n_rows,) float64, the discounts of the places that hit, summed; places beyond `discounts` don't count."""
+    gains = np.zeros(hits.shape[0], np.float64)
+    for row in range(hits.shape[0]):
+        for place in range(discounts.shape[0]):
+            if hits[row, place]:
+                gains[row] += discounts[place]
+    return gains
+
+
+@njit(nogil=True, cache=True)
+def place_gains(labels, hits, weights):
+    """(k,) float64, the weights of the labels that hit in each place, summed over rows."""
+    gains = np.zeros(hits.shape[1], np.float64)
+    for row in range(hits.shape[0]):
+        for place in range(hits.shape[1]):
+            if hits[row, place]:
+                gains[place] += weights[labels[row, place]]
+    return gains
+
+
+@njit(nogil=True, cache=True)
+def best_place_gains(indptr, indices, weights, k):
+    """(k,) float64, `place_gains` of the best possible predictions: a row's true labels, heaviest first."""
+    gains = np.zeros(k, np.float64)
+    for row in range(indptr.shape[0] - 1):
+        ascending = np.sort(weights[indices[indptr[row] : indptr[row + 1]]])
+        n_true = ascending.shape[0]
+        for place in range(min(k, n_true)):
+            gains[place] += ascending[n_true - 1 - place]
+    return gains
+
+
+@njit(nogil=True, cache=True)
+def count_labels(indptr, labels, hits, k, n_labels):
+    """Two (n_labels,) int64: rows that name a label in the first k places, and those where it hits.
+
+    Rows without true labels are left out.
+    """
+    named, hit = np.zeros(n_labels, np.int64), np.zeros(n_labels, np.int64)
+    for row in range(labels.shape[0]):
+        if indptr[row] == indptr[row + 1]:
+            continue
+        for place in range(k):
+            label = labels[row, place]
+            if label >= 0:
+                named[label] += 1
+                hit[label] += hits[row, place]
+    return named, hit
