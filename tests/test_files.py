@@ -1,0 +1,199 @@
+import gzip
+import io
+import os
+import sys
+
+import pytest
+
+from xmc.errors import DataError
+from xmc.files import check_target, created, opened, read_bytes, read_lines, replacing, shown
+
+WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))
+
+
+def test_a_long_token_is_shown_without_its_middle():
+    assert shown(b"x" * 1000) == repr("x" * 25 + "..." + "x" * 12)
+    assert shown("short") == "'short'"
+
+
+def test_gzip_is_seen_through(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo"))
+    assert read_bytes(path) == b"one\ntwo\n"
+    assert read_lines(path) == ["one", "two"]
+
+
+def test_lines_end_at_line_feeds_only(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\u2028still\x0bone\r\n\ntwo".encode())
+    assert read_lines(path) == ["one\u2028still\x0bone", "", "two"]
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbf1 2")
+    assert read_bytes(path) == b"1 2\n"
+
+
+def test_standard_input_is_a_dash(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    assert read_lines("-") == ["one", "two"]
+
+
+def cut_gzip(path):
+    path.write_bytes(gzip.compress(WORDS)[:-20])
+
+
+def fake_gzip(path):
+    path.write_bytes(b"plain text")
+
+
+def broken_gzip(path):
+    content = bytearray(gzip.compress(WORDS))
+    content[1000:2000] = bytes(1000)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("a.txt", lambda path: None, "can't be read: No such file or directory"),
+        ("a.txt", lambda path: path.mkdir(), "can't be read: Is a directory"),
+        ("a.txt", lambda path: path.touch(), "expected at least one row, got an empty file"),
+        ("a.txt.gz", cut_gzip, "expected a gzip file, got a damaged or truncated one"),
+        ("a.txt.gz", fake_gzip, "expected a gzip file, got a damaged or truncated one"),
+        ("a.txt.gz", broken_gzip, "expected a gzip file, got a damaged or truncated one"),
+    ],
+)
+@pytest.mark.parametrize("reader", [read_bytes, read_lines])
+def test_unreadable_files_are_named(tmp_path, monkeypatch, name, make, message, reader):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / name)
+    with pytest.raises(DataError) as caught:
+        reader(name)
+    assert str(caught.value) == f"{name}: {message}"
+
+
+def test_bytes_that_are_not_utf8_have_a_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\ntwo \xff three\n")
+    with pytest.raises(DataError, match=r"a\.txt:2: expected UTF-8, got byte 0xff$"):
+        read_lines(path)
+
+
+def listing(folder):
+    return sorted(os.listdir(folder))
+
+
+def test_a_replaced_file_is_whole(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with replacing(path, overwrite=True) as fresh:
+        fresh.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_replaced_folder_keeps_nothing_of_the_old(tmp_path):
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    with replacing(path, overwrite=True) as fresh:
+        fresh.mkdir()
+        (fresh / "new").touch()
+        assert listing(path) == ["old"]
+    assert listing(path) == ["new"]
+    assert listing(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_failure_leaves_what_was_there(tmp_path, failure, folder):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(failure), replacing(path, overwrite=True) as fresh:
+        if folder:
+            fresh.mkdir()
+            (fresh / "half").touch()
+        else:
+            fresh.write_text("half")
+        raise failure
+    assert path.read_text() == "old"
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_folder_that_cannot_move_in_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    rename, calls = os.rename, []
+
+    def second_fails(source, target):
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with (
+        pytest.raises(DataError, match="can't be written: No space left on device"),
+        replacing(path, overwrite=True) as fresh,
+    ):
+        fresh.mkdir()
+    assert listing(path) == ["old"]
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    with created(tmp_path / "link", overwrite=True) as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "overwrite", "message"),
+    [
+        ("there", False, "there: exists already; overwrite replaces it"),
+        ("missing/a", True, "missing/a: expected an existing folder to write into, got 'missing'"),
+        ("pipe", True, "pipe: expected a file or folder to replace, got a device or pipe; - is stdout"),
+    ],
+)
+def test_targets_that_may_not_be_written_are_refused(tmp_path, monkeypatch, name, overwrite, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError) as caught:
+        check_target(name, overwrite)
+    assert str(caught.value) == message
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    with pytest.raises(DataError, match="expected a file, got a folder"), created(tmp_path, overwrite=True):
+        pass
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    with pytest.raises(DataError, match="a: can't be written: No space left on device"), created(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+    assert listing(tmp_path) == []
+
+
+def test_gzip_output_depends_on_nothing_but_the_content(tmp_path):
+    for name in ("a.gz", "b.gz"):
+        with created(tmp_path / name) as file:
+            file.write(b"content")
+    first, second = ((tmp_path / name).read_bytes() for name in ("a.gz", "b.gz"))
+    assert first == second
+    assert first[3:8] == bytes(5)
+    with opened(tmp_path / "a.gz") as file:
+        assert file.read() == b"content"
+
+
+def test_standard_output_is_a_dash(capsysbinary):
+    with created("-") as file:
+        file.write(b"content")
+    assert capsysbinary.readouterr().out == b"content"
