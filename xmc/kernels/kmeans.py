@@ -1,0 +1,146 @@
+"""Spherical k-means over sparse unit rows: k clusters of any size, or two of given sizes."""
+
+import numpy as np
+from numba import njit
+
+from .lanes import N_LANES, fill, fma, load, store
+
+
+@njit(nogil=True, cache=True)
+def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, total, mark):
+    """Sum of each label's rows scaled to unit length, features in order of appearance: (pointers, features, values).
+
+    total, mark: one float32 and one int32 per feature, all 0, returned so.
+    """
+    out_indptr = np.zeros(labels.shape[0] + 1, np.int64)
+    for n in range(labels.shape[0]):
+        out_indptr[n + 1] = out_indptr[n] + _n_distinct(y_indptr, rows, x_indptr, x_indices, labels, n, mark)
+    out_indices = np.empty(out_indptr[-1], np.int32)
+    out_data = np.empty(out_indptr[-1], np.float32)
+    for n in range(labels.shape[0]):
+        t = out_indptr[n]
+        for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
+            for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
+                j = x_indices[p]
+                if mark[j] == 0:
+                    mark[j] = 1
+                    out_indices[t] = j
+                    t += 1
+                total[j] += x_data[p]
+        square = 0.0
+        for p in range(out_indptr[n], t):
+            square += np.float64(total[out_indices[p]]) ** 2
+        scale = np.float32(1 / np.sqrt(square)) if square > 0 else np.float32(0)
+        for p in range(out_indptr[n], t):
+            j = out_indices[p]
+            out_data[p] = total[j] * scale
+            total[j] = 0
+            mark[j] = 0
+    return out_indptr, out_indices, out_data
+
+
+@njit(nogil=True, cache=True)
+def _n_distinct(y_indptr, rows, x_indptr, x_indices, labels, n, mark):
+    seen = 0
+    for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
+        for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
+            seen += mark[x_indices[p]] != n + 1
+            mark[x_indices[p]] = n + 1
+    for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
+        for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
+            mark[x_indices[p]] = 0
+    return seen
+
+
+@njit(nogil=True, cache=True)
+def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, similarity):
+    """Write the most similar centroid of rows first..last-1, the first of equals, and its similarity.
+
+    centroids: flat (blocks of 16 clusters x features x 16).
+    """
+    n_blocks = (n_clusters + N_LANES - 1) // N_LANES
+    n_features = centroids.shape[0] // (n_blocks * N_LANES)
+    lanes = np.empty(n_blocks * N_LANES, np.float32)
+    for i in range(first, last):
+        for block in range(n_blocks):
+            total = fill(np.float32(0))
+            for p in range(indptr[i], indptr[i + 1]):
+                total = fma(data[p], load(centroids, np.int64((block * n_features + indices[p]) * N_LANES)), total)
+            store(lanes, np.int64(block * N_LANES), total)
+        best = 0
+        for c in range(1, n_clusters):
+            if lanes[c] > lanes[best]:
+                best = c
+        cluster[i] = best
+        similarity[i] = lanes[best]
+
+
+@njit(nogil=True, cache=True)
+def means(indptr, indices, data, cluster, n_clusters, n_features):
+    """Unit-length centroids in the form that `nearest` reads; an empty cluster's is 0, a row of cluster -1 is left out."""
+    n_blocks = (n_clusters + N_LANES - 1) // N_LANES
+    centroids = np.zeros(n_blocks * n_features * N_LANES, np.float32)
+    for i in range(indptr.shape[0] - 1):
+        if cluster[i] < 0:
+            continue
+        base = np.int64(cluster[i] // N_LANES) * n_features * N_LANES + cluster[i] % N_LANES
+        for p in range(indptr[i], indptr[i + 1]):
+            centroids[base + np.int64(indices[p]) * N_LANES] += data[p]
+    square = np.zeros(n_blocks * N_LANES, np.float64)
+    for t in range(centroids.shape[0]):
+        square[t // (n_features * N_LANES) * N_LANES + t % N_LANES] += np.float64(centroids[t]) ** 2
+    scale = np.zeros(n_blocks * N_LANES, np.float32)
+    for c in range(n_clusters):
+        if square[c] > 0:
+            scale[c] = 1 / np.sqrt(square[c])
+    for t in range(centroids.shape[0]):
+        centroids[t] *= scale[t // (n_features * N_LANES) * N_LANES + t % N_LANES]
+    return centroids
+
+
+@njit(nogil=True, cache=True)
+def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
+    """2-means with clusters of n_left and the other rows; True is left. `seeds`: the two rows to start from."""
+    n_rows = indptr.shape[0] - 1
+    left = np.zeros(n_rows, np.bool_)
+    direction = np.zeros(n_features, np.float32)
+    for side in range(2):
+        for p in range(indptr[seeds[side]], indptr[seeds[side] + 1]):
+            direction[indices[p]] += data[p] if side == 0 else -data[p]
+    similarity = np.empty(n_rows, np.float32)
+    before = -np.inf
+    for _ in range(max_iter):
+        for i in range(n_rows):
+            total = np.float32(0)
+            for p in range(indptr[i], indptr[i + 1]):
+                total += data[p] * direction[indices[p]]
+            similarity[i] = -total
+        order = np.argsort(similarity, kind="mergesort")
+        left[:] = False
+        for r in range(n_left):
+            left[order[r]] = True
+        together = _direction(indptr, indices, data, left, direction)
+        if together <= before * (1 + tol):
+            break
+        before = together
+    return left
+
+
+@njit(nogil=True, cache=True)
+def _direction(indptr, indices, data, left, direction):
+    """Write left centroid - right centroid, both of unit length; returns the rows' summed similarity to their own."""
+    sums = np.zeros((2, direction.shape[0]), np.float32)
+    for i in range(indptr.shape[0] - 1):
+        side = 0 if left[i] else 1
+        for p in range(indptr[i], indptr[i + 1]):
+            sums[side, indices[p]] += data[p]
+    length = np.zeros(2)
+    for side in range(2):
+        for j in range(direction.shape[0]):
+            length[side] += np.float64(sums[side, j]) ** 2
+        length[side] = np.sqrt(length[side])
+    scale_left = np.float32(1 / length[0]) if length[0] > 0 else np.float32(0)
+    scale_right = np.float32(1 / length[1]) if length[1] > 0 else np.float32(0)
+    for j in range(direction.shape[0]):
+        direction[j] = sums[0, j] * scale_left - sums[1, j] * scale_right
+    return length[0] + length[1]

@@ -1,0 +1,105 @@
+"""The door: whatever a caller passes becomes one form, canonical CSR of float32, or a DataError."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .errors import DataError
+
+
+class Rows(NamedTuple):
+    """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays read-only.
+
+    indptr int64, indices int32, data float32.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    n_features: int
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only view: kernels compile once for arrays in memory and arrays mapped from disk."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
+    """M as CSR float32 with sorted indices, no duplicates and no NaN or inf; M itself is not changed.
+
+    Raises DataError, naming the first bad value's place.
+    """
+    if sp.issparse(M):
+        csr = sp.csr_matrix(M)
+    else:
+        array = np.asarray(M)
+        if array.ndim != 2 or array.dtype == object:
+            raise DataError(f"{who}: expected {name} to be a 2-D numeric matrix, got {_describe(array)}")
+        csr = sp.csr_matrix(array)
+    if np.iscomplexobj(csr.data):
+        raise DataError(f"{who}: Complex data not supported in {name}")
+    with np.errstate(over="ignore"):
+        csr = csr.astype(np.float32, copy=False)
+    if not csr.has_canonical_format:
+        csr = csr.copy() if csr.data is getattr(M, "data", None) else csr
+        csr.sum_duplicates()
+    _check_finite(csr, who, name)
+    if csr.shape[1] > np.iinfo(np.int32).max:
+        raise DataError(f"{who}: expected at most 2,147,483,647 columns in {name}, got {csr.shape[1]:,}")
+    return csr
+
+
+def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
+    """The kernels' view of a canonical matrix; only values are copied, and only if they are to be scaled."""
+    indptr = csr.indptr.astype(np.int64, copy=False)
+    data = csr.data.astype(np.float32, copy=False)
+    if normalize:
+        data = data * np.repeat(_inverse_norms(indptr, data), np.diff(indptr))
+    indices = csr.indices.astype(np.int32, copy=False)
+    return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
+
+
+def as_label_rows(csr: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Pointers and label ids of each row, explicit zeros left out."""
+    if len(csr.data) and not csr.data.all():
+        csr = csr.copy()
+        csr.eliminate_zeros()
+    return frozen(csr.indptr.astype(np.int64, copy=False)), frozen(csr.indices.astype(np.int32, copy=False))
+
+
+def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
+    """Raise DataError unless X and Y have as many rows."""
+    if X.shape[0] != Y.shape[0]:
+        raise DataError(f"{who}: expected as many rows in X as in Y, got {X.shape[0]:,} and {Y.shape[0]:,}")
+
+
+def _inverse_norms(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
+    from .kernels.gather import squared_norms
+
+    norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _check_finite(csr: sp.csr_matrix, who: str, name: str) -> None:
+    if np.isfinite(csr.data).all():
+        return
+    at = int(np.flatnonzero(~np.isfinite(csr.data))[0])
+    row = int(np.searchsorted(csr.indptr, at, side="right")) - 1
+    value = "NaN" if np.isnan(csr.data[at]) else "inf"
+    raise DataError(
+        f"{who}: expected finite values in {name}, got {value} in row {row}, column {csr.indices[at]} "
+        "(counted from 0, after conversion to float32)"
+    )
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.ndim}-D {array.dtype}"

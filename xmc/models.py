@@ -1,0 +1,233 @@
+"""The estimators: a label tree, and one-vs-all as the tree of height one."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from .errors import DataError, ParameterError
+from .kernels.gather import transpose
+from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
+from .parallel import run
+from .params import LabelTreeParams, OneVsAllParams, check
+from .progress import Progress
+from .topk import TopK
+from .train import Lists, grow_trees, search_of, train_member
+from .tree import LabelTree, check_tree, one_vs_all
+from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows, top
+
+
+class Model(ClassifierMixin, BaseEstimator):
+    """What every estimator shares: from matrices at the door to members, and from candidates to answers.
+
+    Fitted attributes: members_ (the trained trees), classes_, n_labels_, n_features_in_, n_iter_ (most passes that the
+    solver needed); vectorizer_, label_ids_ and label_names_ are None unless the model was trained from text.
+    """
+
+    def fit(self, X: Any, y: Any) -> Model:
+        """Train on X (n_rows, n_features) and y: (n_rows, n_labels), nonzero is true, or one label per row.
+
+        Raises ParameterError and DataError, both ValueErrors.
+        """
+        check(self)
+        who = type(self).__name__
+        csr = self._features(X, reset=True)
+        Y, classes = self._labels(y)
+        same_rows(csr, Y, who)
+        rows, label_rows = as_rows(csr, self.normalize), as_label_rows(Y)
+        rows_of_label = tuple(map(frozen, transpose(*label_rows, Y.shape[1])))
+        if not len(rows_of_label[1]):
+            raise DataError(f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without")
+        seed = self._seed()
+        with Progress(self.verbose) as progress:
+            trees = self._trees(rows, rows_of_label, seed, progress)
+            trained = [
+                train_member(rows, label_rows, tree, self, (seed, n), progress, f"tree {n + 1} of {len(trees)}")
+                for n, tree in enumerate(trees)
+            ]
+        self.members_ = tuple(member for member, _ in trained)
+        self.classes_ = np.arange(Y.shape[1]) if classes is None else classes
+        self.one_label_per_row_ = classes is not None
+        self.n_labels_ = Y.shape[1]
+        self.n_iter_ = max(n_passes for _, n_passes in trained)
+        self.vectorizer_ = self.label_ids_ = self.label_names_ = None
+        return self
+
+    def predict_topk(self, X: Any, k: int = 5) -> TopK:
+        """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
+
+        Scores are path probabilities in [0, 1], averaged over the trees; equal scores stand in order of margin, then label.
+        X: matrix, or a list of texts if the model holds a vectoriser.
+        """
+        if k < 1 or k > self._n_labels():
+            raise ParameterError(f"predict_topk: k must be an int from 1 to {self.n_labels_}, the number of labels, got {k}")
+        parts = self._candidates(X, lambda found: as_topk(found, k))
+        return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def predict(self, X: Any) -> Any:
+        """The labels that the beam reaches and whose margin is above 0, as 0/1 CSR; with 1-D y, the best class of each row."""
+        if self._one_label():
+            return self.classes_[self.predict_topk(X, 1).labels[:, 0]]
+        return self._csr(self._candidates(X, _positive))
+
+    def predict_proba(self, X: Any) -> Any:
+        """The scores of all labels that the beam reaches, as CSR; with 1-D y, dense and scaled to sum to 1 per row."""
+        P = self._csr(self._candidates(X, lambda found: found))
+        if not self._one_label():
+            return P
+        dense = P.toarray().astype(np.float64)
+        dense[dense.sum(axis=1) == 0] = 1
+        return dense / dense.sum(axis=1, keepdims=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """P@1: the share of rows whose best label is true; with 1-D y, the accuracy."""
+        if self._one_label():
+            return super().score(X, y, sample_weight)
+        best = self.predict_topk(X, 1).labels[:, 0]
+        Y = canonical(y, type(self).__name__, "Y")
+        same_rows(best[:, None], Y, type(self).__name__)
+        hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
+        return float(np.average(hit, weights=sample_weight))
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
+        from .saved import save
+
+        save(self, path, overwrite)
+
+    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+        raise NotImplementedError
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _n_labels(self) -> int:
+        check_is_fitted(self, "members_")
+        return self.n_labels_
+
+    def _one_label(self) -> bool:
+        check_is_fitted(self, "members_")
+        return self.one_label_per_row_
+
+    def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
+        """X as canonical CSR with the model's number of features, which `reset` sets."""
+        who = type(self).__name__
+        try:
+            if sp.issparse(X):
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            else:
+                X = validate_data(self, X, reset=reset, dtype="numeric")
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
+        csr = canonical(X, who, "X")
+        if 0 in csr.shape:
+            raise DataError(f"{who}: expected at least one row and one feature in X, got shape {csr.shape}")
+        return csr
+
+    def _labels(self, y: Any) -> tuple[sp.csr_matrix, np.ndarray | None]:
+        """y as CSR (n_rows, n_labels), and the classes if it was one label per row."""
+        who = type(self).__name__
+        if y is None:
+            raise DataError(f"{who} requires y to be passed, but the target y is None")
+        if sp.issparse(y):
+            return self._label_matrix(y), None
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] > 1:
+            return self._label_matrix(y), None
+        try:
+            if y.ndim == 2:
+                warnings.warn("A column-vector y was passed when a 1d array was expected", DataConversionWarning, stacklevel=3)
+            y = column_or_1d(y)
+            check_classification_targets(y)
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
+        classes, ids = np.unique(y, return_inverse=True)
+        one_hot = (np.ones(len(ids), np.float32), ids.astype(np.int32), np.arange(len(ids) + 1))
+        return sp.csr_matrix(one_hot, shape=(len(ids), len(classes))), classes
+
+    def _label_matrix(self, y: Any) -> sp.csr_matrix:
+        who = type(self).__name__
+        Y = canonical(y, who, "Y")
+        if (Y.data < 0).any():
+            raise DataError(f"{who}: expected no negative values in Y, got {Y.data.min()}")
+        if Y.shape[1] == 0:
+            raise DataError(f"{who}: expected at least one label, Y has no columns")
+        return Y
+
+    def _candidates(self, X: Any, take: Any) -> list:
+        """`take` of the candidates of each block of rows."""
+        check_is_fitted(self, "members_")
+        rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
+        search = search_of(self)
+        if rows.n_rows == 1:
+            return [take(label_candidates(rows, self.members_, search))]
+        jobs = row_blocks(rows.n_rows, block_size(self.members_, search))
+        return run(lambda a, b: take(label_candidates(slice_rows(rows, a, b), self.members_, search)), jobs, self.n_jobs)
+
+    def _vectorized(self, X: Any) -> Any:
+        if not (isinstance(X, list) and X and isinstance(X[0], str)):
+            return X
+        if self.vectorizer_ is None:
+            raise DataError(f"{type(self).__name__}: expected a matrix, got texts, and the model holds no vectoriser")
+        return self.vectorizer_.transform(X)
+
+    def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
+        counts = np.concatenate([np.diff(part.indptr) for part in parts])
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        ids, scores = (np.concatenate([part[column] for part in parts]) for column in (1, 2))
+        csr = sp.csr_matrix((scores, ids, indptr), shape=(len(counts), self.n_labels_))
+        csr.sort_indices()
+        return csr
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class LabelTreeClassifier(LabelTreeParams, Model):
+    """A label tree with one linear scorer per node, searched by beam; several trees make an ensemble.
+
+    The labels are clustered by their training rows; every node's scorer is trained on the rows of its parent, and a row
+    descends along its best nodes (Prabhu et al., WWW 2018; Khandagale et al., 2020; Yu et al., JMLR 2022).
+    """
+
+    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+        if isinstance(self.tree, str):
+            return grow_trees(X, rows_of_label, self, seed, progress)
+        check_tree(self.tree, len(rows_of_label[0]) - 1, type(self).__name__)
+        return [self.tree.restricted_to(np.diff(rows_of_label[0]) > 0)] * self.n_trees
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class OneVsAllClassifier(OneVsAllParams, Model):
+    """One linear scorer per label, trained on all rows: the most accurate setting wherever it can be afforded.
+
+    (Babbar & Schölkopf, DiSMEC, WSDM 2017.)
+    """
+
+    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+        return [one_vs_all(np.flatnonzero(np.diff(rows_of_label[0])))]
+
+
+def _positive(found: Candidates) -> Candidates:
+    """The candidates with a margin above 0, scored 1."""
+    kept = found.margin > 0
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return Candidates(before[found.indptr], found.ids[kept], np.ones(int(before[-1]), np.float32), found.margin[kept])

@@ -1,0 +1,67 @@
+"""Progress of long work on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+LINE_EVERY = 10.0  # seconds between plain lines
+
+
+class Progress:
+    """`with Progress(verbose) as progress: advance = progress.stage("training", total); advance(n)`.
+
+    Stages follow one another; `total` and the amounts advanced are in any one unit.
+    """
+
+    def __init__(self, verbose: int):
+        self._bars: Any = None
+        self._kind = "none" if not verbose else "bar" if sys.stderr.isatty() else "line"
+
+    def __enter__(self) -> Progress:
+        if self._kind == "bar":
+            self._bars = _rich_bars()
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def stage(self, title: str, total: float) -> Callable[[float], None]:
+        """Start a stage; the returned function is told what has been done since it was last called."""
+        if self._kind == "bar":
+            task = self._bars.add_task(title, total=total)
+            return lambda amount: self._bars.advance(task, amount)
+        if self._kind == "line":
+            return _lines(title, total)
+        return lambda amount: None
+
+
+def _lines(title: str, total: float) -> Callable[[float], None]:
+    started = last = time.monotonic()
+    finished = 0.0
+
+    def advance(amount: float) -> None:
+        nonlocal last, finished
+        finished += amount
+        now = time.monotonic()
+        done = finished >= total * (1 - 1e-9)
+        if done or now - last >= LINE_EVERY:
+            last = now
+            left = (now - started) * (total / finished - 1) if finished > 0 else 0
+            print(f"{title}: " + (f"done in {now - started:.1f} s" if done else f"{finished / total:.0%}, {left:.0f} s left"), file=sys.stderr)
+
+    return advance
+
+
+def _rich_bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Bars(*columns, console=Console(stderr=True))

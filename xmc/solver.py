@@ -1,0 +1,111 @@
+"""Train the one-vs-rest classifiers of a chunk: side by side by block dual coordinate descent, or by liblinear.
+
+Both minimise, per sibling, 1/2 |w|^2 + C sum_i loss(y_i w.x_i) over the chunk's rows, the bias one of the features.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .kernels.dcd import prune, signs, solve_lanes
+from .kernels.gather import gather, squared_norms, targets
+from .kernels.lanes import N_LANES
+from .matrix import Rows
+from .params import SolverParams
+
+
+class Problem(NamedTuple):
+    """The training rows of a chunk, features renumbered, and which row has which sibling.
+
+    place, sibling: one entry per positive; count: positives of each sibling; seed: of the order in which rows are visited.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    features: np.ndarray
+    norms: np.ndarray
+    place: np.ndarray
+    sibling: np.ndarray
+    count: np.ndarray
+    seed: np.uint64
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.norms)
+
+
+class Weights(NamedTuple):
+    """Pruned weights of some siblings: entries (feature as X numbers it, sibling, weight), and (sibling, bias weight).
+
+    n_passes: over the rows until done; 0 where the solver doesn't tell.
+    """
+
+    feature: np.ndarray
+    sibling: np.ndarray
+    weight: np.ndarray
+    biased: np.ndarray
+    bias: np.ndarray
+    n_passes: int
+
+
+def pose(X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64) -> Problem:
+    """The problem of the sibling nodes first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
+    mark = np.zeros(X.n_features, np.int32)
+    indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
+    return Problem(indptr, indices, data, features, squared_norms(indptr, data), *targets(*nodes, rows, first, last), seed)
+
+
+def blocks(problem: Problem) -> list[np.ndarray]:
+    """The siblings in groups that are solved side by side, equally frequent ones together: they need as many passes."""
+    order = np.argsort(-problem.count, kind="stable")
+    return [order[start : start + N_LANES] for start in range(0, len(order), N_LANES)]
+
+
+def solve(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
+    """The siblings' classifiers, weights below the threshold dropped."""
+    return (_solve_block if params.solver == "block" else _solve_liblinear)(problem, siblings, params)
+
+
+def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
+    lane = np.full(len(problem.count), -1, np.int32)
+    lane[siblings] = np.arange(len(siblings))
+    A = signs(problem.place, problem.sibling, lane, problem.n_rows)
+    W = np.zeros((len(problem.features) + 1) * N_LANES, np.float32)
+    squared = params.loss == "squared_hinge"
+    diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
+    n_passes = solve_lanes(
+        *(problem.indptr, problem.indices, problem.data, problem.norms),
+        *(np.float32(params.bias), np.float32(diagonal), np.float32(upper), float(params.tol), int(params.max_iter), problem.seed),
+        *(A, W),
+    )
+    feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))
+    bias = W[-N_LANES:][: len(siblings)].copy()
+    return Weights(problem.features[feature], siblings[lane], weight, siblings, bias, n_passes)
+
+
+def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
+    """One at a time by liblinear-official, options -s 1 (squared hinge) or -s 3 (hinge)."""
+    parts = [_train_liblinear(problem, sibling, params) for sibling in siblings]
+    W = np.stack([w[: len(problem.features)] for w in parts], axis=1)
+    feature, lane = np.nonzero((W != 0) & (np.abs(W) >= params.weight_threshold))
+    bias = np.array([w[-1] if params.bias > 0 else 0 for w in parts], np.float32)
+    return Weights(problem.features[feature], siblings[lane], W[feature, lane].astype(np.float32), siblings, bias, 0)
+
+
+def _train_liblinear(problem: Problem, sibling: int, params: SolverParams) -> np.ndarray:
+    import scipy.sparse as sp
+    from liblinear.liblinearutil import parameter, train
+    from liblinear.liblinearutil import problem as liblinear_problem
+
+    y = np.full(problem.n_rows, -1.0)
+    y[problem.place[problem.sibling == sibling]] = 1.0
+    shape = (problem.n_rows, len(problem.features))
+    X = sp.csr_matrix((problem.data.astype(np.float64), problem.indices, problem.indptr), shape=shape)
+    kind = 1 if params.loss == "squared_hinge" else 3
+    options = f"-s {kind} -c {params.C!r} -e {params.tol!r} -B {params.bias if params.bias > 0 else -1} -q"
+    model = train(liblinear_problem(y, X), parameter(options))
+    w = np.ctypeslib.as_array(model.w, (model.nr_feature + (params.bias > 0),)).copy()
+    return w if model.label[0] > 0 else -w

@@ -1,0 +1,168 @@
+"""Label trees: the value, and two ways to grow one from label embeddings."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import DataError
+from .kernels.gather import gather
+from .kernels.kmeans import bisect, embed, means, nearest
+from .matrix import Rows, frozen
+from .parallel import run
+
+KMEANS_TOL, KMEANS_MAX_ITER = 1e-4, 20
+
+
+class LabelTree(NamedTuple):
+    """A tree whose leaves are labels, all at the same depth.
+
+    chunks: per level from the top, pointers (int64): the children of node n of the level above are the nodes
+        chunks[level][n] .. chunks[level][n + 1] - 1; the last level's nodes are places in `labels`.
+    labels: int32, the label at each place; a label that is not in the tree is never predicted.
+    """
+
+    chunks: tuple[np.ndarray, ...]
+    labels: np.ndarray
+
+    @property
+    def depth(self) -> int:
+        return len(self.chunks)
+
+    def parents(self, level: int) -> np.ndarray:
+        """The parent of each node of a level, int32, ascending."""
+        return np.repeat(np.arange(len(self.chunks[level]) - 1, dtype=np.int32), np.diff(self.chunks[level]))
+
+    def restricted_to(self, kept: np.ndarray) -> LabelTree:
+        """The tree without the labels where `kept` is False, and without nodes that this leaves empty."""
+        alive = kept[self.labels]
+        labels, chunks = self.labels[alive], []
+        for level in reversed(range(self.depth)):
+            sizes = np.bincount(self.parents(level)[alive], minlength=len(self.chunks[level]) - 1)
+            alive = sizes > 0 if level else np.ones(1, bool)
+            chunks.append(_pointers(sizes[alive]))
+        return LabelTree(tuple(reversed(chunks)), frozen(labels))
+
+
+def one_vs_all(labels: np.ndarray) -> LabelTree:
+    """The tree of height one."""
+    return LabelTree((_pointers([len(labels)]),), frozen(labels.astype(np.int32)))
+
+
+def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
+    """Raise DataError unless `tree` is well formed and its labels are below n_labels."""
+    n_nodes = 1
+    for level, chunk in enumerate(tree.chunks):
+        if len(chunk) != n_nodes + 1 or chunk[0] != 0 or (np.diff(chunk) < 0).any():
+            raise DataError(f"{who}: expected {n_nodes + 1} ascending pointers from 0 on in level {level} of the tree")
+        n_nodes = int(chunk[-1])
+    labels = np.asarray(tree.labels)
+    if len(labels) != n_nodes or len(np.unique(labels)) != len(labels):
+        raise DataError(f"{who}: expected the tree to hold {n_nodes:,} different labels, one per leaf")
+    if len(labels) and not (0 <= labels.min() and labels.max() < n_labels):
+        raise DataError(f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {labels.min()} to {labels.max()}")
+
+
+def label_embeddings(X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None) -> Rows:
+    """One unit-length row per label, the direction of the sum of its training rows (PIFA)."""
+    indptr, rows = rows_of_label
+    jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
+
+    def task(part):
+        return embed(indptr, rows, X.indptr, X.indices, X.data, part, np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.int32))
+
+    parts = run(task, jobs, n_jobs)
+    sizes = np.concatenate([np.diff(p[0]) for p in parts])
+    return Rows(_pointers(sizes), frozen(np.concatenate([p[1] for p in parts])), frozen(np.concatenate([p[2] for p in parts])), X.n_features)
+
+
+def balanced(Z: Rows, labels: np.ndarray, arity: int, max_leaf_size: int, max_depth: int | None, seed: tuple, n_jobs: int | None) -> LabelTree:
+    """Recursive 2-means of equal halves, its levels merged into nodes of `arity` children.
+
+    (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to labels[i].
+    """
+    n_leaves = math.ceil(len(labels) / max_leaf_size)
+    depth = 1 + (math.ceil(round(math.log(n_leaves, arity), 9)) if n_leaves > 1 else 0)
+    depth = min(depth, max_depth or depth)
+    parts = [np.arange(len(labels), dtype=np.int32)]
+    chunks = []
+    for level in range(depth - 1):
+        wanted = n_leaves if level == depth - 2 else math.ceil(n_leaves / arity ** (depth - 2 - level))
+        counts = [len(share) for share in np.array_split(np.arange(wanted), len(parts))]
+        split = run(_split_evenly, [(Z, part, count, (*seed, level, n)) for n, (part, count) in enumerate(zip(parts, counts, strict=True))], n_jobs)
+        chunks.append(_pointers([len(children) for children in split]))
+        parts = [child for children in split for child in children]
+    return _tree(chunks, parts, labels)
+
+
+def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None) -> LabelTree:
+    """k-means with k = arity and clusters of any size, again in clusters of more than `arity` labels, to max_depth levels.
+
+    (Khandagale et al., Bonsai, Machine Learning 2020.) Row i of Z belongs to labels[i].
+    """
+    parts = [np.arange(len(labels), dtype=np.int32)]
+    chunks = []
+    while len(chunks) < max_depth - 1 and max(map(len, parts)) > _leaf_limit(arity, len(chunks)):
+        limit = _leaf_limit(arity, len(chunks))
+        split = run(_cluster, [(Z, part, arity if len(part) > limit else 1, (*seed, len(chunks), n)) for n, part in enumerate(parts)], n_jobs)
+        chunks.append(_pointers([len(children) for children in split]))
+        parts = [child for children in split for child in children]
+    return _tree(chunks, parts, labels)
+
+
+def _leaf_limit(arity: int, level: int) -> int:
+    return arity if level == 0 else 5 * arity
+
+
+def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray) -> LabelTree:
+    order = np.concatenate(parts)
+    return LabelTree((*chunks, _pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32)))
+
+
+def _split_evenly(Z: Rows, members: np.ndarray, n_parts: int, seed: tuple) -> list[np.ndarray]:
+    """The members in n_parts clusters of equal size, by 2-means again and again."""
+    if n_parts < 2:
+        return [members]
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    rows = _pick(Z, members)
+    n_left = len(members) * (n_parts // 2) // n_parts
+    starts = rng.choice(len(members), 2, replace=False)
+    left = bisect(*rows[:3], rows.n_features, n_left, starts, KMEANS_TOL, KMEANS_MAX_ITER)
+    return [
+        *_split_evenly(Z, members[left], n_parts // 2, (*seed, 0)),
+        *_split_evenly(Z, members[~left], n_parts - n_parts // 2, (*seed, 1)),
+    ]
+
+
+def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarray]:
+    """The members in at most k clusters by spherical k-means."""
+    if k < 2 or len(members) <= k:
+        return [members]
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    rows = _pick(Z, members)
+    cluster = np.full(len(members), -1, np.int32)
+    cluster[rng.choice(len(members), k, replace=False)] = np.arange(k)
+    similarity = np.empty(len(members), np.float32)
+    before = -math.inf
+    for _ in range(KMEANS_MAX_ITER):
+        centroids = means(*rows[:3], cluster, k, rows.n_features)
+        nearest(*rows[:3], 0, len(members), centroids, k, cluster, similarity)
+        together = float(similarity.sum(dtype=np.float64))
+        if together <= before * (1 + KMEANS_TOL):
+            break
+        before = together
+    order = np.argsort(cluster, kind="stable")
+    parts = np.split(members[order], np.cumsum(np.bincount(cluster, minlength=k))[:-1])
+    return [part for part in parts if len(part)]
+
+
+def _pick(Z: Rows, members: np.ndarray) -> Rows:
+    """The members' rows with the features they use renumbered."""
+    indptr, indices, data, features = gather(Z.indptr, Z.indices, Z.data, members, np.zeros(Z.n_features, np.int32))
+    return Rows(indptr, indices, data, len(features))
+
+
+def _pointers(sizes) -> np.ndarray:
+    return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
