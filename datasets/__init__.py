@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_MODULE_OF = {
+_HOMES = {
     "Card": "registry",
     "SHAPES": "registry",
     "Sample": "debtags",
@@ -10,15 +10,16 @@ _MODULE_OF = {
     "cards": "registry",
     "load_sample": "debtags",
     "sample_texts": "debtags",
+    "synthesize": "synthetic",
 }
-__all__ = list(_MODULE_OF)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
     """A public name, imported when it is first asked for: the registry must not wait for numpy and Numba."""
-    if name not in _MODULE_OF:
+    if name not in _HOMES:
         raise AttributeError(f"module 'xmc.datasets' has no attribute {name!r}")
-    return getattr(import_module(f"xmc.datasets.{_MODULE_OF[name]}"), name)
+    return getattr(import_module(f"xmc.datasets.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -23,7 +23,7 @@ class Shape(NamedTuple):
     """The sizes that a synthetic set copies, and the settings of its generator that copy its character.
 
     A label of rank r among the labels occurs in proportion to (r + head) ** -decay rows, in one at least.
-    `noise` is the share of a row's words that say nothing about its labels.
+    `noise` is the share of words that say nothing about their row's labels; rows lie evenly from 2 * noise - 1 to 1.
     """
 
     rows: int
@@ -37,13 +37,14 @@ class Shape(NamedTuple):
     noise: float
 
 
-# Sizes and labels per row: the Extreme Classification Repository's page (http://manikvarma.org/downloads/XC/XMLRepository.html);
-# amazon-3m's labels per row and all features per row: the training rows, as papers that use these sets count them.
+# Sizes and labels per row: the Extreme Classification Repository's page,
+# http://manikvarma.org/downloads/XC/XMLRepository.html. Features per row, and amazon-3m's labels per row: means of the
+# training rows, as papers on these sets give them.
 SHAPES = {
-    "wiki10-31k": Shape(14_146, 6_616, 101_938, 30_938, 18.64, 673.45, decay=0.88, head=0, noise=0.6),
-    "amazoncat-13k": Shape(1_186_239, 306_782, 203_882, 13_330, 5.04, 71.2, decay=1.4, head=8, noise=0.5),
-    "amazon-670k": Shape(490_449, 153_025, 135_909, 670_091, 5.45, 75.68, decay=0.75, head=26, noise=0.5),
-    "amazon-3m": Shape(1_717_899, 742_507, 337_067, 2_812_281, 36.04, 49.6, decay=0.95, head=100, noise=0.3),
+    "wiki10-31k": Shape(14_146, 6_616, 101_938, 30_938, 18.64, 673.45, decay=0.88, head=0, noise=0.8),
+    "amazoncat-13k": Shape(1_186_239, 306_782, 203_882, 13_330, 5.04, 71.2, decay=1.6, head=14, noise=0.8),
+    "amazon-670k": Shape(490_449, 153_025, 135_909, 670_091, 5.45, 75.68, decay=0.75, head=26, noise=0.74),
+    "amazon-3m": Shape(1_717_899, 742_507, 337_067, 2_812_281, 36.04, 49.6, decay=1.05, head=200, noise=0.6),
 }
 
 _DEBTAGS = Card(
