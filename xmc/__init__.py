@@ -10,7 +10,6 @@ _HOMES = {
     "OneVsAllClassifier": "models",
     "load": "saved",
     "LabelTree": "tree",
-    "TextVectorizer": "text",
     "TopK": "topk",
     "XmcError": "errors",
     "DataError": "errors",

@@ -71,7 +71,9 @@ class Model(ClassifierMixin, BaseEstimator):
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
         if k < 1 or k > self._n_labels():
-            raise ParameterError(f"predict_topk: k must be an int from 1 to {self.n_labels_}, the number of labels, got {k}")
+            raise ParameterError(
+                f"predict_topk: k must be an int from 1 to {self.n_labels_}, the number of labels, got {k}"
+            )
         parts = self._candidates(X, lambda found: as_topk(found, k))
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -149,7 +151,9 @@ class Model(ClassifierMixin, BaseEstimator):
             return self._label_matrix(y), None
         try:
             if y.ndim == 2:
-                warnings.warn("A column-vector y was passed when a 1d array was expected", DataConversionWarning, stacklevel=3)
+                warnings.warn(
+                    "A column-vector y was passed when a 1d array was expected", DataConversionWarning, stacklevel=3
+                )
             y = column_or_1d(y)
             check_classification_targets(y)
         except ValueError as error:
@@ -175,7 +179,9 @@ class Model(ClassifierMixin, BaseEstimator):
         if rows.n_rows == 1:
             return [take(label_candidates(rows, self.members_, search))]
         jobs = row_blocks(rows.n_rows, block_size(self.members_, search))
-        return run(lambda a, b: take(label_candidates(slice_rows(rows, a, b), self.members_, search)), jobs, self.n_jobs)
+        return run(
+            lambda a, b: take(label_candidates(slice_rows(rows, a, b), self.members_, search)), jobs, self.n_jobs
+        )
 
     def _vectorized(self, X: Any) -> Any:
         if not (isinstance(X, list) and X and isinstance(X[0], str)):
@@ -195,7 +201,7 @@ class Model(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.classifier_tags.multi_label = True
+        # Several labels per row; the tag multi_label would promise dense predictions too.
         tags.target_tags.multi_output = True
         return tags
 

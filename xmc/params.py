@@ -22,14 +22,22 @@ def param(default: Any, help: str, **rule: Any) -> Any:
 class SolverParams:
     """What every linear model is trained with."""
 
-    loss: str = param("squared_hinge", "loss of a row on the wrong side of its margin", among=("squared_hinge", "hinge"))
+    loss: str = param(
+        "squared_hinge", "loss of a row on the wrong side of its margin", among=("squared_hinge", "hinge")
+    )
     C: float = param(1.0, "cost of a training error; larger fits the training rows closer", kind=float, above=0)
     tol: float = param(0.1, "stop when the largest violation of optimality is below this", kind=float, above=0)
     max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
-    solver: str = param("block", "block: siblings solved side by side; liblinear: the reference, one at a time", among=("block", "liblinear"))
+    solver: str = param(
+        "block",
+        "block: siblings solved side by side; liblinear: the reference, one at a time",
+        among=("block", "liblinear"),
+    )
     bias: float = param(1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0)
     weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
-    score_transform: str = param("l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid"))
+    score_transform: str = param(
+        "l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid")
+    )
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, optional=True)
     random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
@@ -46,12 +54,36 @@ class LabelTreeParams(SolverParams):
     """The settings of LabelTreeClassifier."""
 
     n_trees: int = param(1, "trees in the ensemble; their scores are averaged", kind=int, low=1)
-    tree: Any = param("auto", "shape of the label tree, auto chooses by the number of labels", among=("auto", "balanced", "shallow"), tree=True)
-    arity: int | None = param(None, "children of an inner node: 16 if balanced, 100 if shallow", kind=int, low=2, optional=True)
+    tree: Any = param(
+        "auto",
+        "shape of the label tree, auto chooses by the number of labels",
+        among=("auto", "balanced", "shallow"),
+        tree=True,
+    )
+    arity: int | None = param(
+        None, "children of an inner node: 16 if balanced, 100 if shallow", kind=int, low=2, optional=True
+    )
     max_leaf_size: int = param(100, "labels in a leaf of a balanced tree at most", kind=int, low=1)
-    max_depth: int | None = param(None, "levels of scorers at most, the ranker's included: 3 if shallow", kind=int, low=1, optional=True)
-    negatives: str = param("tfn", "rows that train a node: of its parent (tfn), of the matcher's beam (man), or both", among=("tfn", "man", "tfn+man"))
+    max_depth: int | None = param(
+        None, "levels of scorers at most, the ranker's included: 3 if shallow", kind=int, low=1, optional=True
+    )
+    negatives: str = param(
+        "tfn",
+        "rows that train a node: of its parent (tfn), of the matcher's beam (man), or both",
+        among=("tfn", "man", "tfn+man"),
+    )
     beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class TextParams:
+    """How texts become TF-IDF rows: settings of scikit-learn's TfidfVectorizer."""
+
+    max_ngram: int = param(1, "words in the longest sequence that is a feature", kind=int, low=1)
+    min_df: int = param(2, "rows that a feature must occur in at least", kind=int, low=1)
+    max_features: int | None = param(None, "features kept at most, the most frequent", kind=int, low=1, optional=True)
+    sublinear_tf: bool = param(True, "1 + log(count) instead of the count", kind=bool)
+    lowercase: bool = param(True, "lower-case texts first", kind=bool)
 
 
 def check(estimator: Any) -> None:

@@ -53,7 +53,11 @@ def _lines(title: str, total: float) -> Callable[[float], None]:
         if done or now - last >= LINE_EVERY:
             last = now
             left = (now - started) * (total / finished - 1) if finished > 0 else 0
-            print(f"{title}: " + (f"done in {now - started:.1f} s" if done else f"{finished / total:.0%}, {left:.0f} s left"), file=sys.stderr)
+            print(
+                f"{title}: "
+                + (f"done in {now - started:.1f} s" if done else f"{finished / total:.0%}, {left:.0f} s left"),
+                file=sys.stderr,
+            )
 
     return advance
 
@@ -63,5 +67,11 @@ def _rich_bars() -> Any:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Bars(*columns, console=Console(stderr=True))

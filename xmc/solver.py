@@ -51,11 +51,15 @@ class Weights(NamedTuple):
     n_passes: int
 
 
-def pose(X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64) -> Problem:
+def pose(
+    X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64
+) -> Problem:
     """The problem of the sibling nodes first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
     mark = np.zeros(X.n_features, np.int32)
     indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
-    return Problem(indptr, indices, data, features, squared_norms(indptr, data), *targets(*nodes, rows, first, last), seed)
+    return Problem(
+        indptr, indices, data, features, squared_norms(indptr, data), *targets(*nodes, rows, first, last), seed
+    )
 
 
 def blocks(problem: Problem) -> list[np.ndarray]:
@@ -78,7 +82,14 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
     n_passes = solve_lanes(
         *(problem.indptr, problem.indices, problem.data, problem.norms),
-        *(np.float32(params.bias), np.float32(diagonal), np.float32(upper), float(params.tol), int(params.max_iter), problem.seed),
+        *(
+            np.float32(params.bias),
+            np.float32(diagonal),
+            np.float32(upper),
+            float(params.tol),
+            int(params.max_iter),
+            problem.seed,
+        ),
         *(A, W),
     )
     feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))

@@ -23,7 +23,9 @@ def search_of(params: SolverParams) -> Search:
     return Search(getattr(params, "beam_size", 1), float(params.bias), TRANSFORMS[params.score_transform])
 
 
-def grow_trees(X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int, progress: Progress) -> list[LabelTree]:
+def grow_trees(
+    X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int, progress: Progress
+) -> list[LabelTree]:
     """One tree per ensemble member over the labels that have rows."""
     labels = np.flatnonzero(np.diff(rows_of_label[0])).astype(np.int32)
     shape = params.tree if params.tree != "auto" else "shallow" if len(labels) >= SHALLOW_FROM else "balanced"
@@ -33,7 +35,9 @@ def grow_trees(X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int
     trees = []
     for member in range(params.n_trees):
         if shape == "balanced":
-            tree = balanced(Z, labels, params.arity or 16, params.max_leaf_size, params.max_depth, (seed, member), params.n_jobs)
+            tree = balanced(
+                Z, labels, params.arity or 16, params.max_leaf_size, params.max_depth, (seed, member), params.n_jobs
+            )
         else:
             tree = shallow(Z, labels, params.arity or 100, params.max_depth or 3, (seed, member), params.n_jobs)
         trees.append(tree)
@@ -41,7 +45,9 @@ def grow_trees(X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int
     return trees
 
 
-def train_member(X: Rows, Y: Lists, tree: LabelTree, params: SolverParams, seed: tuple[int, ...], progress: Progress, title: str) -> tuple[Member, int]:
+def train_member(
+    X: Rows, Y: Lists, tree: LabelTree, params: SolverParams, seed: tuple[int, ...], progress: Progress, title: str
+) -> tuple[Member, int]:
     """Train every level of a tree, the matchers first; gives the member and the most passes that the solver took."""
     levels = _levels(Y, tree)
     negatives = getattr(params, "negatives", "tfn")

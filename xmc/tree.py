@@ -62,23 +62,43 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
     if len(labels) != n_nodes or len(np.unique(labels)) != len(labels):
         raise DataError(f"{who}: expected the tree to hold {n_nodes:,} different labels, one per leaf")
     if len(labels) and not (0 <= labels.min() and labels.max() < n_labels):
-        raise DataError(f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {labels.min()} to {labels.max()}")
+        raise DataError(
+            f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {labels.min()} to {labels.max()}"
+        )
 
 
-def label_embeddings(X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None) -> Rows:
+def label_embeddings(
+    X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None
+) -> Rows:
     """One unit-length row per label, the direction of the sum of its training rows (PIFA)."""
     indptr, rows = rows_of_label
     jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
 
     def task(part):
-        return embed(indptr, rows, X.indptr, X.indices, X.data, part, np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.int32))
+        return embed(
+            indptr,
+            rows,
+            X.indptr,
+            X.indices,
+            X.data,
+            part,
+            np.zeros(X.n_features, np.float32),
+            np.zeros(X.n_features, np.int32),
+        )
 
     parts = run(task, jobs, n_jobs)
     sizes = np.concatenate([np.diff(p[0]) for p in parts])
-    return Rows(_pointers(sizes), frozen(np.concatenate([p[1] for p in parts])), frozen(np.concatenate([p[2] for p in parts])), X.n_features)
+    return Rows(
+        _pointers(sizes),
+        frozen(np.concatenate([p[1] for p in parts])),
+        frozen(np.concatenate([p[2] for p in parts])),
+        X.n_features,
+    )
 
 
-def balanced(Z: Rows, labels: np.ndarray, arity: int, max_leaf_size: int, max_depth: int | None, seed: tuple, n_jobs: int | None) -> LabelTree:
+def balanced(
+    Z: Rows, labels: np.ndarray, arity: int, max_leaf_size: int, max_depth: int | None, seed: tuple, n_jobs: int | None
+) -> LabelTree:
     """Recursive 2-means of equal halves, its levels merged into nodes of `arity` children.
 
     (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to labels[i].
@@ -91,7 +111,11 @@ def balanced(Z: Rows, labels: np.ndarray, arity: int, max_leaf_size: int, max_de
     for level in range(depth - 1):
         wanted = n_leaves if level == depth - 2 else math.ceil(n_leaves / arity ** (depth - 2 - level))
         counts = [len(share) for share in np.array_split(np.arange(wanted), len(parts))]
-        split = run(_split_evenly, [(Z, part, count, (*seed, level, n)) for n, (part, count) in enumerate(zip(parts, counts, strict=True))], n_jobs)
+        split = run(
+            _split_evenly,
+            [(Z, part, count, (*seed, level, n)) for n, (part, count) in enumerate(zip(parts, counts, strict=True))],
+            n_jobs,
+        )
         chunks.append(_pointers([len(children) for children in split]))
         parts = [child for children in split for child in children]
     return _tree(chunks, parts, labels)
@@ -106,7 +130,11 @@ def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple
     chunks = []
     while len(chunks) < max_depth - 1 and max(map(len, parts)) > _leaf_limit(arity, len(chunks)):
         limit = _leaf_limit(arity, len(chunks))
-        split = run(_cluster, [(Z, part, arity if len(part) > limit else 1, (*seed, len(chunks), n)) for n, part in enumerate(parts)], n_jobs)
+        split = run(
+            _cluster,
+            [(Z, part, arity if len(part) > limit else 1, (*seed, len(chunks), n)) for n, part in enumerate(parts)],
+            n_jobs,
+        )
         chunks.append(_pointers([len(children) for children in split]))
         parts = [child for children in split for child in children]
     return _tree(chunks, parts, labels)

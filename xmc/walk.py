@@ -63,7 +63,9 @@ def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Ca
 def top(found: Candidates, k: int) -> Candidates:
     """The best k candidates of each row, best first: by score, margin, smaller id."""
     indptr = np.concatenate([[0], np.cumsum(np.minimum(np.diff(found.indptr), k))])
-    kept = Candidates(indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.float32))
+    kept = Candidates(
+        indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.float32)
+    )
     best(*found, k, *kept)
     return kept
 

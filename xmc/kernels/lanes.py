@@ -112,7 +112,9 @@ def _elementwise(name, n_args):
         return _llvm(builder, name, args)
 
     signature = lanes_type(*[lanes_type] * n_args)
-    return intrinsic((lambda typingctx, a: (signature, code)) if n_args == 1 else lambda typingctx, a, b: (signature, code))
+    return intrinsic(
+        (lambda typingctx, a: (signature, code)) if n_args == 1 else lambda typingctx, a, b: (signature, code)
+    )
 
 
 absolute = _elementwise("fabs", 1)

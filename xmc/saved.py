@@ -1,0 +1,139 @@
+"""Model folders: model.json and one .npy per array."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .errors import ModelError
+from .layer import Layer
+from .models import LabelTreeClassifier, Model, OneVsAllClassifier
+from .store import PathName, pack_strings, read_folder, read_meta, unpack_strings, write_folder
+from .text import pack, unpack
+from .tree import LabelTree
+from .walk import Member
+
+FILE = "model.json"
+CLASSES = {cls.__name__: cls for cls in (LabelTreeClassifier, OneVsAllClassifier)}
+NOT_SAVED = ("n_jobs", "verbose")  # they don't change the model
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
+STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
+
+
+def save(model: Model, path: PathName, overwrite: bool = False) -> None:
+    """Write a fitted model as a folder; nothing is left behind if that fails."""
+    arrays: dict[str, np.ndarray] = {}
+    for n, member in enumerate(model.members_):
+        arrays.update(_member_arrays(f"tree{n}", member))
+    for name in STRINGS:
+        if getattr(model, name, None) is not None:
+            arrays[name], arrays[f"{name}offsets"] = pack_strings([str(s) for s in getattr(model, name)])
+    settings = None
+    if model.vectorizer_ is not None:
+        settings, own = pack(model.vectorizer_)
+        arrays.update({f"vectorizer.{name}": array for name, array in own.items()})
+    classes = model.classes_ if model.one_label_per_row_ else np.empty(0, np.int32)
+    if classes.dtype.kind in "OUS":
+        arrays["classes"], arrays["classes_offsets"] = pack_strings([str(c) for c in classes])
+    else:
+        arrays["classes"] = classes
+    meta = {
+        "class": type(model).__name__,
+        "parameters": _parameters(model),
+        "n_features": model.n_features_in_,
+        "n_labels": model.n_labels_,
+        "n_passes": int(model.n_iter_),
+        "one_label_per_row": model.one_label_per_row_,
+        "depths": [member.tree.depth for member in model.members_],
+        "vectorizer": settings,
+        "versions": {
+            "xmc": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+    }
+    write_folder(path, FILE, meta, arrays, overwrite)
+
+
+def load(path: PathName) -> Model:
+    """The model in a folder, its arrays memory-mapped.
+
+    Raises ModelError if the folder is damaged or of a newer format.
+    """
+    meta, arrays = read_folder(path, FILE)
+    try:
+        return _model(meta, arrays)
+    except KeyError as error:
+        raise ModelError(f"{os.fspath(path)}: {FILE} can't be read: {error.args[0]} is missing") from None
+
+
+def describe(path: PathName) -> dict[str, Any]:
+    """What model.json says."""
+    return read_meta(path, FILE)
+
+
+def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+    members = tuple(_member(arrays, f"tree{n}", depth) for n, depth in enumerate(meta["depths"]))
+    parameters = dict(meta["parameters"])
+    if parameters.get("tree") == "given":
+        parameters["tree"] = members[0].tree
+    model = CLASSES[meta["class"]](**parameters)
+    model.members_ = members
+    model.one_label_per_row_ = meta["one_label_per_row"]
+    model.n_labels_, model.n_features_in_, model.n_iter_ = meta["n_labels"], meta["n_features"], meta["n_passes"]
+    model.label_ids_ = model.label_names_ = model.vectorizer_ = None
+    for name in STRINGS:
+        if name in arrays:
+            setattr(model, name, unpack_strings(arrays[name], arrays[f"{name}offsets"]))
+    if meta["vectorizer"] is not None:
+        own = {name.removeprefix("vectorizer."): array for name, array in arrays.items()}
+        model.vectorizer_ = unpack(meta["vectorizer"], own)
+    if "classes_offsets" in arrays:
+        model.classes_ = np.array(unpack_strings(arrays["classes"], arrays["classes_offsets"]))
+    else:
+        model.classes_ = np.asarray(arrays["classes"]) if model.one_label_per_row_ else np.arange(model.n_labels_)
+    return model
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    values = {f.name: getattr(model, f.name) for f in fields(model) if f.name not in NOT_SAVED}
+    if isinstance(values.get("tree"), LabelTree):
+        values["tree"] = "given"
+    if not isinstance(values["random_state"], (int, np.integer)):
+        values["random_state"] = None
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+def _member_arrays(prefix: str, member: Member) -> dict[str, np.ndarray]:
+    arrays = {f"{prefix}.labels": member.tree.labels}
+    for level, layer in enumerate(member.layers):
+        arrays.update({f"{prefix}.level{level}.{name}": array for name, array in layer._asdict().items()})
+    return arrays
+
+
+def _member(arrays: dict[str, np.ndarray], prefix: str, depth: int) -> Member:
+    layers = []
+    for level in range(depth):
+        layer = Layer(*(arrays[f"{prefix}.level{level}.{name}"] for name in Layer._fields))
+        _check_layer(layer, f"{prefix}.level{level}")
+        layers.append(layer)
+    return Member(LabelTree(tuple(layer.chunk_ptr for layer in layers), arrays[f"{prefix}.labels"]), tuple(layers))
+
+
+def _check_layer(layer: Layer, name: str) -> None:
+    """The kernels trust pointers: raise ModelError unless they end where their arrays do."""
+    fits = (
+        layer.chunk_ptr[-1] == len(layer.bias_weight)
+        and len(layer.feature_ptr) == len(layer.chunk_ptr)
+        and layer.feature_ptr[-1] == len(layer.features)
+        and len(layer.entry_ptr) == len(layer.features) + 1
+        and layer.entry_ptr[-1] == len(layer.child) == len(layer.weight)
+    )
+    if not fits:
+        raise ModelError(f"{name}: expected arrays that fit each other, their lengths don't")

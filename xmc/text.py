@@ -1,0 +1,85 @@
+"""Texts to TF-IDF rows by scikit-learn's TfidfVectorizer, kept in a folder without pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from .errors import DataError, ModelError
+from .params import TextParams, check
+from .store import PathName, pack_strings, read_folder, unpack_strings, write_folder
+
+FILE = "vectorizer.json"
+KEPT = ("analyzer", "ngram_range", "lowercase", "strip_accents", "stop_words", "token_pattern", "binary")
+WEIGHTED = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+
+
+def make_vectorizer(params: TextParams | None = None) -> TfidfVectorizer:
+    """An unfitted vectoriser: unigrams, min_df 2, sublinear tf and unit length unless the parameters say otherwise."""
+    params = params or TextParams()
+    check(params)
+    return TfidfVectorizer(
+        ngram_range=(1, params.max_ngram),
+        min_df=params.min_df,
+        max_features=params.max_features,
+        sublinear_tf=params.sublinear_tf,
+        lowercase=params.lowercase,
+        dtype=np.float32,
+    )
+
+
+def fit_texts(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
+    """Fit and transform: CSR float32 (n_rows, n_features).
+
+    Raises DataError if no feature is left.
+    """
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise DataError(f"text: {' '.join(str(error).split())}") from None
+
+
+def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A fitted vectoriser as settings for JSON and arrays.
+
+    Raises ModelError if it has settings that only pickle could keep.
+    """
+    settings = {name: getattr(vectorizer, name) for name in (*KEPT, *WEIGHTED)}
+    own = [name for name in ("preprocessor", "tokenizer") if getattr(vectorizer, name) is not None]
+    own += [name for name, value in settings.items() if callable(value)]
+    if own:
+        raise ModelError(f"vectoriser: expected settings that JSON can hold, got a function as {own[0]}")
+    settings["ngram_range"] = list(settings["ngram_range"])
+    if isinstance(settings["stop_words"], (set, frozenset)):
+        settings["stop_words"] = sorted(settings["stop_words"])
+    names = [str(name) for name in vectorizer.get_feature_names_out()]
+    data, offsets = pack_strings(names)
+    arrays = {"vocabulary": data, "vocabulary_offsets": offsets}
+    if vectorizer.use_idf:
+        arrays["idf"] = np.asarray(vectorizer.idf_, np.float32)
+    return settings, arrays
+
+
+def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
+    """The vectoriser that `pack` packed."""
+    names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
+    settings = {**settings, "ngram_range": tuple(settings["ngram_range"])}
+    vectorizer = TfidfVectorizer(vocabulary={name: i for i, name in enumerate(names)}, dtype=np.float32, **settings)
+    vectorizer._validate_vocabulary()
+    if vectorizer.use_idf:
+        vectorizer.idf_ = np.asarray(arrays["idf"])
+    return vectorizer
+
+
+def save_vectorizer(vectorizer: TfidfVectorizer, path: PathName, overwrite: bool = False) -> None:
+    """Write a vectoriser folder."""
+    settings, arrays = pack(vectorizer)
+    write_folder(path, FILE, {"settings": settings}, arrays, overwrite)
+
+
+def load_vectorizer(path: PathName) -> TfidfVectorizer:
+    """Read a vectoriser folder."""
+    meta, arrays = read_folder(path, FILE)
+    return unpack(meta["settings"], arrays)
