@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import scipy.sparse.linalg
+from scipy.sparse.linalg import norm
 
 from xmc.datasets import SHAPES, synthesize, synthetic
 from xmc.errors import DataError, ParameterError
@@ -100,7 +100,7 @@ def test_the_planted_structure_is_learnable(made):
     X, Y, X_test, Y_test = made
     Z = (Y.T @ X).tocsr()
     test = np.arange(500)
-    scores = (X_test[test] @ Z.T).toarray() / sp.linalg.norm(Z, axis=1)
+    scores = (X_test[test] @ Z.T).toarray() / norm(Z, axis=1)
     best = np.argmax(scores, axis=1)
     right = Y_test[test, best].mean()
     right_by_frequency = Y_test[test, np.argmax(rows_per_label(Y))].mean()
