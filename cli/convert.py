@@ -1,0 +1,178 @@
+"""`xmc convert`: data from one format to another."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from xmc.cli import options
+from xmc.cli.data import read_labelled, widened
+from xmc.cli.output import Voice, check_folder, check_outputs, write_json
+from xmc.errors import DataError
+
+MATRICES = ("npz", "xmc", "svmlight")
+VECTORIZER_FILE = "vectorizer.json"
+
+
+@click.command("convert", short_help="Turn data from one format into another.")
+@click.argument("paths", nargs=-1, required=True, metavar="SRC... DST...")
+@click.option("--fit-vectorizer", metavar="DIR", help="Turn texts into features; keep how, and the label ids, in DIR.")
+@click.option("--vectorizer", metavar="DIR", help="Turn texts into features as a folder of --fit-vectorizer says.")
+@options.source
+@click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
+@click.option("--out-one-based", is_flag=True, help="Count ids from 1 in the XMC text or SVMlight that is written.")
+@options.text_parameters
+@options.output
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    fit_vectorizer: str | None,
+    vectorizer: str | None,
+    format: str | None,
+    zero_based: bool,
+    out_format: str | None,
+    out_one_based: bool,
+    json_path: str | None,
+    overwrite: bool,
+    quiet: bool,
+    **text_flags: Any,
+) -> None:
+    """Turn data from one format into another: .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also with .gz.
+
+    Features and labels as matrices are always two paths, X.npz Y.npz. Texts become features with --fit-vectorizer on
+    the training rows, then --vectorizer on the test rows.
+
+    \b
+    xmc convert X.npz Y.npz rows.txt.gz
+    xmc convert train.tsv X.trn.npz Y.trn.npz --fit-vectorizer tfidf
+    xmc convert test.tsv X.tst.npz Y.tst.npz --vectorizer tfidf
+    """
+    if fit_vectorizer and vectorizer:
+        raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
+    if not fit_vectorizer:
+        options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
+    voice = Voice("convert", quiet)
+    sources, targets = split_paths(paths)
+    check_outputs(*targets, json_path, overwrite=overwrite)
+    if fit_vectorizer:
+        check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)
+    data = read_sources(sources, format, zero_based)
+    with ExitStack() as stack:  # what is made at the end appears at the end, and only if all of it could be made
+        if fit_vectorizer:
+            data = fit(data, text_flags, stack, fit_vectorizer, overwrite)
+        elif vectorizer:
+            data = transform(data, vectorizer)
+        write_targets(targets, data, out_format, not out_one_based, overwrite)
+    facts = count(data)
+    voice.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
+    write_json(json_path, facts, overwrite)
+
+
+def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sources and targets; two .npz paths on one side are a pair."""
+    n = len(paths)
+    if n in (2, 4):
+        return paths[: n // 2], paths[n // 2 :]
+    from_pair, to_pair = (all(is_npz(path) for path in pair) for pair in (paths[:2], paths[-2:]))
+    if n != 3 or from_pair == to_pair:
+        raise click.UsageError("expected SRC DST, where one side, or each, may be a pair X.npz Y.npz")
+    return (paths[:2], paths[2:]) if from_pair else (paths[:1], paths[1:])
+
+
+def is_npz(path: str) -> bool:
+    """Whether the path is a matrix by its name."""
+    return path.lower().removesuffix(".gz").endswith(".npz")
+
+
+def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool) -> Any:
+    """What the sources hold, a Dataset."""
+    from xmc.io import read
+
+    if len(sources) == 2:
+        return read_labelled(sources, format, zero_based)
+    return read(sources[0], format=format, zero_based=zero_based)
+
+
+def fit(data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, overwrite: bool) -> Any:
+    """The data with features from their texts; the vectoriser's folder is made in passing, with labels.txt in it."""
+    from xmc.files import replacing
+    from xmc.params import TextParams
+    from xmc.text import fit_texts, make_vectorizer, save_vectorizer
+
+    vectorizer = make_vectorizer(TextParams(**text_flags))
+    X = fit_texts(vectorizer, texts_of(data, "--fit-vectorizer"))
+    fresh = stack.enter_context(replacing(folder, overwrite))
+    save_vectorizer(vectorizer, fresh)
+    if data.label_ids is not None:
+        (fresh / "labels.txt").write_text("".join(f"{label}\n" for label in data.label_ids), encoding="utf-8")
+    return data._replace(X=X)
+
+
+def transform(data: Any, folder: str) -> Any:
+    """The data with features from their texts, and its labels in the columns that they had when it was fitted.
+
+    Labels that were not there then come after those.
+    """
+    from pathlib import Path
+
+    from xmc.io import align_labels, read_label_names
+    from xmc.text import load_vectorizer
+
+    data = data._replace(X=load_vectorizer(folder).transform(texts_of(data, "--vectorizer")))
+    known = Path(folder) / "labels.txt"
+    if data.label_ids is None or not known.is_file():
+        return data
+    Y, ids = align_labels(data.Y, data.label_ids, read_label_names(known)[0])
+    return data._replace(Y=widened(Y, len(ids)), label_ids=ids)
+
+
+def texts_of(data: Any, flag: str) -> list[str]:
+    """The texts of the data. Raises DataError if there are none."""
+    if data.texts is None:
+        raise DataError(f"convert: expected texts for {flag}, the rows have features already")
+    return data.texts
+
+
+def write_targets(targets: tuple[str, ...], data: Any, format: str | None, zero_based: bool, overwrite: bool) -> None:
+    """Write the data to one path, or as matrices to two."""
+    from xmc.io import write
+
+    if len(targets) == 2:
+        return write_pair(*targets, data, overwrite)
+    if data.X is None and wants_features(targets[0], format):
+        raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")
+    write(targets[0], data, format=format, zero_based=zero_based, overwrite=overwrite)
+
+
+def wants_features(path: str, format: str | None) -> bool:
+    """Whether the format that is written holds features."""
+    return format in MATRICES if format else is_npz(path) or path.lower().removesuffix(".gz").endswith(".svm")
+
+
+def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
+    """X and Y as .npz: both or none."""
+    from xmc.files import replacing
+    from xmc.io import write_matrix
+
+    for path in (x_path, y_path):
+        if not path.lower().endswith(".npz"):
+            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
+    if data.X is None:
+        raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")
+    if data.Y is None:
+        raise DataError(f"{y_path}: expected labels to write, the rows have none; X alone is one path")
+    with replacing(x_path, overwrite) as x_fresh, replacing(y_path, overwrite) as y_fresh:
+        write_matrix(x_fresh, data.X)
+        write_matrix(y_fresh, data.Y)
+
+
+def count(data: Any) -> dict[str, Any]:
+    """The sizes of the data; None for what it doesn't have."""
+    return {
+        "n_rows": len(data.texts) if data.X is None else data.X.shape[0],
+        "n_features": None if data.X is None else data.X.shape[1],
+        "n_labels": None if data.Y is None else data.Y.shape[1],
+    }

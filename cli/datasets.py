@@ -1,0 +1,110 @@
+"""`xmc datasets`: the sample that comes along, and synthetic data of published shapes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from xmc.cli import options
+from xmc.cli.output import Voice, check_outputs, print_table, write_json
+from xmc.datasets.registry import SHAPES
+
+EXPORTED = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz", "train.tsv", "test.tsv", "labels.txt")
+
+
+@click.group("datasets", short_help="List data sets, export the sample, make synthetic ones.")
+@options.version
+def command() -> None:
+    """Data to try and to measure with."""
+
+
+@command.command("list", short_help="List the data sets.")
+@options.output
+def list_cards(json_path: str | None, overwrite: bool, quiet: bool) -> None:
+    """List the data sets with their sizes and where they come from."""
+    from xmc.datasets import cards
+
+    check_outputs(json_path, overwrite=overwrite)
+    found = [card._asdict() for card in cards()]
+    if json_path != "-":
+        show(found)
+    write_json(json_path, found, overwrite)
+
+
+def show(found: list[dict[str, Any]]) -> None:
+    """The data sets for people."""
+    sizes = ("rows", "test_rows", "features", "labels")
+    rows = [[card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"] for card in found]
+    print_table(["name", "rows", "test rows", "features", "labels", "labels per row"], rows)
+    for card in found[:2]:
+        click.echo(f"{card['name'].split()[0]}: {card['what']}; {card['source']}")
+
+
+@command.command("export", short_help="Write the embedded sample to a folder.")
+@click.argument("name", type=click.Choice(["debtags"]))
+@click.argument("folder", metavar="DIR")
+@options.output
+def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+    """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its labels.txt."""
+    check_replaceable(folder, overwrite)
+    check_outputs(json_path, overwrite=overwrite)
+    facts = {"folder": folder, "files": write_sample(folder, overwrite)}
+    Voice("datasets", quiet).say(f"{name} written to {folder}: {', '.join(facts['files'])}")
+    write_json(json_path, facts, overwrite)
+
+
+@command.command("synth", short_help="Make a synthetic data set.")
+@click.option("--like", type=click.Choice(list(SHAPES)), required=True, help="The public set whose shape it takes.")
+@click.option("--out", metavar="DIR", required=True, help="Folder to write to.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Share of the rows and labels, 0.005 to 1.")
+@options.seed
+@options.output
+def synth(like: str, out: str, scale: float, seed: int, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+    """Make a synthetic data set in the shape of a public one: X and Y for training and test, with topics to learn."""
+    from xmc.datasets import synthesize
+    from xmc.progress import Progress
+
+    check_outputs(out, json_path, overwrite=overwrite)
+    with Progress(not quiet) as progress:
+        shape = synthesize(like, out, scale, seed, overwrite=overwrite, progress=progress)
+    Voice("datasets", quiet).say(f"{shape.rows:,} rows and {shape.labels:,} labels like {like}, written to {out}")
+    write_json(json_path, {"folder": out, "like": like, "scale": scale, "seed": seed, **shape._asdict()}, overwrite)
+
+
+def check_replaceable(folder: str, overwrite: bool) -> None:
+    """Raises DataError if `folder` exists, unless it holds nothing but an earlier export and overwrite says so."""
+    from xmc.errors import DataError
+
+    check_outputs(folder, overwrite=overwrite)
+    if not os.path.exists(folder):
+        return
+    foreign = sorted(set(os.listdir(folder)) - set(EXPORTED)) if os.path.isdir(folder) else [folder]
+    if foreign:
+        raise DataError(f"{folder}: expected an earlier export to replace, got {foreign[0]!r}; choose a new folder")
+
+
+def write_sample(folder: str, overwrite: bool) -> list[str]:
+    """Write the sample's files; gives their names."""
+    from xmc.datasets import load_sample
+    from xmc.files import replacing
+    from xmc.io import write_matrix
+
+    sample = load_sample()
+    with replacing(folder, overwrite) as fresh:
+        fresh.mkdir()
+        for path, M in zip(EXPORTED, sample[:4], strict=False):
+            write_matrix(fresh / path, M)
+        write_texts(fresh / "train.tsv", sample, sample.X, sample.Y)
+        write_texts(fresh / "test.tsv", sample, sample.X_test, sample.Y_test)
+        (fresh / "labels.txt").write_text("".join(f"{name}\n" for name in sample.label_names), encoding="utf-8")
+    return list(EXPORTED)
+
+
+def write_texts(path: Any, sample: Any, X: Any, Y: Any) -> None:
+    """Rows as labelled documents, a label's name being its id."""
+    from xmc.datasets import sample_texts
+    from xmc.io import Dataset, write
+
+    write(path, Dataset(Y=Y, texts=sample_texts(X, sample.features), label_ids=sample.label_names))

@@ -1,0 +1,114 @@
+"""`xmc inspect`: what a model folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xmc.cli import options
+from xmc.cli.data import load_model
+from xmc.cli.output import check_outputs, print_table, write_json
+
+
+@click.command("inspect", short_help="Show what a model folder holds.")
+@click.argument("folder", metavar="DIR")
+@options.output
+def command(folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+    """Show the parameters, sizes and trees of the model in DIR."""
+    check_outputs(json_path, overwrite=overwrite)
+    facts = describe(folder)
+    if json_path != "-":
+        show(facts)
+    write_json(json_path, facts, overwrite)
+
+
+def describe(folder: str) -> dict[str, Any]:
+    """Everything worth knowing about a model, ready for JSON."""
+    from xmc import saved
+
+    model = load_model(folder, None)
+    meta = saved.describe(folder)
+    trees = [[level_facts(layer) for layer in member.layers] for member in model.members_]
+    return {
+        "format": meta["format"],
+        "class": meta["class"],
+        "parameters": meta["parameters"],
+        "n_features": model.n_features_in_,
+        "n_labels": model.n_labels_,
+        "n_labels_trained": max(len(member.tree.labels) for member in model.members_),
+        "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
+        "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
+        "label_ids": model.label_ids_ is not None,
+        "label_names": model.label_names_ is not None,
+        "vectorizer": meta["vectorizer"],
+        "versions": meta["versions"],
+        "trees": trees,
+    }
+
+
+def level_facts(layer: Any) -> dict[str, Any]:
+    """Sizes of a level; a width is the number of nodes in a chunk."""
+    import numpy as np
+
+    widths = np.diff(layer.chunk_ptr)
+    return {
+        "n_chunks": len(widths),
+        "n_nodes": int(widths.sum()),
+        "width_min": int(widths.min()),
+        "width_median": float(np.median(widths)),
+        "width_max": int(widths.max()),
+        "n_weights": len(layer.weight),
+    }
+
+
+def show(facts: dict[str, Any]) -> None:
+    """The facts for people."""
+    trained = facts["n_labels_trained"]
+    fewer = f", {trained:,} of them with training rows" if trained < facts["n_labels"] else ""
+    click.echo(f"{facts['class']}, model format {facts['format']}")
+    for name, value in {
+        "features": f"{facts['n_features']:,}",
+        "labels": f"{facts['n_labels']:,}{fewer}; {label_text(facts)}",
+        "weights": f"{facts['n_weights']:,}",
+        "size": size_text(facts["n_bytes"]),
+        "parameters": setting_text(facts["parameters"]),
+        "vectoriser": setting_text(facts["vectorizer"]) if facts["vectorizer"] else "none",
+        "made with": setting_text(facts["versions"], " "),
+    }.items():
+        click.echo(click.wrap_text(value, 100, f"{name:12}", " " * 12))
+    for number, tree in enumerate(facts["trees"], 1):
+        click.echo(f"\ntree {number} of {len(facts['trees'])}")
+        print_table(
+            ["level", "chunks", "nodes", "nodes per chunk", "weights", "weights per node"],
+            [level_row(depth, level) for depth, level in enumerate(tree, 1)],
+        )
+
+
+def level_row(depth: int, level: dict[str, Any]) -> list[str]:
+    """A level as cells of the table."""
+    widths = f"{level['width_min']:,} to {level['width_max']:,}, median {level['width_median']:,g}"
+    per_node = f"{level['n_weights'] / max(1, level['n_nodes']):,.1f}"
+    return [str(depth), f"{level['n_chunks']:,}", f"{level['n_nodes']:,}", widths, f"{level['n_weights']:,}", per_node]
+
+
+def label_text(facts: dict[str, Any]) -> str:
+    """What is known about labels beyond their numbers."""
+    if facts["label_names"]:
+        return "with ids and names"
+    return "with ids" if facts["label_ids"] else "known by number"
+
+
+def setting_text(settings: dict[str, Any], between: str = "=") -> str:
+    """`name=value, name=value`."""
+    return ", ".join(f"{name}{between}{value}" for name, value in settings.items())
+
+
+def size_text(n_bytes: int) -> str:
+    """A size in the unit that suits it."""
+    size, units = float(n_bytes), ["bytes", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:,.1f} {units[0]}" if units[0] != "bytes" else f"{n_bytes} bytes"

@@ -1,0 +1,82 @@
+"""The command `xmc`: finds the subcommand, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import click
+
+from xmc.cli.options import version
+from xmc.errors import XmcError
+
+COMMANDS = ("train", "predict", "evaluate", "inspect", "convert", "datasets")
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return import_module(f"xmc.cli.{name}").command if name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> None:
+        with one_line_errors(ctx):
+            super().invoke(ctx)
+            sys.stdout.flush()
+
+
+@click.group("xmc", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@version
+def xmc() -> None:
+    """Extreme multi-label classification: rank the few right labels of a text among very many.
+
+    `xmc train` learns from labelled rows, `xmc predict` labels new ones, `xmc evaluate` tells how good that is.
+    """
+
+
+@contextmanager
+def one_line_errors(ctx: click.Context) -> Iterator[None]:
+    """What the user can mend ends as one line on stderr; a bug keeps its traceback."""
+    try:
+        yield
+    except XmcError as error:
+        fail(ctx, str(error))
+    except KeyboardInterrupt:
+        fail(ctx, "interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        silence_stdout()
+        ctx.exit(PIPE_CLOSED)
+    except OSError as error:
+        silence_stdout()
+        fail(ctx, f"{error.filename or 'xmc'}: {error.strerror or error}")
+    except MemoryError:
+        fail(ctx, "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows")
+
+
+def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:
+    """Print the line and leave."""
+    click.echo(" ".join(message.splitlines()), err=True)
+    ctx.exit(code)
+
+
+def silence_stdout() -> None:
+    """Nobody reads stdout any more, or it takes nothing: what Python still holds for it must not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # a stand-in for stdout, as tests have, is no file
+        pass
+
+
+def main() -> None:
+    """The entry point of the command line."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn developers; users get notices and errors of our own
+    xmc(prog_name="xmc")
