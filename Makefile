@@ -34,8 +34,8 @@ wheel: .venv/installed  ## build the wheel, try it in an environment of its own
 	dist/venv/bin/python -m pip install -qq --disable-pip-version-check dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
 
-clean:  ## remove what the other targets made
-	rm -rf .venv .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*
+clean:  ## remove caches, outputs and builds; .venv stays
+	rm -rf .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*
 	find xmc cli datasets tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Editable: xmc.cli and xmc.datasets resolve to cli/ and datasets/, and kernels keep their compile cache.
