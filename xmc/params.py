@@ -14,7 +14,10 @@ from .errors import ParameterError
 
 
 def param(default: Any, help: str, **rule: Any) -> Any:
-    """A dataclass field with its rule: `among` a tuple of strings, or `kind` int or float with `low`, `above`; `optional` allows None."""
+    """A dataclass field with its rule: `among` a tuple of strings, or `kind` int or float with `low`, `above` or `besides`.
+
+    `optional` allows None, `tree` a LabelTree, `seed` is what seeds a random generator.
+    """
     return field(default=default, metadata={"help": help, **rule})
 
 
@@ -39,7 +42,7 @@ class SolverParams:
         "l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid")
     )
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
-    n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, optional=True)
+    n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, besides=0, optional=True)
     random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
     verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0)
 
@@ -108,7 +111,8 @@ def rule_text(f: Field) -> str:
     if rule["kind"] is bool:
         return "True or False"
     text = "an int" if rule["kind"] is int else "a finite number"
-    text += f" >= {rule['low']}" if "low" in rule else f" > {rule['above']}" if "above" in rule else ""
+    for word, sign in (("low", ">="), ("above", ">"), ("besides", "!=")):
+        text += f" {sign} {rule[word]}" if word in rule else ""
     return text + (" or None" if "optional" in rule else "")
 
 
@@ -117,12 +121,12 @@ def _obeys(value: Any, f: Field) -> bool:
     if value is None and ("optional" in rule or "seed" in rule):
         return True
     if "seed" in rule:
-        return hasattr(value, "randint") or (isinstance(value, numbers.Integral) and value >= 0)
+        return hasattr(value, "random_sample") or (isinstance(value, numbers.Integral) and value >= 0)
     if "among" in rule:
         return value in rule["among"] if isinstance(value, str) else "tree" in rule and hasattr(value, "chunks")
     if rule["kind"] is bool:
-        return isinstance(value, bool) or type(value).__name__ == "bool_"
+        return type(value).__name__ in ("bool", "bool_")  # numpy's too, whose name depends on its version
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
-    if not isinstance(value, wanted) or not math.isfinite(value):
+    if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("besides"):
         return False
     return value >= rule.get("low", -math.inf) and value > rule.get("above", -math.inf)

@@ -1,0 +1,129 @@
+from dataclasses import fields, make_dataclass
+
+import numpy as np
+import pytest
+
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
+from xmc.errors import ParameterError
+from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams, check, param, rule_text
+
+SHARED = {f.name for f in fields(SolverParams)}
+ONE_LEAF = LabelTree((np.array([0, 1]),), np.array([0], np.int32))
+
+
+def rules(declaration):
+    return [pytest.param(declaration, f, id=f"{declaration.__name__}-{f.name}") for f in fields(declaration)]
+
+
+DECLARED = [
+    *rules(LabelTreeParams),
+    *(case for case in rules(OneVsAllParams) if case.values[1].name not in SHARED),
+    *rules(TextParams),
+]
+
+
+def illegal(rule):
+    """Values that the rule forbids, by the declaration alone."""
+    if "seed" in rule:
+        return [-1, "0", 0.5, np.random.default_rng(0)]
+    if "among" in rule:
+        return ["nothing", 1, None, ("tfn",)]
+    if rule["kind"] is bool:
+        return [1, "yes", None]
+    values = ["1", [1], np.nan, np.inf] + ([1.5] if rule["kind"] is int else [])
+    values += [rule["low"] - 1] if "low" in rule else []
+    values += [rule["above"]] if "above" in rule else []
+    values += [rule["besides"]] if "besides" in rule else []
+    return values if "optional" in rule else [*values, None]
+
+
+def legal(rule):
+    if "seed" in rule:
+        return [None, 0, np.int64(7), 2**40, np.random.RandomState(0), np.random]
+    if "among" in rule:
+        return [*rule["among"]] + ([ONE_LEAF] if "tree" in rule else [])
+    if rule["kind"] is bool:
+        return [True, False, np.True_]
+    lowest = rule.get("low", rule.get("above", 0) + 1)
+    return [lowest, np.int64(lowest), lowest + 1] + ([None] if "optional" in rule else [])
+
+
+@pytest.mark.parametrize(("declaration", "field"), DECLARED)
+def test_every_illegal_value_is_named_with_its_rule(declaration, field):
+    for value in illegal(field.metadata):
+        with pytest.raises(ParameterError) as error:
+            check(declaration(**{field.name: value}))
+        rule = rule_text(field)
+        assert str(error.value) == f"{declaration.__name__}: {field.name} must be {rule}, got {value!r}"
+
+
+@pytest.mark.parametrize(("declaration", "field"), DECLARED)
+def test_every_legal_value_passes(declaration, field):
+    for value in legal(field.metadata):
+        check(declaration(**{field.name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loss", "one of 'squared_hinge', 'hinge'"),
+        ("C", "a finite number > 0"),
+        ("tol", "a finite number > 0"),
+        ("max_iter", "an int >= 1"),
+        ("solver", "one of 'block', 'liblinear'"),
+        ("bias", "a finite number >= 0"),
+        ("weight_threshold", "a finite number >= 0"),
+        ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
+        ("normalize", "True or False"),
+        ("n_jobs", "an int != 0 or None"),
+        ("random_state", "an int >= 0, a numpy RandomState or None"),
+        ("verbose", "an int >= 0"),
+        ("n_trees", "an int >= 1"),
+        ("tree", "one of 'auto', 'balanced', 'shallow' or a LabelTree"),
+        ("arity", "an int >= 2 or None"),
+        ("max_leaf_size", "an int >= 1"),
+        ("max_depth", "an int >= 1 or None"),
+        ("negatives", "one of 'tfn', 'man', 'tfn+man'"),
+        ("beam_size", "an int >= 1"),
+    ],
+)
+def test_rules_read_as_words(name, words):
+    assert rule_text({f.name: f for f in fields(LabelTreeParams)}[name]) == words
+
+
+def test_every_parameter_has_its_words_tested():
+    tested = {name for mark in test_rules_read_as_words.pytestmark for name, _ in mark.args[1]}
+    assert tested == {f.name for f in fields(LabelTreeParams)}
+
+
+def test_a_rule_for_a_number_is_read_from_the_declaration():
+    positive = make_dataclass("Positive", [("x", float, param(1.0, "a number", kind=float, above=0))])
+    with pytest.raises(ParameterError, match=r"^Positive: x must be a finite number > 0, got 0$"):
+        check(positive(x=0))
+
+
+def test_the_first_broken_rule_is_reported():
+    with pytest.raises(ParameterError, match="loss"):
+        check(LabelTreeParams(beam_size=0, loss="l7"))
+
+
+@pytest.mark.parametrize("model", [LabelTreeClassifier, OneVsAllClassifier])
+def test_fit_holds_its_parameters_against_the_declaration(model):
+    with pytest.raises(ParameterError, match=rf"^{model.__name__}: max_iter must be an int >= 1, got 0$"):
+        model(max_iter=0).fit(np.eye(2), [0, 1])
+
+
+def test_the_constructor_stores_and_checks_nothing():
+    assert LabelTreeClassifier(beam_size="x").beam_size == "x"
+
+
+@pytest.mark.parametrize("model", [LabelTreeClassifier, OneVsAllClassifier])
+def test_defaults_change_on_purpose_only(model):
+    promised = {
+        "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None, "negatives": "tfn",
+        "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
+        "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "random_state": None, "verbose": 0,
+    }  # fmt: skip
+    given = model().get_params()
+    assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}
+    assert given.keys() - promised == {"tol", "max_iter"}
