@@ -34,27 +34,20 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
-    """M as CSR float32 with sorted indices, no duplicates and no NaN or inf; M itself is not changed.
+    """M as CSR float32 with sorted indices, no duplicates, no stored zeros, no NaN or inf; M itself is not changed.
 
     Raises DataError, naming the first bad value's place.
     """
-    if sp.issparse(M):
-        csr = sp.csr_matrix(M)
-    else:
-        array = np.asarray(M)
-        if array.ndim != 2 or array.dtype == object:
-            raise DataError(f"{who}: expected {name} to be a 2-D numeric matrix, got {_describe(array)}")
-        csr = sp.csr_matrix(array)
-    if np.iscomplexobj(csr.data):
-        raise DataError(f"{who}: Complex data not supported in {name}")
-    with np.errstate(over="ignore"):
-        csr = csr.astype(np.float32, copy=False)
-    if not csr.has_canonical_format:
-        csr = csr.copy() if csr.data is getattr(M, "data", None) else csr
-        csr.sum_duplicates()
-    _check_finite(csr, who, name)
+    csr = _from_sparse(M, who, name) if sp.issparse(M) else _from_dense(M, who, name)
     if csr.shape[1] > np.iinfo(np.int32).max:
         raise DataError(f"{who}: expected at most 2,147,483,647 columns in {name}, got {csr.shape[1]:,}")
+    with np.errstate(over="ignore"):  # what is too large becomes inf
+        csr = csr.astype(np.float32, copy=False)
+    if not (csr.has_canonical_format and csr.data.all()):
+        csr = csr.copy()
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    _check_finite(csr, who, name)
     return csr
 
 
@@ -69,10 +62,7 @@ def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
 
 
 def as_label_rows(csr: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Pointers and label ids of each row, explicit zeros left out."""
-    if len(csr.data) and not csr.data.all():
-        csr = csr.copy()
-        csr.eliminate_zeros()
+    """Pointers and label ids of each row of a canonical matrix."""
     return frozen(csr.indptr.astype(np.int64, copy=False)), frozen(csr.indices.astype(np.int32, copy=False))
 
 
@@ -89,6 +79,44 @@ def _inverse_norms(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
     return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
+def _from_dense(M: Any, who: str, name: str) -> sp.csr_matrix:
+    try:
+        array = np.asarray(M)
+    except ValueError:
+        raise DataError(f"{who}: expected {name} to be a 2-D numeric matrix, got rows of different lengths") from None
+    if array.ndim != 2 or array.dtype.kind not in "biufc":
+        raise DataError(f"{who}: expected {name} to be a 2-D numeric matrix, got {array.ndim}-D {array.dtype}")
+    _check_real(array, who, name)
+    with np.errstate(over="ignore"):
+        return sp.csr_matrix(array.astype(np.float32, copy=False))
+
+
+def _from_sparse(M: Any, who: str, name: str) -> sp.csr_matrix:
+    if M.ndim != 2:
+        raise DataError(f"{who}: expected {name} to be a 2-D numeric matrix, got {M.ndim}-D {M.dtype}")
+    _check_real(M, who, name)
+    if M.format in ("csr", "csc", "bsr"):
+        _check_structure(M, who, name)
+    return sp.csr_matrix(M)
+
+
+def _check_real(M: Any, who: str, name: str) -> None:
+    if M.dtype.kind == "c":
+        raise DataError(f"{who}: Complex data not supported in {name}")
+
+
+def _check_structure(M: Any, who: str, name: str) -> None:
+    """scipy takes any ids and pointers; kernels would read past the end."""
+    sizes = np.floor_divide(M.shape, getattr(M, "blocksize", 1))
+    width = int(sizes[0] if M.format == "csc" else sizes[1])
+    ids = M.indices[: M.indptr[-1]]
+    if len(ids) and (ids.min() < 0 or ids.max() >= width):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise DataError(f"{who}: expected ids 0 to {width - 1:,} in the indices of {name}, got {wrong}")
+    if (M.indptr[1:] < M.indptr[:-1]).any():
+        raise DataError(f"{who}: expected ascending pointers in {name}, got descending ones")
+
+
 def _check_finite(csr: sp.csr_matrix, who: str, name: str) -> None:
     if np.isfinite(csr.data).all():
         return
@@ -99,7 +127,3 @@ def _check_finite(csr: sp.csr_matrix, who: str, name: str) -> None:
         f"{who}: expected finite values in {name}, got {value} in row {row}, column {csr.indices[at]} "
         "(counted from 0, after conversion to float32)"
     )
-
-
-def _describe(array: np.ndarray) -> str:
-    return f"{array.ndim}-D {array.dtype}"

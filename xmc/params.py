@@ -14,7 +14,7 @@ from .errors import ParameterError
 
 
 def param(default: Any, help: str, **rule: Any) -> Any:
-    """A dataclass field with its rule: `among` a tuple of strings, or `kind` int or float with `low`, `above` or `besides`.
+    """A dataclass field with its rule: `among` some strings, or `kind` int or float with `low`, `above`, `besides`.
 
     `optional` allows None, `tree` a LabelTree, `seed` is what seeds a random generator.
     """
