@@ -1,0 +1,48 @@
+"""What the README shows runs, and names every file."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+README = (TOP / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def block(language):
+    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL).group(1)
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_python_example_runs(tmp_path):
+    precision, psp, tags = run([sys.executable, "-c", block("python")], tmp_path).splitlines()
+    assert float(precision) > 0.88
+    assert float(psp) > 0.69
+    assert "::" in tags
+
+
+def test_the_commands_run(tmp_path):
+    script = f"set -euo pipefail; PATH={BIN}:$PATH\n{block('sh')}"
+    assert "role::program" in run(["bash", "-c", script], tmp_path)
+
+
+def test_make_run_prints_what_is_shown(tmp_path):
+    shown = re.search(r"```\n(\$ xmc .*?)```", README, re.DOTALL).group(1)
+    commands = re.compile(r"^\$ xmc .*", re.MULTILINE)
+    printed = run([sys.executable, "-m", "xmc.datasets.demo", ".run"], tmp_path)
+    assert commands.findall(printed) == commands.findall(shown)
+
+
+@pytest.mark.parametrize("folder", ["xmc", "xmc/kernels"])
+def test_the_layout_names_every_module(folder):
+    layout = README.partition("## Layout")[2]
+    missing = {path.name for path in (TOP / folder).glob("[!_]*.py") if path.name not in layout}
+    assert not missing, "a new file needs its line in the README's layout"
