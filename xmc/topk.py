@@ -28,7 +28,7 @@ class TopK(NamedTuple):
         """The best k entries of each row of P; entries of equal score keep their stored order."""
         counts = np.diff(P.indptr)
         rows = np.repeat(np.arange(P.shape[0]), counts)
-        order = np.lexsort((-P.data, rows))
+        order = np.lexsort((np.negative(P.data, dtype=np.float64), rows))  # unsigned numbers have no negative
         place = np.arange(P.nnz) - np.repeat(P.indptr[:-1], counts)
         kept = place < k
         top = cls(np.full((P.shape[0], k), -1, np.int32), np.full((P.shape[0], k), -np.inf, np.float32))
