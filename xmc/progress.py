@@ -43,10 +43,12 @@ class Progress:
 
 def _lines(title: str, total: float) -> Callable[[float], None]:
     started = last = time.monotonic()
-    finished = 0.0
+    finished, done = 0.0, False
 
     def advance(amount: float) -> None:
-        nonlocal last, finished
+        nonlocal last, finished, done
+        if done:  # what follows is work that counts nothing
+            return
         finished += amount
         now = time.monotonic()
         done = finished >= total * (1 - 1e-9)
