@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import ModelError
+from .errors import DataError, ModelError
 from .files import replacing
 from .matrix import frozen
 
@@ -24,17 +25,20 @@ def write_folder(
 ) -> None:
     """Write arrays and `meta`, the JSON named `file`, as the folder `path`.
 
-    Raises ModelError if `path` exists and is no folder of this kind, DataError if it exists without overwrite.
+    Raises ModelError if `path` exists without overwrite or is no folder of this kind, or can't be written.
     """
     if overwrite and os.path.exists(path) and not (Path(path) / file).is_file():
         raise ModelError(f"{os.fspath(path)}: expected a folder with a {file} to replace, got something else")
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, **meta, "arrays": shapes}, indent=1, sort_keys=True, ensure_ascii=False)
-    with replacing(path, overwrite) as fresh:
-        fresh.mkdir()
-        for name, array in arrays.items():
-            np.save(fresh / f"{name}.npy", np.asarray(array), allow_pickle=False)
-        (fresh / file).write_text(text + "\n", encoding="utf-8")
+    try:
+        with replacing(path, overwrite) as fresh:
+            fresh.mkdir()
+            for name, array in arrays.items():
+                np.save(fresh / f"{name}.npy", np.asarray(array), allow_pickle=False)
+            (fresh / file).write_text(text + "\n", encoding="utf-8")
+    except DataError as error:  # as `replacing` has it for files
+        raise ModelError(str(error)) from error
 
 
 def read_meta(path: PathName, file: str) -> dict[str, Any]:
@@ -44,12 +48,13 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
     """
     name = os.fspath(path)
     try:
-        meta = json.loads((Path(path) / file).read_text(encoding="utf-8"))
-        found = meta["format"]
+        with understood(path, file):
+            meta = json.loads((Path(path) / file).read_text(encoding="utf-8"))
+            found = meta["format"]
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"{name}: expected a folder with a {file}, got {_what(path)}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{name}: {file} can't be read: {error or type(error).__name__}") from None
+    except OSError as error:
+        raise ModelError(f"{name}: {file} can't be read: {error.strerror}") from None
     if not isinstance(found, int) or found > FORMAT:
         raise ModelError(f"{name}: expected format {FORMAT} at most, got {found}; a newer xmc can read it")
     return meta
@@ -61,21 +66,37 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
     Raises ModelError if one is missing, truncated, or not what the JSON says.
     """
     meta = read_meta(path, file)
-    try:
-        listed = {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in meta["arrays"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ModelError(f"{os.fspath(path)}: {file} can't be read: no list of arrays") from None
+    with understood(path, file):
+        listed = {name: _expected(*expected) for name, expected in meta["arrays"].items()}
     return meta, {name: _array(Path(path), name, *expected) for name, expected in listed.items()}
+
+
+@contextmanager
+def understood(path: PathName, file: str) -> Iterator[None]:
+    """Raise ModelError, naming folder and file, where reading raises over content that `write_folder` never wrote."""
+    try:
+        yield
+    except KeyError as error:
+        raise ModelError(f"{os.fspath(path)}: {file} can't be read: no {error.args[0]!r}") from None
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{os.fspath(path)}: {file} can't be read: {reason}") from None
+
+
+def _expected(dtype: str, shape: list[int]) -> tuple[np.dtype, tuple[int, ...]]:
+    return np.dtype(dtype), tuple(int(size) for size in shape)
 
 
 def _array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     where = folder / f"{name}.npy"
     try:
-        array = np.load(where, mmap_mode="r" if np.prod(shape) else None, allow_pickle=False)
+        array = np.load(where, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     except FileNotFoundError:
         raise ModelError(f"{folder}: expected an array {name}.npy, it is missing") from None
     except (OSError, ValueError, EOFError) as error:
         raise ModelError(f"{where}: damaged or truncated: {' '.join(str(error).split())}") from None
+    if not isinstance(array, np.ndarray):
+        raise ModelError(f"{where}: expected an array, got an archive of arrays")
     if array.dtype != dtype or array.shape != shape:
         raise ModelError(f"{where}: expected {dtype} {shape}, got {array.dtype} {array.shape}")
     return frozen(np.asarray(array))
@@ -95,6 +116,11 @@ def pack_strings(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
-    """What `pack_strings` packed."""
+    """What `pack_strings` packed.
+
+    Raises ValueError if it is damaged.
+    """
+    if len(offsets) == 0 or offsets[-1] != len(data):
+        raise ValueError(f"expected the offsets of {len(data)} bytes of strings")
     content, ends = data.tobytes(), offsets.tolist()
     return [content[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
