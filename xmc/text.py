@@ -9,11 +9,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .errors import DataError, ModelError
 from .params import TextParams, check
-from .store import PathName, pack_strings, read_folder, unpack_strings, write_folder
+from .store import PathName, pack_strings, read_folder, understood, unpack_strings, write_folder
 
 FILE = "vectorizer.json"
-KEPT = ("analyzer", "ngram_range", "lowercase", "strip_accents", "stop_words", "token_pattern", "binary")
-WEIGHTED = ("norm", "use_idf", "smooth_idf", "sublinear_tf")
+SETTINGS = (
+    *("analyzer", "ngram_range", "lowercase", "strip_accents", "stop_words", "token_pattern", "binary"),
+    *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
+)
 
 
 def make_vectorizer(params: TextParams | None = None) -> TfidfVectorizer:
@@ -46,28 +48,33 @@ def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndar
 
     Raises ModelError if it has settings that only pickle could keep.
     """
-    settings = {name: getattr(vectorizer, name) for name in (*KEPT, *WEIGHTED)}
+    if type(vectorizer) is not TfidfVectorizer:
+        raise ModelError(f"vectoriser: expected scikit-learn's TfidfVectorizer, got {type(vectorizer).__name__}")
+    if vectorizer.input != "content":
+        raise ModelError(f"vectoriser: expected texts as input, got {vectorizer.input!r}")
+    settings = {name: getattr(vectorizer, name) for name in SETTINGS}
     own = [name for name in ("preprocessor", "tokenizer") if getattr(vectorizer, name) is not None]
     own += [name for name, value in settings.items() if callable(value)]
     if own:
         raise ModelError(f"vectoriser: expected settings that JSON can hold, got a function as {own[0]}")
-    settings["ngram_range"] = list(settings["ngram_range"])
-    if isinstance(settings["stop_words"], (set, frozenset)):
-        settings["stop_words"] = sorted(settings["stop_words"])
+    settings["ngram_range"] = [int(n) for n in settings["ngram_range"]]
+    settings["dtype"] = np.dtype(vectorizer.dtype).name
     names = [str(name) for name in vectorizer.get_feature_names_out()]
     data, offsets = pack_strings(names)
     arrays = {"vocabulary": data, "vocabulary_offsets": offsets}
     if vectorizer.use_idf:
-        arrays["idf"] = np.asarray(vectorizer.idf_, np.float32)
+        arrays["idf"] = np.asarray(vectorizer.idf_)
     return settings, arrays
 
 
 def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
     """The vectoriser that `pack` packed."""
     names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
-    settings = {**settings, "ngram_range": tuple(settings["ngram_range"])}
-    vectorizer = TfidfVectorizer(vocabulary={name: i for i, name in enumerate(names)}, dtype=np.float32, **settings)
-    vectorizer._validate_vocabulary()
+    own = {name: settings[name] for name in SETTINGS} | {"ngram_range": tuple(settings["ngram_range"])}
+    vocabulary = {name: column for column, name in enumerate(names)}
+    vectorizer = TfidfVectorizer(vocabulary=vocabulary, dtype=np.dtype(settings["dtype"]).type, **own)
+    with np.errstate(divide="ignore"):  # without smooth_idf, over words that no row has
+        vectorizer.fit([""])
     if vectorizer.use_idf:
         vectorizer.idf_ = np.asarray(arrays["idf"])
     return vectorizer
@@ -80,6 +87,7 @@ def save_vectorizer(vectorizer: TfidfVectorizer, path: PathName, overwrite: bool
 
 
 def load_vectorizer(path: PathName) -> TfidfVectorizer:
-    """Read a vectoriser folder."""
+    """Read a vectoriser folder. Raises ModelError if it is damaged."""
     meta, arrays = read_folder(path, FILE)
-    return unpack(meta["settings"], arrays)
+    with understood(path, FILE):
+        return unpack(meta["settings"], arrays)
