@@ -13,7 +13,9 @@ from .kernels.kmeans import bisect, embed, means, nearest
 from .matrix import Rows, frozen
 from .parallel import run
 
+WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
 KMEANS_TOL, KMEANS_MAX_ITER = 1e-4, 20
+EMBEDDING_FEATURES = 256  # of a label; more make the tree slower to grow, not better
 
 
 class LabelTree(NamedTuple):
@@ -70,21 +72,13 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
 def label_embeddings(
     X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None
 ) -> Rows:
-    """One unit-length row per label, the direction of the sum of its training rows (PIFA)."""
+    """One unit-length row per label, the direction of the sum of its training rows (PIFA), its largest features only."""
     indptr, rows = rows_of_label
     jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
 
     def task(part):
-        return embed(
-            indptr,
-            rows,
-            X.indptr,
-            X.indices,
-            X.data,
-            part,
-            np.zeros(X.n_features, np.float32),
-            np.zeros(X.n_features, np.int32),
-        )
+        zeros = np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.bool_)
+        return embed(indptr, rows, X.indptr, X.indices, X.data, part, EMBEDDING_FEATURES, *zeros)
 
     parts = run(task, jobs, n_jobs)
     sizes = np.concatenate([np.diff(p[0]) for p in parts])
@@ -122,26 +116,19 @@ def balanced(
 
 
 def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None) -> LabelTree:
-    """k-means with k = arity and clusters of any size, again in clusters of more than `arity` labels, to max_depth levels.
+    """k-means with k = arity and clusters of any size; the clusters of very many labels are clustered again.
 
     (Khandagale et al., Bonsai, Machine Learning 2020.) Row i of Z belongs to labels[i].
     """
     parts = [np.arange(len(labels), dtype=np.int32)]
-    chunks = []
-    while len(chunks) < max_depth - 1 and max(map(len, parts)) > _leaf_limit(arity, len(chunks)):
-        limit = _leaf_limit(arity, len(chunks))
-        split = run(
-            _cluster,
-            [(Z, part, arity if len(part) > limit else 1, (*seed, len(chunks), n)) for n, part in enumerate(parts)],
-            n_jobs,
-        )
+    chunks: list[np.ndarray] = []
+    while len(chunks) < max_depth - 1 and len(labels) > (WIDE_LEAF * arity * len(parts) if chunks else arity):
+        counts = [arity if not chunks else min(arity, math.ceil(len(part) / NARROW_LEAF)) for part in parts]
+        jobs = [(Z, part, k, (*seed, len(chunks), n)) for n, (part, k) in enumerate(zip(parts, counts, strict=True))]
+        split = run(_cluster, jobs, n_jobs)
         chunks.append(_pointers([len(children) for children in split]))
         parts = [child for children in split for child in children]
     return _tree(chunks, parts, labels)
-
-
-def _leaf_limit(arity: int, level: int) -> int:
-    return arity if level == 0 else 5 * arity
 
 
 def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray) -> LabelTree:

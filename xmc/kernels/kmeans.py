@@ -7,49 +7,43 @@ from .lanes import N_LANES, fill, fma, load, store
 
 
 @njit(nogil=True, cache=True)
-def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, total, mark):
-    """Sum of each label's rows scaled to unit length, features in order of appearance: (pointers, features, values).
+def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, mark):
+    """Sum of each label's rows, its n_kept largest features scaled to unit length: (pointers, features, values).
 
-    total, mark: one float32 and one int32 per feature, all 0, returned so.
+    total, mark: one float32 and one bool per feature, all 0, returned so.
     """
     out_indptr = np.zeros(labels.shape[0] + 1, np.int64)
+    out_indices = np.empty(labels.shape[0] * n_kept, np.int32)
+    out_data = np.empty(labels.shape[0] * n_kept, np.float32)
+    seen = np.empty(total.shape[0], np.int32)
+    t = 0
     for n in range(labels.shape[0]):
-        out_indptr[n + 1] = out_indptr[n] + _n_distinct(y_indptr, rows, x_indptr, x_indices, labels, n, mark)
-    out_indices = np.empty(out_indptr[-1], np.int32)
-    out_data = np.empty(out_indptr[-1], np.float32)
-    for n in range(labels.shape[0]):
-        t = out_indptr[n]
+        n_seen = 0
         for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
             for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
                 j = x_indices[p]
-                if mark[j] == 0:
-                    mark[j] = 1
-                    out_indices[t] = j
-                    t += 1
+                if not mark[j]:
+                    mark[j] = True
+                    seen[n_seen] = j
+                    n_seen += 1
                 total[j] += x_data[p]
-        square = 0.0
-        for p in range(out_indptr[n], t):
-            square += np.float64(total[out_indices[p]]) ** 2
-        scale = np.float32(1 / np.sqrt(square)) if square > 0 else np.float32(0)
-        for p in range(out_indptr[n], t):
-            j = out_indices[p]
-            out_data[p] = total[j] * scale
-            total[j] = 0
-            mark[j] = 0
-    return out_indptr, out_indices, out_data
-
-
-@njit(nogil=True, cache=True)
-def _n_distinct(y_indptr, rows, x_indptr, x_indices, labels, n, mark):
-    seen = 0
-    for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
-        for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
-            seen += mark[x_indices[p]] != n + 1
-            mark[x_indices[p]] = n + 1
-    for q in range(y_indptr[labels[n]], y_indptr[labels[n] + 1]):
-        for p in range(x_indptr[rows[q]], x_indptr[rows[q] + 1]):
-            mark[x_indices[p]] = 0
-    return seen
+        least = np.float32(0)
+        if n_seen > n_kept:
+            least = np.partition(np.abs(total[seen[:n_seen]]), n_seen - n_kept)[n_seen - n_kept]
+        start, square = t, 0.0
+        for s in range(n_seen):
+            if abs(total[seen[s]]) >= least and t - start < n_kept:
+                out_indices[t] = seen[s]
+                out_data[t] = total[seen[s]]
+                square += np.float64(out_data[t]) ** 2
+                t += 1
+        for s in range(n_seen):
+            total[seen[s]] = 0
+            mark[seen[s]] = False
+        if square > 0:
+            out_data[start:t] *= np.float32(1 / np.sqrt(square))
+        out_indptr[n + 1] = t
+    return out_indptr, out_indices[:t].copy(), out_data[:t].copy()
 
 
 @njit(nogil=True, cache=True)
