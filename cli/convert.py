@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
 
 from xmc.cli import options
-from xmc.cli.data import read_labelled, widened
+from xmc.cli.data import check_stdin, load_model, read_labelled, widened
 from xmc.cli.output import Voice, check_folder, check_outputs, write_json
-from xmc.errors import DataError
+from xmc.errors import DataError, ModelError
 
 MATRICES = ("npz", "xmc", "svmlight")
-VECTORIZER_FILE = "vectorizer.json"
+VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
 
 
 @click.command("convert", short_help="Turn data from one format into another.")
 @click.argument("paths", nargs=-1, required=True, metavar="SRC... DST...")
 @click.option("--fit-vectorizer", metavar="DIR", help="Turn texts into features; keep how, and the label ids, in DIR.")
-@click.option("--vectorizer", metavar="DIR", help="Turn texts into features as a folder of --fit-vectorizer says.")
+@click.option(
+    "--vectorizer", metavar="DIR", help="Turn texts into features as DIR does, of --fit-vectorizer or a model."
+)
 @options.source
 @click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
 @click.option("--out-one-based", is_flag=True, help="Count ids from 1 in the XMC text or SVMlight that is written.")
@@ -56,6 +59,8 @@ def command(
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
     voice = Voice("convert", quiet)
     sources, targets = split_paths(paths)
+    check_stdin(sources[0], format)
+    check_pair(targets)
     check_outputs(*targets, json_path, overwrite=overwrite)
     if fit_vectorizer:
         check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)
@@ -80,6 +85,13 @@ def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     if n != 3 or from_pair == to_pair:
         raise click.UsageError("expected SRC DST, where one side, or each, may be a pair X.npz Y.npz")
     return (paths[:2], paths[2:]) if from_pair else (paths[:1], paths[1:])
+
+
+def check_pair(targets: tuple[str, ...]) -> None:
+    """Raises DataError if there are two targets that aren't plain .npz files."""
+    for path in targets if len(targets) == 2 else ():
+        if not path.lower().endswith(".npz"):
+            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
 
 
 def is_npz(path: str) -> bool:
@@ -107,7 +119,7 @@ def fit(data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, ov
     fresh = stack.enter_context(replacing(folder, overwrite))
     save_vectorizer(vectorizer, fresh)
     if data.label_ids is not None:
-        (fresh / "labels.txt").write_text("".join(f"{label}\n" for label in data.label_ids), encoding="utf-8")
+        (fresh / LABEL_FILE).write_text("".join(f"{label}\n" for label in data.label_ids), encoding="utf-8")
     return data._replace(X=X)
 
 
@@ -116,17 +128,29 @@ def transform(data: Any, folder: str) -> Any:
 
     Labels that were not there then come after those.
     """
-    from pathlib import Path
+    from xmc.io import align_labels
 
-    from xmc.io import align_labels, read_label_names
-    from xmc.text import load_vectorizer
-
-    data = data._replace(X=load_vectorizer(folder).transform(texts_of(data, "--vectorizer")))
-    known = Path(folder) / "labels.txt"
-    if data.label_ids is None or not known.is_file():
+    vectorizer, known = load_vectorizer(folder)
+    data = data._replace(X=vectorizer.transform(texts_of(data, "--vectorizer")))
+    if data.label_ids is None or known is None:
         return data
-    Y, ids = align_labels(data.Y, data.label_ids, read_label_names(known)[0])
+    Y, ids = align_labels(data.Y, data.label_ids, known)
     return data._replace(Y=widened(Y, len(ids)), label_ids=ids)
+
+
+def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
+    """The vectoriser that a folder of --fit-vectorizer or of a model holds, and the label ids."""
+    from xmc import text
+    from xmc.io import read_label_names
+
+    home = Path(folder)
+    if (home / MODEL_FILE).is_file():
+        model = load_model(folder, None)
+        if model.vectorizer_ is None:
+            raise ModelError(f"{folder}: expected a model that was trained on texts, it has no vectoriser")
+        return model.vectorizer_, model.label_ids_
+    vectorizer, labels = text.load_vectorizer(folder), home / LABEL_FILE
+    return vectorizer, read_label_names(labels)[0] if labels.is_file() else None
 
 
 def texts_of(data: Any, flag: str) -> list[str]:
@@ -157,9 +181,6 @@ def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
     from xmc.files import replacing
     from xmc.io import write_matrix
 
-    for path in (x_path, y_path):
-        if not path.lower().endswith(".npz"):
-            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
     if data.X is None:
         raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")
     if data.Y is None:

@@ -14,6 +14,7 @@ def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) ->
     """Rows with their labels, a Dataset: from two .npz files, X and Y, or from one file of another format."""
     if len(paths) > 2:
         raise click.UsageError(f"expected X.npz Y.npz or one file, got {len(paths)} paths")
+    check_stdin(paths[0], format)
     return _read_pair(*paths, format) if len(paths) == 2 else _read_file(paths[0], format, zero_based)
 
 
@@ -112,9 +113,15 @@ def _vectorized(model: Any, texts: list[str]) -> Any:
     return model.vectorizer_.transform(texts)
 
 
+def check_stdin(path: str | None, format: str | None) -> None:
+    """Raises a usage error if stdin is to be read and its format isn't given."""
+    if path == "-" and format is None:
+        raise click.UsageError("stdin needs --format")
+
+
 def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
     """1, 3 and 5 as far as there are so many, unless other ks were asked for."""
-    return tuple(dict.fromkeys(ks)) or tuple(k for k in (1, 3, 5) if k <= most) or (1,)
+    return tuple(sorted(set(ks))) or tuple(k for k in (1, 3, 5) if k <= most) or (1,)
 
 
 def check_k(who: str, k: int, n_labels: int) -> None:

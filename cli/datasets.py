@@ -37,7 +37,7 @@ def show(found: list[dict[str, Any]]) -> None:
     """The data sets for people."""
     sizes = ("rows", "test_rows", "features", "labels")
     rows = [[card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"] for card in found]
-    print_table(["name", "rows", "test rows", "features", "labels", "labels per row"], rows)
+    print_table(["name", "rows", "test", "features", "labels", "per row"], rows)
     for card in found[:2]:
         click.echo(f"{card['name'].split()[0]}: {card['what']}; {card['source']}")
 

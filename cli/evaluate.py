@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, default_ks, widened
+from xmc.cli.data import check_k, check_stdin, default_ks, widened
 from xmc.cli.output import Voice, check_outputs, print_metrics, write_json
 from xmc.errors import DataError
+
+INT32_MAX = 2**31 - 1
 
 
 class Table(NamedTuple):
@@ -81,12 +83,13 @@ def command(
     """
     if train_labels is None:
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels")
+    check_stdin(truth, format)
     voice = Voice("evaluate", quiet)
     check_outputs(json_path, overwrite=overwrite)
-    voice.compiling("metrics")
+    voice.compiling()
     tables = read_tables(predictions, truth, train_labels, format, zero_based)
+    same_rows(*tables[:2])
     pred, true, train = matched(*named(tables, label_names))
-    same_rows(pred, true)
     ks = choose_ks([k for some in ks for k in some], pred, true, voice)
     metrics = measure(pred, true, train, ks, propensity_a, propensity_b)
     if json_path != "-":
@@ -155,27 +158,30 @@ def by_id(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, 
 def by_column(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
     """Columns that are matched by their numbers, which predictions in text have for ids."""
     if pred.ids is not None:
-        return by_number(pred, true, train)
+        pred, true = by_number(pred, true)
     true = true.wide(pred.M.shape[1])
     if pred.M.shape[1] > true.M.shape[1]:
         raise DataError(f"{true.path}: expected {pred.M.shape[1]:,} labels as in {pred.path}, got {true.M.shape[1]:,}")
     return pred, true, same_labels(train, true)
 
 
-def by_number(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
-    """As `by_column`, where the predictions name columns by their numbers."""
+def by_number(pred: Table, true: Table) -> tuple[Table, Table]:
+    """The predictions with their columns at the numbers that their ids are, and the truth."""
+    import numpy as np
+    import scipy.sparse as sp
+
     numbers = [int(label) if label.isascii() and label.isdigit() else -1 for label in pred.ids]
-    true = true.wide(max(numbers, default=-1) + 1)
+    true = true.wide(min(max(numbers, default=-1), INT32_MAX - 1) + 1)
     n_labels = true.M.shape[1]
     for label, number in zip(pred.ids, numbers, strict=True):
-        if str(number) != label or number >= n_labels:
+        if not 0 <= number < n_labels or str(number) != label:
             raise DataError(
                 f"{pred.path}: expected labels from 0 to {n_labels - 1}, the columns of {true.path}, got {label!r}; "
                 "--label-names FILE tells their ids"
             )
-    ids = [str(column) for column in range(n_labels)]
-    pred, true, _ = by_id(pred, true._replace(ids=ids), None)
-    return pred, true, same_labels(train, true)
+    indices = np.array(numbers, np.int32)[pred.M.indices]
+    P = sp.csr_matrix((pred.M.data, indices, pred.M.indptr), shape=(pred.M.shape[0], n_labels))
+    return pred._replace(M=P, ids=None), true
 
 
 def same_labels(train: Table | None, true: Table) -> Table | None:

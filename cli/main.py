@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -79,4 +81,10 @@ def main() -> None:
     """The entry point of the command line."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn developers; users get notices and errors of our own
+    signal.signal(signal.SIGTERM, _terminate)
     xmc(prog_name="xmc")
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """Leave by way of the clean-up that removes what is half-written."""
+    sys.exit(128 + number)

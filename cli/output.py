@@ -13,6 +13,12 @@ import click
 
 import xmc
 
+KERNELS = {
+    "train": ("gather", "dcd"),
+    "predict": ("beam",),
+    "evaluate": ("metrics",),
+}  # the files a command can't do without
+
 
 class Voice:
     """Notices on stderr, beginning with the command's name; nothing if quiet."""
@@ -29,10 +35,10 @@ class Voice:
         if number:
             self.say(f"{what}: {number:,} of {total:,}; {consequence}")
 
-    def compiling(self, *kernels: str) -> None:
-        """Say so if kernels of these files have to be compiled first."""
-        if not all(map(_compiled, kernels)):
-            self.say("compiling kernels for this machine; that takes up to a minute and happens once")
+    def compiling(self) -> None:
+        """Say so if the command's kernels have to be compiled first."""
+        if not all(map(_compiled, KERNELS[self.who])):
+            self.say("compiling kernels for this machine, once: some seconds")
 
 
 def _compiled(kernels: str) -> bool:
@@ -96,7 +102,7 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column, number in zip(columns, numeric, strict=True):
         table.add_column(column, justify="right" if number else "left", no_wrap=number)
     for row in rows:

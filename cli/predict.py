@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, features_for, is_headerless, load_model, model_labels
+from xmc.cli.data import check_k, check_stdin, features_for, is_headerless, load_model, model_labels
 from xmc.cli.output import Voice, check_outputs, on_terminal, write_json
+from xmc.errors import DataError
 
 SHOWN = 70  # characters of a text in the listing
 
@@ -49,10 +50,11 @@ def command(
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
+    check_stdin(path, format)
     voice = Voice("predict", quiet)
     check_destination(out, out_format)
     check_outputs(out, json_path, overwrite=overwrite)
-    voice.compiling("beam")
+    voice.compiling()
     model = load_model(folder, threads)
     check_k("predict", k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), format, zero_based)
@@ -79,7 +81,8 @@ def check_destination(out: str | None, format: str | None) -> None:
     if out is not None:
         from xmc.prediction_files import prediction_format
 
-        prediction_format(out, format)
+        if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
+            raise DataError(f"{out}: expected a plain file for npz, got {'stdout' if out == '-' else 'gzip'}")
 
 
 def read_rows(

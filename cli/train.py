@@ -74,7 +74,7 @@ def command(
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
     check_folder(target, "model.json", overwrite)
     check_outputs(json_path, overwrite=overwrite)
-    voice.compiling("gather", "dcd", "kmeans")
+    voice.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already")

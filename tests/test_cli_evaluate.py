@@ -1,0 +1,207 @@
+"""`xmc evaluate`."""
+
+import json
+
+import cli_tools as cli
+import pytest
+import scipy.sparse as sp
+
+from xmc.io import read_predictions
+from xmc.metrics import propensities, report
+
+
+def evaluate(*args):
+    """The metrics as JSON."""
+    return json.loads(cli.done("evaluate", *args, "--json", "-", "--quiet").stdout)
+
+
+def expected(ks=(1, 3, 5), **how):
+    return report(sp.load_npz(cli.home() / "Y.tst.npz"), read_predictions(cli.predictions("npz")).P, ks, **how)
+
+
+def test_metrics_are_those_of_the_library_in_percent():
+    found = evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz")
+    assert found == expected()
+    assert 50 < found["P@1"] <= 100
+
+
+def test_train_labels_bring_the_propensity_scored_metrics():
+    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", cli.home() / "Y.npz")
+    Y = sp.load_npz(cli.home() / "Y.npz")
+    assert evaluate(*files) == expected(propensity=propensities(Y))
+    found = evaluate(*files, "--propensity-a", 0.5, "--propensity-b", 0.4)
+    assert found == expected(propensity=propensities(Y, 0.5, 0.4))
+    assert {"PSP@1", "PSnDCG@5"} <= found.keys()
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
+def test_predictions_in_text_measure_the_same(suffix):
+    names = ("--label-names", cli.home() / "labels.txt", "--train-labels", cli.home() / "Y.npz")
+    found = evaluate(cli.predictions(suffix), cli.home() / "Y.tst.npz", *names)
+    assert found == evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz", *names)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "tsv", "jsonl"])
+def test_truth_with_ids_measures_the_same(suffix):
+    names = ("--label-names", cli.home() / "labels.txt", "--train-labels", cli.home() / "train.tsv")
+    assert same_scores(
+        evaluate(cli.predictions(suffix), cli.home() / "test.tsv", *names),
+        evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", cli.home() / "Y.npz"),
+    )
+
+
+def same_scores(found, other):
+    """Equal but for how many labels without rows there are, and for the order of sums."""
+    scores = {name for name in found if "@" in name}
+    return all(found[name] == pytest.approx(other[name], rel=1e-12) for name in scores) and scores <= other.keys()
+
+
+def test_training_texts_tell_the_ids_of_predictions_in_columns():
+    found = evaluate(cli.predictions("npz"), cli.home() / "test.tsv", "--train-labels", cli.home() / "train.tsv")
+    assert same_scores(found, expected(propensity=propensities(sp.load_npz(cli.home() / "Y.npz"))))
+
+
+@pytest.mark.parametrize("name", ["truth.txt.gz", "truth.svm"])
+def test_truth_may_be_a_file_of_rows(tmp_path, name):
+    cli.done("convert", cli.home() / "X.tst.npz", cli.home() / "Y.tst.npz", tmp_path / name, "--quiet")
+    assert evaluate(cli.predictions("npz"), tmp_path / name) == expected()
+
+
+def test_predictions_without_ids_name_columns(tmp_path):
+    cli.done("predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.tsv", "--quiet")
+    assert evaluate(tmp_path / "pred.tsv", cli.home() / "Y.tst.npz") == expected()
+
+
+def test_labels_are_matched_by_id_and_unknown_ones_count_as_misses(tmp_path):
+    pred = cli.write_lines(tmp_path / "pred.tsv", "b\t0.9\ta\t0.5", "z\t0.9")
+    truth = cli.write_lines(tmp_path / "truth.tsv", "a,new\tsome text", "b\tmore")
+    found = evaluate(pred, truth, "-k", "1,2")
+    assert (found["P@1"], found["P@2"], found["R@2"]) == (0, 25, 25)
+
+
+def test_predictions_and_truth_without_any_label_in_common(tmp_path):
+    pred = cli.write_lines(tmp_path / "pred.tsv", "", "")
+    truth = cli.write_lines(tmp_path / "truth.tsv", "a\tsome text", "\tmore")
+    found = evaluate(pred, truth)
+    assert (found["P@1"], found["n_rows_without_labels"], found["n_rows_without_predictions"]) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("flags", [["-k", "4,2"], ["-k", "2", "-k", "4"]])
+def test_k_as_a_list_or_repeated(flags):
+    assert evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz", *flags) == expected((2, 4))
+
+
+def test_the_usual_ks_stop_at_what_is_there(tmp_path):
+    files = (cli.home() / "X.tst.npz", "--out", tmp_path / "pred.npz", "-k", 3, "--quiet")
+    cli.done("predict", cli.model(), *files)
+    found = evaluate(tmp_path / "pred.npz", cli.home() / "Y.tst.npz")
+    assert [name for name in found if name.startswith("P@")] == ["P@1", "P@3"]
+    result = cli.done("evaluate", tmp_path / "pred.npz", cli.home() / "Y.tst.npz", "-k", 5)
+    assert result.stderr == "evaluate: rows have at most 3 predictions; the missing ones count as misses\n"
+
+
+def test_the_table_has_a_line_per_metric():
+    shown = cli.done("evaluate", cli.predictions("npz"), cli.home() / "Y.tst.npz").stdout.splitlines()
+    assert shown[0].split() == ["%", "@1", "@3", "@5"]
+    assert shown[1].split() == ["P", *(f"{expected()[f'P@{k}']:.2f}" for k in (1, 3, 5))]
+    assert shown[-1].startswith(f"{cli.N_TEST} rows")
+
+
+def test_json_goes_to_a_file_beside_the_table(tmp_path):
+    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz")
+    result = cli.done("evaluate", *files, "--json", tmp_path / "metrics.json")
+    assert "P" in result.stdout
+    assert json.loads((tmp_path / "metrics.json").read_text()) == expected()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-k", "0"], "Invalid value for '-k': expected ints >= 1, as 1,3,5, got '0'"),
+        (["-k", "1,x"], "Invalid value for '-k': expected ints >= 1, as 1,3,5, got '1,x'"),
+        (["--propensity-a", "0.5"], "--propensity-a goes with --train-labels"),
+    ],
+)
+def test_misuse(args, message):
+    assert cli.misuse("evaluate", "pred.npz", "Y.npz", *args) == f"Error: {message}"
+
+
+def test_stdin_needs_a_format():
+    assert cli.misuse("evaluate", "pred.npz", "-") == "Error: stdin needs --format"
+
+
+def test_k_larger_than_the_number_of_labels_is_refused(tmp_path):
+    n_labels = sp.load_npz(cli.home() / "Y.tst.npz").shape[1]
+    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz")
+    line = cli.refusal(tmp_path, "evaluate", *files, "-k", n_labels + 1)
+    assert line == f"evaluate: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+
+
+def test_other_rows_are_refused(tmp_path):
+    Y = cli.save_dense(tmp_path / "Y.npz", [[1] * 200])
+    line = cli.refusal(tmp_path, "evaluate", cli.predictions("npz"), Y)
+    assert line == f"{cli.predictions('npz')}: expected 1 rows as in {Y}, got {cli.N_TEST}"
+
+
+def test_fewer_labels_than_predicted_are_refused(tmp_path):
+    Y = cli.save_dense(tmp_path / "Y.npz", [[1]] * cli.N_TEST)
+    line = cli.refusal(tmp_path, "evaluate", cli.predictions("npz"), Y)
+    n_labels = sp.load_npz(cli.home() / "Y.npz").shape[1]
+    assert line == f"{Y}: expected {n_labels} labels as in {cli.predictions('npz')}, got 1"
+
+
+def test_columns_against_ids_are_refused(tmp_path):
+    line = cli.refusal(tmp_path, "evaluate", cli.predictions("npz"), cli.home() / "test.tsv")
+    assert line == (
+        f"{cli.predictions('npz')}: expected label ids, as {cli.home() / 'test.tsv'} has, got columns; "
+        "--label-names FILE tells their ids"
+    )
+
+
+def test_ids_against_columns_are_refused(tmp_path):
+    line = cli.refusal(tmp_path, "evaluate", cli.predictions("tsv"), cli.home() / "Y.tst.npz")
+    assert line.startswith(f"{cli.predictions('tsv')}: expected labels from 0 to ")
+    assert line.endswith("--label-names FILE tells their ids")
+
+
+@pytest.mark.parametrize("number", ["007", "-1", "99", "1.0", "²"])
+def test_labels_that_are_no_column_are_refused(tmp_path, number):
+    pred = cli.write_lines(tmp_path / "pred.tsv", f"{number}\t0.5")
+    Y = cli.save_dense(tmp_path / "Y.npz", [[1, 0, 1]])
+    line = cli.refusal(tmp_path, "evaluate", pred, Y)
+    assert line.startswith(f"{pred}: expected labels from 0 to 2, the columns of {Y}, got {number!r};")
+
+
+def test_training_labels_of_another_width_are_refused(tmp_path):
+    train = cli.save_dense(tmp_path / "Y.npz", [[1, 0, 1]])
+    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", train)
+    n_labels = sp.load_npz(cli.home() / "Y.npz").shape[1]
+    line = cli.refusal(tmp_path, "evaluate", *files)
+    assert line == f"{train}: expected {n_labels} labels as in {cli.home() / 'Y.tst.npz'}, got 3"
+
+
+def test_training_labels_with_ids_beside_columns_are_refused(tmp_path):
+    files = (cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.tsv", "--quiet")
+    cli.done("predict", *files)
+    train = ("--train-labels", cli.home() / "train.tsv")
+    line = cli.refusal(tmp_path, "evaluate", tmp_path / "pred.tsv", cli.home() / "Y.tst.npz", *train)
+    assert line.startswith(f"{cli.home() / 'train.tsv'}: expected columns as")
+
+
+def test_label_names_must_fit(tmp_path):
+    names = cli.write_lines(tmp_path / "labels.txt", "a", "b")
+    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz", "--label-names", names)
+    line = cli.refusal(tmp_path, "evaluate", *files)
+    assert line.startswith(f"{cli.predictions('npz')}: expected 2 labels as there are names, got ")
+
+
+@pytest.mark.parametrize("name", ["pred.npz", "pred.tsv", "pred.jsonl"])
+def test_missing_predictions_are_refused(tmp_path, name):
+    line = cli.refusal(tmp_path, "evaluate", tmp_path / name, cli.home() / "Y.tst.npz")
+    assert line == f"{tmp_path / name}: can't be read: No such file or directory"
+
+
+def test_plain_text_is_no_truth(tmp_path):
+    notes = cli.write_lines(tmp_path / "notes.txt", "some text")
+    line = cli.refusal(tmp_path, "evaluate", cli.predictions("npz"), notes)
+    assert line == f"{notes}: expected rows with labels, got plain text"

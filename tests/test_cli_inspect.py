@@ -1,0 +1,111 @@
+"""`xmc inspect` and `xmc datasets`."""
+
+import json
+
+import cli_tools as cli
+import pytest
+import scipy.sparse as sp
+
+from xmc import load
+from xmc.cli.inspect import size_text
+from xmc.datasets import load_sample, sample_texts
+from xmc.io import read
+
+
+def inspected(folder):
+    return json.loads(cli.done("inspect", folder, "--json", "-").stdout)
+
+
+def test_inspect_tells_class_parameters_and_sizes():
+    facts, model = inspected(cli.model()), load(cli.model())
+    assert (facts["format"], facts["class"]) == (1, "LabelTreeClassifier")
+    assert facts["parameters"]["beam_size"] == model.beam_size
+    assert (facts["n_features"], facts["n_labels"]) == (model.n_features_in_, model.n_labels_)
+    assert facts["n_bytes"] == sum(path.stat().st_size for path in cli.model().iterdir())
+    assert (facts["label_ids"], facts["vectorizer"]) == (False, None)
+
+
+def test_inspect_tells_the_levels_of_each_tree():
+    ((*inner, last),), (member,) = inspected(cli.model())["trees"], load(cli.model()).members_
+    assert last["n_nodes"] == len(member.tree.labels)
+    assert [level["n_chunks"] for level in (*inner, last)] == [len(chunk) - 1 for chunk in member.tree.chunks]
+    assert last["width_min"] <= last["width_median"] <= last["width_max"]
+    assert last["n_weights"] == len(member.layers[-1].weight)
+
+
+def test_inspect_tells_the_vectoriser():
+    facts = inspected(cli.text_model())
+    assert facts["vectorizer"]["sublinear_tf"] is True
+    assert (facts["label_ids"], facts["label_names"]) == (True, True)
+
+
+def test_inspect_prints_it_for_people():
+    shown = cli.done("inspect", cli.text_model()).stdout
+    assert shown.startswith("LabelTreeClassifier, model format 1\nfeatures ")
+    assert "with ids and names" in shown
+    assert "tree 1 of 1" in shown
+
+
+def test_inspect_refuses_another_folder(tmp_path):
+    line = cli.refusal(tmp_path, "inspect", tmp_path)
+    assert line == f"{tmp_path}: expected a folder with a model.json, got a folder without"
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (10**13, "10,000.0 GB")],
+)
+def test_sizes_are_told_in_the_unit_that_suits_them(n_bytes, text):
+    assert size_text(n_bytes) == text
+
+
+def test_datasets_lists_the_sample_first():
+    shown = cli.done("datasets", "list").stdout.splitlines()
+    assert shown[1].split()[:2] == ["debtags", "26,795"]
+    assert json.loads(cli.done("datasets", "list", "--json", "-").stdout)[0]["labels"] == 569
+
+
+def test_the_sample_is_exported_as_matrices_and_texts(tmp_path):
+    facts = json.loads(cli.done("datasets", "export", "debtags", tmp_path / "sample", "--json", "-").stdout)
+    assert {path.name for path in (tmp_path / "sample").iterdir()} == set(facts["files"])
+    sample, test = load_sample(), read(tmp_path / "sample" / "test.tsv")
+    assert (sp.load_npz(tmp_path / "sample" / "X.trn.npz") != sample.X).nnz == 0
+    assert test.texts == sample_texts(sample.X_test, sample.features)
+    assert test.Y.nnz == sample.Y_test.nnz
+
+
+def test_an_export_replaces_an_earlier_one_only(tmp_path):
+    cli.done("datasets", "export", "debtags", tmp_path / "sample", "--quiet")
+    line = cli.refusal(tmp_path, "datasets", "export", "debtags", tmp_path / "sample")
+    assert line == f"{tmp_path / 'sample'}: exists already; overwrite replaces it"
+    cli.done("datasets", "export", "debtags", tmp_path / "sample", "--quiet", "--overwrite")
+    cli.write_lines(tmp_path / "sample" / "thesis.txt", "mine")
+    line = cli.refusal(tmp_path, "datasets", "export", "debtags", tmp_path / "sample", "--overwrite")
+    assert (
+        line == f"{tmp_path / 'sample'}: expected an earlier export to replace, got 'thesis.txt'; choose a new folder"
+    )
+
+
+def test_an_unknown_data_set_is_a_usage_error(tmp_path):
+    assert "'imdb' is not " in cli.misuse("datasets", "export", "imdb", tmp_path / "sample")
+
+
+def test_synthetic_data_are_made_from_a_seed(tmp_path):
+    how = ("--like", "wiki10-31k", "--scale", "0.01")
+    facts = json.loads(cli.done("datasets", "synth", *how, "--out", tmp_path / "a", "--json", "-", "--quiet").stdout)
+    cli.done("datasets", "synth", *how, "--out", tmp_path / "b", "--seed", 0, "--quiet")
+    assert sp.load_npz(tmp_path / "a" / "Y.trn.npz").shape == (facts["rows"], facts["labels"])
+    assert (tmp_path / "a" / "X.tst.npz").read_bytes() == (tmp_path / "b" / "X.tst.npz").read_bytes()
+
+
+def test_synthetic_data_do_not_replace_anything_unasked(tmp_path):
+    line = cli.refusal(tmp_path, "datasets", "synth", "--like", "wiki10-31k", "--out", tmp_path)
+    assert line == f"{tmp_path}: exists already; overwrite replaces it"
+
+
+def test_a_scale_out_of_range_is_refused(tmp_path):
+    how = ("--like", "wiki10-31k", "--scale", "7", "--out", tmp_path / "a")
+    assert (
+        cli.refusal(tmp_path, "datasets", "synth", *how)
+        == "synthesize: scale must be a number from 0.005 to 1, got 7.0"
+    )

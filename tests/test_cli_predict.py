@@ -1,0 +1,213 @@
+"""`xmc predict`."""
+
+import gzip
+import json
+import re
+import shutil
+
+import cli_tools as cli
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc import LabelTreeClassifier, load
+from xmc.io import read_label_names, read_predictions
+
+
+def test_the_file_holds_what_the_model_says(tmp_path):
+    cli.done("predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.npz", "-k", 3)
+    top = load(cli.model()).predict_topk(sp.load_npz(cli.home() / "X.tst.npz"), 3)
+    P = read_predictions(tmp_path / "pred.npz").P
+    assert P.shape == (cli.N_TEST, load(cli.model()).n_labels_)
+    np.testing.assert_array_equal(P.indices, top.labels[top.labels >= 0])
+    np.testing.assert_array_equal(P.data, top.scores[top.labels >= 0])
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
+def test_all_formats_hold_the_same(suffix):
+    expected, found = read_predictions(cli.predictions("npz")), read_predictions(cli.predictions(suffix))
+    ids, _ = read_label_names(cli.home() / "labels.txt")
+    np.testing.assert_array_equal(expected.P.data, found.P.data)
+    assert [ids[label] for label in expected.P.indices] == [found.label_ids[label] for label in found.P.indices]
+
+
+def test_jsonl_has_names():
+    first = json.loads(cli.predictions("jsonl").read_text().splitlines()[0])["labels"][0]
+    assert first["name"] == f"the {first['id'].partition('::')[2]} tag"
+
+
+def test_without_out_stdout_has_tsv_lines():
+    shown = cli.done("predict", cli.named_model(), cli.home() / "X.tst.npz", "--quiet").stdout
+    assert shown == cli.predictions("tsv").read_text()
+
+
+def test_a_terminal_gets_names(monkeypatch):
+    monkeypatch.setattr("xmc.cli.predict.on_terminal", lambda: True)
+    shown = cli.done("predict", cli.text_model(), "--text", "a game\nfor X11", "-k", 2, "--quiet").stdout
+    text, first, _ = shown.splitlines()
+    assert text == "a game for X11"
+    assert re.fullmatch(r"  \d\.\d{3}  the \S+ tag  \S+::\S+", first)
+
+
+def test_a_terminal_gets_row_numbers_and_label_numbers_where_there_is_no_more(monkeypatch):
+    monkeypatch.setattr("xmc.cli.predict.on_terminal", lambda: True)
+    shown = cli.done("predict", cli.model(), cli.home() / "X.tst.npz", "-k", 1, "--quiet").stdout
+    assert re.match(r"row 0\n  \d\.\d{3}  \d+\nrow 1\n", shown)
+
+
+@pytest.mark.parametrize("format", ["xmc", "svmlight"])
+def test_matrices_in_text_give_the_same(tmp_path, format):
+    rows = tmp_path / "rows.gz"
+    cli.done("convert", cli.home() / "X.tst.npz", rows, "--out-format", format, "--quiet")
+    shown = cli.done("predict", cli.named_model(), rows, "--format", format, "--quiet").stdout
+    assert shown == cli.predictions("tsv").read_text()
+
+
+def test_headerless_rows_are_padded_to_the_width_of_the_model(tmp_path):
+    narrow = cli.write_lines(tmp_path / "rows.svm", " 0:1 1:1")
+    cli.done("predict", cli.model(), narrow)
+
+
+def test_texts_files_and_stdin_give_the_same(tmp_path):
+    texts = ["a web browser", "a game"]
+    expected = cli.done("predict", cli.text_model(), "--text", texts[0], "--text", texts[1]).stdout
+    notes = cli.write_lines(tmp_path / "notes.txt", *texts)
+    packed = tmp_path / "notes.txt.gz"
+    packed.write_bytes(gzip.compress(notes.read_bytes()))
+    documents = cli.write_lines(tmp_path / "notes.tsv", *[f"x,y\t{text}" for text in texts])
+    for path in (notes, packed, documents):
+        assert cli.done("predict", cli.text_model(), path).stdout == expected
+    assert cli.done("predict", cli.text_model(), "-", "--format", "text", stdin="\n".join(texts)).stdout == expected
+
+
+def test_json_holds_counts_and_without_out_the_predictions():
+    facts = json.loads(cli.done("predict", cli.text_model(), "--text", "zzzzzz", "--json", "-", "-k", 1).stdout)
+    assert (facts["n_rows"], facts["n_rows_without_features"], facts["k"]) == (1, 1, 1)
+    ((label,),) = [row["labels"] for row in facts["predictions"]]
+    assert label.keys() == {"id", "name", "score"}
+
+
+def test_json_beside_out_holds_counts_only(tmp_path):
+    files = ("--out", tmp_path / "pred.npz", "--json", "-")
+    facts = json.loads(cli.done("predict", cli.model(), cli.home() / "X.tst.npz", *files).stdout)
+    assert facts.keys() == {"n_rows", "n_rows_without_features", "n_labels", "k", "seconds"}
+
+
+def test_rows_without_features_are_told():
+    result = cli.done("predict", cli.text_model(), "--text", "zzzzzz", "--text", "game")
+    assert result.stderr == "predict: rows without features: 1 of 2; only the bias ranks their labels\n"
+
+
+def test_out_to_stdout_in_a_format():
+    files = (cli.home() / "X.tst.npz", "--out", "-", "--out-format", "jsonl", "--quiet")
+    assert cli.done("predict", cli.named_model(), *files).stdout == cli.predictions("jsonl").read_text()
+
+
+def test_classes_of_a_model_with_one_label_per_row_are_its_ids(tmp_path):
+    LabelTreeClassifier(random_state=0).fit(np.eye(3), ["red", "green", "blue"]).save(tmp_path / "model")
+    rows = cli.write_lines(tmp_path / "rows.svm", " 1:1")
+    shown = cli.done("predict", tmp_path / "model", rows, "-k", 3).stdout
+    assert set(shown.split("\t")[::2]) == {"red", "green", "blue"}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "expected either FILE or --text"),
+        (["X.npz", "--text", "a"], "expected either FILE or --text"),
+        (["-"], "stdin needs --format"),
+        (["X.npz", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
+        (["X.npz", "--out-format", "npz"], "--out-format goes with --out"),
+    ],
+)
+def test_misuse(args, message):
+    assert cli.misuse("predict", "model", *args) == f"Error: {message}"
+
+
+def test_k_larger_than_the_number_of_labels_is_refused(tmp_path):
+    n_labels = load(cli.model()).n_labels_
+    line = cli.refusal(tmp_path, "predict", cli.model(), "X.npz", "-k", n_labels + 1, "--out", tmp_path / "pred.npz")
+    assert line == f"predict: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+
+
+def test_rows_of_another_width_are_refused(tmp_path):
+    X = tmp_path / "X.npz"
+    sp.save_npz(X, sp.csr_matrix(np.ones((2, 15_000), np.float32)))
+    line = cli.refusal(tmp_path, "predict", cli.model(), X, "--out", tmp_path / "pred.npz")
+    assert line == "predict: model was trained on 14,248 features, rows have 15,000"
+
+
+def test_headerless_rows_wider_than_the_model_are_refused(tmp_path):
+    rows = cli.write_lines(tmp_path / "rows.svm", " 15000:1")
+    line = cli.refusal(tmp_path, "predict", cli.model(), rows)
+    assert line == "predict: model was trained on 14,248 features, rows have 15,001"
+
+
+def test_a_header_of_another_width_is_refused(tmp_path):
+    rows = cli.write_lines(tmp_path / "rows.txt", "1 5 2", "0 0:1")
+    line = cli.refusal(tmp_path, "predict", cli.model(), rows)
+    assert line == "predict: model was trained on 14,248 features, rows have 5"
+
+
+def test_texts_need_a_vectoriser(tmp_path):
+    line = cli.refusal(tmp_path, "predict", cli.model(), "--text", "a game")
+    assert line == "predict: expected rows of features, got texts; the model was not trained on texts"
+
+
+def test_bad_rows_are_refused_with_their_line(tmp_path):
+    rows = cli.write_lines(tmp_path / "rows.txt", "2 5 2", "0 0:1", "1 7")
+    line = cli.refusal(tmp_path, "predict", cli.model(), rows, "--out", tmp_path / "pred.npz")
+    assert line == f"{rows}:3: expected feature:value, got '7'"
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("pred.csv", "expected a name that ends in .npz, .tsv or .jsonl, got '{}'"),
+        ("pred.npz.gz", "expected a plain file for npz, got gzip"),
+        ("no/pred.npz", "expected an existing folder to write into, got '{.parent}'"),
+    ],
+)
+def test_an_output_that_can_not_be_is_refused_before_anything_is_read(tmp_path, monkeypatch, out, message):
+    monkeypatch.chdir(tmp_path)
+    line = cli.refusal(tmp_path, "predict", "no-such-model", "X.npz", "--out", out)
+    assert line == f"{out}: {message.format(cli.Path(out))}"
+
+
+def test_an_existing_output_is_refused_before_anything_is_read_unless_overwrite(tmp_path):
+    out = cli.write_lines(tmp_path / "pred.tsv", "mine")
+    line = cli.refusal(tmp_path, "predict", "no-such-model", "X.npz", "--out", out)
+    assert line == f"{out}: exists already; overwrite replaces it"
+    cli.done("predict", cli.named_model(), cli.home() / "X.tst.npz", "--out", out, "--overwrite", "--quiet")
+    assert out.read_text() == cli.predictions("tsv").read_text()
+
+
+def test_a_missing_model_is_refused(tmp_path):
+    line = cli.refusal(tmp_path, "predict", tmp_path / "model", "X.npz")
+    assert line == f"{tmp_path / 'model'}: expected a folder with a model.json, got nothing there"
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A copy of a model, to damage."""
+    return shutil.copytree(cli.model(), tmp_path / "model")
+
+
+def test_a_model_of_a_newer_format_is_refused(tmp_path, damaged):
+    meta = json.loads((damaged / "model.json").read_text())
+    (damaged / "model.json").write_text(json.dumps(meta | {"format": meta["format"] + 1}))
+    line = cli.refusal(tmp_path, "predict", damaged, cli.home() / "X.tst.npz")
+    assert line == f"{damaged}: expected format 1 at most, got 2; a newer xmc can read it"
+
+
+def test_a_model_with_a_missing_array_is_refused(tmp_path, damaged):
+    (damaged / "tree0.labels.npy").unlink()
+    line = cli.refusal(tmp_path, "predict", damaged, cli.home() / "X.tst.npz")
+    assert line == f"{damaged}: expected an array tree0.labels.npy, it is missing"
+
+
+def test_a_model_with_a_truncated_array_is_refused(tmp_path, damaged):
+    path = damaged / "tree0.level0.weight.npy"
+    path.write_bytes(path.read_bytes()[:-40])
+    line = cli.refusal(tmp_path, "predict", damaged, cli.home() / "X.tst.npz")
+    assert line.startswith(f"{path}: damaged or truncated: ")

@@ -1,0 +1,302 @@
+"""`xmc train`."""
+
+import gzip
+import json
+from dataclasses import fields
+
+import cli_tools as cli
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc import load
+from xmc.params import LabelTreeParams, OneVsAllParams
+
+ROWS = ("0 0:1 1:2", "1 1:1 2:1", "0,1 3:1")
+
+
+def xmc_file(tmp_path, *lines, header="3 4 2"):
+    return cli.write_lines(tmp_path / "train.txt", header, *lines)
+
+
+def train(tmp_path, *args):
+    """Facts that training tells as JSON; the model is the folder `model`."""
+    return json.loads(cli.done("train", *args, "--model", tmp_path / "model", "--quiet", "--json", "-").stdout)
+
+
+def test_a_model_of_matrices_is_saved_with_its_sizes(tmp_path):
+    facts = train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz")
+    X, Y = sp.load_npz(cli.home() / "X.npz"), sp.load_npz(cli.home() / "Y.npz")
+    assert (facts["n_rows"], facts["n_features"], facts["n_labels"]) == (*X.shape, Y.shape[1])
+    assert load(tmp_path / "model").n_features_in_ == X.shape[1]
+
+
+def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
+    settings = {
+        "n_trees": 2, "tree": "balanced", "arity": 4, "max_leaf_size": 20, "max_depth": 3, "negatives": "tfn+man",
+        "beam_size": 7, "loss": "hinge", "C": 0.5, "tol": 0.2, "max_iter": 9, "solver": "block", "bias": 2.0,
+        "weight_threshold": 0.2, "score_transform": "log_sigmoid", "normalize": False,
+    }  # fmt: skip
+    declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose"}
+    assert settings.keys() == declared
+    flags = [[f"--{name.replace('_', '-')}", value] for name, value in settings.items() if name != "normalize"]
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    train(tmp_path, *files, *sum(flags, []), "--no-normalize", "--seed", 3, "--threads", 1)
+    model = load(tmp_path / "model")
+    assert {name: getattr(model, name) for name in settings} == settings
+    assert model.random_state == 3
+
+
+def test_flags_that_are_not_given_are_the_defaults_and_the_seed_is_0():
+    model = load(cli.model())
+    unsaid = {f.name: f.default for f in fields(LabelTreeParams) if f.name not in ("n_jobs", "random_state", "verbose")}
+    assert {name: getattr(model, name) for name in unsaid} == unsaid
+    assert model.random_state == 0
+
+
+def test_one_vs_all_is_the_other_class_and_takes_its_own_flags(tmp_path):
+    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--one-vs-all", "--C", 0.5, "--max-iter", 5)
+    model = load(tmp_path / "model")
+    assert (type(model).__name__, model.C, model.max_iter) == ("OneVsAllClassifier", 0.5, 5)
+
+
+def test_one_vs_all_refuses_every_flag_of_trees():
+    flags = {f.name for f in fields(LabelTreeParams)} - {f.name for f in fields(OneVsAllParams)}
+    for name in flags:
+        flag, value = f"--{name.replace('_', '-')}", {"tree": "shallow", "negatives": "man"}.get(name, "2")
+        message = cli.misuse("train", "X.npz", "Y.npz", "--model", "m", "--one-vs-all", flag, value)
+        assert message == f"Error: {flag} doesn't go with --one-vs-all"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--n-trees", "0"], "Invalid value for '--n-trees': 0 is not in the range x>=1."),
+        (["--C", "0"], "Invalid value for '--C': 0.0 is not in the range x>0."),
+        (["--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1."),
+        (["--valid", "1"], "Invalid value for '--valid': 1.0 is not in the range 0<x<1."),
+        (["third.npz"], "expected X.npz Y.npz or one file, got 3 paths"),
+    ],
+)
+def test_flags_out_of_range_are_usage_errors(flags, message):
+    assert cli.misuse("train", "X.npz", "Y.npz", "--model", "m", *flags) == f"Error: {message}"
+
+
+def test_stdin_needs_a_format():
+    assert cli.misuse("train", "-", "--model", "m") == "Error: stdin needs --format"
+
+
+def test_text_flags_go_with_texts_only(tmp_path):
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    message = cli.misuse("train", *files, "--model", tmp_path / "m", "--min-df", "3")
+    assert message == "Error: --min-df goes with texts only, the rows have features already"
+
+
+def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):
+    names = ("--label-names", cli.home() / "labels.txt")
+    train(tmp_path, cli.home() / "train.tsv", *names, "--max-ngram", 2, "--min-df", 3, "--no-sublinear-tf")
+    model = load(tmp_path / "model")
+    assert model.vectorizer_.ngram_range == (1, 2)
+    assert not model.vectorizer_.sublinear_tf
+    assert model.label_ids_ == sorted(model.label_ids_)
+    first = model.label_ids_[0]
+    assert model.label_names_[0] == f"the {first.partition('::')[2]} tag"
+
+
+def test_names_of_matrix_columns_go_by_line():
+    lines = [line.split("\t") for line in (cli.home() / "labels.txt").read_text().splitlines()]
+    model = load(cli.named_model())
+    assert list(zip(model.label_ids_, model.label_names_, strict=True)) == [tuple(line) for line in lines]
+
+
+def test_names_widen_headerless_labels(tmp_path):
+    rows = cli.write_lines(tmp_path / "train.svm", *ROWS)
+    names = cli.write_lines(tmp_path / "labels.txt", "a\tA", "b\tB", "c\tC")
+    facts = train(tmp_path, rows, "--label-names", names)
+    assert (facts["n_labels"], facts["n_labels_without_rows"]) == (3, 1)
+
+
+def test_npz_text_and_gzip_give_the_same_model(tmp_path):
+    rows = tmp_path / "train.txt.gz"
+    cli.done("convert", cli.home() / "X.npz", cli.home() / "Y.npz", rows, "--quiet")
+    train(tmp_path, rows)
+    assert _folder(tmp_path / "model") == _folder(cli.model())
+
+
+def test_threads_do_not_change_the_model(tmp_path):
+    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--threads", 2)
+    assert _folder(tmp_path / "model") == _folder(cli.model())
+
+
+def _folder(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_rows_and_labels_worth_a_word_are_counted_and_told(tmp_path):
+    rows = xmc_file(tmp_path, "0 0:1 1:2", "2 ", " 1:1", "2 3:1", header="4 4 3")
+    result = cli.done("train", rows, "--model", tmp_path / "model", "--json", tmp_path / "facts.json")
+    assert result.stderr.splitlines()[:3] == [
+        "train: rows without features: 1 of 4; only the bias learns from them",
+        "train: rows without labels: 1 of 4; they only serve as negatives",
+        "train: labels without a training row: 1 of 3; they are never predicted",
+    ]
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    counts = ("n_rows_without_features", "n_rows_without_labels", "n_labels_without_rows")
+    assert [facts[name] for name in counts] == [1, 1, 1]
+
+
+def test_quiet_says_nothing(tmp_path):
+    result = cli.done("train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "model", "--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_one_based_files_count_from_1(tmp_path):
+    rows = xmc_file(tmp_path, "1 1:1 2:2", "2 2:1 3:1", "1,2 4:1")
+    train(tmp_path, rows, "--one-based")
+    assert cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "m").startswith(f"{rows}:3: expected a label id")
+
+
+def test_valid_holds_rows_out_by_seed_and_reports_on_them(tmp_path):
+    files = (cli.home() / "train.tsv", "--valid", "0.1")
+    facts, again = train(tmp_path, *files), train(tmp_path, *files, "--overwrite")
+    assert (facts["n_rows"], facts["valid"]["n_rows"]) == (cli.N_ROWS * 9 // 10, cli.N_ROWS // 10)
+    assert facts["valid"] == again["valid"]
+    assert 0 < facts["valid"]["P@1"] <= 100
+    assert facts["valid"].keys() >= {"nDCG@5", "R@3", "PSP@1", "PSnDCG@5"}
+    assert train(tmp_path, *files, "--overwrite", "--seed", 1)["valid"] != facts["valid"]
+
+
+def test_valid_prints_a_table(tmp_path):
+    shown = cli.done("train", cli.home() / "train.tsv", "--model", tmp_path / "model", "--valid", "0.1").stdout
+    assert shown.splitlines()[0].split() == ["%", "@1", "@3", "@5"]
+
+
+BAD = {
+    "seven": (("0 0:1", "1 7", "0 1:1"), "train.txt:3: expected feature:value, got '7'"),
+    "feature range": (("0 0:1", "1 4:1", "0 1:1"), "train.txt:3: expected a feature id from 0 to 3, got '4:1'"),
+    "label range": (("0 0:1", "2 3:1", "0 1:1"), "train.txt:3: expected a label id from 0 to 1, got '2'"),
+    "nan": (("0 0:nan", "1 3:1", "0 1:1"), "train.txt:2: expected a finite float32 number, got '0:nan'"),
+    "inf": (("0 0:inf", "1 3:1", "0 1:1"), "train.txt:2: expected a finite float32 number, got '0:inf'"),
+    "negative label": (("-1 0:1", "1 3:1", "0 1:1"), "train.txt:2: expected label,label, got '-1'"),
+    "negative feature": (("1 -2:1", "1 3:1", "0 1:1"), "train.txt:2: expected feature:value, got '-2:1'"),
+    "too few rows": (("0 0:1", "1 3:1"), "train.txt:1: expected 3 rows as the header says, got 2"),
+    "too many rows": (("0 0:1",) * 4, "train.txt:1: expected 3 rows as the header says, got 4"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_text_file_is_refused_with_its_line(tmp_path, case):
+    lines, message = BAD[case]
+    line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *lines), "--model", tmp_path / "model")
+    assert line == f"{tmp_path}/{message}"
+
+
+@pytest.mark.parametrize("name", ["train.txt", "train.tsv", "train.svm", "train.txt.gz"])
+def test_a_missing_file_is_refused(tmp_path, name):
+    line = cli.refusal(tmp_path, "train", tmp_path / name, "--model", tmp_path / "model")
+    assert line == f"{tmp_path / name}: can't be read: No such file or directory"
+
+
+def test_a_missing_matrix_is_refused(tmp_path):
+    line = cli.refusal(tmp_path, "train", tmp_path / "X.npz", cli.home() / "Y.npz", "--model", tmp_path / "model")
+    assert line == f"{tmp_path / 'X.npz'}: can't be read: No such file or directory"
+
+
+def test_a_truncated_gzip_is_refused(tmp_path):
+    path = tmp_path / "train.tsv.gz"
+    path.write_bytes(gzip.compress((cli.home() / "train.tsv").read_bytes())[:2000])
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    assert line == f"{path}: expected a gzip file, got a damaged or truncated one"
+
+
+def test_a_truncated_matrix_is_refused(tmp_path):
+    path = tmp_path / "X.npz"
+    path.write_bytes((cli.home() / "X.npz").read_bytes()[:2000])
+    line = cli.refusal(tmp_path, "train", path, cli.home() / "Y.npz", "--model", tmp_path / "model")
+    assert line == f"{path}: expected a sound .npz file, got a damaged or truncated one"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_matrix_with_nan_or_inf_is_refused(tmp_path, value):
+    X, Y = cli.save_dense(tmp_path / "X.npz", [[1, value], [1, 1]]), cli.save_dense(tmp_path / "Y.npz", [[1], [1]])
+    line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
+    assert line == f"{X}: expected finite float32 numbers, got {value} in row 0, column 1"
+
+
+def test_matrices_of_different_row_counts_are_refused(tmp_path):
+    X, Y = cli.save_dense(tmp_path / "X.npz", [[1, 2]]), cli.save_dense(tmp_path / "Y.npz", [[1], [1]])
+    line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
+    assert line == f"{Y}: expected 1 rows as in {X}, got 2"
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_an_empty_matrix_is_refused(tmp_path, shape):
+    X, Y = tmp_path / "X.npz", cli.save_dense(tmp_path / "Y.npz", [[1]] * 3)
+    sp.save_npz(X, sp.csr_matrix(shape))
+    line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
+    assert line == f"{X}: expected at least one row and one column, got shape {shape}"
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    path = cli.write_lines(tmp_path / "train.tsv")
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    assert line == f"{path}: expected at least one row, got an empty file"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("X.npz", "expected features and labels, an .npz file holds one of them; give X.npz Y.npz"),
+        ("notes.txt", "expected rows with labels, got plain text; a .tsv file has lines id,id<TAB>text"),
+    ],
+)
+def test_a_file_without_labels_is_refused(tmp_path, name, message):
+    path = cli.write_lines(tmp_path / name, "some text")
+    assert cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model") == f"{path}: {message}"
+
+
+def test_two_files_must_be_matrices(tmp_path):
+    line = cli.refusal(tmp_path, "train", cli.home() / "train.tsv", "Y.npz", "--model", tmp_path / "model")
+    assert line == f"{cli.home() / 'train.tsv'}: expected .npz, two paths are always X.npz Y.npz"
+
+
+def test_label_names_must_fit_the_matrix(tmp_path):
+    names = cli.write_lines(tmp_path / "labels.txt", "a", "b", "c")
+    line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "m", "--label-names", names)
+    assert line == f"{names}: expected 2 lines, one per label, got 3"
+
+
+def test_valid_must_leave_rows_to_train_on(tmp_path):
+    rows = xmc_file(tmp_path, *ROWS)
+    line = cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "model", "--valid", "0.9")
+    assert line == "train: expected rows left to train on, --valid 0.9 holds 3 of 3 out"
+
+
+def test_an_existing_model_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "model").mkdir()
+    line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model")
+    assert line == f"{tmp_path / 'model'}: exists already; overwrite replaces it"
+
+
+def test_overwrite_replaces_a_model_but_no_other_folder(tmp_path):
+    rows = xmc_file(tmp_path, *ROWS)
+    train(tmp_path, rows)
+    train(tmp_path, rows, "--overwrite", "--one-vs-all")
+    assert type(load(tmp_path / "model")).__name__ == "OneVsAllClassifier"
+    (tmp_path / "photos").mkdir()
+    line = cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "photos", "--overwrite")
+    assert line == f"{tmp_path / 'photos'}: expected a folder with a model.json to replace, got something else"
+
+
+def test_the_folder_around_the_model_must_exist(tmp_path):
+    line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "no" / "model")
+    assert line.startswith(f"{tmp_path / 'no' / 'model'}: expected an existing folder to write into")
+
+
+def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.save", full)
+    line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "model")
+    assert line == f"{tmp_path / 'model'}: can't be written: No space left on device"
