@@ -36,7 +36,8 @@ class Layer(NamedTuple):
 class Task(NamedTuple):
     """What a level is trained on.
 
-    nodes: (pointers, nodes of this level that each row has), ascending; chunk_rows: (pointers, rows that train each chunk);
+    nodes: (pointers, nodes of this level that each row has), ascending.
+    chunk_rows: (pointers, rows that train each chunk), ascending.
     inner: whether the level's nodes have children; seed: goes into SeedSequence before the chunk's number.
     """
 
@@ -67,16 +68,19 @@ def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -
     wide, narrow = order[cost[order] >= WIDE], order[cost[order] < WIDE]
     weights: list[list[Weights]] = [[]] * len(cost)
     for chunk in wide:
-        problem = _pose(task, chunk)
-        groups = [(problem, siblings, params) for siblings in blocks(problem)]
-        weights[chunk] = run(solve, groups, params.n_jobs, lambda _, part=cost[chunk] / len(groups): done(part))
-        del problem, groups
+        weights[chunk] = _train_wide(task, chunk, params, done, cost[chunk])
     jobs = [(task, chunk, params) for chunk in narrow]
     trained = run(_train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]]))
     for chunk, parts in zip(narrow, trained, strict=True):
         weights[chunk] = parts
     n_passes = max((block.n_passes for parts in weights for block in parts), default=0)
     return assemble(task.chunk_ptr, weights), n_passes
+
+
+def _train_wide(task: Task, chunk: int, params: SolverParams, done: Callable[[int], None], cost: int) -> list[Weights]:
+    problem = _pose(task, chunk)
+    jobs = [(problem, siblings, params) for siblings in blocks(problem)]
+    return run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
 
 
 def _train_chunk(task: Task, chunk: int, params: SolverParams) -> list[Weights]:

@@ -25,7 +25,7 @@ from .progress import Progress
 from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows, top
+from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows
 
 
 class Model(ClassifierMixin, BaseEstimator):
@@ -42,6 +42,7 @@ class Model(ClassifierMixin, BaseEstimator):
         """
         check(self)
         who = type(self).__name__
+        vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)
         Y, classes = self._labels(y)
         same_rows(csr, Y, who)
@@ -67,18 +68,19 @@ class Model(ClassifierMixin, BaseEstimator):
     def predict_topk(self, X: Any, k: int = 5) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
 
-        Scores are path probabilities in [0, 1], averaged over the trees; equal scores stand in order of margin, then label.
+        Scores are path probabilities in [0, 1], averaged over the trees; equal ones stand in order of margin, then label.
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
-        if k < 1 or k > self._n_labels():
+        n_labels = self._n_labels()
+        if not isinstance(k, numbers.Integral) or not 1 <= k <= n_labels:
             raise ParameterError(
-                f"predict_topk: k must be an int from 1 to {self.n_labels_}, the number of labels, got {k}"
+                f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}"
             )
         parts = self._candidates(X, lambda found: as_topk(found, k))
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
-        """The labels that the beam reaches and whose margin is above 0, as 0/1 CSR; with 1-D y, the best class of each row."""
+        """The labels that the beam reaches with a margin above 0, as 0/1 CSR; with 1-D y, the best class of each row."""
         if self._one_label():
             return self.classes_[self.predict_topk(X, 1).labels[:, 0]]
         return self._csr(self._candidates(X, _positive))
@@ -97,8 +99,11 @@ class Model(ClassifierMixin, BaseEstimator):
         if self._one_label():
             return super().score(X, y, sample_weight)
         best = self.predict_topk(X, 1).labels[:, 0]
-        Y = canonical(y, type(self).__name__, "Y")
-        same_rows(best[:, None], Y, type(self).__name__)
+        who = type(self).__name__
+        Y = canonical(y, who, "Y")
+        same_rows(best[:, None], Y, who)
+        if Y.shape[1] < self.n_labels_:
+            raise DataError(f"{who}: expected {self.n_labels_:,} labels in Y, got {Y.shape[1]:,}")
         hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
         return float(np.average(hit, weights=sample_weight))
 
@@ -128,10 +133,10 @@ class Model(ClassifierMixin, BaseEstimator):
         """X as canonical CSR with the model's number of features, which `reset` sets."""
         who = type(self).__name__
         try:
-            if sp.issparse(X):
-                validate_data(self, X, reset=reset, skip_check_array=True)
-            else:
-                X = validate_data(self, X, reset=reset, dtype="numeric")
+            if not sp.issparse(X):
+                X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+            elif reset or X.shape[1:] != (self.n_features_in_,) or hasattr(self, "feature_names_in_"):
+                validate_data(self, X, reset=reset, skip_check_array=True)  # costs more than ranking a row
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
         csr = canonical(X, who, "X")
@@ -146,19 +151,21 @@ class Model(ClassifierMixin, BaseEstimator):
             raise DataError(f"{who} requires y to be passed, but the target y is None")
         if sp.issparse(y):
             return self._label_matrix(y), None
-        y = np.asarray(y)
-        if y.ndim == 2 and y.shape[1] > 1:
-            return self._label_matrix(y), None
         try:
+            y = np.asarray(y)
+            if y.ndim == 2 and y.shape[1] > 1:
+                return self._label_matrix(y), None
             if y.ndim == 2:
                 warnings.warn(
                     "A column-vector y was passed when a 1d array was expected", DataConversionWarning, stacklevel=3
                 )
             y = column_or_1d(y)
             check_classification_targets(y)
-        except ValueError as error:
-            raise DataError(" ".join(str(error).split())) from None
-        classes, ids = np.unique(y, return_inverse=True)
+            classes, ids = np.unique(y, return_inverse=True)
+        except DataError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{who}: y can't be read: {' '.join(str(error).split())}") from None
         one_hot = (np.ones(len(ids), np.float32), ids.astype(np.int32), np.arange(len(ids) + 1))
         return sp.csr_matrix(one_hot, shape=(len(ids), len(classes))), classes
 
@@ -174,6 +181,7 @@ class Model(ClassifierMixin, BaseEstimator):
     def _candidates(self, X: Any, take: Any) -> list:
         """`take` of the candidates of each block of rows."""
         check_is_fitted(self, "members_")
+        check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
         search = search_of(self)
         if rows.n_rows == 1:
@@ -184,7 +192,7 @@ class Model(ClassifierMixin, BaseEstimator):
         )
 
     def _vectorized(self, X: Any) -> Any:
-        if not (isinstance(X, list) and X and isinstance(X[0], str)):
+        if not (isinstance(X, list) and X and all(isinstance(text, str) for text in X)):
             return X
         if self.vectorizer_ is None:
             raise DataError(f"{type(self).__name__}: expected a matrix, got texts, and the model holds no vectoriser")
@@ -217,8 +225,12 @@ class LabelTreeClassifier(LabelTreeParams, Model):
     def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
         if isinstance(self.tree, str):
             return grow_trees(X, rows_of_label, self, seed, progress)
-        check_tree(self.tree, len(rows_of_label[0]) - 1, type(self).__name__)
-        return [self.tree.restricted_to(np.diff(rows_of_label[0]) > 0)] * self.n_trees
+        who = type(self).__name__
+        check_tree(self.tree, len(rows_of_label[0]) - 1, who)
+        tree = self.tree.restricted_to(np.diff(rows_of_label[0]) > 0)
+        if not len(tree.labels):
+            raise DataError(f"{who}: expected a tree that holds a label with rows, got one that holds none")
+        return [tree] * self.n_trees
 
 
 @dataclass(repr=False, eq=False, kw_only=True)

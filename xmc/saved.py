@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import fields
 from importlib.metadata import version
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .errors import ModelError
 from .layer import Layer
 from .models import LabelTreeClassifier, Model, OneVsAllClassifier
-from .store import PathName, pack_strings, read_folder, read_meta, unpack_strings, write_folder
+from .params import check
+from .store import PathName, pack_strings, read_folder, read_meta, understood, unpack_strings, write_folder
 from .text import pack, unpack
-from .tree import LabelTree
+from .tree import LabelTree, check_tree
 from .walk import Member
 
 FILE = "model.json"
@@ -67,10 +66,8 @@ def load(path: PathName) -> Model:
     Raises ModelError if the folder is damaged or of a newer format.
     """
     meta, arrays = read_folder(path, FILE)
-    try:
+    with understood(path, FILE):
         return _model(meta, arrays)
-    except KeyError as error:
-        raise ModelError(f"{os.fspath(path)}: {FILE} can't be read: {error.args[0]} is missing") from None
 
 
 def describe(path: PathName) -> dict[str, Any]:
@@ -79,11 +76,12 @@ def describe(path: PathName) -> dict[str, Any]:
 
 
 def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    members = tuple(_member(arrays, f"tree{n}", depth) for n, depth in enumerate(meta["depths"]))
+    members = tuple(_member(arrays, n, depth, meta["n_labels"]) for n, depth in enumerate(meta["depths"]))
     parameters = dict(meta["parameters"])
     if parameters.get("tree") == "given":
         parameters["tree"] = members[0].tree
     model = CLASSES[meta["class"]](**parameters)
+    check(model)
     model.members_ = members
     model.one_label_per_row_ = meta["one_label_per_row"]
     model.n_labels_, model.n_features_in_, model.n_iter_ = meta["n_labels"], meta["n_features"], meta["n_passes"]
@@ -91,6 +89,8 @@ def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     for name in STRINGS:
         if name in arrays:
             setattr(model, name, unpack_strings(arrays[name], arrays[f"{name}offsets"]))
+    if "feature_names_in_" in arrays:
+        model.feature_names_in_ = np.array(model.feature_names_in_, object)  # as scikit-learn has it
     if meta["vectorizer"] is not None:
         own = {name.removeprefix("vectorizer."): array for name, array in arrays.items()}
         model.vectorizer_ = unpack(meta["vectorizer"], own)
@@ -117,17 +117,18 @@ def _member_arrays(prefix: str, member: Member) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _member(arrays: dict[str, np.ndarray], prefix: str, depth: int) -> Member:
-    layers = []
-    for level in range(depth):
-        layer = Layer(*(arrays[f"{prefix}.level{level}.{name}"] for name in Layer._fields))
-        _check_layer(layer, f"{prefix}.level{level}")
-        layers.append(layer)
-    return Member(LabelTree(tuple(layer.chunk_ptr for layer in layers), arrays[f"{prefix}.labels"]), tuple(layers))
+def _member(arrays: dict[str, np.ndarray], n: int, depth: int, n_labels: int) -> Member:
+    names = [f"tree{n}.level{level}" for level in range(depth)]
+    layers = tuple(Layer(*(arrays[f"{name}.{field}"] for field in Layer._fields)) for name in names)
+    tree = LabelTree(tuple(layer.chunk_ptr for layer in layers), arrays[f"tree{n}.labels"])
+    check_tree(tree, n_labels, f"tree{n}")
+    for layer, name in zip(layers, names, strict=True):
+        _check_layer(layer, name)
+    return Member(tree, layers)
 
 
 def _check_layer(layer: Layer, name: str) -> None:
-    """The kernels trust pointers: raise ModelError unless they end where their arrays do."""
+    """The kernels trust pointers: raise ValueError unless they end where their arrays do."""
     fits = (
         layer.chunk_ptr[-1] == len(layer.bias_weight)
         and len(layer.feature_ptr) == len(layer.chunk_ptr)
@@ -136,4 +137,4 @@ def _check_layer(layer: Layer, name: str) -> None:
         and layer.entry_ptr[-1] == len(layer.child) == len(layer.weight)
     )
     if not fits:
-        raise ModelError(f"{name}: expected arrays that fit each other, their lengths don't")
+        raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")

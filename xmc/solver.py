@@ -19,7 +19,7 @@ from .params import SolverParams
 class Problem(NamedTuple):
     """The training rows of a chunk, features renumbered, and which row has which sibling.
 
-    place, sibling: one entry per positive; count: positives of each sibling; seed: of the order in which rows are visited.
+    place, sibling: one entry per positive; count: positives of each sibling; seed: of the order of the visits.
     """
 
     indptr: np.ndarray
@@ -54,7 +54,7 @@ class Weights(NamedTuple):
 def pose(
     X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64
 ) -> Problem:
-    """The problem of the sibling nodes first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
+    """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
     mark = np.zeros(X.n_features, np.int32)
     indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
     return Problem(

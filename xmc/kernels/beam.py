@@ -17,7 +17,8 @@ def score_chunks(
     row, node, log_p: the beam, one entry per pair; order: the pairs so that equal nodes stand together.
     out_indptr: where each pair's children go in `margin` and `score`.
     chunk_ptr ... bias_weight: the layer (see layer.Layer). Features ascend in rows and chunks.
-    passes: an only child takes its parent's score, as on inner levels. place: one int32 per feature, all 0, returned so.
+    passes: an only child takes its parent's score, as on inner levels.
+    place: one int32 per feature, all 0, returned so.
     """
     start = 0
     while start < order.shape[0]:

@@ -10,7 +10,7 @@ LONGEST_REST = 7  # passes
 
 @njit(nogil=True, cache=True)
 def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, A, W):
-    """Train 16 linear classifiers on the rows, visited in a new random order in each pass; returns the number of passes.
+    """Train 16 linear classifiers on the rows, in a new random order in each pass; returns the number of passes.
 
     Per lane, with y in {-1, +1} (Hsieh et al., ICML 2008):
         min_w  1/2 |w|^2 + sum_i loss(y_i w.x_i)

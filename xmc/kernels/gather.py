@@ -98,7 +98,7 @@ def fold(indptr, indices, parent):
 
 @njit(nogil=True, cache=True)
 def targets(indptr, indices, rows, first, last):
-    """Which of the columns first..last-1 each given row has: (place of the row, column - first), and each column's count."""
+    """Which of the columns first..last-1 the given rows have: (place of the row, column - first), and their counts."""
     count = np.zeros(last - first, np.int64)
     total = 0
     for r in range(rows.shape[0]):

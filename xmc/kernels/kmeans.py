@@ -71,7 +71,7 @@ def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, 
 
 @njit(nogil=True, cache=True)
 def means(indptr, indices, data, cluster, n_clusters, n_features):
-    """Unit-length centroids in the form that `nearest` reads; an empty cluster's is 0, a row of cluster -1 is left out."""
+    """Unit-length centroids as `nearest` reads them; an empty cluster's is 0, a row of cluster -1 is left out."""
     n_blocks = (n_clusters + N_LANES - 1) // N_LANES
     centroids = np.zeros(n_blocks * n_features * N_LANES, np.float32)
     for i in range(indptr.shape[0] - 1):
