@@ -68,7 +68,7 @@ class Model(ClassifierMixin, BaseEstimator):
     def predict_topk(self, X: Any, k: int = 5) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
 
-        Scores are path probabilities in [0, 1], averaged over the trees; equal ones stand in order of margin, then label.
+        Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
         n_labels = self._n_labels()
@@ -80,7 +80,7 @@ class Model(ClassifierMixin, BaseEstimator):
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
-        """The labels that the beam reaches with a margin above 0, as 0/1 CSR; with 1-D y, the best class of each row."""
+        """The labels that the beam reaches with a margin above 0, as 0/1 CSR; with 1-D y, the best class."""
         if self._one_label():
             return self.classes_[self.predict_topk(X, 1).labels[:, 0]]
         return self._csr(self._candidates(X, _positive))

@@ -72,7 +72,7 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
 def label_embeddings(
     X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None
 ) -> Rows:
-    """One unit-length row per label, the direction of the sum of its training rows (PIFA), only the largest features."""
+    """One unit-length row per label, the direction of the sum of its training rows (PIFA), largest features only."""
     indptr, rows = rows_of_label
     jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
 
