@@ -36,17 +36,19 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
             if resting[i] > 0:
                 resting[i] -= 1
                 continue
-            start, end = indptr[i], indptr[i + 1]
-            even, odd = fma(bias, load(W, bias_at), zero), zero  # two sums, so that additions overlap
-            for p in range(start, end - 1, 2):
-                even = fma(data[p], load(W, np.int64(indices[p]) * N_LANES), even)
-                odd = fma(data[p + 1], load(W, np.int64(indices[p + 1]) * N_LANES), odd)
-            if (end - start) % 2:
-                even = fma(data[end - 1], load(W, np.int64(indices[end - 1]) * N_LANES), even)
+            start, end = np.uint64(indptr[i]), np.uint64(indptr[i + 1])  # unsigned: no test for counting from the end
+            half = (end - start) // np.uint64(2)
+            first, second = fma(bias, load(W, bias_at), zero), zero  # two sums, so that additions overlap
+            for p in range(start, start + half):
+                first = fma(data[p], load(W, np.int64(indices[p]) * N_LANES), first)
+                second = fma(data[p + half], load(W, np.int64(indices[p + half]) * N_LANES), second)
+            if start + half + half < end:
+                p = end - np.uint64(1)
+                first = fma(data[p], load(W, np.int64(indices[p]) * N_LANES), first)
 
             signed = load(A, np.int64(i) * N_LANES)
             a = absolute(signed)
-            gradient = fma(diagonal, a, copysign(one, signed) * (even + odd) - one)
+            gradient = fma(diagonal, a, copysign(one, signed) * (first + second) - one)
             curvature = norms[i] + bias * bias + diagonal
             stepped = fma(np.float32(-1) / curvature, gradient, a) if curvature > 0 else fill(np.float32(upper))
             stepped = copysign(maximum(zero, minimum(stepped, ceiling)), signed)
