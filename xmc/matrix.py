@@ -107,8 +107,8 @@ def _check_real(M: Any, who: str, name: str) -> None:
 
 def _check_structure(M: Any, who: str, name: str) -> None:
     """scipy takes any ids and pointers; kernels would read past the end."""
-    sizes = np.floor_divide(M.shape, getattr(M, "blocksize", 1))
-    width = int(sizes[0] if M.format == "csc" else sizes[1])
+    width = M.shape[0] if M.format == "csc" else M.shape[1]
+    width //= M.blocksize[1] if M.format == "bsr" else 1
     ids = M.indices[: M.indptr[-1]]
     if len(ids) and (ids.min() < 0 or ids.max() >= width):
         wrong = ids.min() if ids.min() < 0 else ids.max()
