@@ -42,7 +42,8 @@ def command(
     """Rank the best labels of each row with the model in DIR.
 
     FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt), each also with .gz; - is stdin and needs
-    --format. Without --out the labels are listed on stdout, as lines label<TAB>score<TAB>... if that is no terminal.
+    --format. Without --out the labels are listed on stdout; those of a FILE as lines label<TAB>score<TAB>... if stdout is
+    no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -53,6 +54,8 @@ def command(
     check_stdin(path, format)
     voice = Voice("predict", quiet)
     check_destination(out, out_format)
+    if out == json_path == "-":
+        raise click.UsageError("--out and --json can't both be stdout")
     check_outputs(out, json_path, overwrite=overwrite)
     voice.compiling()
     model = load_model(folder, threads)
@@ -67,10 +70,10 @@ def command(
     if out is not None:
         save(out, top, model, out_format, overwrite)
         voice.say(f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}")
-    elif json_path != "-":
-        show(top, model, documents)
-    if out is None and json_path is not None:
-        facts["predictions"] = listing(top, model)
+    else:
+        facts["predictions"] = listing(top, model) if json_path else None
+        if json_path != "-":
+            show(top, model, documents, for_people=bool(texts) or on_terminal())
     write_json(json_path, facts, overwrite)
 
 
@@ -116,9 +119,9 @@ def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) ->
     write_predictions(out, top, model.n_labels_, label_ids=ids, label_names=names, format=format, overwrite=overwrite)
 
 
-def show(top: Any, model: Any, texts: list[str] | None) -> None:
-    """The predictions on stdout: for people on a terminal, else as tsv lines."""
-    if not on_terminal():
+def show(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
+    """The predictions on stdout, for people or as tsv lines."""
+    if not for_people:
         return save("-", top, model, "tsv", False)
     for row, labels in enumerate(listing(top, model)):
         click.secho(f"row {row}" if texts is None else shortened(texts[row]), bold=True)

@@ -74,21 +74,21 @@ def command(
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
     check_folder(target, "model.json", overwrite)
     check_outputs(json_path, overwrite=overwrite)
+    model = new_model(one_vs_all, model_flags, quiet)
     voice.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already")
-    model = new_model(one_vs_all, model_flags, quiet)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
-    facts = fit(model, kept, text_flags, voice)
+    result = {"model": target, **fit(model, kept, text_flags, voice)}
     model.save(target, overwrite=overwrite)
-    voice.say(
-        f"{facts['n_labels']:,} labels from {facts['n_rows']:,} rows in {facts['seconds']:.1f} s, saved as {target}"
-    )
-    metrics = None if held is None else validate(model, kept, held)
-    if metrics is not None and json_path != "-":
-        print_metrics(metrics)
-    write_json(json_path, {"model": target, **facts} | ({} if metrics is None else {"valid": metrics}), overwrite)
+    voice.say("{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(**result))
+    if held is not None:
+        result["valid"] = validate(model, kept, held)
+        voice.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
+        if json_path != "-":
+            print_metrics(result["valid"])
+    write_json(json_path, result, overwrite)
 
 
 def read_training(sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None) -> Training:
@@ -103,13 +103,16 @@ def read_training(sources: tuple[str, ...], format: str | None, zero_based: bool
 
 
 def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
-    """The estimator that the flags describe, not fitted."""
+    """The estimator that the flags describe, checked and not fitted."""
     from xmc.models import LabelTreeClassifier, OneVsAllClassifier
+    from xmc.params import check
 
-    fixed = {"n_jobs": flags.pop("threads") or -1, "random_state": flags["seed"], "verbose": int(not quiet)}
-    if one_vs_all:
-        return OneVsAllClassifier(**{name: flags[name] for name in options.ONE_VS_ALL_FLAGS if name in flags}, **fixed)
-    return LabelTreeClassifier(**{name: value for name, value in flags.items() if name != "seed"}, **fixed)
+    names = options.ONE_VS_ALL_FLAGS if one_vs_all else flags.keys() - {"threads", "seed"}
+    settings = {name: value for name, value in flags.items() if name in names}
+    settings |= {"n_jobs": flags["threads"] or -1, "random_state": flags["seed"], "verbose": int(not quiet)}
+    model = (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**settings)
+    check(model)
+    return model
 
 
 def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Training]:

@@ -41,12 +41,17 @@ def test_without_out_stdout_has_tsv_lines():
     assert shown == cli.predictions("tsv").read_text()
 
 
-def test_a_terminal_gets_names(monkeypatch):
-    monkeypatch.setattr("xmc.cli.predict.on_terminal", lambda: True)
+def test_a_typed_text_is_answered_with_names():
     shown = cli.done("predict", cli.text_model(), "--text", "a game\nfor X11", "-k", 2, "--quiet").stdout
     text, first, _ = shown.splitlines()
     assert text == "a game for X11"
     assert re.fullmatch(r"  \d\.\d{3}  the \S+ tag  \S+::\S+", first)
+
+
+def test_a_terminal_gets_names_for_files_too(monkeypatch):
+    monkeypatch.setattr("xmc.cli.predict.on_terminal", lambda: True)
+    shown = cli.done("predict", cli.text_model(), cli.home() / "test.tsv", "-k", 1, "--quiet").stdout
+    assert re.fullmatch(r"  \d\.\d{3}  the \S+ tag  \S+::\S+", shown.splitlines()[1])
 
 
 def test_a_terminal_gets_row_numbers_and_label_numbers_where_there_is_no_more(monkeypatch):
@@ -68,14 +73,17 @@ def test_headerless_rows_are_padded_to_the_width_of_the_model(tmp_path):
     cli.done("predict", cli.model(), narrow)
 
 
-def test_texts_files_and_stdin_give_the_same(tmp_path):
+def test_typed_texts_files_and_stdin_give_the_same(tmp_path):
     texts = ["a web browser", "a game"]
-    expected = cli.done("predict", cli.text_model(), "--text", texts[0], "--text", texts[1]).stdout
+    typed = cli.done("predict", cli.text_model(), "--text", texts[0], "--text", texts[1], "--json", "-")
+    first = json.loads(typed.stdout)["predictions"][0]["labels"][0]
     notes = cli.write_lines(tmp_path / "notes.txt", *texts)
+    expected = cli.done("predict", cli.text_model(), notes).stdout
+    assert expected.startswith(f"{first['id']}\t")
     packed = tmp_path / "notes.txt.gz"
     packed.write_bytes(gzip.compress(notes.read_bytes()))
     documents = cli.write_lines(tmp_path / "notes.tsv", *[f"x,y\t{text}" for text in texts])
-    for path in (notes, packed, documents):
+    for path in (packed, documents):
         assert cli.done("predict", cli.text_model(), path).stdout == expected
     assert cli.done("predict", cli.text_model(), "-", "--format", "text", stdin="\n".join(texts)).stdout == expected
 
@@ -118,6 +126,7 @@ def test_classes_of_a_model_with_one_label_per_row_are_its_ids(tmp_path):
         (["-"], "stdin needs --format"),
         (["X.npz", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
         (["X.npz", "--out-format", "npz"], "--out-format goes with --out"),
+        (["X.npz", "--out", "-", "--out-format", "tsv", "--json", "-"], "--out and --json can't both be stdout"),
     ],
 )
 def test_misuse(args, message):

@@ -82,6 +82,11 @@ def test_flags_out_of_range_are_usage_errors(flags, message):
     assert cli.misuse("train", "X.npz", "Y.npz", "--model", "m", *flags) == f"Error: {message}"
 
 
+def test_what_a_range_can_not_say_is_refused_before_anything_is_read(tmp_path):
+    line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan")
+    assert line == "LabelTreeClassifier: C must be a finite number > 0, got nan"
+
+
 def test_stdin_needs_a_format():
     assert cli.misuse("train", "-", "--model", "m") == "Error: stdin needs --format"
 
