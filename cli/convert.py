@@ -61,6 +61,8 @@ def command(
     sources, targets = split_paths(paths)
     check_stdin(sources[0], format)
     check_pair(targets)
+    if targets[0] == json_path == "-":
+        raise click.UsageError("data and --json can't both go to stdout")
     check_outputs(*targets, json_path, overwrite=overwrite)
     if fit_vectorizer:
         check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)

@@ -42,8 +42,8 @@ def command(
     """Rank the best labels of each row with the model in DIR.
 
     FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt), each also with .gz; - is stdin and needs
-    --format. Without --out the labels are listed on stdout; those of a FILE as lines label<TAB>score<TAB>... if stdout is
-    no terminal.
+    --format. Without --out the labels are listed on stdout; those of a FILE as lines label<TAB>score<TAB>... if stdout
+    is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10

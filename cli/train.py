@@ -153,13 +153,14 @@ def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
 
 def count(X: Any, Y: Any) -> dict[str, int]:
     """Sizes, and the rows and labels that are legal but worth a word."""
+    true = Y != 0
     return {
         "n_rows": X.shape[0],
         "n_features": X.shape[1],
         "n_labels": Y.shape[1],
         "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),
-        "n_rows_without_labels": int(((Y != 0).getnnz(axis=1) == 0).sum()),
-        "n_labels_without_rows": int(((Y != 0).getnnz(axis=0) == 0).sum()),
+        "n_rows_without_labels": int((true.getnnz(axis=1) == 0).sum()),
+        "n_labels_without_rows": int((true.getnnz(axis=0) == 0).sum()),
     }
 
 

@@ -107,6 +107,7 @@ def test_json_tells_sizes(tmp_path):
         (["a.txt"], "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"),
         (["a.npz", "b.npz", "c.npz"], "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"),
         (["-", "a.svm"], "stdin needs --format"),
+        (["a.svm", "-", "--json", "-"], "data and --json can't both go to stdout"),
         (["a.tsv", "a.svm", "--min-df", "3"], "--min-df goes with --fit-vectorizer"),
         (
             ["a.tsv", "a.svm", "--fit-vectorizer", "v", "--vectorizer", "v"],
