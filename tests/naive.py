@@ -1,0 +1,211 @@
+"""Slow twins of the kernels in plain Python and dense numpy, and random input for them."""
+
+import numpy as np
+
+from xmc.matrix import Rows, frozen
+
+# ---- random input ----------------------------------------------------------------------------------------------------
+
+
+def random_rows(rng, n_rows, n_features, density=0.3, empty=0.1):
+    """Sparse rows of any values, some of them without features."""
+    dense = rng.normal(size=(n_rows, n_features)) * (rng.random((n_rows, n_features)) < density)
+    dense[rng.random(n_rows) < empty] = 0
+    return as_rows(dense)
+
+
+def random_lists(rng, n_rows, n_columns, density=0.3):
+    """Pointers and ascending ids of each row."""
+    return as_lists(rng.random((n_rows, n_columns)) < density)
+
+
+def as_rows(dense):
+    """A dense matrix in the form that kernels read."""
+    dense = np.asarray(dense, np.float32)
+    row, column = np.nonzero(dense)
+    indptr = np.searchsorted(row, np.arange(len(dense) + 1)).astype(np.int64)
+    return Rows(frozen(indptr), frozen(column.astype(np.int32)), frozen(dense[row, column]), dense.shape[1])
+
+
+def as_lists(dense):
+    """The pattern of a dense matrix in the form that kernels read."""
+    return as_rows(dense)[:2]
+
+
+def to_dense(indptr, indices, data, n_columns):
+    """The sum of the entries at each place, float64."""
+    dense = np.zeros((len(indptr) - 1, n_columns))
+    np.add.at(dense, (np.repeat(np.arange(len(dense)), np.diff(indptr)), indices), data)
+    return dense
+
+
+def split(indptr, values):
+    """The values of each row, as lists."""
+    return [list(values[a:b]) for a, b in zip(indptr, indptr[1:], strict=False)]
+
+
+def join(rows):
+    """Pointers and values, as lists: what `split` takes."""
+    return [0, *np.cumsum([len(row) for row in rows], dtype=int).tolist()], [value for row in rows for value in row]
+
+
+# ---- gather ----------------------------------------------------------------------------------------------------------
+
+
+def gather(indptr, indices, data, rows):
+    local = {}
+    entries = [split(indptr, list(zip(indices, data, strict=True)))[row] for row in rows]
+    out_indptr, flat = join([[(local.setdefault(j, len(local)), v) for j, v in row] for row in entries])
+    return out_indptr, [j for j, _ in flat], [v for _, v in flat], list(local)
+
+
+def transpose(indptr, indices, n_columns):
+    return join([[i for i, row in enumerate(split(indptr, indices)) if j in row] for j in range(n_columns)])
+
+
+def relabel(indptr, indices, new_id):
+    return join([sorted(new_id[j] for j in row if new_id[j] >= 0) for row in split(indptr, indices)])
+
+
+def fold(indptr, indices, parent):
+    return join([sorted({parent[j] for j in row}) for row in split(indptr, indices)])
+
+
+def targets(indptr, indices, rows, first, last):
+    lists = split(indptr, indices)
+    pairs = [(place, j - first) for place, row in enumerate(rows) for j in lists[row] if first <= j < last]
+    columns = [column for _, column in pairs]
+    return [place for place, _ in pairs], columns, [columns.count(c) for c in range(last - first)]
+
+
+# ---- dcd -------------------------------------------------------------------------------------------------------------
+
+
+def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
+    """Weights and dual variables of one label, row after row in the same order (Hsieh et al., ICML 2008)."""
+    diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
+    curvature = (X**2).sum(axis=1) + diagonal
+    w, a = np.zeros(X.shape[1]), np.where(curvature > 0, 0.0, upper)
+    for _ in range(max_iter):
+        violation = 0.0
+        for i in np.flatnonzero(curvature > 0):
+            gradient = y[i] * (X[i] @ w) - 1 + diagonal * a[i]
+            stepped = min(max(a[i] - gradient / curvature[i], 0.0), upper)
+            violation = max(violation, abs(stepped - a[i]) * curvature[i])
+            w += (stepped - a[i]) * y[i] * X[i]
+            a[i] = stepped
+        if violation <= tol:
+            break
+    return w, a
+
+
+def primal(X, y, w, C, squared):
+    """1/2 |w|^2 + C sum_i max(0, 1 - y_i w.x_i), its square if squared."""
+    short = np.maximum(0, 1 - y * (X @ w))
+    return 0.5 * w @ w + C * (short**2 if squared else short).sum()
+
+
+def signs(place, column, lane_of_column, n_rows, n_lanes):
+    A = np.full((n_rows, n_lanes), -0.0, np.float32)
+    for row, sibling in zip(place, column, strict=True):
+        if lane_of_column[sibling] >= 0:
+            A[row, lane_of_column[sibling]] = 0.0
+    return A
+
+
+def prune(W, n_lanes, threshold):
+    """Of W (features + the bias, lanes)."""
+    return [
+        (j, b, W[j, b]) for j in range(len(W) - 1) for b in range(n_lanes) if W[j, b] != 0 and abs(W[j, b]) >= threshold
+    ]
+
+
+# ---- kmeans ----------------------------------------------------------------------------------------------------------
+
+
+def unit(M):
+    """Rows scaled to length 1, zeros stay."""
+    length = np.linalg.norm(M, axis=1, keepdims=True)
+    return np.divide(M, length, out=np.zeros_like(M), where=length > 0)
+
+
+def embed(rows_of_label, X, labels, n_kept):
+    Z = np.zeros((len(labels), X.shape[1]))
+    for n, label in enumerate(labels):
+        total = X[rows_of_label[label]].sum(axis=0)
+        kept = np.argsort(-np.abs(total), kind="stable")[:n_kept]
+        Z[n, kept] = total[kept]
+    return unit(Z)
+
+
+def means(Z, cluster, n_clusters):
+    sums = [Z[np.asarray(cluster) == c].sum(axis=0) for c in range(n_clusters)]
+    return unit(np.array(sums).reshape(n_clusters, Z.shape[1]))
+
+
+def bisect(Z, n_left, seeds, tol, max_iter):
+    direction, before = Z[seeds[0]] - Z[seeds[1]], -np.inf
+    for _ in range(max_iter):
+        left = np.zeros(len(Z), bool)
+        left[np.argsort(-(Z @ direction), kind="stable")[:n_left]] = True
+        together = np.linalg.norm(Z[left].sum(axis=0)) + np.linalg.norm(Z[~left].sum(axis=0))
+        if together <= before * (1 + tol):
+            break
+        before = together
+        direction = np.subtract(*means(Z, np.where(left, 0, 1), 2))
+    return left
+
+
+# ---- beam ------------------------------------------------------------------------------------------------------------
+
+
+def log_probability(margin, transform):
+    short = np.maximum(0, 1 - margin)
+    return {"l3_hinge": -(short**3), "l2_hinge": -(short**2), "log_sigmoid": -np.logaddexp(0, -margin)}[transform]
+
+
+def best(candidates, k):
+    """The best k of some (score, margin, id), best first."""
+    return sorted(candidates, key=lambda c: (-c[0], -c[1], c[2]))[:k]
+
+
+def average(members):
+    """(score, margin, id) of each id, from the members' lists of them."""
+    found = {}
+    for candidates in members:
+        for score, margin, label in candidates:
+            found.setdefault(label, []).append((score, margin))
+    return [
+        (sum(s for s, _ in pairs) / len(members), sum(m for _, m in pairs) / len(pairs), label)
+        for label, pairs in found.items()
+    ]
+
+
+def layer_weights(layer, n_features):
+    """The weights of a layer's nodes, dense: (features + the bias, nodes)."""
+    W = np.zeros((n_features + 1, layer.chunk_ptr[-1]))
+    for chunk in range(len(layer.chunk_ptr) - 1):
+        for f in range(layer.feature_ptr[chunk], layer.feature_ptr[chunk + 1]):
+            for e in range(layer.entry_ptr[f], layer.entry_ptr[f + 1]):
+                W[layer.features[f], layer.chunk_ptr[chunk] + layer.child[e]] += layer.weight[e]
+    W[-1] = layer.bias_weight
+    return W
+
+
+def beam_search(x, layers, labels, beam_size, bias, transform):
+    """(score, margin, label) of every label that the beam of one dense row reaches; every node is scored."""
+    x = np.append(x, bias)
+    nodes, scores = [0], {0: 0.0}
+    for depth, layer in enumerate(layers):
+        inner = depth < len(layers) - 1
+        margins = x @ layer_weights(layer, len(x) - 1)
+        found = []
+        for node in nodes:
+            children = range(layer.chunk_ptr[node], layer.chunk_ptr[node + 1])
+            for child in children:
+                own = 0.0 if inner and len(children) == 1 else log_probability(margins[child], transform)
+                found.append((scores[node] + own, margins[child], child))
+        if inner:
+            kept = best(found, beam_size)
+            nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}
+    return [(np.exp(score), margin, int(labels[place])) for score, margin, place in found]

@@ -1,0 +1,158 @@
+import naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc.kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
+from xmc.matrix import frozen
+
+SIZES = [0, 1, 60]
+N_FEATURES = 25
+
+
+@pytest.fixture(params=SIZES, ids=["nothing", "one-row", "random"])
+def X(request, rng):
+    return naive.random_rows(rng, request.param, N_FEATURES)
+
+
+@pytest.fixture(params=SIZES, ids=["nothing", "one-row", "random"])
+def lists(request, rng):
+    return naive.random_lists(rng, request.param, 12)
+
+
+def some_rows(rng, n_rows):
+    """About half of the rows, ascending."""
+    return frozen(np.flatnonzero(rng.random(n_rows) < 0.5).astype(np.int32))
+
+
+def gathered(X, rows):
+    mark = np.zeros(X.n_features, np.int32)
+    return (*gather(X.indptr, X.indices, X.data, rows, mark), mark)
+
+
+def plain(*arrays):
+    return tuple(array.tolist() for array in arrays)
+
+
+def test_gather_agrees_with_its_twin(rng, X):
+    rows = some_rows(rng, X.n_rows)
+    *parts, _ = gathered(X, rows)
+    assert plain(*parts) == naive.gather(X.indptr, X.indices, X.data, rows)
+
+
+def test_gathered_rows_are_scipys_rows(rng, X):
+    rows = some_rows(rng, X.n_rows)
+    indptr, indices, data, features, _ = gathered(X, rows)
+    ours = sp.csr_matrix((data, features[indices], indptr), shape=(len(rows), N_FEATURES))
+    judge = sp.csr_matrix((X.data, X.indices, X.indptr), shape=(X.n_rows, N_FEATURES))[rows]
+    assert (ours != judge).nnz == 0
+
+
+def test_gather_takes_rows_in_any_order_and_repeated(rng):
+    X = naive.random_rows(rng, 10, N_FEATURES)
+    rows = np.int32([7, 3, 3, 0, 9])
+    *parts, _ = gathered(X, rows)
+    assert plain(*parts) == naive.gather(X.indptr, X.indices, X.data, rows)
+
+
+def test_gathered_features_are_those_of_the_rows_each_once(rng):
+    X = naive.random_rows(rng, 8, 400, density=0.02)
+    rows = some_rows(rng, 8)
+    *_, features, _ = gathered(X, rows)
+    dense = naive.to_dense(*X)[rows]
+    assert sorted(features) == np.flatnonzero(dense.any(axis=0)).tolist()
+
+
+def test_gather_gives_marks_back_all_0(rng, X):
+    *_, mark = gathered(X, some_rows(rng, X.n_rows))
+    assert not mark.any()
+
+
+def test_gather_of_no_rows_is_empty(rng):
+    X = naive.random_rows(rng, 5, N_FEATURES)
+    indptr, indices, data, features, _ = gathered(X, np.empty(0, np.int32))
+    assert plain(indptr, indices, data, features) == ([0], [], [], [])
+
+
+def test_gather_gives_the_types_that_kernels_read(rng, X):
+    *parts, _ = gathered(X, some_rows(rng, X.n_rows))
+    assert [part.dtype for part in parts] == [np.int64, np.int32, np.float32, np.int32]
+
+
+def test_squared_norms_agree_with_numpy(X):
+    got = squared_norms(X.indptr, X.data)
+    assert got.dtype == np.float32
+    assert got == pytest.approx((naive.to_dense(*X) ** 2).sum(axis=1))
+
+
+def test_squared_norms_of_long_rows_lose_no_digits():
+    n = 100_000
+    data = np.full(n, 0.1, np.float32)
+    got = squared_norms(frozen(np.array([0, n])), frozen(data))
+    assert got == pytest.approx([n * np.float64(data[0]) ** 2], rel=1e-7)
+
+
+def test_transpose_agrees_with_its_twin(lists):
+    assert plain(*transpose(*lists, 12)) == naive.transpose(*lists, 12)
+
+
+def test_transpose_agrees_with_scipy(lists):
+    indptr, rows = transpose(*lists, 12)
+    n = len(lists[0]) - 1
+    judge = sp.csr_matrix((np.ones(len(lists[1])), lists[1], lists[0]), shape=(n, 12)).T.tocsr()
+    assert plain(indptr, rows) == plain(judge.indptr, judge.indices)
+
+
+def test_transpose_knows_columns_without_rows():
+    indptr, rows = transpose(*naive.as_lists([[0, 1, 0, 0], [0, 1, 0, 1]]), 4)
+    assert plain(indptr, rows) == ([0, 0, 2, 2, 3], [0, 1, 1])
+
+
+def test_relabel_agrees_with_its_twin(rng, lists):
+    new_id = rng.permutation(12).astype(np.int32)
+    new_id[rng.random(12) < 0.3] = -1
+    assert plain(*relabel(*lists, new_id)) == naive.relabel(*lists, new_id)
+
+
+def test_relabel_permutes_columns_as_scipy_does(rng, lists):
+    new_id = rng.permutation(12).astype(np.int32)
+    indptr, ids = relabel(*lists, new_id)
+    n = len(lists[0]) - 1
+    Y = sp.csr_matrix((np.ones(len(lists[1])), lists[1], lists[0]), shape=(n, 12))
+    judge = Y[:, np.argsort(new_id)].tocsr()
+    judge.sort_indices()
+    assert plain(indptr, ids) == plain(judge.indptr, judge.indices)
+
+
+def test_relabel_may_drop_everything(lists):
+    indptr, ids = relabel(*lists, np.full(12, -1, np.int32))
+    assert plain(indptr, ids) == ([0] * len(lists[0]), [])
+
+
+def test_fold_agrees_with_its_twin(rng, lists):
+    parent = np.sort(rng.integers(0, 5, 12)).astype(np.int32)
+    assert plain(*fold(*lists, parent)) == naive.fold(*lists, parent)
+
+
+def test_fold_agrees_with_the_product_by_an_indicator_matrix(rng, lists):
+    parent = np.sort(rng.integers(0, 5, 12)).astype(np.int32)
+    indptr, ids = fold(*lists, parent)
+    Y = naive.to_dense(*lists, 1, 12)
+    judge = sp.csr_matrix(Y @ np.eye(5)[parent])
+    assert plain(indptr, ids) == plain(judge.indptr, judge.indices)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 12), (3, 7), (5, 6), (4, 4)])
+def test_targets_agree_with_their_twin(rng, lists, first, last):
+    rows = some_rows(rng, len(lists[0]) - 1)
+    assert plain(*targets(*lists, rows, first, last)) == naive.targets(*lists, rows, first, last)
+
+
+def test_targets_agree_with_scipys_block(rng, lists):
+    n = len(lists[0]) - 1
+    rows = some_rows(rng, n)
+    place, column, count = targets(*lists, rows, 3, 7)
+    judge = naive.to_dense(*lists, 1, 12)[rows, 3:7]
+    ours = sp.csr_matrix((np.ones(len(place)), (place, column)), shape=(len(rows), 4)).toarray()
+    assert np.array_equal(ours, judge)
+    assert count.tolist() == judge.sum(axis=0).tolist()
