@@ -1,0 +1,193 @@
+import naive
+import numpy as np
+import pytest
+
+from xmc.kernels.dcd import prune, signs, solve_lanes
+from xmc.kernels.gather import squared_norms
+from xmc.kernels.lanes import N_LANES
+
+LOSSES = {"squared_hinge": True, "hinge": False}
+TIGHT = 1e-5
+
+
+def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0):
+    """Signed dual variables (rows, lanes) and weights (features + bias, lanes) of up to 16 labels, and the passes."""
+    place, column = (part.astype(np.int32) for part in np.nonzero(Y))
+    A = signs(place, column, np.arange(Y.shape[1], dtype=np.int32), X.n_rows)
+    W = np.zeros((X.n_features + 1) * N_LANES, np.float32)
+    diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
+    numbers = np.float32(bias), np.float32(diagonal), np.float32(upper), float(tol), int(max_iter), np.uint64(seed)
+    indptr, indices, data = (np.array(part) for part in X[:3])
+    with np.errstate(over="ignore"):  # of the random numbers, where kernels run as plain Python
+        n_passes = solve_lanes(indptr, indices, data, squared_norms(indptr, data), *numbers, A, W)
+    return A.reshape(-1, N_LANES), W.reshape(-1, N_LANES), n_passes
+
+
+def with_bias(X, bias):
+    return np.hstack([naive.to_dense(*X), np.full((X.n_rows, 1), bias)])
+
+
+def as_signs(Y):
+    return np.where(Y, 1.0, -1.0)
+
+
+@pytest.fixture
+def problem(rng):
+    """Rows, two of them without features, and 16 labels that depend on them, frequent and rare, one in no row."""
+    X = naive.random_rows(rng, 25, 10, density=0.5, empty=0)
+    dense = naive.to_dense(*X)
+    dense[[3, 17]] = 0
+    margins = dense @ rng.normal(size=(10, 16)) + rng.normal(size=(25, 16)) + np.linspace(-2, 1, 16)
+    Y = margins > 0
+    Y[:, 5] = False
+    return naive.as_rows(dense), Y
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0, 4.0])
+@pytest.mark.parametrize("bias", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_agree_with_one_label_at_a_time(problem, loss, bias, C):
+    X, Y = problem
+    _, W, _ = solved(X, Y, LOSSES[loss], C, bias)
+    for lane in range(0, N_LANES, 5):
+        w, _ = naive.dual_coordinate_descent(with_bias(X, bias), as_signs(Y[:, lane]), C, LOSSES[loss], tol=1e-7)
+        assert W[:-1, lane] == pytest.approx(w[:-1], abs=1e-3)
+        assert bias * W[-1, lane] == pytest.approx(bias * w[-1], abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_dual_variables_are_optimal(problem, loss, bias):
+    X, Y = problem
+    C, squared = 1.0, LOSSES[loss]
+    A, W, _ = solved(X, Y, squared, C, bias)
+    a, y = np.abs(A), as_signs(Y)
+    gradient = y * (with_bias(X, bias) @ W) - 1 + (0.5 / C * a if squared else 0)
+    below = 0.0 if squared else gradient[a >= C].max(initial=0)
+    inside = np.abs(gradient[(a > 0) & (a < (np.inf if squared else C))]).max()
+    counts = squared_norms(X.indptr, X.data) + bias > 0 if not squared else slice(None)
+    above = -gradient[counts][a[counts] == 0].min(initial=0)
+    assert max(below, inside, above) < 10 * TIGHT
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_dual_variables_stay_in_their_range_and_keep_their_sign(problem, loss, C):
+    X, Y = problem
+    for max_iter in (1, 3, 1000):
+        A, _, _ = solved(X, Y, LOSSES[loss], C, max_iter=max_iter)
+        assert np.array_equal(np.signbit(A), ~Y)
+        assert np.isfinite(A).all()
+        assert loss == "squared_hinge" or np.abs(A).max() <= np.float32(C)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_are_the_signed_sum_of_the_rows(problem, loss, bias):
+    X, Y = problem
+    for max_iter in (1, 2, 1000):
+        A, W, _ = solved(X, Y, LOSSES[loss], bias=bias, max_iter=max_iter)
+        assert W == pytest.approx(with_bias(X, bias).T @ A, abs=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_lanes_do_not_disturb_each_other(problem, loss):
+    X, Y = problem
+    _, together, _ = solved(X, Y, LOSSES[loss])
+    _, alone, _ = solved(X, Y[:, :1], LOSSES[loss])
+    assert alone[:, 0] == pytest.approx(together[:, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_lanes_without_a_label_are_finite_and_alike(problem, loss):
+    X, Y = problem
+    A, W, _ = solved(X, Y[:, :3], LOSSES[loss])
+    assert np.isfinite(A).all() and np.isfinite(W).all()
+    assert (A[:, 3:] == A[:, [3]]).all() and (W[:, 3:] == W[:, [3]]).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_rows_without_features_move_the_bias_only(problem, loss):
+    X, Y = problem
+    rows = np.flatnonzero(np.diff(X.indptr))
+    _, W, _ = solved(X, Y, LOSSES[loss], bias=0.0)
+    _, without, _ = solved(naive.as_rows(naive.to_dense(*X)[rows]), Y[rows], LOSSES[loss], bias=0.0)
+    assert W == pytest.approx(without, abs=1e-3)
+    assert not W[-1].any()
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_row_has_a_closed_solution(loss, bias):
+    X, Y = naive.as_rows([[0.6, 0, 0.8]]), np.array([[True, False]])
+    length = 1 + bias**2
+    a = 1 / (length + 0.5) if LOSSES[loss] else min(1.0, 1 / length)
+    A, W, _ = solved(X, Y, LOSSES[loss], bias=bias)
+    assert A[0, :2] == pytest.approx([a, -a])
+    assert W[:, :2] == pytest.approx(np.outer([0.6, 0, 0.8, bias], [a, -a]))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nothing_gives_no_weights(loss):
+    A, W, n_passes = solved(naive.as_rows(np.zeros((0, 3))), np.zeros((0, 2), bool), LOSSES[loss])
+    assert A.shape == (0, N_LANES) and not W.any() and n_passes <= 1
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_rows_without_any_feature_are_no_error(loss, bias):
+    X, Y = naive.as_rows(np.zeros((4, 0))), np.ones((4, 1), bool)
+    _, W, _ = solved(X, Y, LOSSES[loss], bias=bias)
+    w, _ = naive.dual_coordinate_descent(with_bias(X, bias), np.ones(4), 1.0, LOSSES[loss])
+    assert bias * W[:, 0] == pytest.approx(bias * w, abs=1e-3)
+
+
+def test_loose_tolerance_takes_fewer_passes(problem):
+    X, Y = problem
+    passes = [solved(X, Y, tol=tol)[2] for tol in (1.0, 0.1, 1e-4)]
+    assert passes == sorted(passes) and passes[0] < passes[-1] < 3000
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_more_passes_than_asked_for(problem, loss):
+    X, Y = problem
+    assert [solved(X, Y, LOSSES[loss], max_iter=n, tol=1e-9)[2] for n in (1, 2, 5)] == [1, 2, 5]
+
+
+def test_the_same_seed_gives_the_same_bits(problem):
+    X, Y = problem
+    runs = [solved(X, Y, max_iter=4, seed=seed)[1].tobytes() for seed in (7, 7, 8)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_every_seed_reaches_the_same_weights(problem):
+    X, Y = problem
+    first, second = (solved(X, Y, seed=seed)[1] for seed in (0, 2**64 - 1))
+    assert first == pytest.approx(second, abs=1e-3)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 20])
+def test_signs_agree_with_their_twin(rng, n_rows):
+    lane_of_column = np.full(30, -1, np.int32)
+    lane_of_column[rng.permutation(30)[:N_LANES]] = np.arange(N_LANES)
+    place, column = (part.astype(np.int32) for part in np.nonzero(rng.random((n_rows, 30)) < 0.3))
+    got = signs(place, column, lane_of_column, n_rows).reshape(n_rows, N_LANES)
+    expected = naive.signs(place, column, lane_of_column, n_rows, N_LANES)
+    assert not got.any()
+    assert np.array_equal(np.signbit(got), np.signbit(expected))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 10.0])
+@pytest.mark.parametrize("n_lanes", [1, 5, N_LANES])
+@pytest.mark.parametrize("n_features", [0, 1, 20])
+def test_prune_agrees_with_its_twin(rng, n_features, n_lanes, threshold):
+    W = rng.choice(np.float32([0, -0.0, 0.5, -0.5, 0.25, 1, -2]), (n_features + 1, N_LANES))
+    feature, lane, weight = prune(W.ravel(), n_lanes, threshold)
+    assert list(zip(feature, lane, weight, strict=True)) == naive.prune(W, n_lanes, threshold)
+
+
+def test_prune_keeps_weights_that_equal_the_threshold():
+    W = np.zeros((4, N_LANES), np.float32)
+    W[:3, 0] = [0.5, np.nextafter(np.float32(0.5), np.float32(0)), -0.5]
+    feature, _, _ = prune(W.ravel(), 1, 0.5)
+    assert feature.tolist() == [0, 2]
