@@ -111,6 +111,7 @@ class Model(ClassifierMixin, BaseEstimator):
         """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
         from .saved import save
 
+        check_is_fitted(self, "members_")
         save(self, path, overwrite)
 
     def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
