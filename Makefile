@@ -4,10 +4,10 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint bounds oracles oldest wheel clean
+.PHONY: help run test lint bounds oracles oldest wheel clean peers bench-train bench-predict
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 run: .venv/installed  ## train on the embedded sample, evaluate, show predictions
 	@$(BIN)/python -m xmc.datasets.demo .run
@@ -41,6 +41,19 @@ wheel: .venv/installed  ## build the wheel, try it in an environment of its own
 	$(PYTHON) -m venv dist/venv
 	dist/venv/bin/python $(INSTALL) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
+
+XMC_PEERS ?= .venv/peers
+BENCH = $(if $(SETS),--sets $(SETS)) $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS)) --peers $(XMC_PEERS)
+
+# Where they are built, or looked for: XMC_PEERS=FOLDER.
+peers:  ## an environment for each peer of the benchmarks, or for PEERS="pecos omikuji"
+	$(PYTHON) benchmarks/install.py $(XMC_PEERS) $(PEERS)
+
+bench-train: .venv/installed  ## compare training with the peers': DATA=folder [SETS="..."] [ONLY="..."] [REPEATS=3]
+	$(BIN)/python benchmarks/bench_train.py $(DATA) $(BENCH)
+
+bench-predict: .venv/installed  ## compare prediction with the peers': the same arguments
+	$(BIN)/python benchmarks/bench_predict.py $(DATA) $(BENCH)
 
 clean:  ## remove caches, outputs and builds; .venv stays
 	rm -rf .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*

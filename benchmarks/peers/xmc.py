@@ -1,0 +1,32 @@
+"""This package."""
+
+from inputs import sampled_labels
+
+import xmc
+from peers.base import Peer
+
+
+class Adapter(Peer):
+    """Training is `fit` as a user calls it, validation and normalisation included."""
+
+    def prepare(self, X, Y, scratch):
+        if "n_labels" in self.settings:
+            Y = Y[:, sampled_labels(Y, self.settings["n_labels"], self.seed)]
+        return X, Y
+
+    def train(self, inputs):
+        arguments = {name: value for name, value in self.settings.items() if name not in ("model", "n_labels")}
+        model = getattr(xmc, self.settings["model"])(**arguments, n_jobs=self.threads, random_state=self.seed)
+        return model.fit(*inputs)
+
+    def save(self, model, folder):
+        model.save(folder)
+
+    def load(self, folder):
+        return xmc.load(folder).set_params(n_jobs=self.threads)
+
+    def predict(self, model, X, k):
+        return model.predict_topk(X, k)
+
+    def as_top(self, found, k):
+        return found
