@@ -14,7 +14,7 @@ from .matrix import Rows, frozen
 from .parallel import run
 
 WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
-KMEANS_TOL, KMEANS_MAX_ITER = 1e-4, 20
+KMEANS_TOL, KMEANS_MAX_ITER = 1e-3, 20
 EMBEDDING_FEATURES = 256  # of a label; more make the tree slower to grow, not better
 
 

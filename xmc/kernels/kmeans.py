@@ -50,23 +50,22 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
 def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, similarity):
     """Write the most similar centroid of rows first..last-1, the first of equals, and its similarity.
 
-    centroids: flat (blocks of 16 clusters x features x 16).
+    centroids: flat (blocks of 16 clusters x features x 16); a block at a time, so that it stays in the cache.
     """
     n_blocks = (n_clusters + N_LANES - 1) // N_LANES
-    n_features = centroids.shape[0] // (n_blocks * N_LANES)
-    lanes = np.empty(n_blocks * N_LANES, np.float32)
-    for i in range(first, last):
-        for block in range(n_blocks):
+    block_size = centroids.shape[0] // n_blocks
+    lanes = np.empty(N_LANES, np.float32)
+    for block in range(n_blocks):
+        at = np.int64(block) * block_size
+        for i in range(first, last):
             total = fill(np.float32(0))
-            for p in range(indptr[i], indptr[i + 1]):
-                total = fma(data[p], load(centroids, np.int64((block * n_features + indices[p]) * N_LANES)), total)
-            store(lanes, np.int64(block * N_LANES), total)
-        best = 0
-        for c in range(1, n_clusters):
-            if lanes[c] > lanes[best]:
-                best = c
-        cluster[i] = best
-        similarity[i] = lanes[best]
+            for p in range(np.uint64(indptr[i]), np.uint64(indptr[i + 1])):
+                total = fma(data[p], load(centroids, at + np.int64(indices[p]) * N_LANES), total)
+            store(lanes, np.int64(0), total)
+            for c in range(min(N_LANES, n_clusters - block * N_LANES)):
+                if (block == 0 and c == 0) or lanes[c] > similarity[i]:
+                    cluster[i] = block * N_LANES + c
+                    similarity[i] = lanes[c]
 
 
 @njit(nogil=True, cache=True)
