@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from xmc.layer import Layer
 from xmc.matrix import Rows, frozen
+from xmc.tree import LabelTree
+from xmc.walk import Member
 
 # ---- random input ----------------------------------------------------------------------------------------------------
 
@@ -37,6 +40,41 @@ def to_dense(indptr, indices, data, n_columns):
     dense = np.zeros((len(indptr) - 1, n_columns))
     np.add.at(dense, (np.repeat(np.arange(len(dense)), np.diff(indptr)), indices), data)
     return dense
+
+
+def as_layer(W, chunk_ptr):
+    """The layer with the weights W (features + the bias, nodes)."""
+    W = np.asarray(W, np.float32)
+    features, sizes, child, weight, counts = [], [], [], [], []
+    for first, last in zip(chunk_ptr, chunk_ptr[1:], strict=False):
+        block = W[:-1, first:last]
+        used = np.flatnonzero(block.any(axis=1))
+        at, columns = np.nonzero(block[used])
+        features.extend(used)
+        counts.append(len(used))
+        sizes.extend(np.bincount(at, minlength=len(used)))
+        child.extend(columns)
+        weight.extend(block[used][at, columns])
+    pointers = (np.array([0, *np.cumsum(part, dtype=int)], np.int64) for part in (counts, sizes))
+    feature_ptr, entry_ptr = pointers
+    ids = np.array(features, np.int32), entry_ptr, np.array(child, np.int32), np.array(weight, np.float32)
+    return Layer(*map(frozen, (np.asarray(chunk_ptr, np.int64), feature_ptr, *ids, W[-1].copy())))
+
+
+def random_member(rng, n_features, widths=(4, 4, 5), values=None):
+    """A trained tree with nodes of 1 to so many children per level, its weights normal or chosen from `values`."""
+    chunks, layers, n_nodes = [], [], 1
+    for widest in widths:
+        chunks.append(np.concatenate([[0], np.cumsum(rng.integers(1, widest + 1, n_nodes))]))
+        n_nodes = int(chunks[-1][-1])
+        W = (
+            rng.normal(size=(n_features + 1, n_nodes))
+            if values is None
+            else rng.choice(values, (n_features + 1, n_nodes))
+        )
+        layers.append(as_layer(W * (rng.random(W.shape) < 0.4), chunks[-1]))
+    labels = rng.permutation(n_nodes).astype(np.int32)
+    return Member(LabelTree(tuple(frozen(c.astype(np.int64)) for c in chunks), frozen(labels)), tuple(layers))
 
 
 def split(indptr, values):
@@ -208,4 +246,4 @@ def beam_search(x, layers, labels, beam_size, bias, transform):
         if inner:
             kept = best(found, beam_size)
             nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}
-    return [(np.exp(score), margin, int(labels[place])) for score, margin, place in found]
+    return [(float(np.exp(np.float32(score))), margin, int(labels[place])) for score, margin, place in found]
