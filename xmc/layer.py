@@ -33,6 +33,20 @@ class Layer(NamedTuple):
     bias_weight: np.ndarray
 
 
+class Chunk(NamedTuple):
+    """The trained scorers of one chunk: features ascending, entries of each, and per entry child and weight.
+
+    bias_weight: one per child; n_passes: most that the solver needed.
+    """
+
+    features: np.ndarray
+    sizes: np.ndarray
+    child: np.ndarray
+    weight: np.ndarray
+    bias_weight: np.ndarray
+    n_passes: int
+
+
 class Task(NamedTuple):
     """What a level is trained on.
 
@@ -64,63 +78,62 @@ def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -
     done: told the work as it is finished.
     """
     cost = work(task)
-    order = np.argsort(-cost, kind="stable")
-    wide, narrow = order[cost[order] >= WIDE], order[cost[order] < WIDE]
-    weights: list[list[Weights]] = [[]] * len(cost)
-    for chunk in wide:
-        weights[chunk] = _train_wide(task, chunk, params, done, cost[chunk])
-    jobs = [(task, chunk, params) for chunk in narrow]
-    trained = run(_train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]]))
-    for chunk, parts in zip(narrow, trained, strict=True):
-        weights[chunk] = parts
-    n_passes = max((block.n_passes for parts in weights for block in parts), default=0)
-    return assemble(task.chunk_ptr, weights), n_passes
+    order = np.argsort(-cost, kind="stable")  # long work first, so that no thread is left alone with it
+    n_wide = int((cost >= WIDE).sum())
+    chunks = {n: _train_wide(task, n, params, done, cost[n]) for n in order[:n_wide].tolist()}
+    narrow = order[n_wide:].tolist()
+    jobs = [(task, n, params) for n in narrow]
+    chunks.update(zip(narrow, run(train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]])), strict=True))
+    n_passes = max((chunk.n_passes for chunk in chunks.values()), default=0)
+    return assemble(task.chunk_ptr, [chunks.pop(n) for n in range(len(cost))]), n_passes
 
 
-def _train_wide(task: Task, chunk: int, params: SolverParams, done: Callable[[int], None], cost: int) -> list[Weights]:
-    problem = _pose(task, chunk)
+def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int) -> Chunk:
+    problem = _pose(task, n)
     jobs = [(problem, siblings, params) for siblings in blocks(problem)]
-    return run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
+    return _chunk(run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs))), len(problem.count))
 
 
-def _train_chunk(task: Task, chunk: int, params: SolverParams) -> list[Weights]:
-    width = task.chunk_ptr[chunk + 1] - task.chunk_ptr[chunk]
+def train_chunk(task: Task, n: int, params: SolverParams) -> Chunk:
+    """Train the children of node n of the level above."""
+    width = int(task.chunk_ptr[n + 1] - task.chunk_ptr[n])
     if width == 0 or (task.inner and width == 1):  # an only child takes its parent's score
-        return []
-    problem = _pose(task, chunk)
-    return [solve(problem, siblings, params) for siblings in blocks(problem)]
+        return _chunk([], width)
+    problem = _pose(task, n)
+    return _chunk([solve(problem, siblings, params) for siblings in blocks(problem)], width)
 
 
-def _pose(task: Task, chunk: int) -> Problem:
+def _pose(task: Task, n: int) -> Problem:
     indptr, rows = task.chunk_rows
-    seed = np.random.SeedSequence((*task.seed, int(chunk))).generate_state(1, np.uint64)[0]
-    own = rows[indptr[chunk] : indptr[chunk + 1]]
-    return pose(task.X, task.nodes, own, task.chunk_ptr[chunk], task.chunk_ptr[chunk + 1], seed)
+    seed = np.random.SeedSequence((*task.seed, n)).generate_state(1, np.uint64)[0]
+    return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)
 
 
-def assemble(chunk_ptr: np.ndarray, weights: list[list[Weights]]) -> Layer:
-    """One layer from the weights of each chunk's blocks."""
-    bias_weight = np.zeros(chunk_ptr[-1], np.float32)
-    parts = []
-    for chunk, groups in enumerate(weights):
-        for group in groups:
-            bias_weight[chunk_ptr[chunk] + group.biased] = group.bias
-        parts.append(_sorted_entries(groups, int(chunk_ptr[chunk + 1] - chunk_ptr[chunk])))
-        weights[chunk] = []
-    features, sizes, child, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    feature_ptr = np.concatenate([[0], np.cumsum([len(part[0]) for part in parts])])
-    entry_ptr = np.concatenate([[0], np.cumsum(sizes)])
-    return Layer(chunk_ptr, *map(frozen, (feature_ptr, features, entry_ptr, child, weight, bias_weight)))
-
-
-def _sorted_entries(groups: list[Weights], width: int) -> tuple[np.ndarray, ...]:
-    """A chunk's entries by feature and child: (features, entries of each, children, weights)."""
-    if not groups:
-        return np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
-    key = np.concatenate([group.feature * np.int64(width) + group.sibling for group in groups])
-    order = np.argsort(key)
-    key = key[order]
-    feature, child = np.divmod(key, width)
+def _chunk(blocks: list[Weights], width: int) -> Chunk:
+    """One chunk from its blocks of siblings."""
+    bias_weight = np.zeros(width, np.float32)
+    key, weight = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for block in blocks:
+        bias_weight[block.biased] = block.bias
+        key.append(block.feature * np.int64(width) + block.sibling)
+        weight.append(block.weight)
+    keys = np.concatenate(key)
+    order = np.argsort(keys)
+    feature, child = np.divmod(keys[order], max(1, width))
     features, sizes = np.unique(feature, return_counts=True)
-    weight = np.concatenate([group.weight for group in groups])[order]
-    return features.astype(np.int32), sizes, child.astype(np.int32), weight
+    columns = (features.astype(np.int32), sizes.astype(np.int32), child.astype(np.int32), np.concatenate(weight)[order])
+    return Chunk(*columns, bias_weight, max((block.n_passes for block in blocks), default=0))
+
+
+def assemble(chunk_ptr: np.ndarray, chunks: list[Chunk]) -> Layer:
+    """One layer of all its chunks, which are used up: column by column, so that memory is not needed twice."""
+    feature_ptr = np.concatenate([[0], np.cumsum([len(chunk.features) for chunk in chunks])])
+    columns = [list(column) for column in list(zip(*chunks, strict=True))[:5]]
+    chunks.clear()
+    joined = []
+    for column in columns:
+        joined.append(np.concatenate(column))
+        column.clear()
+    features, sizes, child, weight, bias_weight = joined
+    entry_ptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return Layer(chunk_ptr, *map(frozen, (feature_ptr, features, entry_ptr, child, weight, bias_weight)))
