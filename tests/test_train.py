@@ -1,0 +1,205 @@
+import naive
+import numpy as np
+import pytest
+
+from xmc import train as train_module
+from xmc.params import LabelTreeParams, OneVsAllParams
+from xmc.progress import Progress
+from xmc.train import SHALLOW_FROM, grow_trees, search_of, train_member
+from xmc.tree import LabelTree, check_tree, one_vs_all
+from xmc.walk import Search, beam
+
+# Labels 0 1 | 2 3 under the first node of level 1, 4 5 | 6 under the second.
+TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 4]), np.array([0, 2, 4, 6, 7])), np.arange(7, dtype=np.int32))
+X = naive.as_rows(np.eye(8))
+Y = np.array(
+    [
+        [1, 0, 0, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1],
+        [1, 0, 0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 0, 0],
+    ]
+)
+
+
+def member_of(X, Y, tree, seed=(0, 0), **settings):
+    params = LabelTreeParams(**{"n_jobs": 1, **settings})
+    return train_member(X, naive.as_lists(Y), tree, params, seed, Progress(0), "test")
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """What each level is trained on, recorded while a member is trained."""
+    recorded, original = [], train_module.train_layer
+
+    def recording(task, params, done):
+        recorded.append(task)
+        return original(task, params, done)
+
+    monkeypatch.setattr(train_module, "train_layer", recording)
+    return recorded
+
+
+def rows_by_chunk(task):
+    return naive.split(*task.chunk_rows)
+
+
+def random_case(rng, n_rows=60, shape=(3, 3, 4)):
+    """Rows, labels and a tree; some rows have no label, and one label is not in the tree."""
+    tree = naive.random_member(rng, 5, shape).tree
+    Y = rng.random((n_rows, len(tree.labels) + 1)) < 0.05
+    return naive.random_rows(rng, n_rows, 20), Y, tree
+
+
+def grown(n_labels=30, **settings):
+    rng = np.random.default_rng(0)
+    X = naive.random_rows(rng, 60, 20, empty=0)
+    lists = naive.as_lists((rng.random((60, n_labels)) < 0.2).T)
+    return grow_trees(X, lists, LabelTreeParams(**{"n_jobs": 1, **settings}), 0, Progress(0))
+
+
+def test_tfn_trains_a_chunk_on_the_rows_with_a_label_under_its_node(tasks):
+    member_of(X, Y, TREE, negatives="tfn")
+    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(tasks, beam_size):
+    member, _ = member_of(X, Y, TREE, negatives="man", beam_size=beam_size)
+    search = Search(beam_size, 1.0, 0)
+    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    for level in (1, 2):
+        found = beam(X, member.layers[:level], search)
+        beams = naive.split(found.indptr, found.ids)
+        n_nodes = len(TREE.chunks[level]) - 1
+        expected = [[row for row in range(8) if node in beams[row]] for node in range(n_nodes)]
+        assert rows_by_chunk(tasks[level]) == expected
+        assert sum(map(len, expected)) == 8 * beam_size
+
+
+def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
+    member_of(X, Y, TREE, negatives="man", beam_size=4)
+    assert all(rows == list(range(8)) for task in tasks for rows in rows_by_chunk(task))
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
+    member, _ = member_of(X, Y, TREE, negatives="tfn+man", beam_size=beam_size)
+    teacher = [naive.split(*task.chunk_rows) for task in tasks]
+    assert teacher[0] == [list(range(8))]
+    for level, labels_of_node in ((1, [[0, 1, 2, 3], [4, 5, 6]]), (2, [[0, 1], [2, 3], [4, 5], [6]])):
+        found = beam(X, member.layers[:level], Search(beam_size, 1.0, 0))
+        beams = naive.split(found.indptr, found.ids)
+        expected = [
+            [row for row in range(8) if node in beams[row] or Y[row, labels].any()]
+            for node, labels in enumerate(labels_of_node)
+        ]
+        assert rows_by_chunk(tasks[level]) == expected
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+def test_every_row_trains_a_chunk_once(tasks, rng, negatives):
+    rows, labels, tree = random_case(rng)
+    member_of(rows, labels, tree, negatives=negatives, beam_size=2)
+    for task in tasks:
+        assert all(own == sorted(set(own)) for own in rows_by_chunk(task))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_targets_are_the_labels_times_the_trees_indicators(tasks, seed):
+    rows, labels, tree = random_case(np.random.default_rng(seed))
+    member_of(rows, labels, tree)
+    expected = labels[:, tree.labels]
+    for level in reversed(range(tree.depth)):
+        assert np.array_equal(naive.to_dense(*tasks[level].nodes, 1, expected.shape[1]) > 0, expected)
+        indicator = np.eye(len(tree.chunks[level]) - 1)[tree.parents(level)]
+        expected = (expected @ indicator) > 0
+    assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes))
+
+
+def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(tasks):
+    member_of(X, Y, TREE, seed=(5, 2))
+    assert [task.inner for task in tasks] == [True, True, False]
+    assert [task.seed for task in tasks] == [(5, 2, 0), (5, 2, 1), (5, 2, 2)]
+
+
+def test_one_vs_all_trains_every_label_on_every_row(tasks):
+    params = OneVsAllParams(n_jobs=1)
+    member, _ = train_member(X, naive.as_lists(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test")
+    assert [rows_by_chunk(task) for task in tasks] == [[list(range(8))]]
+    assert not tasks[0].inner
+    assert len(member.layers) == 1 and len(member.layers[0].bias_weight) == 7
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+def test_members_do_not_depend_on_the_number_of_threads(rng, negatives):
+    rows, labels, tree = random_case(rng, n_rows=200)
+    runs = [
+        [
+            part.tobytes()
+            for layer in member_of(rows, labels, tree, negatives=negatives, n_jobs=n)[0].layers
+            for part in layer
+        ]
+        for n in (1, 2, 4)
+    ]
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_the_seed_decides_the_bits(rng):
+    rows, labels, tree = random_case(rng, n_rows=200)
+    same, again, other = (
+        member_of(rows, labels, tree, seed=seed)[0].layers[-1].weight.tobytes() for seed in ((0, 1), (0, 1), (0, 2))
+    )
+    assert same == again != other
+
+
+def test_the_most_passes_of_any_level_are_told():
+    assert member_of(X, Y, TREE, tol=1e-9, max_iter=3)[1] == 3
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+@pytest.mark.parametrize("n_rows", [1, 8])
+def test_rows_without_features_or_labels_are_no_error(n_rows, negatives):
+    rows = naive.as_rows(np.zeros((n_rows, 3)))
+    member, _ = member_of(rows, Y[:n_rows], TREE, negatives=negatives)
+    assert all(np.isfinite(layer.bias_weight).all() for layer in member.layers)
+
+
+@pytest.mark.parametrize("n_trees", [1, 3])
+@pytest.mark.parametrize("shape", ["balanced", "shallow"])
+def test_one_tree_is_grown_per_member_and_no_two_alike(n_trees, shape):
+    trees = grown(tree=shape, n_trees=n_trees, arity=4, max_leaf_size=4)
+    assert len(trees) == n_trees
+    assert len({tree.labels.tobytes() for tree in trees}) == n_trees
+    for tree in trees:
+        check_tree(tree, 30, "test")
+        assert len(tree.labels) == 30
+
+
+def test_labels_without_rows_are_not_in_the_tree():
+    labels = np.zeros((60, 30), bool)
+    labels[:, [3, 7, 20]] = True
+    trees = grow_trees(
+        naive.as_rows(np.eye(60)), naive.as_lists(labels.T), LabelTreeParams(n_jobs=1, n_trees=2), 0, Progress(0)
+    )
+    assert all(sorted(tree.labels) == [3, 7, 20] for tree in trees)
+
+
+def test_auto_is_balanced_below_a_number_of_labels_and_shallow_from_there_on(monkeypatch):
+    assert SHALLOW_FROM > 1
+    for limit, shape in ((31, "balanced"), (30, "shallow")):
+        monkeypatch.setattr(train_module, "SHALLOW_FROM", limit)
+        auto, named = (grown(tree=tree, arity=4, max_leaf_size=4)[0] for tree in ("auto", shape))
+        assert all(np.array_equal(a, b) for a, b in zip(auto.chunks, named.chunks, strict=True))
+        assert np.array_equal(auto.labels, named.labels)
+
+
+def test_the_search_has_the_settings_of_the_model():
+    assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(7, 0.5, 1)
+    assert search_of(OneVsAllParams(bias=2.0)) == Search(1, 2.0, 0)
