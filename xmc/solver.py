@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from .kernels.dcd import prune, signs, solve_lanes
 from .kernels.gather import gather, squared_norms, targets
@@ -99,24 +100,25 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
 
 def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
     """One at a time by liblinear-official, options -s 1 (squared hinge) or -s 3 (hinge)."""
-    parts = [_train_liblinear(problem, sibling, params) for sibling in siblings]
-    W = np.stack([w[: len(problem.features)] for w in parts], axis=1)
-    feature, lane = np.nonzero((W != 0) & (np.abs(W) >= params.weight_threshold))
-    bias = np.array([w[-1] if params.bias > 0 else 0 for w in parts], np.float32)
-    return Weights(problem.features[feature], siblings[lane], W[feature, lane].astype(np.float32), siblings, bias, 0)
-
-
-def _train_liblinear(problem: Problem, sibling: int, params: SolverParams) -> np.ndarray:
-    import scipy.sparse as sp
-    from liblinear.liblinearutil import parameter, train
-    from liblinear.liblinearutil import problem as liblinear_problem
-
-    y = np.full(problem.n_rows, -1.0)
-    y[problem.place[problem.sibling == sibling]] = 1.0
     shape = (problem.n_rows, len(problem.features))
-    X = sp.csr_matrix((problem.data.astype(np.float64), problem.indices, problem.indptr), shape=shape)
+    entries = (problem.data.astype(np.float64), problem.indices.copy(), problem.indptr)
+    X = sp.csr_matrix(entries, shape=shape)
+    X.sort_indices()
+    columns = [_train_liblinear(X, problem.place[problem.sibling == sibling], params) for sibling in siblings]
+    W = np.stack(columns, axis=1).astype(np.float32)
+    bias = W[-1] if params.bias > 0 else np.zeros(len(siblings), np.float32)
+    W = W[: len(problem.features)]
+    feature, lane = np.nonzero((W != 0) & (np.abs(W) >= params.weight_threshold))
+    return Weights(problem.features[feature], siblings[lane], W[feature, lane], siblings, bias, 0)
+
+
+def _train_liblinear(X: sp.csr_matrix, positives: np.ndarray, params: SolverParams) -> np.ndarray:
+    from liblinear.liblinearutil import parameter, problem, train
+
+    y = np.full(X.shape[0], -1.0)
+    y[positives] = 1.0
     kind = 1 if params.loss == "squared_hinge" else 3
     options = f"-s {kind} -c {params.C!r} -e {params.tol!r} -B {params.bias if params.bias > 0 else -1} -q"
-    model = train(liblinear_problem(y, X), parameter(options))
+    model = train(problem(y, X), parameter(options))
     w = np.ctypeslib.as_array(model.w, (model.nr_feature + (params.bias > 0),)).copy()
     return w if model.label[0] > 0 else -w

@@ -98,21 +98,26 @@ def balanced(
     (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to labels[i].
     """
     n_leaves = math.ceil(len(labels) / max_leaf_size)
-    depth = 1 + (math.ceil(round(math.log(n_leaves, arity), 9)) if n_leaves > 1 else 0)
-    depth = min(depth, max_depth or depth)
-    parts = [np.arange(len(labels), dtype=np.int32)]
-    chunks = []
-    for level in range(depth - 1):
-        wanted = n_leaves if level == depth - 2 else math.ceil(n_leaves / arity ** (depth - 2 - level))
-        counts = [len(share) for share in np.array_split(np.arange(wanted), len(parts))]
-        split = run(
-            _split_evenly,
-            [(Z, part, count, (*seed, level, n)) for n, (part, count) in enumerate(zip(parts, counts, strict=True))],
-            n_jobs,
-        )
-        chunks.append(_pointers([len(children) for children in split]))
-        parts = [child for children in split for child in children]
+    inner = next(n for n in range(64) if arity**n >= n_leaves)
+    inner = inner if max_depth is None else min(inner, max_depth - 1)
+    n_leaves = min(n_leaves, arity**inner)
+    ends = np.arange(n_leaves + 1) * len(labels) // n_leaves  # where each leaf ends among the labels
+    parts, leaves, chunks = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)], []
+    for level in range(inner):
+        below = [_shares(part, arity ** (inner - 1 - level)) for part in leaves]
+        sizes = [[int(ends[share.stop] - ends[share.start]) for share in shares] for shares in below]
+        jobs = [(Z, part, size, (*seed, level, n)) for n, (part, size) in enumerate(zip(parts, sizes, strict=True))]
+        parts = [child for children in run(_split, jobs, n_jobs) for child in children]
+        chunks.append(_pointers([len(shares) for shares in below]))
+        leaves = [share for shares in below for share in shares]
     return _tree(chunks, parts, labels)
+
+
+def _shares(leaves: range, most: int) -> list[range]:
+    """The range in as few even parts as have `most` leaves at most."""
+    n = math.ceil(len(leaves) / most)
+    ends = [leaves.start + len(leaves) * i // n for i in range(n + 1)]
+    return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
 
 
 def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None) -> LabelTree:
@@ -136,19 +141,16 @@ def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray)
     return LabelTree((*chunks, _pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32)))
 
 
-def _split_evenly(Z: Rows, members: np.ndarray, n_parts: int, seed: tuple) -> list[np.ndarray]:
-    """The members in n_parts clusters of equal size, by 2-means again and again."""
-    if n_parts < 2:
+def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
+    """The members in clusters of the given sizes, by 2-means again and again."""
+    if len(sizes) < 2:
         return [members]
+    half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     rows = _pick(Z, members)
-    n_left = len(members) * (n_parts // 2) // n_parts
     starts = rng.choice(len(members), 2, replace=False)
-    left = bisect(*rows[:3], rows.n_features, n_left, starts, KMEANS_TOL, KMEANS_MAX_ITER)
-    return [
-        *_split_evenly(Z, members[left], n_parts // 2, (*seed, 0)),
-        *_split_evenly(Z, members[~left], n_parts - n_parts // 2, (*seed, 1)),
-    ]
+    left = bisect(*rows[:3], rows.n_features, sum(sizes[:half]), starts, KMEANS_TOL, KMEANS_MAX_ITER)
+    return [*_split(Z, members[left], sizes[:half], (*seed, 0)), *_split(Z, members[~left], sizes[half:], (*seed, 1))]
 
 
 def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarray]:

@@ -27,12 +27,16 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
                     seen[n_seen] = j
                     n_seen += 1
                 total[j] += x_data[p]
-        least = np.float32(0)
+        least, ties = np.float32(-1), 0
         if n_seen > n_kept:
-            least = np.partition(np.abs(total[seen[:n_seen]]), n_seen - n_kept)[n_seen - n_kept]
+            sizes = np.abs(total[seen[:n_seen]])
+            least = np.partition(sizes, n_seen - n_kept)[n_seen - n_kept]
+            ties = n_kept - (sizes > least).sum()
         start, square = t, 0.0
         for s in range(n_seen):
-            if abs(total[seen[s]]) >= least and t - start < n_kept:
+            size = abs(total[seen[s]])
+            ties -= size == least
+            if size > least or (size == least and ties >= 0):
                 out_indices[t] = seen[s]
                 out_data[t] = total[seen[s]]
                 square += np.float64(out_data[t]) ** 2
