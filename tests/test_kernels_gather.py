@@ -81,7 +81,7 @@ def test_gather_gives_the_types_that_kernels_read(rng, X):
 
 def test_squared_norms_agree_with_numpy(X):
     got = squared_norms(X.indptr, X.data)
-    assert got.dtype == np.float32
+    assert got.dtype == np.float64
     assert got == pytest.approx((naive.to_dense(*X) ** 2).sum(axis=1))
 
 

@@ -76,7 +76,7 @@ def _inverse_norms(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
     from .kernels.gather import squared_norms
 
     norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
 
 
 def _from_dense(M: Any, who: str, name: str) -> sp.csr_matrix:

@@ -26,6 +26,7 @@ from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
 from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows
+from .warmup import compile_kernels
 
 
 class Model(ClassifierMixin, BaseEstimator):
@@ -41,6 +42,7 @@ class Model(ClassifierMixin, BaseEstimator):
         Raises ParameterError and DataError, both ValueErrors.
         """
         check(self)
+        compile_kernels()
         who = type(self).__name__
         vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)

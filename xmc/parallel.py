@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,11 @@ def run(
         return [_tell(done, n, task(*job)) for n, job in enumerate(jobs)]
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator", batch_size=1)
     return [_tell(done, n, result) for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))]
+
+
+def lock() -> threading.Lock:
+    """A lock for what can only be done by one thread at a time."""
+    return threading.Lock()
 
 
 def _tell(done: Callable[[int], Any] | None, n: int, result: Any) -> Any:

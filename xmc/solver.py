@@ -5,6 +5,7 @@ Both minimise, per sibling, 1/2 |w|^2 + C sum_i loss(y_i w.x_i) over the chunk's
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,10 @@ from .kernels.dcd import prune, signs, solve_lanes
 from .kernels.gather import gather, squared_norms, targets
 from .kernels.lanes import N_LANES
 from .matrix import Rows
+from .parallel import lock
 from .params import SolverParams
+
+LIBLINEAR = lock()  # its random numbers are the process's: with one block at a time, the same seed gives the same model
 
 
 class Problem(NamedTuple):
@@ -41,7 +45,7 @@ class Problem(NamedTuple):
 class Weights(NamedTuple):
     """Pruned weights of some siblings: entries (feature as X numbers it, sibling, weight), and (sibling, bias weight).
 
-    n_passes: over the rows until done; 0 where the solver doesn't tell.
+    n_passes: over the rows until done; 1 where the solver doesn't tell.
     """
 
     feature: np.ndarray
@@ -59,7 +63,13 @@ def pose(
     mark = np.zeros(X.n_features, np.int32)
     indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
     return Problem(
-        indptr, indices, data, features, squared_norms(indptr, data), *targets(*nodes, rows, first, last), seed
+        indptr,
+        indices,
+        data,
+        features,
+        squared_norms(indptr, data).astype(np.float32),
+        *targets(*nodes, rows, first, last),
+        seed,
     )
 
 
@@ -104,12 +114,19 @@ def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParam
     entries = (problem.data.astype(np.float64), problem.indices.copy(), problem.indptr)
     X = sp.csr_matrix(entries, shape=shape)
     X.sort_indices()
-    columns = [_train_liblinear(X, problem.place[problem.sibling == sibling], params) for sibling in siblings]
+    with LIBLINEAR:
+        _seed_liblinear(problem.seed)
+        columns = [_train_liblinear(X, problem.place[problem.sibling == sibling], params) for sibling in siblings]
     W = np.stack(columns, axis=1).astype(np.float32)
     bias = W[-1] if params.bias > 0 else np.zeros(len(siblings), np.float32)
     W = W[: len(problem.features)]
     feature, lane = np.nonzero((W != 0) & (np.abs(W) >= params.weight_threshold))
-    return Weights(problem.features[feature], siblings[lane], W[feature, lane], siblings, bias, 0)
+    return Weights(problem.features[feature], siblings[lane], W[feature, lane], siblings, bias, 1)
+
+
+def _seed_liblinear(seed: np.uint64) -> None:
+    """It draws from the C library's rand()."""
+    ctypes.CDLL(None).srand(ctypes.c_uint(int(seed) & 0xFFFFFFFF))
 
 
 def _train_liblinear(X: sp.csr_matrix, positives: np.ndarray, params: SolverParams) -> np.ndarray:

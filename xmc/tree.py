@@ -55,8 +55,10 @@ def one_vs_all(labels: np.ndarray) -> LabelTree:
 
 def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
     """Raise DataError unless `tree` is well formed and its labels are below n_labels."""
+    if not tree.chunks:
+        raise DataError(f"{who}: expected a tree with at least one level")
     n_nodes = 1
-    for level, chunk in enumerate(tree.chunks):
+    for level, chunk in enumerate(map(np.asarray, tree.chunks)):
         if len(chunk) != n_nodes + 1 or chunk[0] != 0 or (np.diff(chunk) < 0).any():
             raise DataError(f"{who}: expected {n_nodes + 1} ascending pointers from 0 on in level {level} of the tree")
         n_nodes = int(chunk[-1])
@@ -177,7 +179,9 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarr
 
 def _pick(Z: Rows, members: np.ndarray) -> Rows:
     """The members' rows with the features they use renumbered."""
-    indptr, indices, data, features = gather(Z.indptr, Z.indices, Z.data, members, np.zeros(Z.n_features, np.int32))
+    indptr, indices, data, features = gather(
+        Z.indptr, Z.indices, Z.data, frozen(members), np.zeros(Z.n_features, np.int32)
+    )
     return Rows(indptr, indices, data, len(features))
 
 

@@ -35,8 +35,8 @@ def gather(indptr, indices, data, rows, mark):
 
 @njit(nogil=True, cache=True)
 def squared_norms(indptr, data):
-    """Squared length of each row."""
-    out = np.zeros(indptr.shape[0] - 1, np.float32)
+    """Squared length of each row, float64: the squares of very large or small values are no float32."""
+    out = np.zeros(indptr.shape[0] - 1, np.float64)
     for i in range(out.shape[0]):
         total = 0.0
         for p in range(indptr[i], indptr[i + 1]):
