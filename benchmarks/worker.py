@@ -40,7 +40,6 @@ def warm_up(peer, scratch):
     """Train on a few rows, so that whatever is compiled or loaded at first use is there."""
     X, Y = small_set()
     peer.train(peer.prepare(X, Y, scratch))
-    peer.share = 1.0
 
 
 def predict(peer, job):

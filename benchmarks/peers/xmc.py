@@ -2,8 +2,10 @@
 
 from inputs import sampled_labels
 
-import xmc
 from peers.base import Peer
+from xmc import LabelTreeClassifier, OneVsAllClassifier, load
+
+MODELS = {model.__name__: model for model in (LabelTreeClassifier, OneVsAllClassifier)}
 
 
 class Adapter(Peer):
@@ -16,14 +18,14 @@ class Adapter(Peer):
 
     def train(self, inputs):
         arguments = {name: value for name, value in self.settings.items() if name not in ("model", "n_labels")}
-        model = getattr(xmc, self.settings["model"])(**arguments, n_jobs=self.threads, random_state=self.seed)
+        model = MODELS[self.settings["model"]](**arguments, n_jobs=self.threads, random_state=self.seed)
         return model.fit(*inputs)
 
     def save(self, model, folder):
         model.save(folder)
 
     def load(self, folder):
-        return xmc.load(folder).set_params(n_jobs=self.threads)
+        return load(folder).set_params(n_jobs=self.threads)
 
     def predict(self, model, X, k):
         return model.predict_topk(X, k)
