@@ -116,13 +116,13 @@ def test_rows_without_features_move_the_bias_only(problem, loss):
     assert not W[-1].any()
 
 
-@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("bias", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_one_row_has_a_closed_solution(loss, bias):
+def test_one_row_is_solved_in_one_step(loss, bias):
     X, Y = naive.as_rows([[0.6, 0, 0.8]]), np.array([[True, False]])
     length = 1 + bias**2
     a = 1 / (length + 0.5) if LOSSES[loss] else min(1.0, 1 / length)
-    A, W, _ = solved(X, Y, LOSSES[loss], bias=bias)
+    A, W, _ = solved(X, Y, LOSSES[loss], bias=bias, max_iter=1)
     assert A[0, :2] == pytest.approx([a, -a])
     assert W[:, :2] == pytest.approx(np.outer([0.6, 0, 0.8, bias], [a, -a]))
 

@@ -85,6 +85,11 @@ def test_squared_norms_agree_with_numpy(X):
     assert got == pytest.approx((naive.to_dense(*X) ** 2).sum(axis=1))
 
 
+def test_squares_that_are_no_float32_are_no_inf_and_no_0():
+    got = squared_norms(frozen(np.array([0, 1, 2])), frozen(np.float32([1e30, 1e-30])))
+    assert got == pytest.approx([1e60, 1e-60])
+
+
 def test_squared_norms_of_long_rows_lose_no_digits():
     n = 100_000
     data = np.full(n, 0.1, np.float32)

@@ -147,7 +147,6 @@ def test_load_out_of_range_raises(checked, offset):
         read(np.zeros(40, np.float32), np.int64(offset))
 
 
-@pytest.mark.xfail(config.DISABLE_JIT, reason="numpy's slices take what is out of range", strict=True)
 @pytest.mark.parametrize("offset", [-1, -16, -24, 25, 39, 40, 1 << 40])
 def test_store_out_of_range_raises(checked, offset):
     @njit

@@ -96,28 +96,15 @@ def test_scikit_learn_agrees(data, loss, bias):
         assert bias * W[-1, label] == pytest.approx(float(judge.intercept_[0] if bias else 0), abs=1e-3)
 
 
-def pruned_at_the_median(data, solver):
-    """All weights, the median of their sizes, and the weights that are left if that is the threshold."""
+@pytest.mark.parametrize("solver", ["block", "liblinear"])
+def test_pruning_drops_exactly_the_weights_below_the_threshold(data, solver):
     X, Y = data
     problem = posed(X, Y)
     W = dense_weights(problem, X.n_features, tight(solver))
     threshold = float(np.median(np.abs(W[:-1][W[:-1] != 0])))
-    return W, threshold, dense_weights(problem, X.n_features, tight(solver, weight_threshold=threshold))
-
-
-def test_pruning_drops_exactly_the_weights_below_the_threshold(data):
-    W, threshold, pruned = pruned_at_the_median(data, "block")
+    pruned = dense_weights(problem, X.n_features, tight(solver, weight_threshold=threshold))
     assert np.array_equal(pruned[:-1], np.where(np.abs(W[:-1]) >= threshold, W[:-1], 0))
     assert np.array_equal(pruned[-1], W[-1])
-
-
-def test_liblinears_weights_are_pruned_alike(data):
-    """Its order of visits differs from call to call, so weights about the threshold may fall on either side."""
-    W, threshold, pruned = pruned_at_the_median(data, "liblinear")
-    clear = np.abs(np.abs(W[:-1]) - threshold) > 1e-4
-    assert np.array_equal((pruned[:-1] != 0)[clear], (np.abs(W[:-1]) >= threshold)[clear])
-    assert np.abs(pruned[:-1][pruned[:-1] != 0]).min() >= threshold
-    assert pruned[-1] == pytest.approx(W[-1], abs=1e-4)
 
 
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
@@ -186,16 +173,26 @@ def test_hardly_any_rows_are_no_error(dense, solver, loss, bias):
     assert W[-1].any() == (bias > 0 and len(dense) > 0)
 
 
+@pytest.mark.parametrize("solver", ["block", "liblinear"])
+def test_no_rows_give_weights_of_exactly_0(data, solver):
+    """Whatever memory holds: liblinear's model of no rows has no weights to read."""
+    problem = posed(naive.as_rows(np.zeros((0, 4))), np.zeros((0, 16), bool))
+    for _ in range(5):
+        solve(posed(*data), np.arange(2), tight(solver))
+        assert solve(problem, np.arange(16), tight(solver)).bias.tobytes() == bytes(4 * 16)
+
+
 def test_the_block_solver_tells_its_passes(data):
     problem = posed(*data)
     assert solve(problem, np.arange(16), tight(max_iter=3)).n_passes == 3
     assert solve(problem, np.arange(16), tight("liblinear")).n_passes == 1
 
 
-def test_the_seed_of_a_problem_decides_its_weights(data):
-    problem = posed(*data)
+@pytest.mark.parametrize("solver", ["block", "liblinear"])
+def test_the_seed_of_a_problem_decides_its_weights(data, solver):
+    problem, params = posed(*data), tight(solver, tol=0.01, max_iter=2)
     runs = [
-        solve(problem._replace(seed=np.uint64(seed)), np.arange(16), tight(max_iter=2)).weight.tobytes()
-        for seed in (5, 5, 6)
+        solve(problem._replace(seed=np.uint64(seed)), np.arange(16), params).weight.tobytes()
+        for seed in (5, 2**63 + 6, 5)
     ]
-    assert runs[0] == runs[1] != runs[2]
+    assert runs[0] == runs[2] != runs[1]
