@@ -89,7 +89,7 @@ def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -
 
 
 def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int) -> Chunk:
-    problem = _pose(task, n)
+    problem = pose_chunk(task, n)
     jobs = [(problem, siblings, params) for siblings in blocks(problem)]
     return _chunk(run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs))), len(problem.count))
 
@@ -99,11 +99,12 @@ def train_chunk(task: Task, n: int, params: SolverParams) -> Chunk:
     width = int(task.chunk_ptr[n + 1] - task.chunk_ptr[n])
     if width == 0 or (task.inner and width == 1):  # an only child takes its parent's score
         return _chunk([], width)
-    problem = _pose(task, n)
+    problem = pose_chunk(task, n)
     return _chunk([solve(problem, siblings, params) for siblings in blocks(problem)], width)
 
 
-def _pose(task: Task, n: int) -> Problem:
+def pose_chunk(task: Task, n: int) -> Problem:
+    """The problem that trains the children of node n."""
     indptr, rows = task.chunk_rows
     seed = np.random.SeedSequence((*task.seed, n)).generate_state(1, np.uint64)[0]
     return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numbers
+import time
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,9 +19,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .errors import DataError, ParameterError
+from .forecast import Forecast, forecast
 from .kernels.gather import transpose
 from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
-from .parallel import run
+from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
 from .progress import Progress
 from .topk import TopK
@@ -27,6 +30,16 @@ from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
 from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows
 from .warmup import compile_kernels
+
+
+class Training(NamedTuple):
+    """Data and seed of a fit, past the door. classes: those of a 1-D y, else None."""
+
+    X: Rows
+    Y: Lists
+    rows_of_label: Lists
+    classes: np.ndarray | None
+    seed: int
 
 
 class Model(ClassifierMixin, BaseEstimator):
@@ -41,31 +54,28 @@ class Model(ClassifierMixin, BaseEstimator):
 
         Raises ParameterError and DataError, both ValueErrors.
         """
-        check(self)
-        compile_kernels()
-        who = type(self).__name__
-        vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
-        csr = self._features(X, reset=True)
-        Y, classes = self._labels(y)
-        same_rows(csr, Y, who)
-        rows, label_rows = as_rows(csr, self.normalize), as_label_rows(Y)
-        rows_of_label = tuple(map(frozen, transpose(*label_rows, Y.shape[1])))
-        if not len(rows_of_label[1]):
-            raise DataError(f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without")
-        seed = self._seed()
+        data = self._training(X, y)
         with Progress(self.verbose) as progress:
-            trees = self._trees(rows, rows_of_label, seed, progress)
+            trees = self._trees(data.X, data.rows_of_label, data.seed, progress)
+            params = self if self.memory is None else self._within_memory(data, trees)
             trained = [
-                train_member(rows, label_rows, tree, self, (seed, n), progress, f"tree {n + 1} of {len(trees)}")
+                train_member(data.X, data.Y, tree, params, (data.seed, n), progress, f"tree {n + 1} of {len(trees)}")
                 for n, tree in enumerate(trees)
             ]
         self.members_ = tuple(member for member, _ in trained)
-        self.classes_ = np.arange(Y.shape[1]) if classes is None else classes
-        self.one_label_per_row_ = classes is not None
-        self.n_labels_ = Y.shape[1]
+        self.n_labels_ = len(data.rows_of_label[0]) - 1
+        self.classes_ = np.arange(self.n_labels_) if data.classes is None else data.classes
+        self.one_label_per_row_ = data.classes is not None
         self.n_iter_ = max(n_passes for _, n_passes in trained)
         self.vectorizer_ = self.label_ids_ = self.label_names_ = None
         return self
+
+    def forecast(self, X: Any, y: Any) -> Forecast:
+        """What `fit` would take: time, memory and model size, from its trees and a sample of their scorers."""
+        data = self._training(X, y)
+        start = time.perf_counter()
+        trees = self._trees(data.X, data.rows_of_label, data.seed, Progress(0))
+        return forecast(data.X, data.Y, trees, self, data.seed, time.perf_counter() - start)
 
     def predict_topk(self, X: Any, k: int = 5) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
@@ -118,6 +128,27 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
         raise NotImplementedError
+
+    def _training(self, X: Any, y: Any) -> Training:
+        check(self)
+        compile_kernels()
+        who = type(self).__name__
+        vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
+        csr = self._features(X, reset=True)
+        Y, classes = self._labels(y)
+        same_rows(csr, Y, who)
+        label_rows = as_label_rows(Y)
+        rows_of_label = tuple(map(frozen, transpose(*label_rows, Y.shape[1])))
+        if not len(rows_of_label[1]):
+            raise DataError(f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without")
+        return Training(as_rows(csr, self.normalize), label_rows, rows_of_label, classes, self._seed())
+
+    def _within_memory(self, data: Training, trees: list[LabelTree]) -> Model:
+        """This model with as many threads as its memory budget allows."""
+        params = copy(self)
+        needs = forecast(data.X, data.Y, trees, self, data.seed)
+        params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
+        return params
 
     def _seed(self) -> int:
         if isinstance(self.random_state, numbers.Integral):

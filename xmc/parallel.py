@@ -20,10 +20,15 @@ def run(
     done: called with the number of finished jobs' positions one by one, for a progress bar.
     Tasks release the GIL in kernels. Another backend comes in by joblib.parallel_config.
     """
-    if len(jobs) < 2 or joblib.effective_n_jobs(n_jobs) == 1:
+    if len(jobs) < 2 or n_threads(n_jobs) == 1:
         return [_tell(done, n, task(*job)) for n, job in enumerate(jobs)]
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator", batch_size=1)
     return [_tell(done, n, result) for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))]
+
+
+def n_threads(n_jobs: int | None) -> int:
+    """The number of threads that `n_jobs` means here."""
+    return joblib.effective_n_jobs(n_jobs)
 
 
 def lock() -> threading.Lock:

@@ -43,6 +43,9 @@ class SolverParams:
     )
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, besides=0, optional=True)
+    memory: int | None = param(
+        None, "bytes that training may use; fewer threads if need be, or a refusal", kind=int, low=1, optional=True
+    )
     random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
     verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0)
 

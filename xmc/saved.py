@@ -20,7 +20,7 @@ from .walk import Member
 
 FILE = "model.json"
 CLASSES = {cls.__name__: cls for cls in (LabelTreeClassifier, OneVsAllClassifier)}
-NOT_SAVED = ("n_jobs", "verbose")  # they don't change the model
+NOT_SAVED = ("n_jobs", "verbose", "memory")  # they don't change the model
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
 STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
 

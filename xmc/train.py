@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from .kernels.gather import fold, relabel, transpose
@@ -49,20 +51,28 @@ def train_member(
     X: Rows, Y: Lists, tree: LabelTree, params: SolverParams, seed: tuple[int, ...], progress: Progress, title: str
 ) -> tuple[Member, int]:
     """Train every level of a tree, the matchers first; gives the member and the most passes that the solver took."""
-    levels = _levels(Y, tree)
     negatives = getattr(params, "negatives", "tfn")
     layers: list[Layer] = []
     n_passes = 0
-    for level, nodes in enumerate(levels):
-        parents = levels[level - 1] if level else _everyone(X.n_rows)
-        rows = _training_rows(X, parents, layers, params, negatives if level else "tfn")
-        n_chunks = len(tree.chunks[level]) - 1
-        task = Task(X, nodes, _columns(rows, n_chunks), tree.chunks[level], level < tree.depth - 1, (*seed, level))
+    for level, task in enumerate(level_tasks(X, Y, tree, seed)):
+        if level and negatives != "tfn":
+            pairs = _training_pairs(task, layers, params, negatives)
+            task = task._replace(chunk_rows=_columns(pairs, len(task.chunk_ptr) - 1))
         advance = progress.stage(f"{title}, level {level + 1} of {tree.depth}", max(1, work(task).sum()))
         layer, passes = train_layer(task, params, advance)
         layers.append(layer)
         n_passes = max(n_passes, passes)
     return Member(tree, tuple(layers)), n_passes
+
+
+def level_tasks(X: Rows, Y: Lists, tree: LabelTree, seed: tuple[int, ...]) -> Iterator[Task]:
+    """What each level is trained on from the top, a node's trainers being the rows of its parent (teacher forcing)."""
+    parents = _everyone(X.n_rows)
+    for level, nodes in enumerate(_levels(Y, tree)):
+        chunk_ptr = tree.chunks[level]
+        rows = _columns(parents, len(chunk_ptr) - 1)
+        yield Task(X, nodes, rows, chunk_ptr, level < tree.depth - 1, (*seed, level))
+        parents = nodes
 
 
 def _levels(Y: Lists, tree: LabelTree) -> list[Lists]:
@@ -75,15 +85,13 @@ def _levels(Y: Lists, tree: LabelTree) -> list[Lists]:
     return lists[::-1]
 
 
-def _training_rows(X: Rows, parents: Lists, layers: list[Layer], params: SolverParams, negatives: str) -> Lists:
-    """The parent nodes for whose chunks each row is trained on."""
-    if negatives == "tfn":
-        return parents
-    pairs = _matched(X, layers, params)
+def _training_pairs(task: Task, layers: list[Layer], params: SolverParams, negatives: str) -> Lists:
+    """The parent nodes for whose chunks each row is trained on: those in its beam, and its own with tfn+man."""
+    pairs = _matched(task.X, layers, params)
     if negatives == "tfn+man":
-        pairs = np.concatenate([pairs, _pairs(*parents)])
+        pairs = np.concatenate([pairs, _row_pairs(task.chunk_rows)])
     pairs = np.unique(pairs)
-    counts = np.bincount(pairs >> 32, minlength=X.n_rows)
+    counts = np.bincount(pairs >> 32, minlength=task.X.n_rows)
     return _frozen((np.concatenate([[0], np.cumsum(counts)]), (pairs & 0xFFFFFFFF).astype(np.int32)))
 
 
@@ -100,6 +108,12 @@ def _matched(X: Rows, layers: list[Layer], params: SolverParams) -> np.ndarray:
 
 def _pairs(indptr: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return (np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) << 32) + ids
+
+
+def _row_pairs(chunk_rows: Lists) -> np.ndarray:
+    """The same pairs from the rows of each node."""
+    nodes = np.repeat(np.arange(len(chunk_rows[0]) - 1), np.diff(chunk_rows[0]))
+    return (chunk_rows[1].astype(np.int64) << 32) + nodes
 
 
 def _everyone(n_rows: int) -> Lists:

@@ -1,0 +1,125 @@
+"""What a training will take, before it starts: time, memory and model size, from a few blocks trained for a sample."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import ParameterError
+from .kernels.lanes import N_LANES
+from .layer import Task, pose_chunk, work
+from .matrix import Rows
+from .parallel import n_threads
+from .params import SolverParams
+from .solver import Weights, blocks, solve
+from .train import Lists, level_tasks
+from .tree import LabelTree
+
+SAMPLE, INNER_SAMPLE = 6, 2  # blocks of a level that are trained
+ENTRY, FEATURE, NODE = 8, 12, 12  # bytes in a layer
+
+
+class Forecast(NamedTuple):
+    """What a training will take.
+
+    levels: (nodes, chunks) of each level of the first tree; seconds: with the model's threads;
+    shared_bytes: peak memory of the process without what each thread works on, thread_bytes.
+    """
+
+    n_rows: int
+    n_features: int
+    n_labels: int
+    n_trees: int
+    levels: tuple[tuple[int, int], ...]
+    seconds: float
+    shared_bytes: int
+    thread_bytes: int
+    model_bytes: int
+
+    def memory(self, threads: int) -> int:
+        """Peak bytes of the process with that many threads."""
+        return self.shared_bytes + threads * self.thread_bytes
+
+    def threads_within(self, memory: int, wanted: int) -> int:
+        """How many of the wanted threads a budget allows.
+
+        Raises ParameterError if not even one fits.
+        """
+        if memory < self.memory(1):
+            raise ParameterError(f"memory: training needs about {_size(self.memory(1))}, got {_size(memory)}")
+        return min(wanted, (memory - self.shared_bytes) // max(1, self.thread_bytes))
+
+
+def forecast(
+    X: Rows, Y: Lists, trees: Sequence[LabelTree], params: SolverParams, seed: int, tree_seconds: float = 0.0
+) -> Forecast:
+    """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like it."""
+    tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
+    seconds, entries = np.sum([_sample(task, params) for task in tasks], axis=0)
+    model_bytes = len(trees) * (entries * (ENTRY + FEATURE // 2) + sum(len(t.chunk_ptr) + 1 for t in tasks) * NODE)
+    return Forecast(
+        X.n_rows,
+        X.n_features,
+        len(tree.labels),
+        len(trees),
+        tuple((int(task.chunk_ptr[-1]), len(task.chunk_ptr) - 1) for task in tasks),
+        tree_seconds + float(len(trees) * seconds / n_threads(params.n_jobs)),
+        int(resident_bytes() + model_bytes + entries * ENTRY * 2),
+        max(int(_chunk_bytes(task).max(initial=0)) for task in tasks),
+        int(model_bytes),
+    )
+
+
+def resident_bytes() -> int:
+    """Memory that the process holds now; its peak so far where the system doesn't tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _sample(task: Task, params: SolverParams) -> tuple[float, float]:
+    """Seconds that a level takes on one thread, and weights that it will keep, scaled up from a few of its blocks."""
+    cost = work(task).astype(np.float64)
+    if not cost.sum():
+        return 0.0, 0.0
+    rng = np.random.default_rng(0)
+    n_blocks = -(-np.diff(task.chunk_ptr) // N_LANES) * (cost > 0)
+    n_drawn = INNER_SAMPLE if task.inner else SAMPLE
+    seconds = [_train_one(task, n, rng, params)[0] / (cost[n] / n_blocks[n]) for n in _draw(rng, cost, n_drawn)]
+    kept = [_train_one(task, n, rng, params)[1] for n in _draw(rng, n_blocks, n_drawn)]
+    per_node = sum(len(block.weight) for block in kept) / sum(len(block.biased) for block in kept)
+    return float(np.mean(seconds) * cost.sum()), float(per_node * task.chunk_ptr[-1])
+
+
+def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int]:
+    return rng.choice(len(share), n_drawn, p=share / share.sum()).tolist()
+
+
+def _train_one(task: Task, n: int, rng: np.random.Generator, params: SolverParams) -> tuple[float, Weights]:
+    problem = pose_chunk(task, n)
+    groups = blocks(problem)
+    siblings = groups[rng.integers(len(groups))]
+    start = time.perf_counter()
+    weights = solve(problem, siblings, params)
+    return time.perf_counter() - start, weights
+
+
+def _chunk_bytes(task: Task) -> np.ndarray:
+    """What a thread holds while it trains each chunk: rows, dual variables, weights of a block."""
+    indptr, rows = task.chunk_rows
+    lengths = np.concatenate([[0], np.cumsum(np.diff(task.X.indptr)[rows])])
+    entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
+    features = np.minimum(entries, task.X.n_features)
+    return 8 * entries + (4 * N_LANES + 40) * n_rows + (4 * N_LANES + 8) * features + 4 * task.X.n_features
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 2**30:.2f} GiB"
