@@ -60,6 +60,27 @@ seed = click.option(
 )
 
 
+class Size(click.ParamType):
+    """Bytes, as 500M, 4G or a plain number."""
+
+    name = "SIZE"
+    units = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        number, unit = value[:-1], value[-1:].upper()
+        if unit.isdigit():
+            number, unit = value, ""
+        try:
+            size = int(float(number) * self.units[unit])
+        except (KeyError, ValueError, OverflowError):
+            size = 0
+        if size < 1:
+            self.fail(f"expected a size such as 500M or 4G, got {value!r}", param, ctx)
+        return size
+
+
 def parameter(f: Field) -> Decorator:
     """The flag of a declared parameter, under its own name."""
     flag = f"--{f.name.replace('_', '-')}"
@@ -71,7 +92,7 @@ def parameter(f: Field) -> Decorator:
         type=_type(f),
         default=f.default,
         show_default=f.default is not None,
-        metavar={int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
+        metavar=None if "size" in f.metadata else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
         help=_sentence(f.metadata["help"]),
     )
 
@@ -88,6 +109,8 @@ def _type(f: Field) -> Any:
         return click.Choice(rule["among"])
     if rule["kind"] is bool:
         return bool
+    if "size" in rule:
+        return Size()
     of_range = click.IntRange if rule["kind"] is int else click.FloatRange
     return of_range(min=rule.get("low", rule.get("above")), min_open="above" in rule)
 

@@ -38,6 +38,7 @@ class Training(NamedTuple):
     metavar="SHARE",
     help="Hold this share of the rows out of training, chosen by --seed, and report on them.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what training would take, and train nothing.")
 @options.label_names
 @options.source
 @options.model_parameters
@@ -50,6 +51,7 @@ def command(
     target: str,
     one_vs_all: bool,
     valid: float | None,
+    dry_run: bool,
     label_names: str | None,
     format: str | None,
     zero_based: bool,
@@ -80,6 +82,9 @@ def command(
     if data.texts is None:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already")
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
+    if dry_run:
+        write_json(json_path, foresee(model, kept, text_flags, voice, json_path), overwrite)
+        return
     result = {"model": target, **fit(model, kept, text_flags, voice)}
     model.save(target, overwrite=overwrite)
     voice.say("{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(**result))
@@ -140,6 +145,27 @@ def fit(model: Any, data: Training, text_flags: dict[str, Any], voice: Voice) ->
     model.fit(X, data.Y)
     model.vectorizer_, model.label_ids_, model.label_names_ = vectorizer, data.label_ids, data.label_names
     return facts | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def foresee(
+    model: Any, data: Training, text_flags: dict[str, Any], voice: Voice, json_path: str | None
+) -> dict[str, Any]:
+    """What training would take, printed unless the JSON goes to stdout."""
+    from xmc.parallel import n_threads
+
+    X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
+    tell(count(X, data.Y), voice)
+    needs = model.forecast(X, data.Y)
+    result = needs._asdict() | {"memory_bytes": needs.memory(n_threads(model.n_jobs))}
+    if json_path != "-":
+        levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
+        click.echo(f"rows          {needs.n_rows:,} with {needs.n_features:,} features")
+        click.echo(f"labels        {needs.n_labels:,} with rows")
+        click.echo(f"trees         {needs.n_trees}, nodes by level: {levels}")
+        click.echo(f"time          about {needs.seconds:.0f} s")
+        click.echo(f"memory        about {result['memory_bytes'] / 2**20:,.0f} MiB at the peak")
+        click.echo(f"model         about {needs.model_bytes / 2**20:,.0f} MiB")
+    return result
 
 
 def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:

@@ -37,7 +37,7 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "beam_size": 7, "loss": "hinge", "C": 0.5, "tol": 0.2, "max_iter": 9, "solver": "block", "bias": 2.0,
         "weight_threshold": 0.2, "score_transform": "log_sigmoid", "normalize": False,
     }  # fmt: skip
-    declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose"}
+    declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose", "memory"}
     assert settings.keys() == declared
     flags = [[f"--{name.replace('_', '-')}", value] for name, value in settings.items() if name != "normalize"]
     files = (cli.home() / "X.npz", cli.home() / "Y.npz")
@@ -305,3 +305,29 @@ def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("numpy.save", full)
     line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "model")
     assert line == f"{tmp_path / 'model'}: can't be written: No space left on device"
+
+
+def test_a_dry_run_tells_the_needs_and_trains_nothing(tmp_path):
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    told = json.loads(cli.done("train", *files, "--model", tmp_path / "model", "--dry-run", "--json", "-").stdout)
+    assert told["n_rows"] == sp.load_npz(files[0]).shape[0]
+    assert told["memory_bytes"] > told["model_bytes"] > 0
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_dry_run_is_readable_without_json(tmp_path):
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    lines = cli.done("train", *files, "--model", tmp_path / "model", "--dry-run", "--quiet").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["rows", "labels", "trees", "time", "memory", "model"]
+
+
+def test_a_memory_budget_that_is_too_small_is_refused_with_the_need(tmp_path):
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    line = cli.refusal(tmp_path, "train", *files, "--model", tmp_path / "model", "--memory", "1M")
+    assert line.startswith("memory: training needs about ")
+
+
+@pytest.mark.parametrize("size", ["5x", "0", "-1G", "G", ""])
+def test_a_budget_is_a_size(tmp_path, size):
+    said = cli.misuse("train", "X.npz", "Y.npz", "--model", tmp_path / "model", "--memory", size)
+    assert "expected a size such as 500M or 4G" in said

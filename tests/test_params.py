@@ -76,6 +76,7 @@ def test_every_legal_value_passes(declaration, field):
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
         ("normalize", "True or False"),
         ("n_jobs", "an int != 0 or None"),
+        ("memory", "an int >= 1 or None"),
         ("random_state", "an int >= 0, a numpy RandomState or None"),
         ("verbose", "an int >= 0"),
         ("n_trees", "an int >= 1"),
@@ -122,7 +123,8 @@ def test_defaults_change_on_purpose_only(model):
     promised = {
         "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None, "negatives": "tfn",
         "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
-        "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "random_state": None, "verbose": 0,
+        "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None, "random_state": None,
+        "verbose": 0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}

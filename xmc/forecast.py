@@ -59,16 +59,16 @@ def forecast(
 ) -> Forecast:
     """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like it."""
     tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
-    seconds, entries = np.sum([_sample(task, params) for task in tasks], axis=0)
-    model_bytes = len(trees) * (entries * (ENTRY + FEATURE // 2) + sum(len(t.chunk_ptr) + 1 for t in tasks) * NODE)
+    seconds, entries = np.transpose([_sample(task, params) for task in tasks])
+    model_bytes = len(trees) * sum(_layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True))
     return Forecast(
         X.n_rows,
         X.n_features,
         len(tree.labels),
         len(trees),
         tuple((int(task.chunk_ptr[-1]), len(task.chunk_ptr) - 1) for task in tasks),
-        tree_seconds + float(len(trees) * seconds / n_threads(params.n_jobs)),
-        int(resident_bytes() + model_bytes + entries * ENTRY * 2),
+        tree_seconds + float(len(trees) * seconds.sum() / n_threads(params.n_jobs)),
+        int(resident_bytes() + model_bytes + entries.sum() * ENTRY * 2),
         max(int(_chunk_bytes(task).max(initial=0)) for task in tasks),
         int(model_bytes),
     )
@@ -93,8 +93,11 @@ def _sample(task: Task, params: SolverParams) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     n_blocks = -(-np.diff(task.chunk_ptr) // N_LANES) * (cost > 0)
     n_drawn = INNER_SAMPLE if task.inner else SAMPLE
-    seconds = [_train_one(task, n, rng, params)[0] / (cost[n] / n_blocks[n]) for n in _draw(rng, cost, n_drawn)]
-    kept = [_train_one(task, n, rng, params)[1] for n in _draw(rng, n_blocks, n_drawn)]
+    places = (np.arange(n_drawn) + 0.5) / n_drawn  # of the blocks among their chunk's, which go by frequency
+    timed = zip(_draw(rng, cost, n_drawn), places, strict=True)
+    seconds = [_train_one(task, n, place, params)[0] / (cost[n] / n_blocks[n]) for n, place in timed]
+    drawn = zip(_draw(rng, n_blocks, n_drawn), places, strict=True)
+    kept = [_train_one(task, n, place, params)[1] for n, place in drawn]
     per_node = sum(len(block.weight) for block in kept) / sum(len(block.biased) for block in kept)
     return float(np.mean(seconds) * cost.sum()), float(per_node * task.chunk_ptr[-1])
 
@@ -103,13 +106,20 @@ def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int
     return rng.choice(len(share), n_drawn, p=share / share.sum()).tolist()
 
 
-def _train_one(task: Task, n: int, rng: np.random.Generator, params: SolverParams) -> tuple[float, Weights]:
+def _train_one(task: Task, n: int, place: float, params: SolverParams) -> tuple[float, Weights]:
     problem = pose_chunk(task, n)
     groups = blocks(problem)
-    siblings = groups[rng.integers(len(groups))]
+    siblings = groups[int(place * len(groups))]
     start = time.perf_counter()
     weights = solve(problem, siblings, params)
     return time.perf_counter() - start, weights
+
+
+def _layer_bytes(task: Task, entries: float) -> float:
+    """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share a feature."""
+    widths = np.diff(task.chunk_ptr)
+    per_chunk = entries * widths / max(1, widths.sum())
+    return ENTRY * entries + FEATURE * np.minimum(per_chunk, task.X.n_features).sum() + NODE * widths.sum()
 
 
 def _chunk_bytes(task: Task) -> np.ndarray:

@@ -16,7 +16,7 @@ from .errors import ParameterError
 def param(default: Any, help: str, **rule: Any) -> Any:
     """A dataclass field with its rule: `among` some strings, or `kind` int or float with `low`, `above`, `besides`.
 
-    `optional` allows None, `tree` a LabelTree, `seed` is what seeds a random generator.
+    `optional` allows None, `tree` a LabelTree; `size` is a number of bytes, `seed` what seeds a random generator.
     """
     return field(default=default, metadata={"help": help, **rule})
 
@@ -44,7 +44,12 @@ class SolverParams:
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, besides=0, optional=True)
     memory: int | None = param(
-        None, "bytes that training may use; fewer threads if need be, or a refusal", kind=int, low=1, optional=True
+        None,
+        "bytes that training may use; fewer threads if need be, or a refusal",
+        kind=int,
+        low=1,
+        optional=True,
+        size=True,
     )
     random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
     verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0)
