@@ -105,6 +105,14 @@ def test_the_seed_decides_the_bits(task):
     assert same == again != other
 
 
+def test_every_chunk_has_a_seed_of_its_own(rng):
+    has = rng.random((60, 3)) < 0.3
+    X, everyone = naive.random_rows(rng, 60, N_FEATURES), naive.as_lists(np.ones((2, 60)))
+    _, W = trained(Task(X, naive.as_lists(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,)))
+    assert W[:, :3] == pytest.approx(W[:, 3:], abs=0.5)
+    assert not np.array_equal(W[:, :3], W[:, 3:])
+
+
 @pytest.mark.parametrize("wide", [1, 1 << 28])
 @pytest.mark.parametrize("inner", [False, True])
 def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wide):

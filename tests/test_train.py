@@ -83,6 +83,14 @@ def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(tasks, beam_si
         assert sum(map(len, expected)) == 8 * beam_size
 
 
+def test_man_looks_at_every_row_of_large_sets_too(tasks, rng):
+    """The beams are searched for in blocks of rows."""
+    rows, labels, tree = random_case(rng, n_rows=2100, shape=(3, 4))
+    member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
+    found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
+    assert rows_by_chunk(tasks[1]) == naive.split(*naive.transpose(found.indptr, found.ids, len(tree.chunks[1]) - 1))
+
+
 def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
     member_of(X, Y, TREE, negatives="man", beam_size=4)
     assert all(rows == list(range(8)) for task in tasks for rows in rows_by_chunk(task))

@@ -173,6 +173,7 @@ def test_embeddings_that_tell_nothing_still_give_a_tree(rows):
     for tree in (balanced(Z, labels, 2, 5, None, (0,), 1), shallow(Z, labels, 5, 3, (0,), 1)):
         check_tree(tree, 200, "test")
         assert sorted(tree.labels) == labels.tolist()
+        assert all(widths.min() >= 1 for widths in children(tree))
 
 
 @pytest.mark.parametrize("n_labels", [0, 1, 5])
