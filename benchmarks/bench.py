@@ -16,8 +16,10 @@ from accuracy import matrices
 from configurations import N_QUERIES, K
 
 import xmc
+from xmc.errors import DataError
 from xmc.io import read_matrix, write_matrix
 from xmc.metrics import propensities, report
+from xmc.text import make_vectorizer
 from xmc.topk import TopK
 
 HERE = Path(__file__).resolve().parent
@@ -46,12 +48,16 @@ def add_arguments(parser, repeats):
 
 def data_sets(args):
     """Names of the data sets to measure on. Exits if one isn't there."""
-    found = sorted(path.parent.name for kind in ("X.trn.npz", "train.tsv.gz") for path in args.data.glob(f"*/{kind}"))
-    names = args.sets or sorted(set(found))
-    missing = [name for name in names if name not in found]
-    if missing or not names:
-        sys.exit(f"{args.data}: expected data sets {' '.join(missing)}, found {' '.join(found) or 'none'}")
-    return names
+    found = sorted({path.parent.name for kind in ("X.trn.npz", "train.tsv.gz") for path in args.data.glob(f"*/{kind}")})
+    missing = [name for name in args.sets or [] if name not in found]
+    if missing or not found:
+        expected = " ".join(missing) or "folders with X.trn.npz or train.tsv.gz"
+        sys.exit(f"{args.data}: expected {expected}, found {' '.join(found) or 'none'}")
+    return args.sets or found
+
+
+class Failed(Exception):
+    """A run that gave no result, and why."""
 
 
 class Data:
@@ -71,25 +77,27 @@ class Data:
         self.Y_test.resize(self.Y_test.shape[0], self.Y.shape[1])
 
     def _from_texts(self):
-        """TF-IDF rows of the texts by our default vectoriser, made once."""
-        made, unfinished = self.work / "matrices", self.work / "matrices.unfinished"
-        if not made.exists():
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
+        """TF-IDF rows of the texts by our default vectoriser, kept until that or the texts change."""
+        made, note = self.work / "matrices", self.work / "matrices.json"
+        files = [(self.folder / f"{part}.tsv.gz").stat() for part in ("train", "test")]
+        facts = {"files": [(file.st_size, file.st_mtime_ns) for file in files], **make_vectorizer().get_params()}
+        text = json.dumps(facts, default=str)
+        if not note.exists() or note.read_text() != text:
+            made.mkdir(exist_ok=True)
             for part, M in zip(NAMES, matrices(self.folder), strict=True):
-                write_matrix(unfinished / f"{part}.npz", M)
-            unfinished.rename(made)
+                write_matrix(made / f"{part}.npz", M, overwrite=True)
+            note.write_text(text)
         return made
 
     def judge(self, predictions):
-        """P@k and PSP@k in percent of predictions that a worker saved."""
+        """P@k and PSP@k in percent of predictions that a worker saved. Raises Failed if they aren't any."""
         with np.load(predictions) as found:
-            figures = report(self.Y_test, TopK(found["labels"], found["scores"]), propensity=self.propensity)
+            top = TopK(found["labels"], found["scores"])
+        try:
+            figures = report(self.Y_test, top, propensity=self.propensity)
+        except DataError as error:
+            raise Failed(str(error)) from None
         return {key: figures[key] for key in JUDGED}
-
-
-class Failed(Exception):
-    """A run that gave no result, and why."""
 
 
 def run(args, data, mode, configuration, threads, settings=None, seed=0):
@@ -101,6 +109,8 @@ def run(args, data, mode, configuration, threads, settings=None, seed=0):
     if not python.exists():
         raise Failed(f"not installed: make peers PEERS={configuration.peer}")
     scratch, model = data.work / "scratch", model_of(data, configuration)
+    log = data.work / "logs" / f"{configuration.name}, {mode}.txt"
+    log.parent.mkdir(exist_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     if mode == "train":
@@ -112,7 +122,7 @@ def run(args, data, mode, configuration, threads, settings=None, seed=0):
     job |= {"threads": threads, "seed": seed, "k": K, "n_queries": N_QUERIES}
     paths = {"data": data.folder, "scratch": scratch, "model": model, "predictions": predictions, "result": result}
     (scratch / "job.json").write_text(json.dumps(job | {name: str(path.resolve()) for name, path in paths.items()}))
-    _start([python, HERE / "worker.py", scratch / "job.json"], threads, args.limit, scratch / "log.txt")
+    _start([python, HERE / "worker.py", scratch / "job.json"], threads, args.limit, log)
     found = json.loads(result.read_text())
     if mode == "train":
         stamp_of(data, configuration).write_text(stamp(data, configuration))
@@ -230,15 +240,12 @@ def write(args, name, results):
 def table(title, heads, rows):
     """A table on stdout: the first column to the left, numbers to the right; a row that is short ends with text."""
     texts = [[row[0], *(cell if isinstance(cell, str) else number(cell) for cell in row[1:])] for row in rows]
-    widths = [
-        max(len(row[i]) for row in [heads, *(t for t in texts if len(t) == len(heads))]) for i in range(len(heads))
-    ]
+    whole = [row for row in [heads, *texts] if len(row) == len(heads)]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
     widths[0] = max(len(row[0]) for row in [heads, *texts])
     print(f"\n{title}")
     for row in [heads, *texts]:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False)]
-        if len(row) < len(heads):
-            cells = row[1:]
         print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
     sys.stdout.flush()
 

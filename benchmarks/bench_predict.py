@@ -7,7 +7,6 @@ or, for ours, the package's source change.
 """
 
 import argparse
-import shutil
 
 import bench
 from cold_start import cold_starts
@@ -82,7 +81,6 @@ def main():
         for what, seconds in results["data"][name]["cold starts"].items():
             print(f"cold start, {what}: {seconds if isinstance(seconds, str) else f'{seconds:.2f} s'}", flush=True)
         bench.write(args, "predict.json", results)
-        shutil.rmtree(data.work / "scratch", ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ SHALLOW = "xmc-shallow"
 def cold_starts(args, data):
     """{what is asked: median seconds, or why there are none}: a row of features, and a text where there are texts."""
     found = {}
-    if bench.is_trained(data, trained(SHALLOW)):
+    if bench.model_of(data, trained(SHALLOW)).exists():
         row = data.work / "row.npz"
         write_matrix(row, features(data.folder / "X.tst.npz")[:1], overwrite=True)
         found["one row"] = _median(args, ["predict", bench.model_of(data, trained(SHALLOW)), row])
