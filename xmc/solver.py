@@ -114,6 +114,10 @@ def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParam
     entries = (problem.data.astype(np.float64), problem.indices.copy(), problem.indptr)
     X = sp.csr_matrix(entries, shape=shape)
     X.sort_indices()
+    if not problem.n_rows:  # liblinear would return a model without weights
+        return Weights(
+            *(np.empty(0, t) for t in (np.int32, np.int32, np.float32)), siblings, np.zeros(len(siblings)), 1
+        )
     with LIBLINEAR:
         _seed_liblinear(problem.seed)
         columns = [_train_liblinear(X, problem.place[problem.sibling == sibling], params) for sibling in siblings]

@@ -66,7 +66,7 @@ def top(found: Candidates, k: int) -> Candidates:
     kept = Candidates(
         indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.float32)
     )
-    best(*found, k, *kept)
+    best(*found, int(np.diff(indptr).max(initial=0)), *kept)
     return kept
 
 

@@ -137,13 +137,16 @@ _operator(operator.mul, lambda builder: builder.fmul)
 
 if config.DISABLE_JIT:
 
-    def load(array, offset):
+    def _part(array, offset):
         if offset < 0 or offset + N_LANES > len(array):
             raise IndexError(f"{N_LANES} lanes from {offset} on reach past {len(array)} values")
-        return array[offset : offset + N_LANES].copy()
+        return array[offset : offset + N_LANES]
+
+    def load(array, offset):
+        return _part(array, offset).copy()
 
     def store(array, offset, lanes):
-        array[offset : offset + N_LANES] = lanes
+        _part(array, offset)[:] = lanes
 
     def fill(value):
         return np.full(N_LANES, value, np.float32)
