@@ -115,8 +115,9 @@ def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParam
     X = sp.csr_matrix(entries, shape=shape)
     X.sort_indices()
     if not problem.n_rows:  # liblinear would return a model without weights
+        nothing = np.empty(0, np.float32)
         return Weights(
-            *(np.empty(0, t) for t in (np.int32, np.int32, np.float32)), siblings, np.zeros(len(siblings)), 1
+            nothing.astype(np.int32), siblings[:0], nothing, siblings, np.zeros(len(siblings), np.float32), 1
         )
     with LIBLINEAR:
         _seed_liblinear(problem.seed)
