@@ -18,8 +18,8 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
         row i: g = y_i w.x_i - 1 + diagonal a_i;  a_i <- clip(a_i - g / Q_ii);  w += (change of y_i a_i) x_i
     squared hinge: diagonal 1/(2C), upper infinite; hinge: diagonal 0, upper C.
 
-    A row that moved no lane by more than tol rests for 1, then 3, then 7 passes, which saves most of the work; the
-    solver is done when no row that was due moved any lane by more.
+    A row that moved no lane by more than tol / 2 rests for 1, then 3, then 7 passes, which saves most of the work; the
+    solver is done when no row that was due moved any lane by more than tol.
 
     A: flat (rows x 16) signed dual variables y_i a_i; the sign of a zero holds y_i. Starts at +0.0 and -0.0.
     W: flat ((features + 1) x 16) weights, the bias's last. Starts at 0. Both are changed in place.
@@ -54,7 +54,7 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
             stepped = copysign(maximum(zero, minimum(stepped, ceiling)), signed)
             change = stepped - signed
             step = curvature * largest(absolute(change))
-            rest[i] = min(2 * rest[i] + 1, LONGEST_REST) if step <= tol else 0
+            rest[i] = min(2 * rest[i] + 1, LONGEST_REST) if 2 * step <= tol else 0
             resting[i] = rest[i]
             if step > 0:
                 violation = max(violation, step)
