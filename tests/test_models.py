@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.svm import LinearSVC
 
 from xmc import DataError, LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError
-from xmc.train import SHALLOW_FROM
+from xmc.train import SHALLOW_FOR
 
 N_TOPICS, PER_TOPIC, N_NOISE = 8, 5, 30
 N_LABELS = N_TOPICS * PER_TOPIC
@@ -178,7 +178,7 @@ def test_an_ensemble_averages_its_members_and_a_label_that_one_missed_counts_0()
 
 
 def test_auto_chooses_the_tree_by_the_number_of_labels():
-    many = sp.eye(SHALLOW_FROM, format="csr", dtype=np.float32)
+    many = sp.eye(SHALLOW_FOR[0], format="csr", dtype=np.float32)
     settings = {"max_iter": 1, "arity": 30, "random_state": 0}
     for data, shape in (((X, Y), "balanced"), ((many, many), "shallow")):
         auto, named = (LabelTreeClassifier(tree=tree, **settings).fit(*data) for tree in ("auto", shape))

@@ -5,7 +5,7 @@ import pytest
 from xmc import train as train_module
 from xmc.params import LabelTreeParams, OneVsAllParams
 from xmc.progress import Progress
-from xmc.train import SHALLOW_FROM, grow_trees, search_of, train_member
+from xmc.train import SHALLOW_FOR, grow_trees, search_of, train_member
 from xmc.tree import LabelTree, check_tree, one_vs_all
 from xmc.walk import Search, beam
 
@@ -199,10 +199,10 @@ def test_labels_without_rows_are_not_in_the_tree():
     assert all(sorted(tree.labels) == [3, 7, 20] for tree in trees)
 
 
-def test_auto_is_balanced_below_a_number_of_labels_and_shallow_from_there_on(monkeypatch):
-    assert SHALLOW_FROM > 1
-    for limit, shape in ((31, "balanced"), (30, "shallow")):
-        monkeypatch.setattr(train_module, "SHALLOW_FROM", limit)
+def test_auto_is_shallow_in_a_range_of_numbers_of_labels_and_balanced_outside(monkeypatch):
+    assert (SHALLOW_FOR[0], SHALLOW_FOR[-1]) == (1000, 100_000)
+    for numbers, shape in ((range(31, 40), "balanced"), (range(30, 31), "shallow"), (range(20, 30), "balanced")):
+        monkeypatch.setattr(train_module, "SHALLOW_FOR", numbers)
         auto, named = (grown(tree=tree, arity=4, max_leaf_size=4)[0] for tree in ("auto", shape))
         assert all(np.array_equal(a, b) for a, b in zip(auto.chunks, named.chunks, strict=True))
         assert np.array_equal(auto.labels, named.labels)

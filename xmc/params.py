@@ -67,7 +67,7 @@ class LabelTreeParams(SolverParams):
     n_trees: int = param(1, "trees in the ensemble; their scores are averaged", kind=int, low=1)
     tree: Any = param(
         "auto",
-        "shape of the label tree, auto chooses by the number of labels",
+        "shape of the label tree, auto is shallow for 1,000 to 100,000 labels, else balanced",
         among=("auto", "balanced", "shallow"),
         tree=True,
     )

@@ -15,7 +15,9 @@ from .progress import Progress
 from .tree import LabelTree, balanced, label_embeddings, shallow
 from .walk import TRANSFORMS, Member, Search, beam, row_blocks, slice_rows
 
-SHALLOW_FROM = 1000  # labels from which "auto" takes the shallow tree
+# Numbers of labels for which "auto" takes the shallow tree. It ranks better than the balanced one, but with more labels
+# its clusters of very uneven size take far longer to train.
+SHALLOW_FOR = range(1000, 100_001)
 
 Lists = tuple[np.ndarray, np.ndarray]  # pointers (int64) and ids (int32), the ids of each row ascending
 
@@ -30,7 +32,7 @@ def grow_trees(
 ) -> list[LabelTree]:
     """One tree per ensemble member over the labels that have rows."""
     labels = np.flatnonzero(np.diff(rows_of_label[0])).astype(np.int32)
-    shape = params.tree if params.tree != "auto" else "shallow" if len(labels) >= SHALLOW_FROM else "balanced"
+    shape = params.tree if params.tree != "auto" else "shallow" if len(labels) in SHALLOW_FOR else "balanced"
     advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
     Z = label_embeddings(X, rows_of_label, labels, params.n_jobs)
     advance(1)
