@@ -1,5 +1,7 @@
 """Slow twins of the kernels in plain Python and dense numpy, and random input for them."""
 
+from collections import Counter
+
 import numpy as np
 
 from xmc.layer import Layer
@@ -91,10 +93,11 @@ def join(rows):
 
 
 def gather(indptr, indices, data, rows):
-    local = {}
     entries = [split(indptr, list(zip(indices, data, strict=True)))[row] for row in rows]
-    out_indptr, flat = join([[(local.setdefault(j, len(local)), v) for j, v in row] for row in entries])
-    return out_indptr, [j for j, _ in flat], [v for _, v in flat], list(local)
+    found = Counter(j for row in entries for j, _ in row)
+    features = [j for j, _ in found.most_common()]  # equally frequent ones in the order in which they are met
+    out_indptr, flat = join([sorted((features.index(j), v) for j, v in row) for row in entries])
+    return out_indptr, [j for j, _ in flat], [v for _, v in flat], features
 
 
 def transpose(indptr, indices, n_columns):

@@ -63,6 +63,14 @@ def test_gathered_features_are_those_of_the_rows_each_once(rng):
     assert sorted(features) == np.flatnonzero(dense.any(axis=0)).tolist()
 
 
+def test_gathered_features_are_the_more_frequent_the_lower_and_ascend_in_each_row(rng):
+    X = naive.random_rows(rng, 300, 400, density=0.1)  # sorted in several parts
+    indptr, indices, data, features, _ = gathered(X, some_rows(rng, 300))
+    frequency = np.bincount(indices)
+    assert len(features) == 400 and (np.diff(frequency) <= 0).all()
+    assert all((np.diff(row) > 0).all() for row in map(np.array, naive.split(indptr, indices)))
+
+
 def test_gather_gives_marks_back_all_0(rng, X):
     *_, mark = gathered(X, some_rows(rng, X.n_rows))
     assert not mark.any()

@@ -5,7 +5,7 @@ import pytest
 from numba import config, njit
 
 from xmc.kernels import lanes
-from xmc.kernels.lanes import N_LANES, fill, fma, largest, load, store
+from xmc.kernels.lanes import N_LANES, fill, fma, largest, load, prefetch, store
 
 SPECIAL = np.float32([0.0, -0.0, np.inf, -np.inf, 1.0, -1.0, 3e38, -3e38, 1e-42, -1e-42])
 BINARY = {
@@ -166,3 +166,15 @@ def test_nothing_holds_no_lanes(checked):
 
     with pytest.raises(IndexError):
         read(np.zeros(0, np.float32))
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 39, 40, 1 << 40])
+def test_prefetch_is_safe_at_any_offset_and_changes_nothing(checked, offset):
+    @njit
+    def ask(a, at):
+        prefetch(a, at)
+        return a.sum()
+
+    a = np.arange(40, dtype=np.float32)
+    assert ask(a, np.int64(offset)) == 780
+    assert ask(np.zeros(0, np.int32), np.int64(offset)) == 0

@@ -202,6 +202,15 @@ def test_tiny_and_huge_rows_are_normalised_like_others(scale):
     np.testing.assert_allclose(rows.data, as_rows(sp.csr_matrix(DENSE), normalize=True).data, rtol=1e-5)
 
 
+def test_values_of_rows_that_have_length_1_are_not_copied():
+    unit = as_rows(sp.csr_matrix(DENSE), normalize=True)
+    M = sp.csr_matrix((unit.data.copy(), unit.indices, unit.indptr), shape=DENSE.shape)
+    assert np.shares_memory(as_rows(M, normalize=True).data, M.data)
+    M.data *= np.float32(1 + 1e-6)
+    assert not np.shares_memory(as_rows(M, normalize=True).data, M.data)
+    np.testing.assert_allclose(as_rows(M, normalize=True).data, unit.data, rtol=3e-7)
+
+
 def test_normalising_leaves_the_matrix_alone():
     M = sp.csr_matrix(DENSE)
     as_rows(M, normalize=True)

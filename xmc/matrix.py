@@ -9,6 +9,8 @@ import scipy.sparse as sp
 
 from .errors import DataError
 
+UNIT = 2 * np.finfo(np.float32).eps  # how far from 1 the length of a row is that was scaled in float32
+
 
 class Rows(NamedTuple):
     """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays read-only.
@@ -52,11 +54,11 @@ def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
 
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
-    """The kernels' view of a canonical matrix; only values are copied, and only if they are to be scaled."""
+    """The kernels' view of a canonical matrix; only values are copied, and only if a row must be scaled."""
     indptr = csr.indptr.astype(np.int64, copy=False)
     data = csr.data.astype(np.float32, copy=False)
     if normalize:
-        data = data * np.repeat(_inverse_norms(indptr, data), np.diff(indptr))
+        data = _scaled(indptr, data)
     indices = csr.indices.astype(np.int32, copy=False)
     return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
 
@@ -72,11 +74,15 @@ def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
         raise DataError(f"{who}: expected as many rows in X as in Y, got {X.shape[0]:,} and {Y.shape[0]:,}")
 
 
-def _inverse_norms(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
+def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Values of rows of length 1, or 0; the values themselves where they are."""
     from .kernels.gather import squared_norms
 
     norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    if not (np.abs(norms - 1) > UNIT)[norms > 0].any():
+        return data
+    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    return data * np.repeat(scale, np.diff(indptr))
 
 
 def _from_dense(M: Any, who: str, name: str) -> sp.csr_matrix:

@@ -19,10 +19,11 @@ from .parallel import lock
 from .params import SolverParams
 
 LIBLINEAR = lock()  # its random numbers are the process's: with one block at a time, the same seed gives the same model
+HUGE_PAGE = 1 << 19  # float32 values
 
 
 class Problem(NamedTuple):
-    """The training rows of a chunk, features renumbered, and which row has which sibling.
+    """The training rows of a chunk, features by frequency, and which row has which sibling.
 
     place, sibling: one entry per positive; count: positives of each sibling; seed: of the order of the visits.
     """
@@ -62,15 +63,8 @@ def pose(
     """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
     mark = np.zeros(X.n_features, np.int32)
     indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
-    return Problem(
-        indptr,
-        indices,
-        data,
-        features,
-        squared_norms(indptr, data).astype(np.float32),
-        *targets(*nodes, rows, first, last),
-        seed,
-    )
+    norms = squared_norms(indptr, data).astype(np.float32)
+    return Problem(indptr, indices, data, features, norms, *targets(*nodes, rows, first, last), seed)
 
 
 def blocks(problem: Problem) -> list[np.ndarray]:
@@ -88,7 +82,7 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
     lane = np.full(len(problem.count), -1, np.int32)
     lane[siblings] = np.arange(len(siblings))
     A = signs(problem.place, problem.sibling, lane, problem.n_rows)
-    W = np.zeros((len(problem.features) + 1) * N_LANES, np.float32)
+    W = _zeros((len(problem.features) + 1) * N_LANES)
     squared = params.loss == "squared_hinge"
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
     n_passes = solve_lanes(
@@ -106,6 +100,15 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
     feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))
     bias = W[-N_LANES:][: len(siblings)].copy()
     return Weights(problem.features[feature], siblings[lane], weight, siblings, bias, n_passes)
+
+
+def _zeros(n: int) -> np.ndarray:
+    """n float32 zeros; many of them start with a huge page, as numpy asks for these from 4 MiB on: fewer page walks."""
+    if n < HUGE_PAGE // 2:
+        return np.zeros(n, np.float32)
+    room = np.zeros(max(n, HUGE_PAGE) + HUGE_PAGE, np.float32)
+    start = -room.ctypes.data // room.itemsize % HUGE_PAGE
+    return room[start : start + n]
 
 
 def _solve_liblinear(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:

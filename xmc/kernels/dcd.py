@@ -3,9 +3,11 @@
 import numpy as np
 from numba import njit
 
-from .lanes import N_LANES, absolute, copysign, fill, fma, largest, load, maximum, minimum, store
+from .lanes import N_LANES, absolute, copysign, fill, fma, largest, load, maximum, minimum, prefetch, store
 
 LONGEST_REST = 7  # passes
+AHEAD = 2  # rows: how early the next ones are fetched, which memory would otherwise be waited for
+LINE = 16  # indices or values in a cache line
 
 
 @njit(nogil=True, cache=True)
@@ -27,15 +29,20 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
     zero, one, ceiling = fill(np.float32(0)), fill(np.float32(1)), fill(np.float32(upper))
     bias_at = np.int64(W.shape[0] - N_LANES)
     order = np.arange(indptr.shape[0] - 1)
+    due = np.zeros(order.shape[0] + AHEAD, order.dtype)
     rest = np.zeros(order.shape[0], np.int8)
     resting = np.zeros(order.shape[0], np.int8)
     for n_pass in range(max_iter):
         violation = np.float32(0)
         seed = _shuffle(order, seed)
-        for i in order:
-            if resting[i] > 0:
-                resting[i] -= 1
-                continue
+        n_due = _due(order, resting, due)
+        for t in range(n_due):
+            i, soon = due[t], due[t + AHEAD]
+            prefetch(A, np.int64(soon) * N_LANES)
+            for p in range(indptr[soon], indptr[soon + 1], LINE):
+                prefetch(indices, p)
+                prefetch(data, p)
+
             start, end = np.uint64(indptr[i]), np.uint64(indptr[i + 1])  # unsigned: no test for counting from the end
             half = (end - start) // np.uint64(2)
             first, second = fma(bias, load(W, bias_at), zero), zero  # two sums, so that additions overlap
@@ -66,6 +73,19 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
         if violation <= tol:
             return n_pass + 1
     return max_iter
+
+
+@njit(nogil=True, cache=True)
+def _due(order, resting, due):
+    """List the rows that don't rest in this pass, in order, and count the others' rest down; gives their number."""
+    n = 0
+    for i in order:
+        if resting[i] > 0:
+            resting[i] -= 1
+        else:
+            due[n] = i
+            n += 1
+    return n
 
 
 @njit(nogil=True, cache=True)

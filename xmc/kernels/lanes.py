@@ -82,6 +82,21 @@ def store(typingctx, array, offset, lanes):
 
 
 @intrinsic
+def prefetch(typingctx, array, offset):
+    """Ask for the cache line of array[offset], to be there when it is read; any offset is safe."""
+
+    def code(context, builder, signature, args):
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
+        how = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to read, into every cache, data
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type] + [n.type for n in how])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8"), [pointer, *how])
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), code
+
+
+@intrinsic
 def fill(typingctx, value):
     """The same float32 in every lane."""
     return lanes_type(types.float32), lambda context, builder, signature, args: _splat(builder, args[0])
@@ -147,6 +162,9 @@ if config.DISABLE_JIT:
 
     def store(array, offset, lanes):
         _part(array, offset)[:] = lanes
+
+    def prefetch(array, offset):
+        pass
 
     def fill(value):
         return np.full(N_LANES, value, np.float32)
