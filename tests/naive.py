@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from xmc.layer import Layer
 from xmc.matrix import Rows, frozen
+from xmc.pages import Layer
 from xmc.tree import LabelTree
 from xmc.walk import Member
 
@@ -44,23 +44,36 @@ def to_dense(indptr, indices, data, n_columns):
     return dense
 
 
-def as_layer(W, chunk_ptr):
-    """The layer with the weights W (features + the bias, nodes)."""
+def as_layer(W, chunk_ptr, shift=2, dtype=np.float32, scale=1.0):
+    """The layer with the weights W (features + the bias, nodes); integers are stored divided by `scale`."""
     W = np.asarray(W, np.float32)
-    features, sizes, child, weight, counts = [], [], [], [], []
+    bucket, low, more, child, weight, counts, page_counts = [], [], [], [], [], [], []
+    n_buckets = (len(W) - 2 >> shift) + 1
     for first, last in zip(chunk_ptr, chunk_ptr[1:], strict=False):
-        block = W[:-1, first:last]
-        used = np.flatnonzero(block.any(axis=1))
-        at, columns = np.nonzero(block[used])
-        features.extend(used)
-        counts.append(len(used))
-        sizes.extend(np.bincount(at, minlength=len(used)))
-        child.extend(columns)
-        weight.extend(block[used][at, columns])
-    pointers = (np.array([0, *np.cumsum(part, dtype=int)], np.int64) for part in (counts, sizes))
-    feature_ptr, entry_ptr = pointers
-    ids = np.array(features, np.int32), entry_ptr, np.array(child, np.int32), np.array(weight, np.float32)
-    return Layer(*map(frozen, (np.asarray(chunk_ptr, np.int64), feature_ptr, *ids, W[-1].copy())))
+        starts = range(first, last, 256)
+        page_counts.append(len(starts))
+        for start in starts:
+            page = W[:-1, start : min(start + 256, last)]
+            before = [np.count_nonzero(page[: b << shift].any(axis=1)) for b in range(n_buckets + 1)]
+            bucket.extend((n, np.count_nonzero(page[: b << shift])) for b, n in enumerate(before))
+            used = [(j, np.flatnonzero(row)) for j, row in enumerate(page) if row.any()]
+            low.extend(j % (1 << shift) for j, _ in used)
+            more.extend(len(columns) - 1 for _, columns in used)
+            child.extend(c for _, columns in used for c in columns)
+            weight.extend(page[j, c] for j, columns in used for c in columns)
+            counts.append((n_buckets + 1, len(used), sum(len(columns) for _, columns in used)))
+    per_page = np.reshape(counts, (-1, 3)).astype(np.int64)
+    pointers = np.concatenate([np.zeros((1, 3), np.int64), per_page.cumsum(axis=0)]).T.copy()
+    stored = np.array(weight, np.float32) / np.float32(scale)
+    weights = stored.astype(np.float16).view(np.uint16) if dtype == np.float16 else stored.astype(dtype)
+    padded = (np.array([*column, *[0] * 16], np.uint8) for column in (low, more))
+    arrays = (
+        *(np.asarray(chunk_ptr, np.int64), np.cumsum([0, *page_counts]).astype(np.int64), *pointers),
+        *(np.full(len(counts), shift, np.uint8), np.full(len(counts), scale, np.float32)),
+        *(np.array(bucket, np.uint32).reshape(-1, 2), *padded),
+        *(np.array(child, np.uint8), weights, W[-1].copy()),
+    )
+    return Layer(*map(frozen, arrays))
 
 
 def random_member(rng, n_features, widths=(4, 4, 5), values=None):
@@ -225,10 +238,22 @@ def average(members):
 def layer_weights(layer, n_features):
     """The weights of a layer's nodes, dense: (features + the bias, nodes)."""
     W = np.zeros((n_features + 1, layer.chunk_ptr[-1]))
+    weight = layer.weight.view(np.float16) if layer.weight.dtype == np.uint16 else layer.weight
     for chunk in range(len(layer.chunk_ptr) - 1):
-        for f in range(layer.feature_ptr[chunk], layer.feature_ptr[chunk + 1]):
-            for e in range(layer.entry_ptr[f], layer.entry_ptr[f + 1]):
-                W[layer.features[f], layer.chunk_ptr[chunk] + layer.child[e]] += layer.weight[e]
+        for number, page in enumerate(range(layer.page_ptr[chunk], layer.page_ptr[chunk + 1])):
+            f, e = layer.feature_ptr[page], layer.entry_ptr[page]
+            buckets = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1]].astype(int)
+            for b, (here, after) in enumerate(zip(buckets, buckets[1:], strict=False)):
+                assert (f, e) == (layer.feature_ptr[page] + here[0], layer.entry_ptr[page] + here[1])
+                for _ in range(after[0] - here[0]):
+                    feature = (b << int(layer.shift[page])) + int(layer.low[f])
+                    for _ in range(int(layer.more[f]) + 1):
+                        node = layer.chunk_ptr[chunk] + 256 * number + int(layer.child[e])
+                        assert node < layer.chunk_ptr[chunk + 1] and W[feature, node] == 0
+                        W[feature, node] = float(weight[e]) * layer.scale[page]
+                        e += 1
+                    f += 1
+            assert (f, e) == (layer.feature_ptr[page + 1], layer.entry_ptr[page + 1])
     W[-1] = layer.bias_weight
     return W
 
@@ -245,7 +270,7 @@ def beam_search(x, layers, labels, beam_size, bias, transform):
             children = range(layer.chunk_ptr[node], layer.chunk_ptr[node + 1])
             for child in children:
                 own = 0.0 if inner and len(children) == 1 else log_probability(margins[child], transform)
-                found.append((scores[node] + own, margins[child], child))
+                found.append((max(scores[node] + own, -104.0), margins[child], child))
         if inner:
             kept = best(found, beam_size)
             nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}

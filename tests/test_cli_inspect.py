@@ -18,7 +18,7 @@ def inspected(folder):
 
 def test_inspect_tells_class_parameters_and_sizes():
     facts, model = inspected(cli.model()), load(cli.model())
-    assert (facts["format"], facts["class"]) == (1, "LabelTreeClassifier")
+    assert (facts["format"], facts["class"]) == (2, "LabelTreeClassifier")
     assert facts["parameters"]["beam_size"] == model.beam_size
     assert (facts["n_features"], facts["n_labels"]) == (model.n_features_in_, model.n_labels_)
     assert facts["n_bytes"] == sum(path.stat().st_size for path in cli.model().iterdir())
@@ -41,7 +41,7 @@ def test_inspect_tells_the_vectoriser():
 
 def test_inspect_prints_it_for_people():
     shown = cli.done("inspect", cli.text_model()).stdout
-    assert shown.startswith("LabelTreeClassifier, model format 1\nfeatures ")
+    assert shown.startswith("LabelTreeClassifier, model format 2\nfeatures ")
     assert "with ids and names" in shown
     assert "tree 1 of 1" in shown
 

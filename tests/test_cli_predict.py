@@ -206,7 +206,7 @@ def test_a_model_of_a_newer_format_is_refused(tmp_path, damaged):
     meta = json.loads((damaged / "model.json").read_text())
     (damaged / "model.json").write_text(json.dumps(meta | {"format": meta["format"] + 1}))
     line = cli.refusal(tmp_path, "predict", damaged, cli.home() / "X.tst.npz")
-    assert line == f"{damaged}: expected format 1 at most, got 2; a newer xmc can read it"
+    assert line == f"{damaged}: expected format 2 at most, got 3; a newer xmc can read it"
 
 
 def test_a_model_with_a_missing_array_is_refused(tmp_path, damaged):

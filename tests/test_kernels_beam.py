@@ -2,11 +2,13 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, average, best, score_chunks
+from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, average, best, best_children
+from xmc.matrix import frozen
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 N_FEATURES = 30
-WIDTHS = [3, 1, 0, 6, 20]  # of the chunks, an only child and a node without children among them
+WIDTHS = [3, 1, 0, 6, 300]  # of the chunks: an only child, a node without children, one with two pages among them
+NUMBERS = np.empty(0, np.int32)
 
 
 @pytest.fixture
@@ -24,20 +26,38 @@ def random_pairs(rng, n_rows):
     nodes = [rng.permutation(len(WIDTHS))[: rng.integers(2, 4)] for _ in range(n_rows)]
     row = np.repeat(np.arange(n_rows), [len(own) for own in nodes])
     node = np.concatenate([np.empty(0, int), *nodes])
-    return row.astype(np.int32), node.astype(np.int32), -rng.random(len(row)).astype(np.float32)
+    return row, node.astype(np.int32), -rng.random(len(row)).astype(np.float32)
 
 
-def scored(X, layer, pairs, transform="l3_hinge", bias=1.0, inner=False):
-    """Margins and scores of each pair's children, as arrays, and the marks."""
-    row, node, log_p = pairs
-    out_indptr = np.concatenate([[0], np.cumsum(np.diff(layer.chunk_ptr)[node])]).astype(np.int64)
-    margin, score = np.full((2, out_indptr[-1]), np.nan, np.float32)
-    place = np.zeros(X.n_features, np.int32)
-    score_chunks(
-        *(*X[:3], row, node, log_p, np.argsort(node, kind="stable"), out_indptr, *layer),
-        *(np.float32(bias), TRANSFORMS[transform], inner, place, margin, score),
-    )
-    return np.split(margin, out_indptr[1:-1]), np.split(score, out_indptr[1:-1]), place
+def scored(X, layer, pairs, transform="l3_hinge", bias=1.0):
+    """Margins and scores of each pair's children, as arrays."""
+    row, node, path = pairs
+    out_ptr = np.concatenate([[0], np.cumsum(np.diff(layer.chunk_ptr)[node])]).astype(np.int64)
+    margin, score = np.full((2, out_ptr[-1]), np.nan, np.float32)
+    rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
+    all_children(*rows, row, node, path, out_ptr, *layer, np.float32(bias), TRANSFORMS[transform], score, margin)
+    return np.split(margin, out_ptr[1:-1]), np.split(score, out_ptr[1:-1])
+
+
+def as_beam(rng, n_rows):
+    """A beam of two or three nodes per row, best first; nothing where a row has fewer."""
+    size = rng.integers(2, 4, n_rows)
+    ids = np.argsort(rng.random((n_rows, len(WIDTHS))), axis=1)[:, :3]
+    return size, ids.astype(np.int32), -np.sort(rng.random((n_rows, 3)).astype(np.float32), axis=1)
+
+
+def ranked(X, layer, beam, k, transform="l3_hinge", passes=False, names=NUMBERS):
+    """(score, margin, id) of each row's best k children."""
+    n = X.n_rows
+    kept = np.full(n, -1), np.full((n, k), -1, np.int32), *np.full((2, n, k), np.nan, np.float32)
+    rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
+    best_children(*rows, *beam, *layer, np.float32(1), TRANSFORMS[transform], passes, frozen(names), *kept)
+    return two_dimensional(*kept)
+
+
+def two_dimensional(size, ids, score, margin):
+    columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
+    return [list(zip(s, m, i, strict=True))[:n] for s, m, i, n in columns]
 
 
 def candidates(rng, sizes, n_ids=40):
@@ -55,11 +75,10 @@ def rows_of(indptr, ids, score, margin):
 
 def kept(found, k):
     """The best k of each row."""
-    indptr = np.concatenate([[0], np.cumsum(np.minimum(np.diff(found[0]), k))]).astype(np.int64)
-    n = int(indptr[-1])
-    out = indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
-    best(*found, k, *out)
-    return rows_of(*out)
+    n = len(found[0]) - 1
+    out = np.full(n, -1), np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.empty((n, k), np.float32)
+    best(*found, *out)
+    return two_dimensional(*out)
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 40])
@@ -67,59 +86,61 @@ def kept(found, k):
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_margins_and_scores_agree_with_dense_products(rng, chunks, transform, bias, n_rows):
     (W, layer), X, pairs = chunks, naive.random_rows(rng, n_rows, N_FEATURES), random_pairs(rng, n_rows)
-    margins, scores, _ = scored(X, layer, pairs, transform, bias)
+    margins, scores = scored(X, layer, pairs, transform, bias)
     dense = np.hstack([naive.to_dense(*X), np.full((n_rows, 1), bias)]) @ W
     for row, node, log_p, margin, score in zip(*pairs, margins, scores, strict=False):
         expected = dense[row, layer.chunk_ptr[node] : layer.chunk_ptr[node + 1]]
         assert margin == pytest.approx(expected, abs=1e-5)
-        assert score == pytest.approx(log_p + naive.log_probability(expected, transform), rel=1e-4, abs=1e-5)
+        assert score == pytest.approx(
+            np.maximum(log_p + naive.log_probability(expected, transform), -104), rel=1e-4, abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("k", [1, 4, 500])
+@pytest.mark.parametrize("passes", [False, True])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_the_best_children_are_the_best_of_all(rng, chunks, transform, passes, k):
+    """Of every child of every node in the beam, though most nodes need not be scored."""
+    (_, layer), X, (size, ids, path) = chunks, naive.random_rows(rng, 60, N_FEATURES), as_beam(rng, 60)
+    row, place = np.nonzero(np.arange(3) < size[:, None])
+    pairs = row, ids[row, place], path[row, place]
+    names = rng.permutation(layer.chunk_ptr[-1]).astype(np.int32)
+    expected = [[] for _ in range(60)]
+    for i, node, parent, margins, scores in zip(*pairs, *scored(X, layer, pairs, transform), strict=True):
+        own = [parent] if passes and node == 1 else scores.tolist()
+        expected[i].extend(zip(own, margins.tolist(), names[layer.chunk_ptr[node] :].tolist(), strict=False))
+    found = ranked(X, layer, (size, ids, path), k, transform, passes, names)
+    assert found == [naive.best(children, k) for children in expected]
+
+
+def test_children_without_names_are_called_by_number(rng, chunks):
+    X, beam = naive.random_rows(rng, 20, N_FEATURES), as_beam(rng, 20)
+    assert ranked(X, chunks[1], beam, 4) == ranked(X, chunks[1], beam, 4, names=np.arange(310, dtype=np.int32))
+
+
+def test_many_rows_and_one_row_give_the_same_bits(rng, chunks):
+    X, beam = naive.random_rows(rng, 100, N_FEATURES), as_beam(rng, 100)
+    together = ranked(X, chunks[1], beam, 5)
+    for i in range(100):
+        alone = naive.as_rows(naive.to_dense(*X)[i : i + 1])
+        assert ranked(alone, chunks[1], tuple(part[i : i + 1] for part in beam), 5) == together[i : i + 1]
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_an_only_child_takes_its_parents_score_on_inner_levels(rng, chunks, transform):
-    (_, layer), X, pairs = chunks, naive.random_rows(rng, 20, N_FEATURES), random_pairs(rng, 20)
-    _, passed, _ = scored(X, layer, pairs, transform, inner=True)
-    _, ranked, _ = scored(X, layer, pairs, transform, inner=False)
-    for node, log_p, inner, leaf in zip(*pairs[1:], passed, ranked, strict=False):
-        assert np.array_equal(inner, [log_p] if node == 1 else leaf)
-
-
-@pytest.mark.parametrize("density", [0.03, 0.3, 1.0])
-def test_many_rows_and_one_row_give_the_same_bits(rng, chunks, density):
-    """A few rows are searched for in the chunk, many are looked up."""
-    (_, layer), X, pairs = chunks, naive.random_rows(rng, 300, N_FEATURES, density), random_pairs(rng, 300)
-    together = scored(X, layer, pairs)
-    for n, (row, node, log_p) in enumerate(zip(*pairs, strict=True)):
-        alone = scored(X, layer, (np.int32([row]), np.int32([node]), np.float32([log_p])))
-        for one, all_rows in zip(alone[:2], together[:2], strict=True):
-            assert b"".join(part.tobytes() for part in one) == all_rows[n].tobytes()
-
-
-@pytest.mark.parametrize("n_rows", [1, 100])
-def test_scoring_gives_marks_back_all_0(rng, chunks, n_rows):
-    X, pairs = naive.random_rows(rng, n_rows, N_FEATURES), random_pairs(rng, n_rows)
-    *_, place = scored(X, chunks[1], pairs)
-    assert not place.any()
+def test_hopeless_children_tie_and_go_by_margin(transform):
+    """Below float32 there is nothing to tell scores apart."""
+    margins = np.float32([-300, -200, -250, -400])
+    layer = naive.as_layer(np.vstack([margins, np.zeros(4)]), [0, 4])
+    (found,) = ranked(naive.as_rows([[1.0]]), layer, (np.array([1]), np.int32([[0]]), np.float32([[0]])), 3, transform)
+    assert found == [(-104, -200, 1), (-104, -250, 2), (-104, -300, 0)]
 
 
 def test_rows_without_features_are_scored_by_bias(chunks):
     W, layer = chunks
     X = naive.as_rows(np.zeros((5, N_FEATURES)))
-    pairs = np.arange(5, dtype=np.int32), np.arange(5, dtype=np.int32), np.zeros(5, np.float32)
-    margins, _, _ = scored(X, layer, pairs, bias=2.0)
+    pairs = np.arange(5), np.arange(5, dtype=np.int32), np.zeros(5, np.float32)
+    margins, _ = scored(X, layer, pairs, bias=2.0)
     assert np.concatenate(margins) == pytest.approx(2 * W[-1])
-
-
-@pytest.mark.parametrize("n_features", [1, 2, 3, 50, 1000])
-def test_every_feature_of_a_chunk_is_found(n_features):
-    """By a row of one feature that is searched for, whatever the number of features in the chunk."""
-    W = np.zeros((2 * n_features + 1, 1))
-    W[1 : 2 * n_features : 2, 0] = np.arange(1, n_features + 1)
-    layer = naive.as_layer(W, [0, 1])
-    for feature in range(2 * n_features) if n_features < 100 else range(0, 2000, 37):
-        X = naive.as_rows(np.eye(1, 2 * n_features, feature))
-        (margin,), _, _ = scored(X, layer, (np.int32([0]), np.int32([0]), np.float32([0])))
-        assert margin[0] == W[feature, 0]
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -127,9 +148,11 @@ def test_large_margins_neither_overflow_nor_lose_their_order(transform):
     margins = np.float32([-80, -20, -2, -0.0, 0, 0.5, 0.999, 1, 3, 90])
     layer = naive.as_layer(np.vstack([margins, np.zeros(10)]), [0, 10])
     X = naive.as_rows([[1.0]])
-    _, (score,), _ = scored(X, layer, (np.int32([0]), np.int32([0]), np.float32([0])), transform)
+    _, (score,) = scored(X, layer, (np.array([0]), np.int32([0]), np.float32([0])), transform)
     assert np.isfinite(score).all() and (score <= 0).all() and (np.diff(score) >= 0).all()
-    assert score == pytest.approx(naive.log_probability(margins.astype(float), transform), rel=1e-5, abs=1e-7)
+    assert score == pytest.approx(
+        np.maximum(naive.log_probability(margins.astype(float), transform), -104), rel=1e-5, abs=1e-7
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 10, 50])

@@ -169,7 +169,7 @@ def test_npz_and_text_of_the_same_data_give_the_same_bytes(data, tmp_path):
 
 def test_the_json_says_what_the_model_is(folder, data):
     meta = describe(folder)
-    assert (meta["format"], meta["class"]) == (1, "LabelTreeClassifier")
+    assert (meta["format"], meta["class"]) == (2, "LabelTreeClassifier")
     assert (meta["n_features"], meta["n_labels"]) == (data[0].shape[1], data[1].shape[1])
     assert meta["parameters"]["max_leaf_size"] == 10
     assert meta["depths"] == [2]
@@ -346,8 +346,8 @@ def test_a_json_that_lacks_something_names_it(folder, name):
 
 
 def test_a_newer_format_is_refused(folder):
-    edit(folder, format=2)
-    with pytest.raises(ModelError, match="expected format 1 at most, got 2; a newer xmc can read it$"):
+    edit(folder, format=3)
+    with pytest.raises(ModelError, match="expected format 2 at most, got 3; a newer xmc can read it$"):
         load(folder)
 
 
@@ -366,7 +366,9 @@ def test_a_truncated_array_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    "field", ["chunk_ptr", "feature_ptr", "features", "entry_ptr", "child", "weight", "bias_weight"]
+    "field",
+    ["chunk_ptr", "page_ptr", "bucket_ptr", "feature_ptr", "entry_ptr", "shift", "scale"]
+    + ["bucket", "low", "more", "child", "weight", "bias_weight"],
 )
 @pytest.mark.parametrize("level", ["tree0.level0", "tree0.level1"])
 def test_arrays_that_do_not_fit_each_other_are_refused(folder, level, field):

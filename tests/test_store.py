@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xmc.errors import ModelError
-from xmc.store import FORMAT, pack_strings, read_folder, read_meta, unpack_strings, write_folder
+from xmc.store import FORMAT, OLDEST, pack_strings, read_folder, read_meta, unpack_strings, write_folder
 
 FILE = "thing.json"
 META = {"name": "zw\u00f6lf", "sizes": [1, 2], "nothing": None}
@@ -177,7 +177,13 @@ def test_a_newer_format_is_refused(folder, format):
     assert str(error.value) == expected
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "7", "null", "{}", '{"format": 1}', b"\xff{}"])
+def test_an_older_format_is_refused(folder):
+    edit(folder, format=OLDEST - 1)
+    with pytest.raises(ModelError, match=f"expected format {OLDEST} at least, got {OLDEST - 1}; make it again"):
+        read_folder(folder, FILE)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", "null", "{}", '{"format": 2}', b"\xff{}"])
 def test_a_damaged_json_is_one_line(folder, text):
     (folder / FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ModelError) as error:

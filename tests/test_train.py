@@ -62,6 +62,11 @@ def grown(n_labels=30, **settings):
     return grow_trees(X, lists, LabelTreeParams(**{"n_jobs": 1, **settings}), 0, Progress(0))
 
 
+def in_beams(found):
+    """The nodes that each row's beam holds."""
+    return [ids[:size].tolist() for size, ids in zip(found.size, found.ids, strict=True)]
+
+
 def test_tfn_trains_a_chunk_on_the_rows_with_a_label_under_its_node(tasks):
     member_of(X, Y, TREE, negatives="tfn")
     assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
@@ -76,7 +81,7 @@ def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(tasks, beam_si
     assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
     for level in (1, 2):
         found = beam(X, member.layers[:level], search)
-        beams = naive.split(found.indptr, found.ids)
+        beams = in_beams(found)
         n_nodes = len(TREE.chunks[level]) - 1
         expected = [[row for row in range(8) if node in beams[row]] for node in range(n_nodes)]
         assert rows_by_chunk(tasks[level]) == expected
@@ -88,7 +93,8 @@ def test_man_looks_at_every_row_of_large_sets_too(tasks, rng):
     rows, labels, tree = random_case(rng, n_rows=2100, shape=(3, 4))
     member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
     found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
-    assert rows_by_chunk(tasks[1]) == naive.split(*naive.transpose(found.indptr, found.ids, len(tree.chunks[1]) - 1))
+    beams, n_nodes = in_beams(found), len(tree.chunks[1]) - 1
+    assert rows_by_chunk(tasks[1]) == [[i for i, b in enumerate(beams) if node in b] for node in range(n_nodes)]
 
 
 def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
@@ -103,7 +109,7 @@ def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
     assert teacher[0] == [list(range(8))]
     for level, labels_of_node in ((1, [[0, 1, 2, 3], [4, 5, 6]]), (2, [[0, 1], [2, 3], [4, 5], [6]])):
         found = beam(X, member.layers[:level], Search(beam_size, 1.0, 0))
-        beams = naive.split(found.indptr, found.ids)
+        beams = in_beams(found)
         expected = [
             [row for row in range(8) if node in beams[row] or Y[row, labels].any()]
             for node, labels in enumerate(labels_of_node)

@@ -4,7 +4,7 @@ import pytest
 
 from xmc import walk
 from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID
-from xmc.walk import Candidates, Search, as_topk, beam, block_size, label_candidates, row_blocks, slice_rows, top
+from xmc.walk import Candidates, Search, as_topk, beam, block_size, label_candidates, rank, row_blocks, slice_rows
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 N_FEATURES = 25
@@ -29,8 +29,19 @@ def searched(X, members, beam_size, transform="l3_hinge", bias=1.0):
     return rows
 
 
-def ranked(X, members, beam_size, transform="l3_hinge", bias=1.0, k=1000):
-    return rows_of(top(label_candidates(X, members, Search(beam_size, bias, TRANSFORMS[transform])), k))
+def ranked(X, members, beam_size, transform="l3_hinge", bias=1.0, k=None):
+    """The best candidates of each row; `rank` must give the same."""
+    search = Search(beam_size, bias, TRANSFORMS[transform])
+    rows = [naive.best(row, k) for row in rows_of(label_candidates(X, members, search))]
+    for most in (1, 3, 50):
+        assert listed(rank(X, members, search, most)) == [[(s, label) for s, _, label in row[:most]] for row in rows]
+    return rows
+
+
+def listed(topk):
+    """(score, label) of each row, without the empty places."""
+    pairs = (zip(scores, labels, strict=True) for labels, scores in zip(*map(np.ndarray.tolist, topk), strict=True))
+    return [[(score, label) for score, label in row if label >= 0] for row in pairs]
 
 
 def assert_same(got, expected):
@@ -118,9 +129,9 @@ def test_a_member_twice_ranks_as_once(rng):
 def test_answers_do_not_depend_on_blocks_of_rows(rng, n_members):
     members = tuple(naive.random_member(rng, N_FEATURES) for _ in range(n_members))
     X, search = random_rows(rng, 50), Search(3, 1.0, L3_HINGE)
-    whole = as_topk(label_candidates(X, members, search), 5)
+    whole = rank(X, members, search, 5)
     for size in (1, 7, 49):
-        parts = [as_topk(label_candidates(slice_rows(X, *block), members, search), 5) for block in row_blocks(50, size)]
+        parts = [rank(slice_rows(X, *block), members, search, 5) for block in row_blocks(50, size)]
         assert same_bits(whole, [np.concatenate(column) for column in zip(*parts, strict=True)])
 
 
@@ -128,7 +139,7 @@ def test_answers_do_not_depend_on_the_order_of_rows(rng):
     member, X, search = naive.random_member(rng, N_FEATURES), random_rows(rng, 50), Search(3, 1.0, LOG_SIGMOID)
     order = rng.permutation(50)
     shuffled = naive.as_rows(naive.to_dense(*X)[order])
-    whole, other = (as_topk(label_candidates(rows, (member,), search), 5) for rows in (X, shuffled))
+    whole, other = (rank(rows, (member,), search, 5) for rows in (X, shuffled))
     assert same_bits([part[order] for part in whole], other)
 
 
@@ -139,14 +150,15 @@ def test_beam_keeps_the_best_nodes_of_inner_layers(rng, beam_size):
     n_nodes = len(member.tree.labels)
     last = naive.as_layer(np.zeros((N_FEATURES + 1, n_nodes)), np.arange(n_nodes + 1))
     found = beam(X, member.layers, Search(beam_size, 1.0, L3_HINGE))
-    for nodes, x in zip(naive.split(found.indptr, found.ids), naive.to_dense(*X), strict=True):
+    for size, ids, x in zip(found.size, found.ids, naive.to_dense(*X), strict=True):
+        nodes = ids[:size].tolist()
         judge = naive.beam_search(x, (*member.layers, last), np.arange(n_nodes), beam_size, 1.0, "l3_hinge")
         assert nodes == [node for *_, node in judge]
 
 
 def test_no_inner_layers_give_the_root(rng):
     found = beam(random_rows(rng, 3), (), Search(5, 1.0, L3_HINGE))
-    assert found.indptr.tolist() == [0, 1, 2, 3]
+    assert found.size.tolist() == [1, 1, 1]
     assert not found.ids.any() and not found.score.any()
 
 
@@ -155,7 +167,7 @@ def test_no_rows_have_no_candidates(rng, n_members):
     members = tuple(naive.random_member(rng, N_FEATURES) for _ in range(n_members))
     found = label_candidates(random_rows(rng, 0), members, Search(3, 1.0, L3_HINGE))
     assert found.indptr.tolist() == [0] and len(found.ids) == 0
-    assert as_topk(found, 5).labels.shape == (0, 5)
+    assert rank(random_rows(rng, 0), members, Search(3, 1.0, L3_HINGE), 5).labels.shape == (0, 5)
 
 
 def test_rows_without_features_are_ranked_by_bias(rng):

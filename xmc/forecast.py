@@ -20,7 +20,7 @@ from .train import Lists, level_tasks
 from .tree import LabelTree
 
 SAMPLE, INNER_SAMPLE = 6, 2  # blocks of a level that are trained
-ENTRY, FEATURE, NODE = 8, 12, 12  # bytes in a layer
+ENTRY, FEATURE, NODE = 5, 3, 12  # bytes in a layer, a feature's share of its bucket included
 
 
 class Forecast(NamedTuple):

@@ -1,4 +1,4 @@
-"""A layer: all chunks of one level, trained together and stored together."""
+"""Train all chunks of a level."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .kernels.lanes import N_LANES
-from .matrix import Rows, frozen
+from .matrix import Rows
+from .pages import Layer, Page, assemble, pack
 from .parallel import run
 from .params import SolverParams
 from .solver import Problem, Weights, blocks, pose, solve
@@ -16,33 +17,10 @@ from .solver import Problem, Weights, blocks, pose, solve
 WIDE = 1 << 28  # multiplications a pass from which the blocks of a chunk are solved on several threads
 
 
-class Layer(NamedTuple):
-    """The linear scorers of a level. Chunk n holds the children of node n of the level above.
-
-    chunk_ptr: int64, nodes of each chunk; feature_ptr: int64, each chunk's part of `features`;
-    features: int32, ascending in a chunk; entry_ptr: int64, each feature's part of `child` and `weight`;
-    child: int32, node - the chunk's first node; weight: float32; bias_weight: float32, one per node.
-    """
-
-    chunk_ptr: np.ndarray
-    feature_ptr: np.ndarray
-    features: np.ndarray
-    entry_ptr: np.ndarray
-    child: np.ndarray
-    weight: np.ndarray
-    bias_weight: np.ndarray
-
-
 class Chunk(NamedTuple):
-    """The trained scorers of one chunk: features ascending, entries of each, and per entry child and weight.
+    """The trained scorers of one chunk. bias_weight: one per child; n_passes: most that the solver needed."""
 
-    bias_weight: one per child; n_passes: most that the solver needed.
-    """
-
-    features: np.ndarray
-    sizes: np.ndarray
-    child: np.ndarray
-    weight: np.ndarray
+    pages: list[Page]
     bias_weight: np.ndarray
     n_passes: int
 
@@ -84,23 +62,28 @@ def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -
     narrow = order[n_wide:].tolist()
     jobs = [(task, n, params) for n in narrow]
     chunks.update(zip(narrow, run(train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]])), strict=True))
-    n_passes = max((chunk.n_passes for chunk in chunks.values()), default=0)
-    return assemble(task.chunk_ptr, [chunks.pop(n) for n in range(len(cost))]), n_passes
+    trained = [chunks.pop(n) for n in range(len(cost))]
+    bias_weight = np.concatenate([np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)])
+    n_passes = max((chunk.n_passes for chunk in trained), default=0)
+    pages = [page for chunk in trained for page in chunk.pages]
+    trained.clear()
+    return assemble(task.chunk_ptr, pages, bias_weight), n_passes
 
 
 def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int) -> Chunk:
     problem = pose_chunk(task, n)
     jobs = [(problem, siblings, params) for siblings in blocks(problem)]
-    return _chunk(run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs))), len(problem.count))
+    solved = run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
+    return _chunk(solved, len(problem.count), task.X.n_features)
 
 
 def train_chunk(task: Task, n: int, params: SolverParams) -> Chunk:
     """Train the children of node n of the level above."""
     width = int(task.chunk_ptr[n + 1] - task.chunk_ptr[n])
     if width == 0 or (task.inner and width == 1):  # an only child takes its parent's score
-        return _chunk([], width)
+        return _chunk([], width, task.X.n_features)
     problem = pose_chunk(task, n)
-    return _chunk([solve(problem, siblings, params) for siblings in blocks(problem)], width)
+    return _chunk([solve(problem, siblings, params) for siblings in blocks(problem)], width, task.X.n_features)
 
 
 def pose_chunk(task: Task, n: int) -> Problem:
@@ -110,31 +93,13 @@ def pose_chunk(task: Task, n: int) -> Problem:
     return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)
 
 
-def _chunk(blocks: list[Weights], width: int) -> Chunk:
+def _chunk(blocks: list[Weights], width: int, n_features: int) -> Chunk:
     """One chunk from its blocks of siblings."""
     bias_weight = np.zeros(width, np.float32)
-    key, weight = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    feature, sibling, weight = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32)
     for block in blocks:
         bias_weight[block.biased] = block.bias
-        key.append(block.feature * np.int64(width) + block.sibling)
-        weight.append(block.weight)
-    keys = np.concatenate(key)
-    order = np.argsort(keys)
-    feature, child = np.divmod(keys[order], max(1, width))
-    features, sizes = np.unique(feature, return_counts=True)
-    columns = (features.astype(np.int32), sizes.astype(np.int32), child.astype(np.int32), np.concatenate(weight)[order])
-    return Chunk(*columns, bias_weight, max((block.n_passes for block in blocks), default=0))
-
-
-def assemble(chunk_ptr: np.ndarray, chunks: list[Chunk]) -> Layer:
-    """One layer of all its chunks, which are used up: column by column, so that memory is not needed twice."""
-    feature_ptr = np.concatenate([[0], np.cumsum([len(chunk.features) for chunk in chunks])])
-    columns = [list(column) for column in list(zip(*chunks, strict=True))[:5]]
-    chunks.clear()
-    joined = []
-    for column in columns:
-        joined.append(np.concatenate(column))
-        column.clear()
-    features, sizes, child, weight, bias_weight = joined
-    entry_ptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    return Layer(chunk_ptr, *map(frozen, (feature_ptr, features, entry_ptr, child, weight, bias_weight)))
+    if blocks:
+        feature, sibling, weight = map(np.concatenate, zip(*(block[:3] for block in blocks), strict=True))
+    n_passes = max((block.n_passes for block in blocks), default=0)
+    return Chunk(pack(feature, sibling, weight, width, n_features), bias_weight, n_passes)

@@ -28,7 +28,7 @@ from .progress import Progress
 from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import Candidates, as_topk, block_size, label_candidates, row_blocks, slice_rows
+from .walk import Candidates, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
 
 
@@ -88,7 +88,7 @@ class Model(ClassifierMixin, BaseEstimator):
             raise ParameterError(
                 f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}"
             )
-        parts = self._candidates(X, lambda found: as_topk(found, k))
+        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k))
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
@@ -99,7 +99,7 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> Any:
         """The scores of all labels that the beam reaches, as CSR; with 1-D y, dense and scaled to sum to 1 per row."""
-        P = self._csr(self._candidates(X, lambda found: found))
+        P = self._csr(self._candidates(X))
         if not self._one_label():
             return P
         dense = P.toarray().astype(np.float64)
@@ -212,18 +212,20 @@ class Model(ClassifierMixin, BaseEstimator):
             raise DataError(f"{who}: expected at least one label, Y has no columns")
         return Y
 
-    def _candidates(self, X: Any, take: Any) -> list:
+    def _candidates(self, X: Any, take: Any = lambda found: found) -> list[Candidates]:
         """`take` of the candidates of each block of rows."""
+        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)))
+
+    def _answers(self, X: Any, answer: Any) -> list:
+        """`answer` of each block of rows and how to search."""
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
         search = search_of(self)
         if rows.n_rows == 1:
-            return [take(label_candidates(rows, self.members_, search))]
+            return [answer(rows, search)]
         jobs = row_blocks(rows.n_rows, block_size(self.members_, search))
-        return run(
-            lambda a, b: take(label_candidates(slice_rows(rows, a, b), self.members_, search)), jobs, self.n_jobs
-        )
+        return run(lambda start, end: answer(slice_rows(rows, start, end), search), jobs, self.n_jobs)
 
     def _vectorized(self, X: Any) -> Any:
         if not (isinstance(X, list) and X and all(isinstance(text, str) for text in X)):

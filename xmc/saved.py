@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .layer import Layer
+from .kernels.bytes import N_BYTES
 from .models import LabelTreeClassifier, Model, OneVsAllClassifier
+from .pages import Layer, page_counts
 from .params import check
 from .store import PathName, pack_strings, read_folder, read_meta, understood, unpack_strings, write_folder
 from .text import pack, unpack
@@ -129,12 +130,17 @@ def _member(arrays: dict[str, np.ndarray], n: int, depth: int, n_labels: int) ->
 
 def _check_layer(layer: Layer, name: str) -> None:
     """The kernels trust pointers: raise ValueError unless they end where their arrays do."""
+    n_pages = len(layer.shift)
+    low = layer.low[:-N_BYTES]
+    pointed = ((layer.bucket_ptr, layer.bucket), (layer.feature_ptr, low), (layer.entry_ptr, layer.child))
     fits = (
         layer.chunk_ptr[-1] == len(layer.bias_weight)
-        and len(layer.feature_ptr) == len(layer.chunk_ptr)
-        and layer.feature_ptr[-1] == len(layer.features)
-        and len(layer.entry_ptr) == len(layer.features) + 1
-        and layer.entry_ptr[-1] == len(layer.child) == len(layer.weight)
+        and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
+        and layer.page_ptr[-1] == n_pages == len(layer.scale)
+        and all(len(pointers) == n_pages + 1 and pointers[-1] == len(array) for pointers, array in pointed)
+        and layer.bucket.shape[1:] == (2,)
+        and len(layer.more) == len(layer.low)
+        and len(layer.weight) == len(layer.child)
     )
     if not fits:
         raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")

@@ -15,7 +15,7 @@ from .errors import DataError, ModelError
 from .files import replacing
 from .matrix import frozen
 
-FORMAT = 1
+FORMAT = OLDEST = 2
 
 PathName = str | os.PathLike[str]
 
@@ -44,7 +44,7 @@ def write_folder(
 def read_meta(path: PathName, file: str) -> dict[str, Any]:
     """The JSON of a folder.
 
-    Raises ModelError if it is missing, damaged, or of a newer format.
+    Raises ModelError if it is missing, damaged, or of a format that is too new or too old.
     """
     name = os.fspath(path)
     try:
@@ -57,6 +57,8 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
         raise ModelError(f"{name}: {file} can't be read: {error.strerror}") from None
     if not isinstance(found, int) or found > FORMAT:
         raise ModelError(f"{name}: expected format {FORMAT} at most, got {found}; a newer xmc can read it")
+    if found < OLDEST:
+        raise ModelError(f"{name}: expected format {OLDEST} at least, got {found}; make it again with this xmc")
     return meta
 
 

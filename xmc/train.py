@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from .kernels.gather import fold, relabel, transpose
-from .layer import Layer, Task, train_layer, work
+from .layer import Task, train_layer, work
 from .matrix import Rows, frozen
+from .pages import Layer
 from .parallel import run
 from .params import LabelTreeParams, SolverParams
 from .progress import Progress
@@ -103,13 +104,10 @@ def _matched(X: Rows, layers: list[Layer], params: SolverParams) -> np.ndarray:
 
     def task(start: int, end: int) -> np.ndarray:
         found = beam(slice_rows(X, start, end), layers, search)
-        return _pairs(found.indptr, found.ids) + (np.int64(start) << 32)
+        row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+        return ((start + row) << 32) + found.ids[row, place]
 
     return np.concatenate(run(task, row_blocks(X.n_rows, 1024), params.n_jobs))
-
-
-def _pairs(indptr: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    return (np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) << 32) + ids
 
 
 def _row_pairs(chunk_rows: Lists) -> np.ndarray:

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, average, best, score_chunks
-from .layer import Layer
+from .kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, average, best, best_children
 from .matrix import Rows, frozen
+from .pages import Layer
 from .topk import TopK
 from .tree import LabelTree
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
-BLOCK_CANDIDATES = 1 << 20
+BLOCK_CANDIDATES, MOST_ROWS = 1 << 20, 2048
+NUMBERS = frozen(np.empty(0, np.int32))  # children on inner levels have no names
 
 
 class Member(NamedTuple):
@@ -32,8 +33,20 @@ class Search(NamedTuple):
     transform: int
 
 
+class Beam(NamedTuple):
+    """The best nodes or labels of each row, best first: (rows, most) each, the first `size` of a row hold.
+
+    size: int64, one per row; ids int32, scores and margins float32.
+    """
+
+    size: np.ndarray
+    ids: np.ndarray
+    score: np.ndarray
+    margin: np.ndarray
+
+
 class Candidates(NamedTuple):
-    """Scored nodes or labels of each row: pointers int64, ids int32, scores and margins float32."""
+    """Scored labels of each row: pointers int64, ids int32, scores and margins float32."""
 
     indptr: np.ndarray
     ids: np.ndarray
@@ -41,13 +54,22 @@ class Candidates(NamedTuple):
     margin: np.ndarray
 
 
-def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Candidates:
+def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
     """The best `beam_size` nodes of each row below the given inner layers, scores being path log-probabilities."""
     n = X.n_rows
-    found = Candidates(np.arange(n + 1), np.zeros(n, np.int32), np.zeros(n, np.float32), np.zeros(n, np.float32))
+    found = Beam(np.ones(n, np.int64), np.zeros((n, 1), np.int32), *np.zeros((2, n, 1), np.float32))
     for layer in layers:
-        found = top(_children(X, found, layer, search, inner=True), search.beam_size)
+        found = _best_children(X, found, layer, search, True, NUMBERS, search.beam_size)
     return found
+
+
+def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
+    """The best k labels of each row that its beam reaches."""
+    if len(members) > 1:
+        return as_topk(label_candidates(X, members, search), k)
+    (member,) = members
+    found = beam(X, member.layers[:-1], search)
+    return _as_topk(_best_children(X, found, member.layers[-1], search, False, member.tree.labels, k), exp=True)
 
 
 def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
@@ -60,25 +82,19 @@ def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Ca
     return Candidates(*average(*merged, len(members), n_ids))
 
 
-def top(found: Candidates, k: int) -> Candidates:
-    """The best k candidates of each row, best first: by score, margin, smaller id."""
-    indptr = np.concatenate([[0], np.cumsum(np.minimum(np.diff(found.indptr), k))])
-    kept = Candidates(
-        indptr, np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.float32)
-    )
-    best(*found, int(np.diff(indptr).max(initial=0)), *kept)
-    return kept
-
-
 def as_topk(found: Candidates, k: int) -> TopK:
     """The best k labels of each row."""
-    kept = top(found, k)
-    counts = np.diff(kept.indptr)
-    filled = np.arange(k) < counts[:, None]
-    result = TopK(np.full(filled.shape, -1, np.int32), np.full(filled.shape, -np.inf, np.float32))
-    result.labels[filled] = kept.ids
-    result.scores[filled] = kept.score
-    return result
+    kept = _room(len(found.indptr) - 1, k)
+    best(*found, *kept)
+    return _as_topk(kept, exp=False)
+
+
+def _as_topk(found: Beam, exp: bool) -> TopK:
+    empty = np.arange(found.ids.shape[1]) >= found.size[:, None]
+    if exp:
+        np.exp(found.score, out=found.score, where=~empty)
+    found.ids[empty], found.score[empty] = -1, -np.inf
+    return TopK(found.ids, found.score)
 
 
 def block_size(members: tuple[Member, ...], search: Search) -> int:
@@ -87,7 +103,7 @@ def block_size(members: tuple[Member, ...], search: Search) -> int:
     for member in members:
         widths = np.sort(np.diff(member.layers[-1].chunk_ptr))
         widest += int(widths[-search.beam_size :].sum())
-    return max(1, min(4096, BLOCK_CANDIDATES // widest))
+    return max(1, min(MOST_ROWS, BLOCK_CANDIDATES // widest))
 
 
 def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -101,27 +117,40 @@ def slice_rows(X: Rows, start: int, end: int) -> Rows:
     return Rows(frozen(X.indptr[start : end + 1] - first), X.indices[first:last], X.data[first:last], X.n_features)
 
 
-def _member_candidates(X: Rows, member: Member, search: Search) -> Candidates:
-    found = beam(X, member.layers[:-1], search)
-    leaves = _children(X, found, member.layers[-1], search, inner=False)
-    return leaves._replace(ids=member.tree.labels[leaves.ids], score=np.exp(leaves.score))
-
-
-def _children(X: Rows, found: Candidates, layer: Layer, search: Search, inner: bool) -> Candidates:
-    """The children of each row's nodes, scored."""
-    widths = np.diff(layer.chunk_ptr)[found.ids]
-    pair_ptr = np.concatenate([[0], np.cumsum(widths)])
-    rows = np.repeat(np.arange(X.n_rows, dtype=np.int32), np.diff(found.indptr))
-    order = np.argsort(found.ids, kind="stable")
-    margin, score = np.empty(pair_ptr[-1], np.float32), np.empty(pair_ptr[-1], np.float32)
-    place = np.zeros(X.n_features, np.int32)
-    score_chunks(
-        *(X.indptr, X.indices, X.data, rows, found.ids, found.score, order, pair_ptr, *layer),
-        *(np.float32(search.bias), search.transform, inner, place, margin, score),
+def _room(n_rows: int, k: int) -> Beam:
+    shape = n_rows, k
+    return Beam(
+        np.empty(n_rows, np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.float32)
     )
-    first = np.repeat(layer.chunk_ptr[found.ids] - pair_ptr[:-1], widths)
-    ids = (first + np.arange(pair_ptr[-1])).astype(np.int32)
-    return Candidates(pair_ptr[found.indptr], ids, score, margin)
+
+
+def _best_children(
+    X: Rows, found: Beam, layer: Layer, search: Search, passes: bool, names: np.ndarray, k: int
+) -> Beam:
+    """The best k children of the nodes in each row's beam."""
+    kept = _room(X.n_rows, k)
+    best_children(
+        *(X.indptr, X.indices, X.data, *found[:3], *layer),
+        *(np.float32(search.bias), search.transform, passes, names, *kept),
+    )
+    return kept
+
+
+def _member_candidates(X: Rows, member: Member, search: Search) -> Candidates:
+    """All children of the nodes in each row's beam on the last level, as labels."""
+    found, layer = beam(X, member.layers[:-1], search), member.layers[-1]
+    row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+    node, path = found.ids[row, place], found.score[row, place]
+    widths = np.diff(layer.chunk_ptr)[node]
+    pair_ptr = np.concatenate([[0], np.cumsum(widths)])
+    score, margin = np.empty(pair_ptr[-1], np.float32), np.empty(pair_ptr[-1], np.float32)
+    all_children(
+        *(X.indptr, X.indices, X.data, row, node, path, pair_ptr, *layer),
+        *(np.float32(search.bias), search.transform, score, margin),
+    )
+    first = np.repeat(layer.chunk_ptr[node] - pair_ptr[:-1], widths)
+    indptr = pair_ptr[np.concatenate([[0], np.cumsum(found.size)])]
+    return Candidates(indptr, member.tree.labels[first + np.arange(pair_ptr[-1])], np.exp(score), margin)
 
 
 def _side_by_side(each: list[Candidates]) -> Candidates:

@@ -1,149 +1,231 @@
-"""Descend a label tree: score the chunks that a row's beam holds, keep the best."""
+"""Descend a label tree: score the children of the nodes in every row's beam, keep the best.
+
+The weights stand in pages of 256 children at most, small enough to stay in the cache; pages.Layer describes them.
+"""
 
 import numpy as np
 from numba import njit
 
+from .bytes import N_BYTES, as_float, find_byte, sum_bytes
+from .lanes import N_LANES, prefetch
+
+PAGE = 256  # children
 L3_HINGE, L2_HINGE, LOG_SIGMOID = 0, 1, 2
+LEAST = np.float32(-104)  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
 
 
 @njit(nogil=True, cache=True)
-def score_chunks(
-    x_indptr, x_indices, x_data, row, node, log_p, order, out_indptr,
-    chunk_ptr, feature_ptr, features, entry_ptr, child, weight, bias_weight,
-    bias, transform, passes, place, margin, score,
+def best_children(
+    x_indptr, x_indices, x_data, beam_size, beam_ids, beam_score,
+    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
+    bias_weight, bias, transform, passes, names, size, ids, score, margin,
 ):  # fmt: skip
-    """Write margin and path log-probability of every child of each (row, node) of the beam.
+    """Write each row's best k children of the nodes in its beam, best first: by score, then margin, then smaller id.
 
-    row, node, log_p: the beam, one entry per pair; order: the pairs so that equal nodes stand together.
-    out_indptr: where each pair's children go in `margin` and `score`.
-    chunk_ptr ... bias_weight: the layer (see layer.Layer). Features ascend in rows and chunks.
-    passes: an only child takes its parent's score, as on inner levels.
-    place: one int32 per feature, all 0, returned so.
+    beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path log-probabilities, best first.
+    chunk_ptr ... bias_weight: the layer (see pages.Layer). passes: an only child takes its parent's score, as on inner
+    levels. names: what the children are called; numbers if empty. size, ids, score, margin: the result, the same way.
+
+    The rows' best nodes are scored first, equal nodes one after another, so that their page stays in the cache; then
+    the second best. As no child scores better than its parent, nodes worse than a row's k-th best child are left out.
     """
-    start = 0
-    while start < order.shape[0]:
-        chunk = node[order[start]]
-        end, n_entries = start, 0
-        while end < order.shape[0] and node[order[end]] == chunk:
-            n_entries += x_indptr[row[order[end]] + 1] - x_indptr[row[order[end]]]
-            end += 1
-        first, last = feature_ptr[chunk], feature_ptr[chunk + 1]
-        spread = n_entries > last - first
-        if spread:
-            for f in range(first, last):
-                place[features[f]] = f - first + 1
-        width = chunk_ptr[chunk + 1] - chunk_ptr[chunk]
-        for r in range(start, end):
-            pair = order[r]
-            out = out_indptr[pair]
-            for c in range(width):
-                margin[out + c] = bias * bias_weight[chunk_ptr[chunk] + c]
-            low = first
-            for p in range(x_indptr[row[pair]], x_indptr[row[pair] + 1]):
-                if spread:
-                    f = first + place[x_indices[p]] - 1
-                    if f < first:
-                        continue
-                else:
-                    low = _lower_bound(features, low, last, x_indices[p])
-                    if low == last:
-                        break
-                    if features[low] != x_indices[p]:
-                        continue
-                    f = low
-                for e in range(entry_ptr[f], entry_ptr[f + 1]):
-                    margin[out + np.int64(child[e])] += x_data[p] * weight[e]
-            for c in range(width):
-                score[out + c] = log_p[pair] + _log_probability(margin[out + c], transform)
-            if passes and width == 1:
-                score[out] = log_p[pair]
-        if spread:
-            for f in range(first, last):
-                place[features[f]] = 0
-        start = end
+    n_rows, k = ids.shape
+    margins, paths = np.empty(PAGE, np.float32), np.empty(PAGE, np.float32)
+    start, end, value = room_for(x_indptr)
+    rows = np.empty(n_rows, np.int64)
+    nodes = np.empty(n_rows, np.int64)
+    size[:] = 0
+    for turn in range(beam_ids.shape[1]):
+        n = 0
+        for i in range(n_rows):
+            if turn < beam_size[i] and (size[i] < k or beam_score[i, turn] >= score[i, 0]):
+                rows[n], nodes[n] = i, beam_ids[i, turn]
+                n += 1
+        for r in np.argsort(nodes[:n]):
+            i, node, path = rows[r], nodes[r], beam_score[rows[r], turn]
+            x = slice(x_indptr[i], x_indptr[i + 1])
+            first, last = chunk_ptr[node], chunk_ptr[node + 1]
+            only = passes and last - first == 1
+            for page in range(page_ptr[node], page_ptr[node + 1]):
+                width = min(PAGE, last - first)
+                for c in range(width):
+                    margins[c] = bias * bias_weight[first + c]
+                add_margins(
+                    x_indices[x], x_data[x], page,
+                    bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
+                    start, end, value, margins,
+                )  # fmt: skip
+                add_log_probabilities(margins, width, path, transform, paths)
+                if only:
+                    paths[0] = path
+                for c in range(width):
+                    if size[i] < k or paths[c] >= score[i, 0]:
+                        name = names[first + c] if names.shape[0] else np.int32(first + c)
+                        _offer(paths[c], margins[c], name, size, ids, score, margin, i)
+                first += width
+    for i in range(n_rows):
+        _sort(size[i], ids, score, margin, i)
 
 
 @njit(nogil=True, cache=True)
-def _lower_bound(features, low, last, wanted):
-    """First place from `low` on whose feature is at least `wanted`: doubling steps, then halving."""
-    step = 1
-    while low + step < last and features[low + step] < wanted:
-        low += step
-        step *= 2
-    high = min(low + step, last)
-    while low < high:
-        middle = (low + high) // 2
-        if features[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def room_for(x_indptr):
+    """What `add_margins` works in."""
+    longest = 0
+    for i in range(x_indptr.shape[0] - 1):
+        longest = max(longest, x_indptr[i + 1] - x_indptr[i])
+    return np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float32)
 
 
 @njit(nogil=True, cache=True)
-def _log_probability(margin, transform):
+def all_children(
+    x_indptr, x_indices, x_data, row, node, path, out_ptr,
+    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
+    bias_weight, bias, transform, score, margin,
+):  # fmt: skip
+    """Write path log-probability and margin of every child of each (row, node, node's log-probability).
+
+    out_ptr: where each pair's children go.
+    """
+    start, end, value = room_for(x_indptr)
+    for pair in np.argsort(node):
+        x = slice(x_indptr[row[pair]], x_indptr[row[pair] + 1])
+        out = out_ptr[pair]
+        for c in range(chunk_ptr[node[pair]], chunk_ptr[node[pair] + 1]):
+            margin[out + c - chunk_ptr[node[pair]]] = bias * bias_weight[c]
+        for page in range(page_ptr[node[pair]], page_ptr[node[pair] + 1]):
+            add_margins(
+                x_indices[x], x_data[x], page,
+                bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
+                start, end, value, margin[out:],
+            )  # fmt: skip
+            out += PAGE
+        width = chunk_ptr[node[pair] + 1] - chunk_ptr[node[pair]]
+        add_log_probabilities(margin[out_ptr[pair] :], width, path[pair], transform, score[out_ptr[pair] :])
+
+
+@njit(nogil=True, cache=True)
+def add_margins(
+    x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
+    start, end, value, margin,
+):  # fmt: skip
+    """Add the weights of a row's features on a page to the margins of the page's children.
+
+    start, end, value: one int64, int64 and float32 per feature of the row, to work in. First all features are found and
+    their entries asked for, then they are added up: so that memory is waited for once.
+    """
+    first_bucket, first_feature, first_entry = bucket_ptr[page], feature_ptr[page], entry_ptr[page]
+    bits = np.int64(shift[page])
+    mask = (np.int64(1) << bits) - 1
+    found = 0
+    for p in range(x_indices.shape[0]):
+        b = first_bucket + (np.int64(x_indices[p]) >> bits)
+        f, last = first_feature + np.int64(bucket[b, 0]), first_feature + np.int64(bucket[b + 1, 0])
+        e = first_entry + np.int64(bucket[b, 1])
+        wanted = np.uint8(np.int64(x_indices[p]) & mask)
+        at = find_byte(low, f, wanted)
+        while at == N_BYTES and f + N_BYTES < last:
+            e += sum_bytes(more, f, np.int64(N_BYTES)) + N_BYTES
+            f += N_BYTES
+            at = find_byte(low, f, wanted)
+        if f + at < last and at < N_BYTES:
+            start[found] = e + sum_bytes(more, f, at) + at
+            end[found] = start[found] + np.int64(more[f + at]) + 1
+            value[found] = x_data[p] * scale[page]
+            prefetch(child, start[found])
+            prefetch(weight, start[found])
+            prefetch(weight, start[found] + N_LANES)
+            found += 1
+    for p in range(found):
+        for e in range(np.uint64(start[p]), np.uint64(end[p])):
+            margin[child[e]] += value[p] * as_float(weight[e])
+
+
+@njit(nogil=True, cache=True)
+def add_log_probabilities(margin, width, path, transform, out):
+    """Write `path` + the log-probability of each child given its parent, which is at most 0 and rises with the margin.
+
+    One loop per transform, without branches: many children at a time.
+    """
     if transform == LOG_SIGMOID:
-        if margin < 0:
-            return np.float32(margin - np.log1p(np.exp(margin)))
-        return np.float32(-np.log1p(np.exp(-margin)))
-    short = max(np.float32(0), np.float32(1) - margin)
-    return -short * short * short if transform == L3_HINGE else -short * short
+        for c in range(width):
+            out[c] = path + min(np.float32(0), margin[c]) - np.log1p(np.exp(-abs(margin[c])))
+    elif transform == L3_HINGE:
+        for c in range(width):
+            short = max(np.float32(0), np.float32(1) - margin[c])
+            out[c] = path - short * short * short
+    else:
+        for c in range(width):
+            short = max(np.float32(0), np.float32(1) - margin[c])
+            out[c] = path - short * short
+    for c in range(width):
+        out[c] = max(out[c], LEAST)
 
 
 @njit(nogil=True, cache=True)
-def best(indptr, ids, score, margin, k, out_indptr, out_ids, out_score, out_margin):
-    """Write each row's best k candidates, best first: by score, then margin, then the smaller id.
-
-    out_indptr: room for min(k, candidates of the row) per row.
-    """
-    heap = np.empty(k, np.int64)
-    for i in range(indptr.shape[0] - 1):
-        size = 0
+def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, score, margin):
+    """Write each row's best k candidates, best first, into (rows, k), and how many there are into `size`."""
+    size[:] = 0
+    for i in range(ids.shape[0]):
         for c in range(indptr[i], indptr[i + 1]):
-            if size < k:
-                heap[size] = c
-                size += 1
-                if size == k:
-                    for top in range(k // 2 - 1, -1, -1):
-                        _sift(heap, top, size, ids, score, margin)
-            elif _before(c, heap[0], ids, score, margin):
-                heap[0] = c
-                _sift(heap, 0, size, ids, score, margin)
-        if size < k:
-            for top in range(size // 2 - 1, -1, -1):
-                _sift(heap, top, size, ids, score, margin)
-        for place in range(out_indptr[i] + size - 1, out_indptr[i] - 1, -1):
-            worst = heap[0]
-            out_ids[place] = ids[worst]
-            out_score[place] = score[worst]
-            out_margin[place] = margin[worst]
-            size -= 1
-            heap[0] = heap[size]
-            _sift(heap, 0, size, ids, score, margin)
+            _offer(candidate_score[c], candidate_margin[c], candidate_ids[c], size, ids, score, margin, i)
+        _sort(size[i], ids, score, margin, i)
 
 
 @njit(nogil=True, cache=True)
-def _before(a, b, ids, score, margin):
-    if score[a] != score[b]:
-        return score[a] > score[b]
-    if margin[a] != margin[b]:
-        return margin[a] > margin[b]
-    return ids[a] < ids[b]
-
-
-@njit(nogil=True, cache=True)
-def _sift(heap, top, size, ids, score, margin):
-    """Move heap[top] down until no child comes after it in the order of `_before`: the worst stands on top."""
-    item = heap[top]
-    while 2 * top + 1 < size:
-        below = 2 * top + 1
-        if below + 1 < size and _before(heap[below], heap[below + 1], ids, score, margin):
-            below += 1
-        if not _before(item, heap[below], ids, score, margin):
+def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
+    """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it is better."""
+    at = size[i]
+    if at == ids.shape[1]:
+        if new_score < score[i, 0] or not _before(
+            new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]
+        ):
+            return
+        _sink(new_score, new_margin, new_id, at, ids, score, margin, i)
+        return
+    size[i] += 1
+    while at > 0:  # rise above all that are better
+        above = (at - 1) // 2
+        if not _before(score[i, above], margin[i, above], ids[i, above], new_score, new_margin, new_id):
             break
-        heap[top] = heap[below]
-        top = below
-    heap[top] = item
+        score[i, at], margin[i, at], ids[i, at] = score[i, above], margin[i, above], ids[i, above]
+        at = above
+    score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
+
+
+@njit(nogil=True, cache=True)
+def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
+    """Replace the top of row i's heap."""
+    at = 0
+    while 2 * at + 1 < size:
+        below = 2 * at + 1
+        if below + 1 < size and _before(
+            score[i, below], margin[i, below], ids[i, below],
+            score[i, below + 1], margin[i, below + 1], ids[i, below + 1],
+        ):  # fmt: skip
+            below += 1
+        if not _before(new_score, new_margin, new_id, score[i, below], margin[i, below], ids[i, below]):
+            break
+        score[i, at], margin[i, at], ids[i, at] = score[i, below], margin[i, below], ids[i, below]
+        at = below
+    score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
+
+
+@njit(nogil=True, cache=True)
+def _sort(size, ids, score, margin, i):
+    """Row i's heap in order, best first."""
+    for last in range(size - 1, 0, -1):
+        last_score, last_margin, last_id = score[i, last], margin[i, last], ids[i, last]
+        score[i, last], margin[i, last], ids[i, last] = score[i, 0], margin[i, 0], ids[i, 0]
+        _sink(last_score, last_margin, last_id, last, ids, score, margin, i)
+
+
+@njit(nogil=True, cache=True)
+def _before(score_a, margin_a, id_a, score_b, margin_b, id_b):
+    if score_a != score_b:
+        return score_a > score_b
+    if margin_a != margin_b:
+        return margin_a > margin_b
+    return id_a < id_b
 
 
 @njit(nogil=True, cache=True)
@@ -176,3 +258,16 @@ def average(indptr, ids, score, margin, n_members, n_ids):
             out_margin[at] /= found[at]
         out_indptr[i + 1] = t
     return out_indptr, out_ids[:t].copy(), out_score[:t].copy(), out_margin[:t].copy()
+
+
+@njit(nogil=True, cache=True)
+def count_buckets(feature, sizes, shift, n_buckets):
+    """Features and entries before each bucket and after the last; sizes: entries of each feature."""
+    bucket = np.zeros((n_buckets + 1, 2), np.uint32)
+    for f in range(feature.shape[0]):
+        bucket[(feature[f] >> shift) + 1, 0] += np.uint32(1)
+        bucket[(feature[f] >> shift) + 1, 1] += np.uint32(sizes[f])
+    for b in range(n_buckets):
+        bucket[b + 1, 0] += bucket[b, 0]
+        bucket[b + 1, 1] += bucket[b, 1]
+    return bucket

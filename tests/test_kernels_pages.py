@@ -1,0 +1,84 @@
+import naive
+import numpy as np
+import pytest
+
+from xmc.kernels.beam import add_margins, count_buckets
+
+
+def margins(x, layer, page):
+    """What a dense row adds to each child of a page, and in all of the 256 places."""
+    X = naive.as_rows([x])
+    n = len(X.indices)
+    out = np.zeros(256, np.float32)
+    room = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
+    add_margins(X.indices, X.data, page, *layer[2:12], *room, out)
+    return out
+
+
+def sparse(rng, n_features, width, density):
+    W = rng.normal(size=(n_features + 1, width)) * (rng.random((n_features + 1, width)) < density)
+    return W.astype(np.float32)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 5, 8])
+@pytest.mark.parametrize(("n_features", "density"), [(1, 1), (37, 0.3), (300, 0.02), (300, 1), (2000, 0.001)])
+def test_margins_are_the_products_with_the_weights(rng, n_features, density, shift):
+    W = sparse(rng, n_features, 20, density)
+    layer = naive.as_layer(W, [0, 20], shift)
+    for share in (0.01, 0.3, 1):
+        x = rng.normal(size=n_features) * (rng.random(n_features) < share)
+        assert margins(x, layer, 0) == pytest.approx(np.append(x @ W[:-1], np.zeros(236)), abs=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0, 4, 8])
+def test_every_feature_is_found_and_no_other(shift):
+    """Every second feature has a weight; buckets hold up to 128 of them."""
+    W = np.zeros((601, 1))
+    W[1:600:2, 0] = np.arange(1, 301)
+    layer = naive.as_layer(W, [0, 1], shift)
+    assert [margins(np.eye(600)[j], layer, 0)[0] for j in range(600)] == W[:-1, 0].tolist()
+
+
+def test_pages_hold_256_children_each(rng):
+    W = sparse(rng, 50, 700, 0.1)
+    layer, x = naive.as_layer(W, [0, 30, 700]), rng.normal(size=50)
+    expected = x @ W[:-1]
+    for page, (first, last) in enumerate([(0, 30), (30, 286), (286, 542), (542, 700)]):
+        found = margins(x, layer, page)
+        assert found[: last - first] == pytest.approx(expected[first:last], abs=1e-4)
+        assert not found[last - first :].any()
+
+
+def test_a_feature_may_weigh_on_all_256_children(rng):
+    W = np.vstack([np.arange(1, 257), np.arange(2, 258), np.zeros(256)])
+    assert np.array_equal(margins([0, 2], naive.as_layer(W, [0, 256]), 0), 2 * W[1])
+
+
+def test_a_page_without_weights_adds_nothing():
+    layer = naive.as_layer(np.zeros((6, 3)), [0, 3])
+    assert not margins(np.ones(5), layer, 0).any()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float16])
+def test_narrow_weights_are_read_as_what_they_stand_for(rng, dtype):
+    stored = rng.integers(-127, 128, (31, 40)) if dtype == np.int8 else rng.normal(size=(31, 40)).astype(np.float16)
+    W = 0.03125 * stored.astype(np.float32)
+    layer, x = naive.as_layer(W, [0, 40], dtype=dtype, scale=0.03125), rng.normal(size=30)
+    assert margins(x, layer, 0)[:40] == pytest.approx(x @ W[:-1], rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("special", [0.0, 65504.0, 6e-8, -6e-8, 0.5, -1.0])
+def test_every_kind_of_float16_is_read(special):
+    layer = naive.as_layer([[special], [0]], [0, 1], dtype=np.float16)
+    assert margins([1.0], layer, 0)[0] == np.float32(np.float16(special))
+
+
+@pytest.mark.parametrize("shift", [0, 3, 8])
+def test_buckets_count_features_and_entries_before_them(rng, shift):
+    feature = np.flatnonzero(rng.random(500) < 0.2).astype(np.int32)
+    sizes = rng.integers(1, 257, len(feature))
+    n_buckets = (499 >> shift) + 1
+    expected = [((feature >> shift) < b).sum() for b in range(n_buckets + 1)]
+    found = count_buckets(feature, sizes, shift, n_buckets)
+    assert found[:, 0].tolist() == expected
+    assert found[:, 1].tolist() == [sizes[:n].sum() for n in expected]

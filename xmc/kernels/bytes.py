@@ -1,0 +1,96 @@
+"""Small numbers: 16 bytes of an array at once, and weights of 8 or 16 bits.
+
+As with `lanes`: remove the compile cache (`make clean`) after a change here, and without the compiler
+(NUMBA_DISABLE_JIT=1) these are numpy's operations.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+N_BYTES = 16
+
+BIT, BYTE, SHORT, LONG = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(64)
+BYTES, SHORTS = ir.VectorType(BYTE, N_BYTES), ir.VectorType(SHORT, N_BYTES)
+
+
+def _load(context, builder, array_type, array, offset):
+    array = context.make_array(array_type)(context, builder, array)
+    if config.BOUNDSCHECK:
+        last = builder.add(offset, ir.Constant(offset.type, N_BYTES - 1))
+        cgutils.do_boundscheck(context, builder, offset, array.nitems)
+        cgutils.do_boundscheck(context, builder, last, array.nitems)
+    return builder.load(builder.bitcast(builder.gep(array.data, [offset]), BYTES.as_pointer()), align=1)
+
+
+def _splat(builder, value, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), N_BYTES), [0] * N_BYTES))
+
+
+def _call(builder, name, result, *args):
+    kind = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+@intrinsic
+def find_byte(typingctx, array, offset, wanted):
+    """The first place, from `offset` on, of a byte among the 16 of a uint8 array; 16 if it is none of them."""
+
+    def code(context, builder, signature, args):
+        held = _load(context, builder, signature.args[0], *args[:2])
+        same = builder.icmp_unsigned("==", held, _splat(builder, args[2], BYTES))
+        places = builder.or_(builder.zext(builder.bitcast(same, SHORT), LONG), ir.Constant(LONG, 1 << N_BYTES))
+        return _call(builder, "llvm.cttz.i64", LONG, places, ir.Constant(BIT, 1))
+
+    return types.int64(array, types.int64, types.uint8), code
+
+
+@intrinsic
+def sum_bytes(typingctx, array, offset, n):
+    """The sum of the first n, at most 16, bytes from `offset` on; all 16 are read."""
+
+    def code(context, builder, signature, args):
+        held = builder.zext(_load(context, builder, signature.args[0], *args[:2]), SHORTS)
+        number = ir.Constant(SHORTS, list(range(N_BYTES)))
+        wanted = builder.icmp_unsigned("<", number, _splat(builder, builder.trunc(args[2], SHORT), SHORTS))
+        kept = builder.select(wanted, held, ir.Constant(SHORTS, [0] * N_BYTES))
+        return builder.zext(_call(builder, f"llvm.vector.reduce.add.v{N_BYTES}i16", SHORT, kept), LONG)
+
+    return types.int64(array, types.int64, types.int64), code
+
+
+def as_float(weight):
+    """A stored weight as float32: float32 and int8 are numbers, uint16 holds the bits of a float16."""
+    return np.float32(weight.view(np.float16)) if isinstance(weight, np.uint16) else np.float32(weight)
+
+
+@intrinsic
+def _half(typingctx, bits):
+    def code(context, builder, signature, args):
+        return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.uint16), code
+
+
+@overload(as_float)
+def _as_float(weight):
+    return (lambda weight: _half(weight)) if weight == types.uint16 else lambda weight: np.float32(weight)
+
+
+if config.DISABLE_JIT:
+
+    def _part(array, offset):
+        if offset < 0 or offset + N_BYTES > len(array):
+            raise IndexError(f"{N_BYTES} bytes from {offset} on reach past {len(array)}")
+        return array[offset : offset + N_BYTES]
+
+    def find_byte(array, offset, wanted):
+        found = np.flatnonzero(_part(array, offset) == wanted)
+        return found[0] if len(found) else np.int64(N_BYTES)
+
+    def sum_bytes(array, offset, n):
+        return _part(array, offset)[:n].sum(dtype=np.int64)
