@@ -15,6 +15,7 @@ FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
 PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
 NOT_A_FLAG = ("verbose", "n_jobs", "random_state")  # --quiet, --threads and --seed
 TEXT_FLAGS = tuple(f.name for f in fields(TextParams))
+WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
 ONE_VS_ALL_FLAGS = tuple(f.name for f in fields(OneVsAllParams))
 
 Decorator = Callable[[Callable], Callable]

@@ -30,7 +30,7 @@ def random_pairs(rng, n_rows):
 
 
 def scored(X, layer, pairs, transform="l3_hinge", bias=1.0):
-    """Margins and scores of each pair's children, as arrays."""
+    """Margins and probabilities of each pair's children, as arrays."""
     row, node, path = pairs
     out_ptr = np.concatenate([[0], np.cumsum(np.diff(layer.chunk_ptr)[node])]).astype(np.int64)
     margin, score = np.full((2, out_ptr[-1]), np.nan, np.float32)
@@ -46,16 +46,18 @@ def as_beam(rng, n_rows):
     return size, ids.astype(np.int32), -np.sort(rng.random((n_rows, 3)).astype(np.float32), axis=1)
 
 
-def ranked(X, layer, beam, k, transform="l3_hinge", passes=False, names=NUMBERS):
+def ranked(X, layer, beam, k, transform="l3_hinge", inner=True, names=NUMBERS):
     """(score, margin, id) of each row's best k children."""
     n = X.n_rows
     kept = np.full(n, -1), np.full((n, k), -1, np.int32), *np.full((2, n, k), np.nan, np.float32)
     rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
-    best_children(*rows, *beam, *layer, np.float32(1), TRANSFORMS[transform], passes, frozen(names), *kept)
+    best_children(*rows, *beam, *layer, np.float32(1), TRANSFORMS[transform], inner, frozen(names), *kept)
     return two_dimensional(*kept)
 
 
 def two_dimensional(size, ids, score, margin):
+    empty = np.arange(ids.shape[1]) >= size[:, None]
+    assert (ids[empty] == -1).all() and (score[empty] == -np.inf).all() and (ids[~empty] >= 0).all()
     columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
     return [list(zip(s, m, i, strict=True))[:n] for s, m, i, n in columns]
 
@@ -91,26 +93,30 @@ def test_margins_and_scores_agree_with_dense_products(rng, chunks, transform, bi
     for row, node, log_p, margin, score in zip(*pairs, margins, scores, strict=False):
         expected = dense[row, layer.chunk_ptr[node] : layer.chunk_ptr[node + 1]]
         assert margin == pytest.approx(expected, abs=1e-5)
-        assert score == pytest.approx(
-            np.maximum(log_p + naive.log_probability(expected, transform), -104), rel=1e-4, abs=1e-5
-        )
+        judge = np.exp(log_p + naive.log_probability(expected, transform))
+        assert score == pytest.approx(judge, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("k", [1, 4, 500])
-@pytest.mark.parametrize("passes", [False, True])
+@pytest.mark.parametrize("inner", [False, True])
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_the_best_children_are_the_best_of_all(rng, chunks, transform, passes, k):
+def test_the_best_children_are_the_best_of_all(rng, chunks, transform, inner, k):
     """Of every child of every node in the beam, though most nodes need not be scored."""
     (_, layer), X, (size, ids, path) = chunks, naive.random_rows(rng, 60, N_FEATURES), as_beam(rng, 60)
     row, place = np.nonzero(np.arange(3) < size[:, None])
     pairs = row, ids[row, place], path[row, place]
     names = rng.permutation(layer.chunk_ptr[-1]).astype(np.int32)
-    expected = [[] for _ in range(60)]
-    for i, node, parent, margins, scores in zip(*pairs, *scored(X, layer, pairs, transform), strict=True):
-        own = [parent] if passes and node == 1 else scores.tolist()
-        expected[i].extend(zip(own, margins.tolist(), names[layer.chunk_ptr[node] :].tolist(), strict=False))
-    found = ranked(X, layer, (size, ids, path), k, transform, passes, names)
-    assert found == [naive.best(children, k) for children in expected]
+    everything = [[] for _ in range(60)]
+    for i, node, parent, margins in zip(*pairs, scored(X, layer, pairs, transform)[0], strict=True):
+        own = naive.log_probability(margins.astype(float), transform) * (not inner or node != 1)
+        called = names[layer.chunk_ptr[node] : layer.chunk_ptr[node + 1]].tolist()
+        everything[i].extend(zip(np.maximum(parent + own, -104), margins.tolist(), called, strict=True))
+    expected = [naive.best(children, k) for children in everything]
+    found = ranked(X, layer, (size, ids, path), k, transform, inner, names)
+    assert [[child[1:] for child in row] for row in found] == [[child[1:] for child in row] for row in expected]
+    for row, judge in zip(found, expected, strict=True):
+        score = np.array([s for s, *_ in judge])
+        assert [s for s, *_ in row] == pytest.approx(score if inner else np.exp(score), rel=1e-4, abs=1e-37)
 
 
 def test_children_without_names_are_called_by_number(rng, chunks):
@@ -149,10 +155,8 @@ def test_large_margins_neither_overflow_nor_lose_their_order(transform):
     layer = naive.as_layer(np.vstack([margins, np.zeros(10)]), [0, 10])
     X = naive.as_rows([[1.0]])
     _, (score,) = scored(X, layer, (np.array([0]), np.int32([0]), np.float32([0])), transform)
-    assert np.isfinite(score).all() and (score <= 0).all() and (np.diff(score) >= 0).all()
-    assert score == pytest.approx(
-        np.maximum(naive.log_probability(margins.astype(float), transform), -104), rel=1e-5, abs=1e-7
-    )
+    assert (0 <= score).all() and (score <= 1).all() and (np.diff(score) >= 0).all()
+    assert score == pytest.approx(np.exp(naive.log_probability(margins.astype(float), transform)), rel=1e-4, abs=1e-37)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 10, 50])

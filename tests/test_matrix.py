@@ -211,6 +211,15 @@ def test_values_of_rows_that_have_length_1_are_not_copied():
     np.testing.assert_allclose(as_rows(M, normalize=True).data, unit.data, rtol=3e-7)
 
 
+def test_each_row_is_scaled_whatever_the_others_are():
+    """Or one row's answer would depend on its neighbours'."""
+    unit = as_rows(sp.csr_matrix(DENSE), normalize=True)
+    M = sp.csr_matrix((unit.data * np.float32([1, 1, 3, 3]), unit.indices, unit.indptr), shape=DENSE.shape)
+    together = as_rows(M, normalize=True).data
+    assert together.tobytes() == b"".join(as_rows(M[i], normalize=True).data.tobytes() for i in range(3))
+    assert together[:2].tobytes() == unit.data[:2].tobytes()
+
+
 def test_normalising_leaves_the_matrix_alone():
     M = sp.csr_matrix(DENSE)
     as_rows(M, normalize=True)

@@ -688,3 +688,37 @@ def test_a_tree_whose_labels_have_no_rows_is_refused(sparse_labels):
     tree = LabelTree((np.array([0, 2]),), np.array([7, 8], np.int32))
     with pytest.raises(DataError, match="expected a tree that holds a label with rows, got one that holds none$"):
         LabelTreeClassifier(tree=tree).fit(X, sparse_labels)
+
+
+# ---- compression -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_narrow_weights_rank_almost_alike(fitted, weights):
+    full, narrow = fitted.predict_topk(X_TEST, 3), fitted.compress(weights).predict_topk(X_TEST, 3)
+    assert (full.labels == narrow.labels).mean() > 0.9
+    assert np.abs(full.scores - narrow.scores).max() < 0.1
+
+
+def test_compressing_leaves_the_model_alone(fitted):
+    before = [part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer]
+    smaller = fitted.compress("int8", 0.5)
+    assert before == [part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer]
+    assert (fitted.weights, smaller.weights, smaller.weight_threshold) == ("float32", "int8", 0.5)
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_training_with_narrow_weights_is_training_and_compressing(model, weights):
+    if model.get_params().get("negatives", "tfn") != "tfn":
+        pytest.skip("matchers with narrow weights choose other negatives")
+    narrow, full = clone(model).set_params(weights=weights).fit(X, Y), model.fit(X, Y).compress(weights)
+    for one, other in zip(narrow.members_, full.members_, strict=True):
+        for a, b in zip(one.layers, other.layers, strict=True):
+            assert all(p.tobytes() == q.tobytes() and p.dtype == q.dtype for p, q in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("settings", [{"weights": "int4"}, {"weight_threshold": -1}])
+def test_impossible_compression_is_refused(settings):
+    model = clone(MODELS["shallow"]).fit(X, Y)
+    with pytest.raises(ParameterError, match=next(iter(settings))):
+        model.compress(**settings)

@@ -2,12 +2,12 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.pages import assemble, entries, pack, page_counts
+from xmc.pages import assemble, pack, page_counts, repacked, unpack
 
 N_FEATURES = 90
 
 
-def packed(W, chunk_ptr, rng):
+def packed(W, chunk_ptr, rng, weights="float32"):
     """The layer of the weights W (features + the bias, nodes), packed chunk by chunk from entries in any order."""
     pages = []
     for first, last in zip(chunk_ptr, chunk_ptr[1:], strict=False):
@@ -15,7 +15,7 @@ def packed(W, chunk_ptr, rng):
         order = rng.permutation(len(feature))
         weight = W[feature, first + child].astype(np.float32)
         parts = feature[order].astype(np.int32), child[order], weight[order]
-        pages.extend(pack(*parts, last - first, len(W) - 1))
+        pages.extend(pack(*parts, last - first, len(W) - 1, weights))
     return assemble(np.asarray(chunk_ptr, np.int64), pages, W[-1].astype(np.float32))
 
 
@@ -31,23 +31,48 @@ def test_a_layer_holds_what_was_packed(rng, widths, density):
     assert np.array_equal(naive.layer_weights(packed(W, chunk_ptr, rng), N_FEATURES), W)
 
 
-@pytest.mark.parametrize("widths", [[1], [300], [0, 5, 0, 600, 0], []])
-def test_entries_are_what_was_packed_in_order_of_page_feature_and_child(rng, widths):
+@pytest.mark.parametrize("widths", [[1], [300], [0, 5, 0, 600, 0]])
+def test_pages_are_unpacked_by_feature_then_child(rng, widths):
     W, chunk_ptr = sparse(rng, widths)
-    expected = []
-    for first, last in zip(chunk_ptr, chunk_ptr[1:], strict=False):
-        for start in range(first, last, 256):
-            part = W[:-1, start : min(start + 256, last)]
-            expected.extend((j, start + c, part[j, c]) for j, c in zip(*np.nonzero(part), strict=True))
-    assert list(zip(*entries(packed(W, chunk_ptr, rng)), strict=True)) == expected
+    layer = packed(W, chunk_ptr, rng)
+    starts = [s for a, b in zip(chunk_ptr, chunk_ptr[1:], strict=False) for s in range(a, b, 256)]
+    ends = [min(s + 256, chunk_ptr[np.searchsorted(chunk_ptr, s, side="right")]) for s in starts]
+    for page, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        expected = [(j, c, W[j, start + c]) for j, c in zip(*np.nonzero(W[:-1, start:end]), strict=True)]
+        assert list(zip(*unpack(layer, page), strict=True)) == expected
+    assert page + 1 == len(layer.shift)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.int8])
-def test_entries_of_narrow_weights_are_float32(rng, dtype):
-    W = 0.5 * rng.integers(-9, 10, (N_FEATURES + 1, 7))
-    feature, node, weight = entries(naive.as_layer(W, [0, 3, 7], dtype=dtype, scale=0.5))
-    assert weight.dtype == np.float32
-    assert np.array_equal(weight, W[feature, node])
+@pytest.mark.parametrize("width", [40, 300])
+def test_float16_weights_are_the_nearest(rng, width):
+    W, chunk_ptr = sparse(rng, [width])
+    W[:3, :3] = 1e6, -1e6, 1e-9  # more than float16 holds, and less
+    found = naive.layer_weights(packed(W, chunk_ptr, rng, "float16"), N_FEATURES)
+    assert np.array_equal(found[:-1], np.clip(W[:-1], -65504, 65504).astype(np.float16))
+    assert np.array_equal(found[-1], W[-1])
+
+
+@pytest.mark.parametrize("largest", [1e-6, 1, 1e6])
+def test_int8_weights_are_off_by_half_a_step_at_most(rng, largest):
+    """A step is the largest weight of a page / 127."""
+    W, chunk_ptr = sparse(rng, [40, 300])
+    W *= np.float32(largest)
+    layer = packed(W, chunk_ptr, rng, "int8")
+    found = naive.layer_weights(layer, N_FEATURES)
+    for first, last in [(0, 40), (40, 296), (296, 340)]:
+        most = np.abs(W[:-1, first:last]).max()
+        assert np.abs(found - W)[:-1, first:last].max() <= most / 254 * 1.001
+        assert np.abs(found[:-1, first:last]).max() == pytest.approx(most)
+    assert layer.weight.dtype == np.int8 and layer.weight.all()
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_repacking_drops_small_weights_and_stores_the_others_so(rng, weights):
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    layer = repacked(packed(W, chunk_ptr, rng), N_FEATURES, weights, 0.5)
+    W[:-1][np.abs(W[:-1]) < 0.5] = 0
+    expected = packed(W, chunk_ptr, rng, weights)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(layer, expected, strict=True))
 
 
 def test_layers_have_the_types_that_kernels_read_and_are_read_only(rng):

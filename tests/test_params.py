@@ -73,6 +73,7 @@ def test_every_legal_value_passes(declaration, field):
         ("solver", "one of 'block', 'liblinear'"),
         ("bias", "a finite number >= 0"),
         ("weight_threshold", "a finite number >= 0"),
+        ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
         ("normalize", "True or False"),
         ("n_jobs", "an int != 0 or None"),
@@ -123,8 +124,8 @@ def test_defaults_change_on_purpose_only(model):
     promised = {
         "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None, "negatives": "tfn",
         "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
-        "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None, "random_state": None,
-        "verbose": 0,
+        "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None,
+        "random_state": None, "verbose": 0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}

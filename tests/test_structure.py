@@ -19,7 +19,7 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress",
-    "tree pages layer solver walk train warmup forecast",
+    "tree pages layer solver walk train warmup forecast ranker",
     "models text saved",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",

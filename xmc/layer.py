@@ -74,16 +74,17 @@ def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], 
     problem = pose_chunk(task, n)
     jobs = [(problem, siblings, params) for siblings in blocks(problem)]
     solved = run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
-    return _chunk(solved, len(problem.count), task.X.n_features)
+    return _chunk(solved, len(problem.count), task.X.n_features, params.weights)
 
 
 def train_chunk(task: Task, n: int, params: SolverParams) -> Chunk:
     """Train the children of node n of the level above."""
     width = int(task.chunk_ptr[n + 1] - task.chunk_ptr[n])
     if width == 0 or (task.inner and width == 1):  # an only child takes its parent's score
-        return _chunk([], width, task.X.n_features)
+        return _chunk([], width, task.X.n_features, params.weights)
     problem = pose_chunk(task, n)
-    return _chunk([solve(problem, siblings, params) for siblings in blocks(problem)], width, task.X.n_features)
+    solved = [solve(problem, siblings, params) for siblings in blocks(problem)]
+    return _chunk(solved, width, task.X.n_features, params.weights)
 
 
 def pose_chunk(task: Task, n: int) -> Problem:
@@ -93,7 +94,7 @@ def pose_chunk(task: Task, n: int) -> Problem:
     return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)
 
 
-def _chunk(blocks: list[Weights], width: int, n_features: int) -> Chunk:
+def _chunk(blocks: list[Weights], width: int, n_features: int, weights: str) -> Chunk:
     """One chunk from its blocks of siblings."""
     bias_weight = np.zeros(width, np.float32)
     feature, sibling, weight = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32)
@@ -102,4 +103,4 @@ def _chunk(blocks: list[Weights], width: int, n_features: int) -> Chunk:
     if blocks:
         feature, sibling, weight = map(np.concatenate, zip(*(block[:3] for block in blocks), strict=True))
     n_passes = max((block.n_passes for block in blocks), default=0)
-    return Chunk(pack(feature, sibling, weight, width, n_features), bias_weight, n_passes)
+    return Chunk(pack(feature, sibling, weight, width, n_features, weights), bias_weight, n_passes)

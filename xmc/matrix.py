@@ -9,8 +9,6 @@ import scipy.sparse as sp
 
 from .errors import DataError
 
-UNIT = 2 * np.finfo(np.float32).eps  # how far from 1 the length of a row is that was scaled in float32
-
 
 class Rows(NamedTuple):
     """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays read-only.
@@ -76,12 +74,13 @@ def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
 
 def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
     """Values of rows of length 1, or 0; the values themselves where they are."""
-    from .kernels.gather import squared_norms
+    from .kernels.gather import UNIT, squared_norms
 
     norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))
-    if not (np.abs(norms - 1) > UNIT)[norms > 0].any():
+    scaled = (np.abs(norms - 1) > UNIT) & (norms > 0)
+    if not scaled.any():
         return data
-    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    scale = np.divide(1, norms, out=np.ones_like(norms), where=scaled).astype(np.float32)
     return data * np.repeat(scale, np.diff(indptr))
 
 

@@ -18,17 +18,19 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from .errors import DataError, ParameterError
+from .errors import DataError
 from .forecast import Forecast, forecast
 from .kernels.gather import transpose
 from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
+from .pages import repacked
 from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
 from .progress import Progress
+from .ranker import Ranker, check_k
 from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import Candidates, block_size, label_candidates, rank, row_blocks, slice_rows
+from .walk import Candidates, Member, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
 
 
@@ -83,11 +85,9 @@ class Model(ClassifierMixin, BaseEstimator):
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
-        n_labels = self._n_labels()
-        if not isinstance(k, numbers.Integral) or not 1 <= k <= n_labels:
-            raise ParameterError(
-                f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}"
-            )
+        check_k(k, self._n_labels())
+        if sp.issparse(X) and X.shape[0] == 1:
+            return self.ranker()(X, k)
         parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k))
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -119,6 +119,29 @@ class Model(ClassifierMixin, BaseEstimator):
         hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
         return float(np.average(hit, weights=sample_weight))
 
+    def ranker(self) -> Ranker:
+        """What ranks one row or text at a time, fast, from as many threads as you like."""
+        check_is_fitted(self, "members_")
+        check(self)  # beam_size and others may have been set since
+        return Ranker(
+            self.members_, search_of(self), self.n_features_in_, self.n_labels_, self.normalize, self.vectorizer_
+        )
+
+    def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Model:
+        """A smaller copy: weights stored as `weights` says, those below the threshold (by default its own) dropped."""
+        check_is_fitted(self, "members_")
+        smaller = copy(self)
+        smaller.weights = weights
+        smaller.weight_threshold = self.weight_threshold if weight_threshold is None else weight_threshold
+        check(smaller)
+
+        def narrow(member: Member) -> Member:
+            settings = self.n_features_in_, weights, smaller.weight_threshold
+            return member._replace(layers=tuple(repacked(layer, *settings) for layer in member.layers))
+
+        smaller.members_ = tuple(map(narrow, self.members_))
+        return smaller
+
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
         """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
         from .saved import save
@@ -131,7 +154,7 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _training(self, X: Any, y: Any) -> Training:
         check(self)
-        compile_kernels()
+        compile_kernels(self.weights)
         who = type(self).__name__
         vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)

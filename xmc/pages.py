@@ -13,6 +13,8 @@ from .kernels.bytes import N_BYTES
 from .matrix import frozen
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
+INT8_MOST, FLOAT16_MOST = 127, 65504
+PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
 
 
 class Layer(NamedTuple):
@@ -43,9 +45,10 @@ class Layer(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page of a Layer, scale 1."""
+    """One page of a Layer."""
 
     shift: int
+    scale: float
     bucket: np.ndarray
     low: np.ndarray
     more: np.ndarray
@@ -53,27 +56,72 @@ class Page(NamedTuple):
     weight: np.ndarray
 
 
-def pack(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, width: int, n_features: int) -> list[Page]:
-    """The pages of `width` siblings from their weights, in any order; child counts from the first sibling."""
+NO_PAGE = Page(0, 1.0, np.empty((0, 2), np.uint32), *np.empty((3, 0), np.uint8), np.empty(0, np.float32))
+
+
+def pack(
+    feature: np.ndarray, child: np.ndarray, weight: np.ndarray, width: int, n_features: int, weights: str
+) -> list[Page]:
+    """The pages of `width` siblings from their weights, in any order; child counts from the first sibling.
+
+    weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of the page.
+    """
     page = child // PAGE
     order = np.argsort((page.astype(np.int64) * n_features + feature) * PAGE + child % PAGE)
     feature, child, weight = feature[order], (child % PAGE)[order].astype(np.uint8), weight[order]
     ends = np.searchsorted(page[order], np.arange(-(-width // PAGE) + 1))
-    return [_page(feature[a:b], child[a:b], weight[a:b], n_features) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
+    return [_page(feature[part], child[part], weight[part], n_features, weights) for part in parts]
 
 
-def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int) -> Page:
+def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str) -> Page:
+    largest = float(np.abs(weight).max(initial=0))
+    scale = largest / INT8_MOST if weights == "int8" and largest > 0 else 1.0
+    stored = _stored(weight, scale, weights)
+    if weights != "float32":  # what becomes 0 is not stored
+        feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
     starts = np.flatnonzero(np.diff(feature, prepend=-1))
     features, sizes = feature[starts], np.diff(starts, append=len(feature))
     shift = min(8, max(0, math.ceil(math.log2(max(1, IN_BUCKET * n_features / max(1, len(features)))))))
     return Page(
         shift,
+        scale,
         count_buckets(features, sizes, shift, ((n_features - 1) >> shift) + 1),
         (features & ((1 << shift) - 1)).astype(np.uint8),
         (sizes - 1).astype(np.uint8),
         child,
-        weight,
+        stored,
     )
+
+
+def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
+    if weights == "int8":
+        return np.rint(weight / scale).astype(np.int8)
+    if weights == "float16":
+        return np.clip(weight, -FLOAT16_MOST, FLOAT16_MOST).astype(np.float16).view(np.uint16)
+    return weight
+
+
+def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, child and weight (float32) of each entry of a page, ascending by feature, then child."""
+    bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
+    features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
+    entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
+    high = np.repeat(np.arange(len(bucket) - 1), np.diff(bucket)) << np.int64(layer.shift[page])
+    weight = layer.weight[entries]
+    weight = (weight.view(np.float16) if weight.dtype == np.uint16 else weight).astype(np.float32)
+    feature = np.repeat(high + layer.low[features], layer.more[features].astype(np.int64) + 1)
+    return feature, layer.child[entries].astype(np.int64), weight * layer.scale[page]
+
+
+def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> Layer:
+    """The layer with weights below `threshold` dropped and the others stored as `weights` says."""
+    pages = []
+    for n in range(len(layer.shift)):
+        feature, child, weight = unpack(layer, n)
+        kept = np.abs(weight) >= threshold
+        pages.extend(pack(feature[kept], child[kept], weight[kept], PAGE, n_features, weights))
+    return assemble(layer.chunk_ptr, pages, layer.bias_weight)
 
 
 def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
@@ -84,39 +132,16 @@ def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
 def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) -> Layer:
     """One layer of all its pages, which are used up: column by column, so that memory is not needed twice."""
     shift = np.array([page.shift for page in pages], np.uint8)
-    pointers = [_pointers([len(page[column]) for page in pages]) for column in (1, 2, 4)]  # of bucket, low and child
-    padding = [np.zeros(N_BYTES, np.uint8)]  # kernels read so many at once
-    first = [np.empty((0, 2), np.uint32)], [], [], [np.empty(0, np.uint8)], [np.empty(0, np.float32)]
-    columns = [[*start, *(page[n] for page in pages)] for n, start in enumerate(first, 1)]
-    columns[1] += padding
-    columns[2] += padding
+    scale = np.array([page.scale for page in pages], np.float32)
+    pointers = [_pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)]  # of bucket, low and child
+    columns = [[page[n] for page in pages or [NO_PAGE]] for n in range(2, 7)]
     pages.clear()
     joined = []
-    for column in columns:
-        joined.append(np.concatenate(column))
+    for n, column in enumerate(columns):
+        joined.append(np.concatenate([*column, PADDING] if n in (1, 2) else column))
         column.clear()
-    rest = (_pointers(page_counts(chunk_ptr)), *pointers, shift, np.ones(len(shift), np.float32), *joined, bias_weight)
+    rest = (_pointers(page_counts(chunk_ptr)), *pointers, shift, scale, *joined, bias_weight)
     return Layer(frozen(chunk_ptr), *map(frozen, rest))
-
-
-def entries(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Feature, node and weight (float32) of every entry, in the order of the layer."""
-    sizes = layer.more[:-N_BYTES].astype(np.int64) + 1
-    buckets = np.diff(layer.bucket_ptr)
-    numbers = np.arange(len(layer.bucket)) - np.repeat(layer.bucket_ptr[:-1], buckets)
-    held = np.diff(layer.bucket[:, 0].astype(np.int64), append=0)
-    held[layer.bucket_ptr[1:] - 1] = 0  # the one that ends a page
-    shift = np.repeat(layer.shift.astype(np.int64), np.diff(layer.feature_ptr))
-    feature = (np.repeat(numbers, held) << shift) + layer.low[:-N_BYTES]
-    counts, n_pages = np.diff(layer.entry_ptr), np.diff(layer.page_ptr)
-    number = np.arange(len(counts)) - np.repeat(layer.page_ptr[:-1], n_pages)
-    first = np.repeat(layer.chunk_ptr[:-1], n_pages) + PAGE * number
-    weight = layer.weight.view(np.float16) if layer.weight.dtype == np.uint16 else layer.weight
-    return (
-        np.repeat(feature, sizes),
-        np.repeat(first, counts) + layer.child,
-        weight.astype(np.float32) * np.repeat(layer.scale, counts),
-    )
 
 
 def _pointers(sizes: Sequence[int]) -> np.ndarray:

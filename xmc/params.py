@@ -38,6 +38,9 @@ class SolverParams:
     )
     bias: float = param(1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0)
     weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
+    weights: str = param(
+        "float32", "how weights are stored; int8 is scaled per 256 siblings", among=("float32", "float16", "int8")
+    )
     score_transform: str = param(
         "l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid")
     )

@@ -34,7 +34,7 @@ class Search(NamedTuple):
 
 
 class Beam(NamedTuple):
-    """The best nodes or labels of each row, best first: (rows, most) each, the first `size` of a row hold.
+    """The best nodes or labels of each row, best first: (rows, most) each, -1 and -inf from the `size`-th on.
 
     size: int64, one per row; ids int32, scores and margins float32.
     """
@@ -69,7 +69,8 @@ def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
         return as_topk(label_candidates(X, members, search), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
-    return _as_topk(_best_children(X, found, member.layers[-1], search, False, member.tree.labels, k), exp=True)
+    kept = _best_children(X, found, member.layers[-1], search, False, member.tree.labels, k)
+    return TopK(kept.ids, kept.score)
 
 
 def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
@@ -86,15 +87,7 @@ def as_topk(found: Candidates, k: int) -> TopK:
     """The best k labels of each row."""
     kept = _room(len(found.indptr) - 1, k)
     best(*found, *kept)
-    return _as_topk(kept, exp=False)
-
-
-def _as_topk(found: Beam, exp: bool) -> TopK:
-    empty = np.arange(found.ids.shape[1]) >= found.size[:, None]
-    if exp:
-        np.exp(found.score, out=found.score, where=~empty)
-    found.ids[empty], found.score[empty] = -1, -np.inf
-    return TopK(found.ids, found.score)
+    return TopK(kept.ids, kept.score)
 
 
 def block_size(members: tuple[Member, ...], search: Search) -> int:
@@ -125,13 +118,13 @@ def _room(n_rows: int, k: int) -> Beam:
 
 
 def _best_children(
-    X: Rows, found: Beam, layer: Layer, search: Search, passes: bool, names: np.ndarray, k: int
+    X: Rows, found: Beam, layer: Layer, search: Search, inner: bool, names: np.ndarray, k: int
 ) -> Beam:
     """The best k children of the nodes in each row's beam."""
     kept = _room(X.n_rows, k)
     best_children(
         *(X.indptr, X.indices, X.data, *found[:3], *layer),
-        *(np.float32(search.bias), search.transform, passes, names, *kept),
+        *(np.float32(search.bias), search.transform, inner, names, *kept),
     )
     return kept
 
@@ -150,7 +143,7 @@ def _member_candidates(X: Rows, member: Member, search: Search) -> Candidates:
     )
     first = np.repeat(layer.chunk_ptr[node] - pair_ptr[:-1], widths)
     indptr = pair_ptr[np.concatenate([[0], np.cumsum(found.size)])]
-    return Candidates(indptr, member.tree.labels[first + np.arange(pair_ptr[-1])], np.exp(score), margin)
+    return Candidates(indptr, member.tree.labels[first + np.arange(pair_ptr[-1])], score, margin)
 
 
 def _side_by_side(each: list[Candidates]) -> Candidates:

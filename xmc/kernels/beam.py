@@ -18,13 +18,14 @@ LEAST = np.float32(-104)  # a log-probability whose float32 probability is 0: no
 def best_children(
     x_indptr, x_indices, x_data, beam_size, beam_ids, beam_score,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    bias_weight, bias, transform, passes, names, size, ids, score, margin,
+    bias_weight, bias, transform, inner, names, size, ids, score, margin,
 ):  # fmt: skip
     """Write each row's best k children of the nodes in its beam, best first: by score, then margin, then smaller id.
 
     beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path log-probabilities, best first.
-    chunk_ptr ... bias_weight: the layer (see pages.Layer). passes: an only child takes its parent's score, as on inner
-    levels. names: what the children are called; numbers if empty. size, ids, score, margin: the result, the same way.
+    chunk_ptr ... bias_weight: the layer (see pages.Layer). inner: an only child takes its parent's score; on the last
+    level none does, and scores become probabilities. names: what the children are called; numbers if empty.
+    size, ids, score, margin: the result, in the same form, -1 and -inf in empty places.
 
     The rows' best nodes are scored first, equal nodes one after another, so that their page stays in the cache; then
     the second best. As no child scores better than its parent, nodes worse than a row's k-th best child are left out.
@@ -45,7 +46,7 @@ def best_children(
             i, node, path = rows[r], nodes[r], beam_score[rows[r], turn]
             x = slice(x_indptr[i], x_indptr[i + 1])
             first, last = chunk_ptr[node], chunk_ptr[node + 1]
-            only = passes and last - first == 1
+            only = inner and last - first == 1
             for page in range(page_ptr[node], page_ptr[node + 1]):
                 width = min(PAGE, last - first)
                 for c in range(width):
@@ -64,7 +65,10 @@ def best_children(
                         _offer(paths[c], margins[c], name, size, ids, score, margin, i)
                 first += width
     for i in range(n_rows):
-        _sort(size[i], ids, score, margin, i)
+        _finish(size[i], ids, score, margin, i)
+        if not inner:
+            for c in range(size[i]):
+                score[i, c] = np.exp(score[i, c])
 
 
 @njit(nogil=True, cache=True)
@@ -82,7 +86,7 @@ def all_children(
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
     bias_weight, bias, transform, score, margin,
 ):  # fmt: skip
-    """Write path log-probability and margin of every child of each (row, node, node's log-probability).
+    """Write path probability and margin of every child, on the last level, of each (row, node, log-probability of it).
 
     out_ptr: where each pair's children go.
     """
@@ -100,7 +104,10 @@ def all_children(
             )  # fmt: skip
             out += PAGE
         width = chunk_ptr[node[pair] + 1] - chunk_ptr[node[pair]]
-        add_log_probabilities(margin[out_ptr[pair] :], width, path[pair], transform, score[out_ptr[pair] :])
+        found = score[out_ptr[pair] : out_ptr[pair] + width]
+        add_log_probabilities(margin[out_ptr[pair] :], width, path[pair], transform, found)
+        for c in range(width):
+            found[c] = np.exp(found[c])
 
 
 @njit(nogil=True, cache=True)
@@ -168,7 +175,7 @@ def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, sc
     for i in range(ids.shape[0]):
         for c in range(indptr[i], indptr[i + 1]):
             _offer(candidate_score[c], candidate_margin[c], candidate_ids[c], size, ids, score, margin, i)
-        _sort(size[i], ids, score, margin, i)
+        _finish(size[i], ids, score, margin, i)
 
 
 @njit(nogil=True, cache=True)
@@ -211,8 +218,10 @@ def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
 
 
 @njit(nogil=True, cache=True)
-def _sort(size, ids, score, margin, i):
-    """Row i's heap in order, best first."""
+def _finish(size, ids, score, margin, i):
+    """Put row i's heap in order, best first, and mark the places after it as empty."""
+    ids[i, size:] = -1
+    score[i, size:] = -np.inf
     for last in range(size - 1, 0, -1):
         last_score, last_margin, last_id = score[i, last], margin[i, last], ids[i, last]
         score[i, last], margin[i, last], ids[i, last] = score[i, 0], margin[i, 0], ids[i, 0]

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+UNIT = 2 * np.finfo(np.float32).eps  # how far from 1 the length of a row is that was scaled in float32
+
 
 @njit(nogil=True, cache=True)
 def gather(indptr, indices, data, rows, mark):
@@ -98,6 +100,27 @@ def squared_norms(indptr, data):
             total += np.float64(data[p]) * np.float64(data[p])
         out[i] = total
     return out
+
+
+@njit(nogil=True, cache=True)
+def unit_row(indices, data, n_features, scaled, out):
+    """Whether a row is canonical: features ascending and in range, values finite and not 0. If so, write its values.
+
+    scaled: to length 1, as matrix.as_rows does it for many rows.
+    """
+    before, square = -1, 0.0
+    for p in range(indices.shape[0]):
+        if indices[p] <= before or data[p] == 0 or not np.isfinite(data[p]):
+            return False
+        before = indices[p]
+        square += np.float64(data[p]) * np.float64(data[p])
+    if before >= n_features:
+        return False
+    norm = np.sqrt(square)
+    scale = np.float32(1 / norm) if scaled and abs(norm - 1) > UNIT and norm > 0 else np.float32(1)
+    for p in range(indices.shape[0]):
+        out[p] = data[p] * scale
+    return True
 
 
 @njit(nogil=True, cache=True)

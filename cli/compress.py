@@ -1,0 +1,123 @@
+"""`xmc compress`: a smaller model, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xmc.cli import options
+from xmc.cli.data import default_ks, features_for, is_headerless, load_model, model_labels, read_labelled, widened
+from xmc.cli.inspect import size_text
+from xmc.cli.output import Voice, check_folder, check_outputs, print_table, write_json
+
+
+@click.command("compress", short_help="Shrink a model and measure what that costs.")
+@click.argument("folder", metavar="DIR")
+@click.argument("target", metavar="OUT")
+@click.argument("sources", nargs=-1, metavar="[X.npz Y.npz | FILE]")
+@click.option(
+    "--weights", type=click.Choice(options.WEIGHTS["among"]), default="int8", show_default=True,
+    help=f"{options.WEIGHTS['help'].capitalize()}.",
+)  # fmt: skip
+@click.option(
+    "--threshold", type=click.FloatRange(min=0), metavar="NUMBER", show_default="what the model was trained with",
+    help="Weights smaller than this are dropped.",
+)  # fmt: skip
+@click.option("--train-labels", metavar="FILE", help="Labels of the training rows, Y.npz, for PSP.")
+@options.source
+@options.threads
+@options.output
+@click.pass_context
+def command(
+    ctx: click.Context,
+    folder: str,
+    target: str,
+    sources: tuple[str, ...],
+    weights: str,
+    threshold: float | None,
+    train_labels: str | None,
+    format: str | None,
+    zero_based: bool,
+    threads: int | None,
+    json_path: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Store the model in DIR with narrower and fewer weights as OUT.
+
+    With labelled rows, P@k (and PSP@k, with --train-labels) of both models are measured on them.
+
+    \b
+    xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
+    """
+    if not sources:
+        options.refuse(ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on")
+    voice = Voice("compress", quiet)
+    check_folder(target, "model.json", overwrite)
+    check_outputs(json_path, overwrite=overwrite)
+    model = load_model(folder, threads)
+    rows = read_rows(model, sources, train_labels, format, zero_based) if sources else None
+    smaller = model.compress(weights, threshold)
+    smaller.save(target, overwrite=overwrite)
+    result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
+    if json_path != "-":
+        show(result)
+    voice.say(f"saved as {target}")
+    write_json(json_path, result, overwrite)
+
+
+def read_rows(
+    model: Any, sources: tuple[str, ...], train_labels: str | None, format: str | None, zero_based: bool
+) -> tuple[Any, Any, Any]:
+    """Features, true labels in the model's columns, and propensities if training labels are given."""
+    from xmc.errors import DataError
+    from xmc.io import align_labels, read_matrix
+    from xmc.metrics import propensities
+
+    dataset = read_labelled(sources, format, zero_based)
+    Y, ids = dataset.Y, model_labels(model)[0]
+    if dataset.label_ids is not None and ids is not None:
+        Y = align_labels(Y, dataset.label_ids, ids)[0]
+    X = features_for(model, dataset, is_headerless(sources[-1], format))
+    if is_headerless(sources[-1], format):
+        Y = widened(Y, model.n_labels_)
+    if Y.shape[1] < model.n_labels_:
+        raise DataError(f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}")
+    if train_labels is None:
+        return X, Y, None
+    train = read_matrix(train_labels)
+    if train.shape[1] > Y.shape[1]:
+        raise DataError(f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}")
+    return X, Y, propensities(widened(train, Y.shape[1]))
+
+
+def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict[str, Any]:
+    """Sizes, and what the model reaches on the rows."""
+    from xmc.metrics import report
+
+    facts = {
+        "model": folder,
+        "weights": model.weights,
+        "weight_threshold": model.weight_threshold,
+        "n_weights": sum(len(layer.weight) for member in model.members_ for layer in member.layers),
+        "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
+    }
+    if rows is not None:
+        X, Y, inverse = rows
+        ks = default_ks((), model.n_labels_)
+        metrics = report(Y, model.predict_topk(X, max(ks)), ks, inverse)
+        facts |= {name: value for name, value in metrics.items() if name.startswith(("P@", "PSP@"))}
+    return facts
+
+
+def show(result: dict[str, dict[str, Any]]) -> None:
+    """A line per model."""
+    measured = [name for name in result["before"] if "@" in name]
+    lines = []
+    for facts in result.values():
+        sizes = [facts["weights"], f"{facts['weight_threshold']:g}", f"{facts['n_weights']:,}"]
+        scores = [f"{facts[name]:.2f}" for name in measured]
+        lines.append([facts["model"], *sizes, size_text(facts["n_bytes"]), *scores])
+    print_table(["model", "weights", "threshold", "number", "size", *measured], lines)

@@ -1,0 +1,126 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
+
+from xmc import DataError, LabelTreeClassifier, ParameterError
+from xmc.datasets import load_sample, sample_texts
+from xmc.params import TextParams
+from xmc.text import fit_texts, make_vectorizer
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_sample()
+
+
+@pytest.fixture(scope="module", params=[{}, {"n_trees": 2}, {"normalize": False}, {"tree": "balanced", "bias": 0}])
+def model(request, sample):
+    return LabelTreeClassifier(arity=8, random_state=0, **request.param).fit(sample.X[:1000], sample.Y[:1000])
+
+
+def same(a, b):
+    return all(x.tobytes() == y.tobytes() and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("k", [1, 5, 60])
+def test_one_row_at_a_time_gives_the_bits_of_all_rows(model, sample, k):
+    X = sample.X_test[:50] * np.float32(1.5)
+    together, rank = model.predict_topk(X, k), model.ranker()
+    for i in range(50):
+        assert same(rank(X[i], k), [part[i : i + 1] for part in together])
+        assert same(model.predict_topk(X[i], k), [part[i : i + 1] for part in together])
+
+
+def odd_forms(x):
+    """The same row, as matrices that need more than a look."""
+    shuffled = sp.csr_matrix((x.data[::-1], x.indices[::-1], x.indptr), shape=x.shape)
+    padded = np.append(x.indices, np.int32(x.shape[1] - 1)), np.append(x.data, np.float32(0))
+    twice = sp.csr_matrix((np.repeat(x.data / 2, 2), np.repeat(x.indices, 2), [0, 2 * x.nnz]), shape=x.shape)
+    yield from (shuffled, twice, sp.csr_matrix((padded[1], padded[0], [0, x.nnz + 1]), shape=x.shape))
+    yield from (x.astype(np.float64), x.tocsc(), x.tocoo(), sp.csr_array(x))
+
+
+def test_rows_in_any_form_are_ranked_alike(model, sample):
+    x = sample.X_test[3]
+    assert x.nnz > 2 and x.indices.max() < x.shape[1] - 1
+    rank = model.ranker()
+    expected = rank(x)
+    assert all(same(rank(form), expected) for form in odd_forms(x))
+
+
+def test_a_row_without_features_is_ranked(model, sample):
+    empty = sp.csr_matrix((1, sample.X.shape[1]), dtype=np.float32)
+    assert same(model.ranker()(empty), model.predict_topk(sp.vstack([empty, empty]).tocsr()[:1]))
+    assert (model.ranker()(empty).labels >= 0).any()
+
+
+def test_the_row_itself_is_left_alone(model, sample):
+    x = sample.X_test[0] * np.float32(3)
+    before = x.copy()
+    model.ranker()(x)
+    assert (x != before).nnz == 0
+
+
+def test_many_threads_may_share_a_ranker(model, sample):
+    rank, rows = model.ranker(), [sample.X_test[i] for i in range(60)]
+    alone = [rank(x) for x in rows]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(rank, rows * 5))
+    assert all(same(a, b) for a, b in zip(alone * 5, together, strict=True))
+
+
+def test_a_ranker_keeps_the_parameters_it_was_made_with(sample):
+    model = LabelTreeClassifier(arity=8, random_state=0).fit(sample.X[:500], sample.Y[:500])
+    rank, x = model.ranker(), sample.X_test[0]
+    before = rank(x)
+    model.set_params(score_transform="log_sigmoid")
+    assert same(rank(x), before)
+    assert not same(model.predict_topk(x), before)
+
+
+def test_texts_are_ranked_where_a_vectoriser_is_held(sample):
+    texts = sample_texts(sample.X[:500], sample.features)
+    vectorizer = make_vectorizer(TextParams())
+    model = LabelTreeClassifier(arity=8, random_state=0).fit(fit_texts(vectorizer, texts), sample.Y[:500])
+    with pytest.raises(DataError, match="expected a matrix, got a text, and the model holds no vectoriser"):
+        model.ranker()(texts[0])
+    model.vectorizer_ = vectorizer
+    assert same(model.ranker()(texts[0]), model.predict_topk([texts[0]]))
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, None, 10**6])
+def test_an_impossible_k_is_refused(model, sample, k):
+    with pytest.raises(ParameterError, match="predict_topk: k must be an int from 1 to "):
+        model.ranker()(sample.X_test[0], k)
+
+
+def test_what_is_no_row_of_the_model_is_refused(model, sample):
+    rank = model.ranker()
+    two, narrow = sample.X_test[:2], sample.X_test[0][:, :5]
+    for x, got in ((two, r"shape \(2, "), (narrow, r"shape \(1, 5\)"), (None, "NoneType")):
+        with pytest.raises(DataError, match=rf"^Ranker: expected a sparse matrix of shape \(1, \d+\), got {got}"):
+            rank(x)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(model, sample, value):
+    x = sample.X_test[0].copy()
+    x.data[0] = value
+    with pytest.raises(DataError, match="expected finite values in x, got "):
+        model.ranker()(x)
+
+
+def test_ids_out_of_range_are_refused(model, sample):
+    for wrong in (-1, sample.X.shape[1]):
+        x = sample.X_test[0].copy()
+        x.indices[-1 if wrong > 0 else 0] = wrong
+        with pytest.raises(DataError, match=f"expected ids 0 to .* in the indices of x, got {wrong}"):
+            model.ranker()(x)
+
+
+def test_a_model_that_is_not_fitted_has_no_ranker():
+    with pytest.raises(NotFittedError):
+        LabelTreeClassifier().ranker()
