@@ -37,6 +37,7 @@ BONSAI = OMIKUJI | {"cluster_k": 100, "cluster_balanced": False}
 TRAINED = [
     Configuration("xmc-shallow", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow"}),
     Configuration("xmc-shallow-3", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "n_trees": 3}),
+    Configuration("xmc-shallow-int8", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "weights": "int8"}),
     Configuration("xmc-balanced", "xmc", {"model": "LabelTreeClassifier", "tree": "balanced"}),
     Configuration("xmc-one-vs-all", "xmc", {"model": "OneVsAllClassifier"}, max_labels=10_000),
     Configuration("pecos", "pecos", {"nr_splits": 16}, "xmc-shallow"),
@@ -58,7 +59,7 @@ SAMPLED = Configuration(
 )
 
 PREDICTED = [
-    *(Form(name, name) for name in ("xmc-shallow", "xmc-shallow-3", "xmc-balanced", "xmc-one-vs-all")),
+    *(Form(one.name, one.name) for one in TRAINED if one.peer == "xmc"),
     *(
         Form(f"{name}, {form}", name, {"form": form})
         for name in ("pecos", "pecos-32")

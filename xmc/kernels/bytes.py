@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 
 N_BYTES = 16
 
-BIT, BYTE, SHORT, LONG = ir.IntType(1), ir.IntType(8), ir.IntType(16), ir.IntType(64)
+BIT, BYTE, SHORT, WORD, LONG = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 BYTES, SHORTS = ir.VectorType(BYTE, N_BYTES), ir.VectorType(SHORT, N_BYTES)
 
 
@@ -70,8 +70,14 @@ def as_float(weight):
 
 @intrinsic
 def _half(typingctx, bits):
+    """A finite float16 by the float32 of the same bits, whose exponent counts from another zero: LLVM would call C."""
+
     def code(context, builder, signature, args):
-        return builder.fpext(builder.bitcast(args[0], ir.HalfType()), ir.FloatType())
+        wide = builder.zext(args[0], WORD)
+        moved = builder.shl(builder.and_(wide, ir.Constant(WORD, 0x7FFF)), ir.Constant(WORD, 13))
+        size = builder.fmul(builder.bitcast(moved, ir.FloatType()), ir.Constant(ir.FloatType(), 2.0**112))
+        sign = builder.shl(builder.and_(wide, ir.Constant(WORD, 0x8000)), ir.Constant(WORD, 16))
+        return builder.bitcast(builder.or_(builder.bitcast(size, WORD), sign), ir.FloatType())
 
     return types.float32(types.uint16), code
 
