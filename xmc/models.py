@@ -30,8 +30,9 @@ from .ranker import Ranker, check_k
 from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import Candidates, Member, block_size, label_candidates, rank, row_blocks, slice_rows
+from .walk import MOST_ROWS, Candidates, Member, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
+RANKED_WITH = ("members_", "vectorizer_", "beam_size", "bias", "score_transform", "normalize")
 
 
 class Training(NamedTuple):
@@ -85,10 +86,10 @@ class Model(ClassifierMixin, BaseEstimator):
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
-        check_k(k, self._n_labels())
         if sp.issparse(X) and X.shape[0] == 1:
-            return self.ranker()(X, k)
-        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k))
+            return self._ready_ranker()(X, k)
+        check_k(k, self._n_labels())
+        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), len(self.members_) == 1)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
@@ -126,6 +127,15 @@ class Model(ClassifierMixin, BaseEstimator):
         return Ranker(
             self.members_, search_of(self), self.n_features_in_, self.n_labels_, self.normalize, self.vectorizer_
         )
+
+    def _ready_ranker(self) -> Ranker:
+        """The ranker made last, if nothing that it depends on has been set since: making one takes as long as asking."""
+        state = vars(self)
+        needs = [state.get(name) for name in RANKED_WITH]
+        kept = state.get("_ranker")
+        if kept is None or any(a is not b for a, b in zip(kept[0], needs, strict=True)):
+            kept = self._ranker = needs, self.ranker()
+        return kept[1]
 
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Model:
         """A smaller copy: weights stored as `weights` says, those below the threshold (by default its own) dropped."""
@@ -237,17 +247,18 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _candidates(self, X: Any, take: Any = lambda found: found) -> list[Candidates]:
         """`take` of the candidates of each block of rows."""
-        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)))
+        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)), False)
 
-    def _answers(self, X: Any, answer: Any) -> list:
-        """`answer` of each block of rows and how to search."""
+    def _answers(self, X: Any, answer: Any, best_only: bool) -> list:
+        """`answer` of each block of rows and how to search; best_only: it doesn't write all candidates down."""
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
         search = search_of(self)
         if rows.n_rows == 1:
             return [answer(rows, search)]
-        jobs = row_blocks(rows.n_rows, block_size(self.members_, search))
+        most = MOST_ROWS if best_only else block_size(self.members_, search)
+        jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // n_threads(self.n_jobs))))
         return run(lambda start, end: answer(slice_rows(rows, start, end), search), jobs, self.n_jobs)
 
     def _vectorized(self, X: Any) -> Any:
