@@ -26,10 +26,10 @@ def run(command, folder):
 
 
 def test_the_python_example_runs(tmp_path):
-    precision, psp, tags = run([sys.executable, "-c", block("python")], tmp_path).splitlines()
+    precision, psp, tags, tags_of_small = run([sys.executable, "-c", block("python")], tmp_path).splitlines()
     assert float(precision) > 0.88
     assert float(psp) > 0.69
-    assert "::" in tags
+    assert "::" in tags and tags_of_small == tags
 
 
 def test_the_commands_run(tmp_path):

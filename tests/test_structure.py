@@ -18,7 +18,8 @@ PACKAGES = {
 }
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress",
+    "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress "
+    "memory",
     "tree pages layer solver walk train warmup forecast ranker",
     "models text saved",
     "xmc.datasets xmc.datasets.*",

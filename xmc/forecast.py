@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from .errors import ParameterError
 from .kernels.lanes import N_LANES
 from .layer import Task, pose_chunk, work
 from .matrix import Rows
+from .memory import resident_bytes
 from .parallel import n_threads
 from .params import SolverParams
 from .solver import Weights, blocks, solve
@@ -72,17 +72,6 @@ def forecast(
         max(int(_chunk_bytes(task).max(initial=0)) for task in tasks),
         int(model_bytes),
     )
-
-
-def resident_bytes() -> int:
-    """Memory that the process holds now; its peak so far where the system doesn't tell."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _sample(task: Task, params: SolverParams) -> tuple[float, float]:

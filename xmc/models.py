@@ -22,6 +22,7 @@ from .errors import DataError
 from .forecast import Forecast, forecast
 from .kernels.gather import transpose
 from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
+from .memory import return_freed_arrays
 from .pages import repacked
 from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
@@ -32,6 +33,7 @@ from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
 from .walk import MOST_ROWS, Candidates, Member, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
+
 RANKED_WITH = ("members_", "vectorizer_", "beam_size", "bias", "score_transform", "normalize")
 
 
@@ -129,7 +131,7 @@ class Model(ClassifierMixin, BaseEstimator):
         )
 
     def _ready_ranker(self) -> Ranker:
-        """The ranker made last, if nothing that it depends on has been set since: making one takes as long as asking."""
+        """The ranker made last, if nothing it depends on was set since: making one takes time."""
         state = vars(self)
         needs = [state.get(name) for name in RANKED_WITH]
         kept = state.get("_ranker")
@@ -165,6 +167,7 @@ class Model(ClassifierMixin, BaseEstimator):
     def _training(self, X: Any, y: Any) -> Training:
         check(self)
         compile_kernels(self.weights)
+        return_freed_arrays()
         who = type(self).__name__
         vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)

@@ -14,12 +14,13 @@ import scipy.sparse as sp
 from .kernels.dcd import prune, signs, solve_lanes
 from .kernels.gather import gather, squared_norms, targets
 from .kernels.lanes import N_LANES
-from .matrix import Rows
+from .matrix import Rows, frozen
 from .parallel import lock
 from .params import SolverParams
 
 LIBLINEAR = lock()  # its random numbers are the process's: with one block at a time, the same seed gives the same model
 HUGE_PAGE = 1 << 19  # float32 values
+AS_IT_IS = 128  # siblings up to which all rows are used where they are: sorting them takes as long, and memory
 
 
 class Problem(NamedTuple):
@@ -61,8 +62,13 @@ def pose(
     X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64
 ) -> Problem:
     """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
-    mark = np.zeros(X.n_features, np.int32)
-    indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
+    if len(rows) == X.n_rows and last - first <= AS_IT_IS:
+        indptr, indices, data, _ = X
+        features = np.arange(X.n_features, dtype=np.int32)
+    else:
+        mark = np.zeros(X.n_features, np.int32)
+        indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
+        indptr, indices, data = frozen(indptr), frozen(indices), frozen(data)
     norms = squared_norms(indptr, data).astype(np.float32)
     return Problem(indptr, indices, data, features, norms, *targets(*nodes, rows, first, last), seed)
 
