@@ -240,11 +240,10 @@ def test_labels_that_do_not_exist_are_refused(labels, got):
 
 
 @pytest.mark.parametrize("n_kept", [4, 256])
-def test_label_embeddings_agree_with_numpy_for_any_number_of_threads(rng, monkeypatch, n_kept):
-    monkeypatch.setattr(tree_module, "EMBEDDING_FEATURES", n_kept)
+def test_label_embeddings_agree_with_numpy_for_any_number_of_threads(rng, n_kept):
     X, Y = naive.random_rows(rng, 50, 30), rng.random((50, 300)) < 0.1
     labels = np.flatnonzero(Y.any(axis=0) & (rng.random(300) < 0.5)).astype(np.int32)
-    found = [label_embeddings(X, naive.as_lists(Y.T), labels, n_jobs) for n_jobs in (1, 2, 4)]
+    found = [label_embeddings(X, naive.as_lists(Y.T), labels, n_kept, n_jobs) for n_jobs in (1, 2, 4)]
     expected = naive.embed([np.flatnonzero(column) for column in Y.T], naive.to_dense(*X), labels, n_kept)
     assert naive.to_dense(*found[0]) == pytest.approx(expected, abs=1e-6)
     assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
@@ -252,7 +251,7 @@ def test_label_embeddings_agree_with_numpy_for_any_number_of_threads(rng, monkey
 
 def test_label_embeddings_are_unit_rows(rng):
     X, Y = naive.random_rows(rng, 50, 30, empty=0), rng.random((50, 10)) < 0.2
-    Z = label_embeddings(X, naive.as_lists(Y.T), np.flatnonzero(Y.any(axis=0)).astype(np.int32), 1)
+    Z = label_embeddings(X, naive.as_lists(Y.T), np.flatnonzero(Y.any(axis=0)).astype(np.int32), 256, 1)
     lengths = np.linalg.norm(naive.to_dense(*Z), axis=1)
     assert lengths == pytest.approx(np.ones(len(lengths)))
     assert Z.n_features == 30

@@ -13,7 +13,7 @@ from .pages import Layer
 from .parallel import run
 from .params import LabelTreeParams, SolverParams
 from .progress import Progress
-from .tree import LabelTree, balanced, label_embeddings, shallow
+from .tree import EMBEDDING_FEATURES, LabelTree, balanced, label_embeddings, shallow
 from .walk import TRANSFORMS, Member, Search, beam, row_blocks, slice_rows
 
 # Numbers of labels for which "auto" takes the shallow tree. It ranks better than the balanced one, but with more labels
@@ -35,7 +35,7 @@ def grow_trees(
     labels = np.flatnonzero(np.diff(rows_of_label[0])).astype(np.int32)
     shape = params.tree if params.tree != "auto" else "shallow" if len(labels) in SHALLOW_FOR else "balanced"
     advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
-    Z = label_embeddings(X, rows_of_label, labels, params.n_jobs)
+    Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
     advance(1)
     trees = []
     for member in range(params.n_trees):

@@ -14,8 +14,11 @@ from .matrix import Rows, frozen
 from .parallel import run
 
 WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
-KMEANS_TOL, KMEANS_MAX_ITER = 1e-3, 20
-EMBEDDING_FEATURES = 256  # of a label; more make the tree slower to grow, not better
+KMEANS_MAX_ITER = 20
+# Largest features of a label that k-means sees, and the gain at which it stops: halves of many labels that are alike
+# need more of both to come out well than clusters of any size.
+EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
+KMEANS_TOL = {"balanced": 1e-4, "shallow": 1e-3}
 
 
 class LabelTree(NamedTuple):
@@ -72,15 +75,15 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
 
 
 def label_embeddings(
-    X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_jobs: int | None
+    X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_kept: int, n_jobs: int | None
 ) -> Rows:
-    """One unit-length row per label, the direction of the sum of its training rows (PIFA), largest features only."""
+    """One unit-length row per label, the direction of the sum of its training rows (PIFA), n_kept features."""
     indptr, rows = rows_of_label
     jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
 
     def task(part):
         zeros = np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.bool_)
-        return embed(indptr, rows, X.indptr, X.indices, X.data, part, EMBEDDING_FEATURES, *zeros)
+        return embed(indptr, rows, X.indptr, X.indices, X.data, part, n_kept, *zeros)
 
     parts = run(task, jobs, n_jobs)
     sizes = np.concatenate([np.diff(p[0]) for p in parts])
@@ -151,7 +154,7 @@ def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     rows = _pick(Z, members)
     starts = rng.choice(len(members), 2, replace=False)
-    left = bisect(*rows[:3], rows.n_features, sum(sizes[:half]), starts, KMEANS_TOL, KMEANS_MAX_ITER)
+    left = bisect(*rows[:3], rows.n_features, sum(sizes[:half]), starts, KMEANS_TOL["balanced"], KMEANS_MAX_ITER)
     return [*_split(Z, members[left], sizes[:half], (*seed, 0)), *_split(Z, members[~left], sizes[half:], (*seed, 1))]
 
 
@@ -169,7 +172,7 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarr
         centroids = means(*rows[:3], cluster, k, rows.n_features)
         nearest(*rows[:3], 0, len(members), centroids, k, cluster, similarity)
         together = float(similarity.sum(dtype=np.float64))
-        if together <= before * (1 + KMEANS_TOL):
+        if together <= before * (1 + KMEANS_TOL["shallow"]):
             break
         before = together
     order = np.argsort(cluster, kind="stable")
