@@ -73,8 +73,10 @@ PREDICTED = [
 
 
 def chosen(declared, only):
-    """The configurations or forms whose name begins with one of the words; all of them without words."""
-    return [one for one in declared if not only or one.name.startswith(tuple(only))]
+    """The configurations or forms that the words name, or whose names begin so; all of them without words."""
+    names = {one.name for one in declared}
+    begin = tuple(word for word in only or [] if word not in names)
+    return [one for one in declared if not only or one.name in only or one.name.startswith(begin)]
 
 
 def trained(name):
