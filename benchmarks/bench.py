@@ -36,7 +36,7 @@ def add_arguments(parser, repeats):
     """The arguments of both benchmarks."""
     parser.add_argument("data", type=Path, help="folder that holds a folder per data set")
     parser.add_argument("--sets", nargs="*", metavar="NAME", help="data sets; all that the folder holds")
-    parser.add_argument("--only", nargs="*", metavar="WORD", help="configurations of that name, or that begin so; all of them")
+    parser.add_argument("--only", nargs="*", metavar="WORD", help="configurations of these names; all of them")
     parser.add_argument("--repeats", type=int, default=repeats, help=f"turns ({repeats})")
     parser.add_argument("--limit", type=float, default=7200, help="seconds that a run may take (7200)")
     home = HERE.parent

@@ -1,4 +1,4 @@
-"""`xmc datasets`: the sample that comes along, and synthetic data of published shapes."""
+"""`xmc datasets`: the sample that comes along, synthetic data of published shapes, public data downloaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from xmc.cli import options
+from xmc.cli.data import read_labelled
 from xmc.cli.output import Voice, check_outputs, print_table, write_json
-from xmc.datasets.registry import SHAPES
+from xmc.datasets.registry import PUBLIC, SHAPES
 
 EXPORTED = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz", "train.tsv", "test.tsv", "labels.txt")
 
 
-@click.group("datasets", short_help="List data sets, export the sample, make synthetic ones.")
+@click.group("datasets", short_help="List, export, make and check data sets.")
 @options.version
 def command() -> None:
     """Data to try and to measure with."""
@@ -53,6 +54,71 @@ def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet
     facts = {"folder": folder, "files": write_sample(folder, overwrite)}
     Voice("datasets", quiet).say(f"{name} written to {folder}: {', '.join(facts['files'])}")
     write_json(json_path, facts, overwrite)
+
+
+@command.command("add", short_help="Check downloaded files of a public data set, keep them as matrices.")
+@click.argument("name", type=click.Choice([card.name for card in PUBLIC]))
+@click.argument("train", metavar="TRAIN")
+@click.argument("test", metavar="TEST")
+@click.option("--out", metavar="DIR", required=True, help="Folder to write X.trn.npz and the others to.")
+@options.source
+@options.output
+def add(
+    name: str,
+    train: str,
+    test: str,
+    out: str,
+    format: str | None,
+    zero_based: bool,
+    json_path: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR as matrices.
+
+    \b
+    xmc datasets add wiki10-31k train.txt test.txt --out wiki10
+    """
+    check_replaceable(out, overwrite)
+    check_outputs(json_path, overwrite=overwrite)
+    parts = {path: read_labelled([path], format, zero_based) for path in (train, test)}
+    facts = identify(name, parts)
+    write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], overwrite)
+    Voice("datasets", quiet).say(f"{name} as on its card, {facts['labels_per_row']:.2f} labels a row, written to {out}")
+    write_json(json_path, {"name": name, "folder": out, **facts}, overwrite)
+
+
+def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
+    """The sizes of training and test rows. Raises DataError unless they are those on the card."""
+    from xmc.datasets import differences
+    from xmc.errors import DataError
+
+    train, test = parts.values()
+    for path, part in parts.items():
+        if part.X is None:
+            raise DataError(f"{path}: expected rows of features, as XMC text has them, got texts")
+    sizes = {
+        "rows": train.X.shape[0],
+        "test_rows": test.X.shape[0],
+        "features": max(train.X.shape[1], test.X.shape[1]),
+        "labels": max(train.Y.shape[1], test.Y.shape[1]),
+    }
+    wrong = differences(next(card for card in PUBLIC if card.name == name), sizes)
+    if wrong:
+        other = next((f"; this is {card.name}" for card in PUBLIC if not differences(card, sizes)), "")
+        raise DataError(f"{next(iter(parts))}: expected {name}, got {', '.join(wrong)}{other}")
+    return sizes | {"labels_per_row": train.Y.nnz / train.Y.shape[0]}
+
+
+def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
+    """Features and labels of training and test rows, under the names that all our tools know."""
+    from xmc.files import replacing
+    from xmc.io import write_matrix
+
+    with replacing(folder, overwrite) as fresh:
+        fresh.mkdir()
+        for file, M in zip(EXPORTED, matrices, strict=False):
+            write_matrix(fresh / file, M)
 
 
 @command.command("synth", short_help="Make a synthetic data set.")

@@ -10,6 +10,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, read_labelled
 from xmc.cli.output import Voice, check_folder, check_outputs, print_metrics, write_json
+from xmc.presets import PRESETS
 
 
 class Training(NamedTuple):
@@ -31,6 +32,7 @@ class Training(NamedTuple):
 @click.command("train", short_help="Train a model and save it.")
 @click.argument("sources", nargs=-1, required=True, metavar="X.npz Y.npz | FILE")
 @click.option("--model", "target", required=True, metavar="DIR", help="Folder to save the model in.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="A published method's settings; flags go on top.")
 @click.option("--one-vs-all", is_flag=True, help="One scorer per label on all rows, no tree: most accurate, dearer.")
 @click.option(
     "--valid",
@@ -49,6 +51,7 @@ def command(
     ctx: click.Context,
     sources: tuple[str, ...],
     target: str,
+    preset: str | None,
     one_vs_all: bool,
     valid: float | None,
     dry_run: bool,
@@ -68,9 +71,12 @@ def command(
     \b
     xmc train train.tsv --model model
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
+    xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
     voice = Voice("train", quiet)
     text_flags, model_flags = options.split_text_flags(flags)
+    if preset is not None:
+        one_vs_all = apply_preset(ctx, preset, model_flags)
     if one_vs_all:
         lacking = [name for name in model_flags if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")]
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
@@ -94,6 +100,15 @@ def command(
         if json_path != "-":
             print_metrics(result["valid"])
     write_json(json_path, result, overwrite)
+
+
+def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
+    """Put the settings of a preset where no flag was typed; gives whether it is one-vs-all."""
+    preset = PRESETS[name]
+    if not preset.one_vs_all:
+        options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
+    flags.update({key: value for key, value in preset.settings.items() if key not in options.given(ctx)})
+    return preset.one_vs_all
 
 
 def read_training(sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None) -> Training:

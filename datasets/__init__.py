@@ -4,10 +4,12 @@ from importlib import import_module
 
 _HOMES = {
     "Card": "registry",
+    "PUBLIC": "registry",
     "SHAPES": "registry",
     "Sample": "debtags",
     "Shape": "registry",
     "cards": "registry",
+    "differences": "registry",
     "load_sample": "debtags",
     "sample_texts": "debtags",
     "synthesize": "synthetic",

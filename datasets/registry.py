@@ -60,6 +60,32 @@ _DEBTAGS = Card(
 )
 
 
+REPOSITORY = "http://manikvarma.org/downloads/XC/XMLRepository.html"
+
+
+def _public(name: str, sizes: tuple[int, int, int, int, float], what: str, source: str = REPOSITORY) -> Card:
+    return Card(name, *sizes, what, licence="see the source", source=source)
+
+
+# Sizes as the repository's table gives them; of the second EURLex-4K, as the AttentionXML paper does (NeurIPS 2019).
+PUBLIC = (
+    _public("eurlex-4k", (15_539, 3_809, 5_000, 3_993, 5.31), "European laws to EuroVoc concepts, words"),
+    _public(
+        "eurlex-4k-attentionxml",
+        (15_449, 3_865, 186_104, 3_956, 5.30),
+        "the same laws, other split, n-gram TF-IDF",
+        "https://github.com/yourh/AttentionXML",
+    ),
+    _public("wiki10-31k", SHAPES["wiki10-31k"][:5], "Wikipedia articles to social tags, words"),
+    _public("amazoncat-13k", SHAPES["amazoncat-13k"][:5], "products to categories, words"),
+    _public("amazon-670k", SHAPES["amazon-670k"][:5], "products to products bought with them, words"),
+    _public("amazon-3m", SHAPES["amazon-3m"][:5], "products to products bought with them, words"),
+    _public("delicious-200k", (196_606, 100_095, 782_585, 205_443, 75.54), "web pages to social tags, words"),
+    _public("wikilshtc-325k", (1_778_351, 587_084, 1_617_899, 325_056, 3.19), "Wikipedia articles to categories"),
+    _public("wikipedia-500k", (1_813_391, 783_743, 2_381_304, 501_070, 4.77), "Wikipedia articles to categories"),
+)
+
+
 def _synthetic(like: str, shape: Shape) -> Card:
     return Card(
         f"synthetic {like}",
@@ -71,5 +97,11 @@ def _synthetic(like: str, shape: Shape) -> Card:
 
 
 def cards() -> list[Card]:
-    """All known data sets, the embedded one first."""
-    return [_DEBTAGS, *(_synthetic(like, shape) for like, shape in SHAPES.items())]
+    """All known data sets: the embedded one, synthetic ones, public ones to download oneself."""
+    return [_DEBTAGS, *(_synthetic(like, shape) for like, shape in SHAPES.items()), *PUBLIC]
+
+
+def differences(card: Card, sizes: dict[str, int]) -> list[str]:
+    """What of these sizes is not as on the card, in words."""
+    pairs = [(name.replace("_", " "), found, getattr(card, name)) for name, found in sizes.items()]
+    return [f"{found:,} {name} instead of {expected:,}" for name, found, expected in pairs if found != expected]

@@ -36,6 +36,7 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "n_trees": 2, "tree": "balanced", "arity": 4, "max_leaf_size": 20, "max_depth": 3, "negatives": "tfn+man",
         "beam_size": 7, "loss": "hinge", "C": 0.5, "tol": 0.2, "max_iter": 9, "solver": "block", "bias": 2.0,
         "weight_threshold": 0.2, "score_transform": "log_sigmoid", "normalize": False, "weights": "float16",
+        "optimize": "psp", "propensity_a": 0.6, "propensity_b": 2.6,
     }  # fmt: skip
     declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose", "memory"}
     assert settings.keys() == declared

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import xmc.datasets
-from xmc.datasets import SHAPES, cards, load_sample, sample_texts
+from xmc.datasets import PUBLIC, SHAPES, cards, load_sample, sample_texts
 from xmc.errors import DataError
 
 
@@ -60,7 +60,7 @@ def test_texts_refuse_a_foreign_vocabulary(sample):
 
 
 def test_cards_are_complete_and_their_names_unique():
-    assert len({card.name for card in cards()}) == len(cards()) == 1 + len(SHAPES)
+    assert len({card.name for card in cards()}) == len(cards()) == 1 + len(SHAPES) + len(PUBLIC)
     assert all(all(card) for card in cards())
 
 

@@ -9,6 +9,7 @@ TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIG
 N_FEATURES = 30
 WIDTHS = [3, 1, 0, 6, 300]  # of the chunks: an only child, a node without children, one with two pages among them
 NUMBERS = np.empty(0, np.int32)
+NOTHING = np.empty(0, np.float32)
 
 
 @pytest.fixture
@@ -34,8 +35,12 @@ def scored(X, layer, pairs, transform="l3_hinge", bias=1.0):
     row, node, path = pairs
     out_ptr = np.concatenate([[0], np.cumsum(np.diff(layer.chunk_ptr)[node])]).astype(np.int64)
     margin, score = np.full((2, out_ptr[-1]), np.nan, np.float32)
+    names, ids = np.arange(layer.chunk_ptr[-1], dtype=np.int32) + 7, np.full(out_ptr[-1], -1, np.int32)
     rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
-    all_children(*rows, row, node, path, out_ptr, *layer, np.float32(bias), TRANSFORMS[transform], score, margin)
+    out = names, ids, score, margin
+    all_children(*rows, row, node, path, out_ptr, *layer, np.float32(bias), TRANSFORMS[transform], *out)
+    called = [np.arange(layer.chunk_ptr[c], layer.chunk_ptr[c + 1]) + 7 for c in node]
+    assert ids.tolist() == [name for own in called for name in own]
     return np.split(margin, out_ptr[1:-1]), np.split(score, out_ptr[1:-1])
 
 
@@ -46,12 +51,12 @@ def as_beam(rng, n_rows):
     return size, ids.astype(np.int32), -np.sort(rng.random((n_rows, 3)).astype(np.float32), axis=1)
 
 
-def ranked(X, layer, beam, k, transform="l3_hinge", inner=True, names=NUMBERS):
+def ranked(X, layer, beam, k, transform="l3_hinge", inner=True, names=NUMBERS, gain=NOTHING):
     """(score, margin, id) of each row's best k children."""
     n = X.n_rows
     kept = np.full(n, -1), np.full((n, k), -1, np.int32), *np.full((2, n, k), np.nan, np.float32)
     rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
-    best_children(*rows, *beam, *layer, np.float32(1), TRANSFORMS[transform], inner, frozen(names), *kept)
+    best_children(*rows, *beam, *layer, np.float32(1), TRANSFORMS[transform], inner, *map(frozen, (names, gain)), *kept)
     return two_dimensional(*kept)
 
 
@@ -117,6 +122,20 @@ def test_the_best_children_are_the_best_of_all(rng, chunks, transform, inner, k)
     for row, judge in zip(found, expected, strict=True):
         score = np.array([s for s, *_ in judge])
         assert [s for s, *_ in row] == pytest.approx(score if inner else np.exp(score), rel=1e-4, abs=1e-37)
+
+
+@pytest.mark.parametrize("k", [1, 4, 500])
+def test_gains_add_to_log_probabilities_by_name(rng, chunks, k):
+    (_, layer), X, beam = chunks, naive.random_rows(rng, 40, N_FEATURES), as_beam(rng, 40)
+    names = rng.permutation(layer.chunk_ptr[-1]).astype(np.int32)
+    gain = -rng.exponential(2, len(names)).astype(np.float32)
+    plain = ranked(X, layer, beam, 1000, inner=False, names=names)
+    found = ranked(X, layer, beam, k, inner=False, names=names, gain=gain)
+    for row, judge in zip(found, plain, strict=True):
+        expected = sorted((-score * np.exp(gain[name]) for score, _, name in judge))[:k]
+        assert [-score for score, *_ in row] == pytest.approx(expected, rel=1e-4, abs=1e-37)
+        own = {name: margin for _, margin, name in judge}
+        assert all(own[name] == margin for _, margin, name in row)
 
 
 def test_children_without_names_are_called_by_number(rng, chunks):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
+from xmc.kernels.gather import fold, gather, pick, relabel, sort_order, squared_norms, targets, transpose
 from xmc.matrix import frozen
 
 SIZES = [0, 1, 60]
@@ -169,3 +169,22 @@ def test_targets_agree_with_scipys_block(rng, lists):
     ours = sp.csr_matrix((np.ones(len(place)), (place, column)), shape=(len(rows), 4)).toarray()
     assert np.array_equal(ours, judge)
     assert count.tolist() == judge.sum(axis=0).tolist()
+
+
+def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_first_appearance(rng, X):
+    rows, mark = some_rows(rng, X.n_rows), np.zeros(X.n_features, np.int32)
+    indptr, indices, data, features = pick(X.indptr, X.indices, X.data, rows, mark)
+    assert not mark.any()
+    own = sp.csr_matrix((data, features[indices], indptr), shape=(len(rows), N_FEATURES))
+    judge = sp.csr_matrix((X.data, X.indices, X.indptr), shape=(X.n_rows, N_FEATURES))[rows]
+    assert (own != judge).nnz == 0
+    first = list(dict.fromkeys(judge.indices.tolist()))
+    assert features.tolist() == first and [part.dtype for part in (indptr, indices, data, features)] == [
+        np.int64, np.int32, np.float32, np.int32
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [0, 1, 500])
+def test_sort_order_is_by_feature_then_child_and_keeps_the_order_of_equals(rng, n):
+    feature, child = rng.integers(0, 30, n).astype(np.int32), rng.integers(0, 20, n)
+    assert np.array_equal(sort_order(feature, child, 30, 20), np.lexsort((child, feature)))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import copy
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.svm import LinearSVC
 
 from xmc import DataError, LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError
+from xmc.metrics import propensities
 from xmc.train import SHALLOW_FOR
 
 N_TOPICS, PER_TOPIC, N_NOISE = 8, 5, 30
@@ -722,3 +724,42 @@ def test_impossible_compression_is_refused(settings):
     model = clone(MODELS["shallow"]).fit(X, Y)
     with pytest.raises(ParameterError, match=next(iter(settings))):
         model.compress(**settings)
+
+
+# ---- ranking by propensity -------------------------------------------------------------------------------------------
+
+
+def test_psp_ranks_by_probability_over_propensity(fitted):
+    """Times the smallest propensity, so that scores stay probabilities."""
+    by_p = fitted.predict_proba(X_TEST).toarray()
+    p = propensities(Y)
+    expected = by_p * (p.min() / p)
+    fitted = copy(fitted).set_params(optimize="psp")
+    labels, scores = fitted.predict_topk(X_TEST, 5)
+    found = np.take_along_axis(expected, labels, axis=1)
+    assert scores == pytest.approx(found, rel=1e-4, abs=1e-7)
+    assert found == pytest.approx(-np.sort(-expected, axis=1)[:, :5], rel=1e-4, abs=1e-7)
+    for i in range(10):
+        assert np.array_equal(fitted.predict_topk(X_TEST[i], 5).scores[0], scores[i])
+
+
+def test_psp_lifts_rare_labels():
+    rare = np.arange(N_LABELS) % PER_TOPIC == 0
+    thin = Y.toarray() * ~(rare & (np.arange(300) % 10 > 0)[:, None])
+    model = LabelTreeClassifier(tree=BY_TOPIC, random_state=0).fit(X, thin)
+    p = propensities(thin)
+    gain = {}
+    for optimize in ("p", "psp"):
+        top = model.set_params(optimize=optimize).predict_topk(X_TEST, 3)
+        gain[optimize] = (1 / p)[top.labels].mean()
+    assert gain["psp"] > gain["p"] * 1.01
+
+
+def test_propensities_are_those_of_the_parameters(fitted):
+    a, b = (copy(fitted).set_params(optimize="psp", **settings) for settings in ({}, {"propensity_a": 0.0}))
+    assert not np.array_equal(a.predict_topk(X_TEST, 3).scores, b.predict_topk(X_TEST, 3).scores)
+    assert b.predict_topk(X_TEST, 3).scores == pytest.approx(fitted.predict_topk(X_TEST, 3).scores, rel=1e-5)
+
+
+def test_probabilities_stay_as_they_are(fitted):
+    assert (fitted.predict_proba(X_TEST) != copy(fitted).set_params(optimize="psp").predict_proba(X_TEST)).nnz == 0

@@ -75,6 +75,9 @@ def test_every_legal_value_passes(declaration, field):
         ("weight_threshold", "a finite number >= 0"),
         ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
+        ("optimize", "one of 'p', 'psp'"),
+        ("propensity_a", "a finite number >= 0"),
+        ("propensity_b", "a finite number > 0"),
         ("normalize", "True or False"),
         ("n_jobs", "an int != 0 or None"),
         ("memory", "an int >= 1 or None"),
@@ -125,7 +128,7 @@ def test_defaults_change_on_purpose_only(model):
         "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None, "negatives": "tfn",
         "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
         "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None,
-        "random_state": None, "verbose": 0,
+        "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}

@@ -21,7 +21,7 @@ FLOORS = [
     "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress "
     "memory",
     "tree pages layer solver walk train warmup forecast ranker",
-    "models text saved",
+    "models text saved presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
 ]

@@ -9,6 +9,7 @@ _HOMES = {
     "LabelTreeClassifier": "models",
     "OneVsAllClassifier": "models",
     "load": "saved",
+    "preset": "presets",
     "LabelTree": "tree",
     "TopK": "topk",
     "XmcError": "errors",

@@ -102,8 +102,13 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
     if not (_is_real(b) and 0 < b < np.inf):
         raise ParameterError(f"propensities: b must be a number > 0, got {b!r}")
     Y = _truth("propensities", Y_train, "Y_train")
-    C = max(0.0, np.log(Y.shape[0]) - 1) * (b + 1) ** a
-    return 1 / (1 + C * (np.bincount(Y.indices, minlength=Y.shape[1]) + b) ** -a)
+    return propensities_of(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], a, b)
+
+
+def propensities_of(counts: np.ndarray, n_rows: int, a: float, b: float) -> np.ndarray:
+    """`propensities` of labels with so many training rows each, out of n_rows."""
+    C = max(0.0, np.log(n_rows) - 1) * (b + 1) ** a
+    return 1 / (1 + C * (counts + b) ** -a)
 
 
 def report(

@@ -23,6 +23,7 @@ from .forecast import Forecast, forecast
 from .kernels.gather import transpose
 from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
 from .memory import return_freed_arrays
+from .metrics import propensities_of
 from .pages import repacked
 from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
@@ -31,10 +32,11 @@ from .ranker import Ranker, check_k
 from .topk import TopK
 from .train import Lists, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import MOST_ROWS, Candidates, Member, block_size, label_candidates, rank, row_blocks, slice_rows
+from .walk import MOST_ROWS, Candidates, Member, Search, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
 
-RANKED_WITH = ("members_", "vectorizer_", "beam_size", "bias", "score_transform", "normalize")
+RANKED_WITH = ("members_", "vectorizer_", "label_counts_", "beam_size", "bias", "score_transform", "normalize")
+RANKED_WITH += ("optimize", "propensity_a", "propensity_b")
 
 
 class Training(NamedTuple):
@@ -51,7 +53,8 @@ class Model(ClassifierMixin, BaseEstimator):
     """What every estimator shares: from matrices at the door to members, and from candidates to answers.
 
     Fitted attributes: members_ (the trained trees), classes_, n_labels_, n_features_in_, n_iter_ (most passes that the
-    solver needed); vectorizer_, label_ids_ and label_names_ are None unless the model was trained from text.
+    solver needed), n_rows_ and label_counts_ (training rows, and those of each label); vectorizer_, label_ids_ and
+    label_names_ are None unless the model was trained from text.
     """
 
     def fit(self, X: Any, y: Any) -> Model:
@@ -69,6 +72,7 @@ class Model(ClassifierMixin, BaseEstimator):
             ]
         self.members_ = tuple(member for member, _ in trained)
         self.n_labels_ = len(data.rows_of_label[0]) - 1
+        self.n_rows_, self.label_counts_ = data.X.n_rows, np.diff(data.rows_of_label[0])
         self.classes_ = np.arange(self.n_labels_) if data.classes is None else data.classes
         self.one_label_per_row_ = data.classes is not None
         self.n_iter_ = max(n_passes for _, n_passes in trained)
@@ -86,6 +90,8 @@ class Model(ClassifierMixin, BaseEstimator):
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
 
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
+        With optimize="psp" they are multiplied by the label's inverse propensity over the largest one (Jain et al.,
+        KDD 2016).
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
         if sp.issparse(X) and X.shape[0] == 1:
@@ -127,7 +133,7 @@ class Model(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         return Ranker(
-            self.members_, search_of(self), self.n_features_in_, self.n_labels_, self.normalize, self.vectorizer_
+            self.members_, self._search(), self.n_features_in_, self.n_labels_, self.normalize, self.vectorizer_
         )
 
     def _ready_ranker(self) -> Ranker:
@@ -257,12 +263,20 @@ class Model(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
-        search = search_of(self)
+        search = self._search()
         if rows.n_rows == 1:
             return [answer(rows, search)]
         most = MOST_ROWS if best_only else block_size(self.members_, search)
         jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // n_threads(self.n_jobs))))
         return run(lambda start, end: answer(slice_rows(rows, start, end), search), jobs, self.n_jobs)
+
+    def _search(self) -> Search:
+        """How to rank: with optimize="psp", labels gain by their inverse propensity over the largest one."""
+        search = search_of(self)
+        if self.optimize == "p":
+            return search
+        p = propensities_of(self.label_counts_, self.n_rows_, self.propensity_a, self.propensity_b)
+        return search._replace(gain=frozen(np.log(p.min() / p).astype(np.float32)))
 
     def _vectorized(self, X: Any) -> Any:
         if not (isinstance(X, list) and X and all(isinstance(text, str) for text in X)):

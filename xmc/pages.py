@@ -10,6 +10,7 @@ import numpy as np
 
 from .kernels.beam import PAGE, count_buckets
 from .kernels.bytes import N_BYTES
+from .kernels.gather import sort_order
 from .matrix import frozen
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
@@ -66,12 +67,15 @@ def pack(
 
     weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of the page.
     """
-    page = child // PAGE
-    order = np.argsort((page.astype(np.int64) * n_features + feature) * PAGE + child % PAGE)
-    feature, child, weight = feature[order], (child % PAGE)[order].astype(np.uint8), weight[order]
-    ends = np.searchsorted(page[order], np.arange(-(-width // PAGE) + 1))
+    n_pages = -(-width // PAGE)
+    order = sort_order(feature, child, n_features, width)
+    if n_pages > 1:
+        order = order[np.argsort(child[order] // PAGE, kind="stable")]
+    feature, child, weight = feature[order], child[order], weight[order]
+    ends = np.searchsorted(child // PAGE, np.arange(n_pages + 1))
     parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
-    return [_page(feature[part], child[part], weight[part], n_features, weights) for part in parts]
+    own = (child % PAGE).astype(np.uint8)
+    return [_page(feature[part], own[part], weight[part], n_features, weights) for part in parts]
 
 
 def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str) -> Page:

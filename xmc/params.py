@@ -44,6 +44,13 @@ class SolverParams:
     score_transform: str = param(
         "l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid")
     )
+    optimize: str = param(
+        "p",
+        "p ranks by probability; psp by probability over propensity, which favours rare labels",
+        among=("p", "psp"),
+    )
+    propensity_a: float = param(0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0)
+    propensity_b: float = param(1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0)
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, besides=0, optional=True)
     memory: int | None = param(

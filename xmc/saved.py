@@ -28,7 +28,7 @@ STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
 
 def save(model: Model, path: PathName, overwrite: bool = False) -> None:
     """Write a fitted model as a folder; nothing is left behind if that fails."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {"label_counts": model.label_counts_}
     for n, member in enumerate(model.members_):
         arrays.update(_member_arrays(f"tree{n}", member))
     for name in STRINGS:
@@ -48,6 +48,7 @@ def save(model: Model, path: PathName, overwrite: bool = False) -> None:
         "parameters": _parameters(model),
         "n_features": model.n_features_in_,
         "n_labels": model.n_labels_,
+        "n_rows": model.n_rows_,
         "n_passes": int(model.n_iter_),
         "one_label_per_row": model.one_label_per_row_,
         "depths": [member.tree.depth for member in model.members_],
@@ -86,6 +87,9 @@ def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     model.members_ = members
     model.one_label_per_row_ = meta["one_label_per_row"]
     model.n_labels_, model.n_features_in_, model.n_iter_ = meta["n_labels"], meta["n_features"], meta["n_passes"]
+    model.n_rows_, model.label_counts_ = meta["n_rows"], arrays["label_counts"]
+    if model.label_counts_.shape != (model.n_labels_,):
+        raise ValueError(f"label_counts: expected {model.n_labels_} numbers, got shape {model.label_counts_.shape}")
     model.label_ids_ = model.label_names_ = model.vectorizer_ = None
     for name in STRINGS:
         if name in arrays:

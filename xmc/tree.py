@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import DataError
-from .kernels.gather import gather
+from .kernels.gather import pick
 from .kernels.kmeans import bisect, embed, means, nearest
 from .matrix import Rows, frozen
 from .parallel import run
@@ -148,14 +148,23 @@ def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray)
 
 def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
     """The members in clusters of the given sizes, by 2-means again and again."""
+    return [members[part] for part in _halves(_pick(Z, members), np.arange(len(members)), sizes, seed)]
+
+
+def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
+    """The members, one per row, in clusters of the given sizes."""
     if len(sizes) < 2:
         return [members]
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    rows = _pick(Z, members)
     starts = rng.choice(len(members), 2, replace=False)
     left = bisect(*rows[:3], rows.n_features, sum(sizes[:half]), starts, KMEANS_TOL["balanced"], KMEANS_MAX_ITER)
-    return [*_split(Z, members[left], sizes[:half], (*seed, 0)), *_split(Z, members[~left], sizes[half:], (*seed, 1))]
+    found = []
+    for n, (part, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
+        kept = np.flatnonzero(part).astype(np.int32)
+        below = _pick(rows, kept) if len(own) > 1 else rows
+        found += _halves(below, members[kept], own, (*seed, n))
+    return found
 
 
 def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarray]:
@@ -182,9 +191,8 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarr
 
 def _pick(Z: Rows, members: np.ndarray) -> Rows:
     """The members' rows with the features they use renumbered."""
-    indptr, indices, data, features = gather(
-        Z.indptr, Z.indices, Z.data, frozen(members), np.zeros(Z.n_features, np.int32)
-    )
+    arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(members)
+    indptr, indices, data, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
     return Rows(indptr, indices, data, len(features))
 
 

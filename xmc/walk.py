@@ -17,6 +17,7 @@ TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIG
 BLOCK_CANDIDATES = 1 << 20
 MOST_ROWS = 8192  # many, so that each page is read for many of them
 NUMBERS = frozen(np.empty(0, np.int32))  # children on inner levels have no names
+NOTHING = frozen(np.empty(0, np.float32))
 
 
 class Member(NamedTuple):
@@ -27,11 +28,15 @@ class Member(NamedTuple):
 
 
 class Search(NamedTuple):
-    """How to descend: nodes kept per level, value of the constant feature, margin to log-probability."""
+    """How to descend: nodes kept per level, value of the constant feature, margin to log-probability.
+
+    gain: float32, at most 0, what ranking adds to each label's log-probability; empty for nothing.
+    """
 
     beam_size: int
     bias: float
     transform: int
+    gain: np.ndarray = NOTHING
 
 
 class Beam(NamedTuple):
@@ -60,28 +65,50 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
     n = X.n_rows
     found = Beam(np.ones(n, np.int64), np.zeros((n, 1), np.int32), *np.zeros((2, n, 1), np.float32))
     for layer in layers:
-        found = _best_children(X, found, layer, search, True, NUMBERS, search.beam_size)
+        found = _best_children(X, found, layer, search, NUMBERS, search.beam_size)
     return found
 
 
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
     if len(members) > 1:
-        return as_topk(label_candidates(X, members, search), k)
+        found = label_candidates(X, members, search)
+        gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
+        return as_topk(found._replace(score=found.score * gain), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
-    kept = _best_children(X, found, member.layers[-1], search, False, member.tree.labels, k)
+    kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
     return TopK(kept.ids, kept.score)
 
 
 def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
     """Every label that a row's beam reaches, scores being path probabilities averaged over the members."""
-    each = [_member_candidates(X, member, search) for member in members]
-    if len(each) == 1:
-        return each[0]
-    merged = _side_by_side(each)
+    pairs = [_leaf_pairs(X, member, search) for member in members]
+    row, width = (np.concatenate([pair[column] for pair in pairs]) for column in (0, 3))
+    order = np.argsort(row, kind="stable")  # a row's members one after another
+    start = np.empty(len(row), np.int64)
+    start[order] = np.cumsum(width[order]) - width[order]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, width, X.n_rows).astype(np.int64))])
+    n = indptr[-1]
+    found = Candidates(indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32))
+    ends = np.cumsum([len(pair[0]) for pair in pairs])[:-1]
+    for member, (row, node, path, _), out_ptr in zip(members, pairs, np.split(start, ends), strict=True):
+        all_children(
+            *(X.indptr, X.indices, X.data, row, node, path, out_ptr, *member.layers[-1]),
+            *(np.float32(search.bias), search.transform, member.tree.labels, *found[1:]),
+        )
+    if len(members) == 1:
+        return found
     n_ids = 1 + max(int(member.tree.labels.max(initial=0)) for member in members)
-    return Candidates(*average(*merged, len(members), n_ids))
+    return Candidates(*average(*found, len(members), n_ids))
+
+
+def _leaf_pairs(X: Rows, member: Member, search: Search) -> tuple[np.ndarray, ...]:
+    """Row, node, log-probability and number of children of every node in a row's beam above the last level."""
+    found = beam(X, member.layers[:-1], search)
+    row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+    node = found.ids[row, place]
+    return row, node, found.score[row, place], np.diff(member.layers[-1].chunk_ptr)[node]
 
 
 def as_topk(found: Candidates, k: int) -> TopK:
@@ -118,43 +145,11 @@ def _room(n_rows: int, k: int) -> Beam:
     )
 
 
-def _best_children(
-    X: Rows, found: Beam, layer: Layer, search: Search, inner: bool, names: np.ndarray, k: int
-) -> Beam:
-    """The best k children of the nodes in each row's beam."""
-    kept = _room(X.n_rows, k)
+def _best_children(X: Rows, found: Beam, layer: Layer, search: Search, labels: np.ndarray, k: int) -> Beam:
+    """The best k children of the nodes in each row's beam: labels on the last level, on inner ones NUMBERS."""
+    kept, inner = _room(X.n_rows, k), labels is NUMBERS
     best_children(
         *(X.indptr, X.indices, X.data, *found[:3], *layer),
-        *(np.float32(search.bias), search.transform, inner, names, *kept),
+        *(np.float32(search.bias), search.transform, inner, labels, NOTHING if inner else search.gain, *kept),
     )
     return kept
-
-
-def _member_candidates(X: Rows, member: Member, search: Search) -> Candidates:
-    """All children of the nodes in each row's beam on the last level, as labels."""
-    found, layer = beam(X, member.layers[:-1], search), member.layers[-1]
-    row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-    node, path = found.ids[row, place], found.score[row, place]
-    widths = np.diff(layer.chunk_ptr)[node]
-    pair_ptr = np.concatenate([[0], np.cumsum(widths)])
-    score, margin = np.empty(pair_ptr[-1], np.float32), np.empty(pair_ptr[-1], np.float32)
-    all_children(
-        *(X.indptr, X.indices, X.data, row, node, path, pair_ptr, *layer),
-        *(np.float32(search.bias), search.transform, score, margin),
-    )
-    first = np.repeat(layer.chunk_ptr[node] - pair_ptr[:-1], widths)
-    indptr = pair_ptr[np.concatenate([[0], np.cumsum(found.size)])]
-    return Candidates(indptr, member.tree.labels[first + np.arange(pair_ptr[-1])], score, margin)
-
-
-def _side_by_side(each: list[Candidates]) -> Candidates:
-    """The members' candidates of each row one after another."""
-    counts = np.stack([np.diff(found.indptr) for found in each])
-    indptr = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
-    before = np.cumsum(counts, axis=0) - counts
-    columns = [np.empty(indptr[-1], dtype) for dtype in (np.int32, np.float32, np.float32)]
-    for found, shift in zip(each, before, strict=True):
-        at = np.repeat(indptr[:-1] + shift - found.indptr[:-1], np.diff(found.indptr)) + np.arange(len(found.ids))
-        for out, values in zip(columns, found[1:], strict=True):
-            out[at] = values
-    return Candidates(indptr, *columns)

@@ -27,8 +27,8 @@ def compile_kernels(weights: str) -> None:
     X, Y = as_rows(eye, normalize=True), as_label_rows(eye)
     rows_of_label = tuple(map(frozen, transpose(*Y, 8)))
     members = []
-    for shape in ("balanced", "shallow"):
-        settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": "tfn+man"}
+    for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
+        settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}
         params = LabelTreeParams(**settings, max_iter=1, weights=weights)
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)

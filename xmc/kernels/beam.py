@@ -18,14 +18,15 @@ LEAST = np.float32(-104)  # a log-probability whose float32 probability is 0: no
 def best_children(
     x_indptr, x_indices, x_data, beam_size, beam_ids, beam_score,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    bias_weight, bias, transform, inner, names, size, ids, score, margin,
+    bias_weight, bias, transform, inner, names, gain, size, ids, score, margin,
 ):  # fmt: skip
     """Write each row's best k children of the nodes in its beam, best first: by score, then margin, then smaller id.
 
     beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path log-probabilities, best first.
     chunk_ptr ... bias_weight: the layer (see pages.Layer). inner: an only child takes its parent's score; on the last
     level none does, and scores become probabilities. names: what the children are called; numbers if empty.
-    size, ids, score, margin: the result, in the same form, -1 and -inf in empty places.
+    gain: at most 0, added to the log-probability of the child of that name; none if empty.
+    size, ids, score, margin: the result, in the form of the beam, -1 and -inf in empty places.
 
     The rows' best nodes are scored first, equal nodes one after another, so that their page stays in the cache; then
     the second best. As no child scores better than its parent, nodes worse than a row's k-th best child are left out.
@@ -59,6 +60,9 @@ def best_children(
                 add_log_probabilities(margins, width, path, transform, paths)
                 if only:
                     paths[0] = path
+                if gain.shape[0]:
+                    for c in range(width):
+                        paths[c] = max(paths[c] + gain[names[first + c]], LEAST)
                 for c in range(width):
                     if size[i] < k or paths[c] >= score[i, 0]:
                         name = names[first + c] if names.shape[0] else np.int32(first + c)
@@ -84,30 +88,30 @@ def room_for(x_indptr):
 def all_children(
     x_indptr, x_indices, x_data, row, node, path, out_ptr,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    bias_weight, bias, transform, score, margin,
+    bias_weight, bias, transform, names, ids, score, margin,
 ):  # fmt: skip
-    """Write path probability and margin of every child, on the last level, of each (row, node, log-probability of it).
+    """Write name, path probability and margin of every child of each (row, node, log-probability), on the last level.
 
     out_ptr: where each pair's children go.
     """
     start, end, value = room_for(x_indptr)
     for pair in np.argsort(node):
         x = slice(x_indptr[row[pair]], x_indptr[row[pair] + 1])
-        out = out_ptr[pair]
-        for c in range(chunk_ptr[node[pair]], chunk_ptr[node[pair] + 1]):
-            margin[out + c - chunk_ptr[node[pair]]] = bias * bias_weight[c]
-        for page in range(page_ptr[node[pair]], page_ptr[node[pair] + 1]):
+        first, last = chunk_ptr[node[pair]], chunk_ptr[node[pair] + 1]
+        out = slice(out_ptr[pair], out_ptr[pair] + last - first)
+        own_ids, own_score, own_margin = ids[out], score[out], margin[out]
+        for c in range(last - first):
+            own_ids[c] = names[first + c]
+            own_margin[c] = bias * bias_weight[first + c]
+        for n, page in enumerate(range(page_ptr[node[pair]], page_ptr[node[pair] + 1])):
             add_margins(
                 x_indices[x], x_data[x], page,
                 bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-                start, end, value, margin[out:],
+                start, end, value, own_margin[n * PAGE :],
             )  # fmt: skip
-            out += PAGE
-        width = chunk_ptr[node[pair] + 1] - chunk_ptr[node[pair]]
-        found = score[out_ptr[pair] : out_ptr[pair] + width]
-        add_log_probabilities(margin[out_ptr[pair] :], width, path[pair], transform, found)
-        for c in range(width):
-            found[c] = np.exp(found[c])
+        add_log_probabilities(own_margin, last - first, path[pair], transform, own_score)
+        for c in range(last - first):
+            own_score[c] = np.exp(own_score[c])
 
 
 @njit(nogil=True, cache=True)

@@ -113,18 +113,23 @@ def signs(place, column, lane_of_column, n_rows):
 def prune(W, n_lanes, threshold):
     """Entries of W of at least `threshold` (bias aside), in feature order: (feature, lane, weight)."""
     n_features = W.shape[0] // N_LANES - 1
-    total = 0
+    kept = np.empty(n_features, np.int32)  # features that may have one
+    n_kept, total = 0, 0
     for j in range(n_features):
-        for b in range(n_lanes):
-            w = W[j * N_LANES + b]
-            total += w != 0 and abs(w) >= threshold
+        most = largest(absolute(load(W, np.int64(j) * N_LANES)))
+        if most >= threshold and most > 0:
+            kept[n_kept] = j
+            n_kept += 1
+            for b in range(n_lanes):
+                w = W[j * N_LANES + b]
+                total += w != 0 and abs(w) >= threshold
     feature = np.empty(total, np.int32)
     lane = np.empty(total, np.int32)
     weight = np.empty(total, np.float32)
     t = 0
-    for j in range(n_features):
+    for j in kept[:n_kept]:
         for b in range(n_lanes):
-            w = W[j * N_LANES + b]
+            w = W[np.int64(j) * N_LANES + b]
             if w != 0 and abs(w) >= threshold:
                 feature[t] = j
                 lane[t] = b

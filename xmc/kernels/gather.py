@@ -48,6 +48,57 @@ def gather(indptr, indices, data, rows, mark):
 
 
 @njit(nogil=True, cache=True)
+def pick(indptr, indices, data, rows, mark):
+    """As `gather`, with features renumbered by first appearance: less work, for rows that are read a few times."""
+    out_indptr = np.zeros(rows.shape[0] + 1, np.int64)
+    for r in range(rows.shape[0]):
+        out_indptr[r + 1] = out_indptr[r] + indptr[rows[r] + 1] - indptr[rows[r]]
+    out_indices = np.empty(out_indptr[-1], np.int32)
+    out_data = np.empty(out_indptr[-1], np.float32)
+    features = np.empty(min(out_indptr[-1], mark.shape[0]), np.int32)
+    seen, t = 0, 0
+    for r in range(rows.shape[0]):
+        for p in range(indptr[rows[r]], indptr[rows[r] + 1]):
+            j = indices[p]
+            if mark[j] == 0:
+                features[seen] = j
+                seen += 1
+                mark[j] = seen
+            out_indices[t] = mark[j] - 1
+            out_data[t] = data[p]
+            t += 1
+    for s in range(seen):
+        mark[features[s]] = 0
+    return out_indptr, out_indices, out_data, features[:seen].copy()
+
+
+@njit(nogil=True, cache=True)
+def sort_order(feature, child, n_features, n_children):
+    """The order by feature, then child, of entries: counting sorts by child, then by feature."""
+    n = feature.shape[0]
+    by_child = np.empty(n, np.int64)
+    place = np.zeros(n_children + 1, np.int64)
+    for e in range(n):
+        place[child[e] + 1] += 1
+    for c in range(n_children):
+        place[c + 1] += place[c]
+    for e in range(n):
+        by_child[place[child[e]]] = e
+        place[child[e]] += 1
+    order = np.empty(n, np.int64)
+    place = np.zeros(n_features + 1, np.int64)
+    for e in range(n):
+        place[feature[e] + 1] += 1
+    for j in range(n_features):
+        place[j + 1] += place[j]
+    for t in range(n):
+        e = by_child[t]
+        order[place[feature[e]]] = e
+        place[feature[e]] += 1
+    return order
+
+
+@njit(nogil=True, cache=True)
 def _rank(frequency, most):
     """Place of each feature by descending frequency, equal ones in their order; frequencies are 1 to `most`."""
     place = np.zeros(most + 1, np.int64)

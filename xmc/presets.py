@@ -1,0 +1,49 @@
+"""Methods of the literature under their own names: settings, and where they come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import ParameterError
+
+if TYPE_CHECKING:
+    from .models import Model
+
+
+class Preset(NamedTuple):
+    """The settings of a published method.
+
+    one_vs_all: whether OneVsAllClassifier takes them, else LabelTreeClassifier does; source: the paper.
+    """
+
+    settings: dict[str, Any]
+    source: str
+    one_vs_all: bool = False
+
+
+PARABEL = {"tree": "balanced", "arity": 2, "max_leaf_size": 100, "n_trees": 3, "score_transform": "l2_hinge"}
+BONSAI = {"tree": "shallow", "arity": 100, "max_depth": 3, "n_trees": 3, "score_transform": "l2_hinge"}
+XR_LINEAR = {"tree": "balanced", "arity": 16, "max_leaf_size": 100, "beam_size": 10, "score_transform": "l3_hinge"}
+
+PRESETS = {
+    "parabel": Preset(PARABEL, "Prabhu et al., Parabel, WWW 2018"),
+    "bonsai": Preset(BONSAI, "Khandagale et al., Bonsai, Machine Learning 2020"),
+    "xr-linear": Preset(XR_LINEAR, "Yu et al., PECOS, JMLR 2022"),
+    "xr-linear-man": Preset(XR_LINEAR | {"negatives": "tfn+man"}, "Yu et al., PECOS, JMLR 2022"),
+    "dismec": Preset({"loss": "squared_hinge", "weight_threshold": 0.01}, "Babbar & Schölkopf, WSDM 2017", True),
+    # Its tree is binary, and five levels at a time become one.
+    "attentionxml-tree": Preset(PARABEL | {"arity": 32, "n_trees": 1}, "You et al., AttentionXML, NeurIPS 2019"),
+}
+
+
+def preset(name: str, **settings: Any) -> Model:
+    """The estimator of a published method, `settings` on top of its own.
+
+    Raises ParameterError if there is no such preset.
+    """
+    from .models import LabelTreeClassifier, OneVsAllClassifier
+
+    if name not in PRESETS:
+        raise ParameterError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
+    own, _, one_vs_all = PRESETS[name]
+    return (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**(own | settings))
