@@ -11,7 +11,7 @@ from .errors import DataError
 from .kernels.gather import pick
 from .kernels.kmeans import bisect, embed, means, nearest
 from .matrix import Rows, frozen
-from .parallel import run
+from .parallel import n_threads, run
 
 WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
 KMEANS_MAX_ITER = 20
@@ -134,7 +134,10 @@ def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple
     chunks: list[np.ndarray] = []
     while len(chunks) < max_depth - 1 and len(labels) > (WIDE_LEAF * arity * len(parts) if chunks else arity):
         counts = [arity if not chunks else min(arity, math.ceil(len(part) / NARROW_LEAF)) for part in parts]
-        jobs = [(Z, part, k, (*seed, len(chunks), n)) for n, (part, k) in enumerate(zip(parts, counts, strict=True))]
+        inner = n_jobs if len(parts) == 1 else 1  # the root's rows are shared among the threads, else the nodes are
+        jobs = [
+            (Z, part, k, (*seed, len(chunks), n), inner) for n, (part, k) in enumerate(zip(parts, counts, strict=True))
+        ]
         split = run(_cluster, jobs, n_jobs)
         chunks.append(_pointers([len(children) for children in split]))
         parts = [child for children in split for child in children]
@@ -167,7 +170,7 @@ def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> l
     return found
 
 
-def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarray]:
+def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | None) -> list[np.ndarray]:
     """The members in at most k clusters by spherical k-means."""
     if k < 2 or len(members) <= k:
         return [members]
@@ -176,10 +179,12 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple) -> list[np.ndarr
     cluster = np.full(len(members), -1, np.int32)
     cluster[rng.choice(len(members), k, replace=False)] = np.arange(k)
     similarity = np.empty(len(members), np.float32)
+    size = max(1024, -(-len(members) // (4 * n_threads(n_jobs))))
+    blocks = [(start, min(start + size, len(members))) for start in range(0, len(members), size)]
     before = -math.inf
     for _ in range(KMEANS_MAX_ITER):
         centroids = means(*rows[:3], cluster, k, rows.n_features)
-        nearest(*rows[:3], 0, len(members), centroids, k, cluster, similarity)
+        run(nearest, [(*rows[:3], *block, centroids, k, cluster, similarity) for block in blocks], n_jobs)
         together = float(similarity.sum(dtype=np.float64))
         if together <= before * (1 + KMEANS_TOL["shallow"]):
             break
