@@ -743,21 +743,6 @@ def test_psp_ranks_by_probability_over_propensity(fitted):
         assert np.array_equal(fitted.predict_topk(X_TEST[i], 5).scores[0], scores[i])
 
 
-def test_psp_lifts_rare_labels():
-    """Of rows that tell the topic only, so that nothing but frequency decides among its labels."""
-    rare = np.arange(N_LABELS) % PER_TOPIC == 0
-    thin = Y.toarray() * ~(rare & (np.arange(300) % 10 > 0)[:, None])
-    vague = X_TEST.toarray()
-    vague[:, :N_LABELS] = 0
-    model = LabelTreeClassifier(tree=BY_TOPIC, random_state=0).fit(X, thin)
-    p = propensities(thin)
-    lifted = {
-        optimize: (1 / p)[model.set_params(optimize=optimize).predict_topk(sp.csr_matrix(vague), 2).labels].mean()
-        for optimize in ("p", "psp")
-    }
-    assert lifted["psp"] > lifted["p"] * 1.05
-
-
 def test_propensities_are_those_of_the_parameters(fitted):
     a, b = (copy(fitted).set_params(optimize="psp", **settings) for settings in ({}, {"propensity_a": 0.0}))
     assert not np.array_equal(a.predict_topk(X_TEST, 3).scores, b.predict_topk(X_TEST, 3).scores)
