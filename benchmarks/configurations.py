@@ -40,7 +40,7 @@ ONE_VS_ALL = {"model": "OneVsAllClassifier", "tol": 0.02, "max_iter": 40}
 TRAINED = [
     Configuration("xmc-shallow", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow"}),
     Configuration("xmc-shallow-3", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "n_trees": 3}),
-    Configuration("xmc-shallow-200", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "arity": 200}),
+    Configuration("xmc-shallow-160", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "arity": 160}),
     Configuration("xmc-shallow-int8", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "weights": "int8"}),
     Configuration("xmc-balanced", "xmc", {"model": "LabelTreeClassifier", "tree": "balanced"}),
     Configuration("xmc-one-vs-all", "xmc", ONE_VS_ALL, max_labels=10_000),

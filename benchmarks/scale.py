@@ -1,8 +1,8 @@
 """Plot how training grows with the data, from what bench_train.py measured on the scales of one synthetic set.
 
-    for S in 0.05 0.1 0.25 0.5 1; do xmc datasets synth --like amazon-670k --scale $S --out sets/amazon-670k-$S; done
-    python benchmarks/bench_train.py sets --only xmc-balanced --json scale.json
-    python benchmarks/scale.py scale.json xmc-balanced benchmarks/scale.svg
+for S in 0.05 0.1 0.25 0.5 1; do xmc datasets synth --like amazon-670k --scale $S --out sets/amazon-670k-$S; done
+python benchmarks/bench_train.py sets --only xmc-balanced --json scale.json
+python benchmarks/scale.py scale.json xmc-balanced benchmarks/scale.svg
 """
 
 import argparse

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -14,11 +16,29 @@ from xmc.cli.output import Voice, check_outputs, write_json
 @options.output
 def command(json_path: str | None, overwrite: bool, quiet: bool) -> None:
     """Compile every kernel for this machine and keep them on disk: a minute once, nothing afterwards."""
-    from xmc.warmup import compile_all
-
     check_outputs(json_path, overwrite=overwrite)
     started = time.monotonic()
     compile_all()
     seconds = time.monotonic() - started
     Voice("warmup", quiet).say(f"all kernels are ready, after {seconds:.1f} s")
     write_json(json_path, {"seconds": round(seconds, 3)}, overwrite)
+
+
+def compile_all() -> None:
+    """Training, ranking with weights of any kind, metrics, text formats."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    from xmc.io import Dataset, read, write
+    from xmc.metrics import report
+    from xmc.topk import TopK
+    from xmc.warmup import compile_kernels
+
+    for weights in options.WEIGHTS["among"]:
+        compile_kernels(weights)
+    eye = sp.eye(3, format="csr", dtype=np.float32)
+    report(eye, TopK(np.zeros((3, 1), np.int32), np.ones((3, 1), np.float32)), (1,), np.ones(3))
+    with TemporaryDirectory() as folder:
+        for format in ("xmc", "svmlight"):
+            write(Path(folder) / format, Dataset(X=eye, Y=eye), format=format)
+            read(Path(folder) / format, format=format)

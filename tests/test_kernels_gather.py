@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.kernels.gather import fold, gather, pick, relabel, sort_order, squared_norms, targets, transpose
+from xmc.kernels.gather import count, fold, gather, pick, relabel, sort_order, squared_norms, targets, transpose
 from xmc.matrix import frozen
 
 SIZES = [0, 1, 60]
@@ -69,6 +69,10 @@ def test_gathered_features_are_the_more_frequent_the_lower_and_ascend_in_each_ro
     frequency = np.bincount(indices)
     assert len(features) == 400 and (np.diff(frequency) <= 0).all()
     assert all((np.diff(row) > 0).all() for row in map(np.array, naive.split(indptr, indices)))
+
+
+def test_columns_are_counted(rng, X):
+    assert count(X.indices, X.n_features + 2).tolist() == np.bincount(X.indices, minlength=X.n_features + 2).tolist()
 
 
 def test_gather_gives_marks_back_all_0(rng, X):

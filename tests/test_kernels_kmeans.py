@@ -67,7 +67,10 @@ def assigned(Z, centroids, first=0, last=None):
 
 
 def centroids_of(Z, cluster, n_clusters):
-    flat = means(*writable(Z), np.asarray(cluster, np.int32), n_clusters, Z.n_features)
+    n_blocks = -(-n_clusters // N_LANES)
+    flat = np.full(n_blocks * Z.n_features * N_LANES, 7, np.float32)
+    for block in range(n_blocks):
+        means(*writable(Z), np.asarray(cluster, np.int32), block, Z.n_features, flat)
     return from_blocks(flat, n_clusters, Z.n_features)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,11 @@ def frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def pointers(sizes: Sequence[int]) -> np.ndarray:
+    """Where each of some parts starts that stand one after another, and where the last one ends: int64, read-only."""
+    return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
 def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from .kernels.beam import PAGE, count_buckets
 from .kernels.bytes import N_BYTES
 from .kernels.gather import sort_order
-from .matrix import frozen
+from .matrix import frozen, pointers
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
@@ -137,16 +136,12 @@ def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) 
     """One layer of all its pages, which are used up: column by column, so that memory is not needed twice."""
     shift = np.array([page.shift for page in pages], np.uint8)
     scale = np.array([page.scale for page in pages], np.float32)
-    pointers = [_pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)]  # of bucket, low and child
+    parts = [pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)]  # of bucket, low and child
     columns = [[page[n] for page in pages or [NO_PAGE]] for n in range(2, 7)]
     pages.clear()
     joined = []
     for n, column in enumerate(columns):
         joined.append(np.concatenate([*column, PADDING] if n in (1, 2) else column))
         column.clear()
-    rest = (_pointers(page_counts(chunk_ptr)), *pointers, shift, scale, *joined, bias_weight)
+    rest = (pointers(page_counts(chunk_ptr)), *parts, shift, scale, *joined, bias_weight)
     return Layer(frozen(chunk_ptr), *map(frozen, rest))
-
-
-def _pointers(sizes: Sequence[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)

@@ -10,7 +10,8 @@ import numpy as np
 from .errors import DataError
 from .kernels.gather import pick
 from .kernels.kmeans import bisect, embed, means, nearest
-from .matrix import Rows, frozen
+from .kernels.lanes import N_LANES
+from .matrix import Rows, frozen, pointers
 from .parallel import n_threads, run
 
 WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
@@ -47,13 +48,13 @@ class LabelTree(NamedTuple):
         for level in reversed(range(self.depth)):
             sizes = np.bincount(self.parents(level)[alive], minlength=len(self.chunks[level]) - 1)
             alive = sizes > 0 if level else np.ones(1, bool)
-            chunks.append(_pointers(sizes[alive]))
+            chunks.append(pointers(sizes[alive]))
         return LabelTree(tuple(reversed(chunks)), frozen(labels))
 
 
 def one_vs_all(labels: np.ndarray) -> LabelTree:
     """The tree of height one."""
-    return LabelTree((_pointers([len(labels)]),), frozen(labels.astype(np.int32)))
+    return LabelTree((pointers([len(labels)]),), frozen(labels.astype(np.int32)))
 
 
 def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
@@ -88,7 +89,7 @@ def label_embeddings(
     parts = run(task, jobs, n_jobs)
     sizes = np.concatenate([np.diff(p[0]) for p in parts])
     return Rows(
-        _pointers(sizes),
+        pointers(sizes),
         frozen(np.concatenate([p[1] for p in parts])),
         frozen(np.concatenate([p[2] for p in parts])),
         X.n_features,
@@ -113,7 +114,7 @@ def balanced(
         sizes = [[int(ends[share.stop] - ends[share.start]) for share in shares] for shares in below]
         jobs = [(Z, part, size, (*seed, level, n)) for n, (part, size) in enumerate(zip(parts, sizes, strict=True))]
         parts = [child for children in run(_split, jobs, n_jobs) for child in children]
-        chunks.append(_pointers([len(shares) for shares in below]))
+        chunks.append(pointers([len(shares) for shares in below]))
         leaves = [share for shares in below for share in shares]
     return _tree(chunks, parts, labels)
 
@@ -139,14 +140,14 @@ def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple
             (Z, part, k, (*seed, len(chunks), n), inner) for n, (part, k) in enumerate(zip(parts, counts, strict=True))
         ]
         split = run(_cluster, jobs, n_jobs)
-        chunks.append(_pointers([len(children) for children in split]))
+        chunks.append(pointers([len(children) for children in split]))
         parts = [child for children in split for child in children]
     return _tree(chunks, parts, labels)
 
 
 def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray) -> LabelTree:
     order = np.concatenate(parts)
-    return LabelTree((*chunks, _pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32)))
+    return LabelTree((*chunks, pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32)))
 
 
 def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
@@ -181,9 +182,11 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | No
     similarity = np.empty(len(members), np.float32)
     size = max(1024, -(-len(members) // (4 * n_threads(n_jobs))))
     blocks = [(start, min(start + size, len(members))) for start in range(0, len(members), size)]
+    n_blocks = -(-k // N_LANES)
+    centroids = np.empty(n_blocks * rows.n_features * N_LANES, np.float32)
     before = -math.inf
     for _ in range(KMEANS_MAX_ITER):
-        centroids = means(*rows[:3], cluster, k, rows.n_features)
+        run(means, [(*rows[:3], cluster, block, rows.n_features, centroids) for block in range(n_blocks)], n_jobs)
         run(nearest, [(*rows[:3], *block, centroids, k, cluster, similarity) for block in blocks], n_jobs)
         together = float(similarity.sum(dtype=np.float64))
         if together <= before * (1 + KMEANS_TOL["shallow"]):
@@ -199,7 +202,3 @@ def _pick(Z: Rows, members: np.ndarray) -> Rows:
     arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(members)
     indptr, indices, data, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
     return Rows(indptr, indices, data, len(features))
-
-
-def _pointers(sizes) -> np.ndarray:
-    return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))

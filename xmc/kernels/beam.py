@@ -187,9 +187,7 @@ def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
     """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it is better."""
     at = size[i]
     if at == ids.shape[1]:
-        if new_score < score[i, 0] or not _before(
-            new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]
-        ):
+        if new_score < score[i, 0] or not _before(new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]):
             return
         _sink(new_score, new_margin, new_id, at, ids, score, margin, i)
         return

@@ -10,25 +10,16 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-N_BYTES = 16
+from .lanes import N_LANES, pointer, splat
+
+N_BYTES = N_LANES
 
 BIT, BYTE, SHORT, WORD, LONG = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 BYTES, SHORTS = ir.VectorType(BYTE, N_BYTES), ir.VectorType(SHORT, N_BYTES)
 
 
 def _load(context, builder, array_type, array, offset):
-    array = context.make_array(array_type)(context, builder, array)
-    if config.BOUNDSCHECK:
-        last = builder.add(offset, ir.Constant(offset.type, N_BYTES - 1))
-        cgutils.do_boundscheck(context, builder, offset, array.nitems)
-        cgutils.do_boundscheck(context, builder, last, array.nitems)
-    return builder.load(builder.bitcast(builder.gep(array.data, [offset]), BYTES.as_pointer()), align=1)
-
-
-def _splat(builder, value, vector):
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), N_BYTES), [0] * N_BYTES))
+    return builder.load(pointer(context, builder, array_type, array, offset, BYTES), align=1)
 
 
 def _call(builder, name, result, *args):
@@ -42,7 +33,7 @@ def find_byte(typingctx, array, offset, wanted):
 
     def code(context, builder, signature, args):
         held = _load(context, builder, signature.args[0], *args[:2])
-        same = builder.icmp_unsigned("==", held, _splat(builder, args[2], BYTES))
+        same = builder.icmp_unsigned("==", held, splat(builder, args[2], BYTES))
         places = builder.or_(builder.zext(builder.bitcast(same, SHORT), LONG), ir.Constant(LONG, 1 << N_BYTES))
         return _call(builder, "llvm.cttz.i64", LONG, places, ir.Constant(BIT, 1))
 
@@ -56,7 +47,7 @@ def sum_bytes(typingctx, array, offset, n):
     def code(context, builder, signature, args):
         held = builder.zext(_load(context, builder, signature.args[0], *args[:2]), SHORTS)
         number = ir.Constant(SHORTS, list(range(N_BYTES)))
-        wanted = builder.icmp_unsigned("<", number, _splat(builder, builder.trunc(args[2], SHORT), SHORTS))
+        wanted = builder.icmp_unsigned("<", number, splat(builder, builder.trunc(args[2], SHORT), SHORTS))
         kept = builder.select(wanted, held, ir.Constant(SHORTS, [0] * N_BYTES))
         return builder.zext(_call(builder, f"llvm.vector.reduce.add.v{N_BYTES}i16", SHORT, kept), LONG)
 

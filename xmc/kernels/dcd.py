@@ -6,7 +6,8 @@ from numba import njit
 from .lanes import N_LANES, absolute, copysign, fill, fma, largest, load, maximum, minimum, prefetch, store
 
 LONGEST_REST = 7  # passes
-AHEAD = 2  # rows: how early the next ones are fetched, which memory would otherwise be waited for
+AHEAD = 4  # rows: how early the next ones are fetched, which memory would otherwise be waited for
+EARLIER = 12  # rows: how early it is fetched where they lie
 LINE = 16  # indices or values in a cache line
 
 
@@ -28,16 +29,18 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
     """
     zero, one, ceiling = fill(np.float32(0)), fill(np.float32(1)), fill(np.float32(upper))
     bias_at = np.int64(W.shape[0] - N_LANES)
-    order = np.arange(indptr.shape[0] - 1)
-    due = np.zeros(order.shape[0] + AHEAD, order.dtype)
-    rest = np.zeros(order.shape[0], np.int8)
-    resting = np.zeros(order.shape[0], np.int8)
+    n_rows = indptr.shape[0] - 1
+    due = np.zeros(n_rows + EARLIER, np.int32)
+    rest = np.zeros(n_rows, np.int8)
+    resting = np.zeros(n_rows, np.int8)
     for n_pass in range(max_iter):
         violation = np.float32(0)
-        seed = _shuffle(order, seed)
-        n_due = _due(order, resting, due)
+        n_due = _due(resting, due)
+        seed = _shuffle(due[:n_due], seed)
         for t in range(n_due):
             i, soon = due[t], due[t + AHEAD]
+            prefetch(indptr, np.int64(due[t + EARLIER]))
+            prefetch(norms, np.int64(soon))
             prefetch(A, np.int64(soon) * N_LANES)
             for p in range(indptr[soon], indptr[soon + 1], LINE):
                 prefetch(indices, p)
@@ -76,10 +79,10 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
 
 
 @njit(nogil=True, cache=True)
-def _due(order, resting, due):
-    """List the rows that don't rest in this pass, in order, and count the others' rest down; gives their number."""
+def _due(resting, due):
+    """List the rows that don't rest in this pass and count the others' rest down; gives their number."""
     n = 0
-    for i in order:
+    for i in range(resting.shape[0]):
         if resting[i] > 0:
             resting[i] -= 1
         else:
@@ -93,7 +96,7 @@ def _shuffle(order, seed):
     """Fisher and Yates' shuffle driven by a 64-bit linear congruential generator; gives its new state."""
     for i in range(order.shape[0] - 1, 0, -1):
         seed = seed * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        j = np.int64((seed >> np.uint64(33)) % np.uint64(i + 1))
+        j = np.int64(((seed >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))  # a remainder would be slower
         order[i], order[j] = order[j], order[i]
     return seed
 

@@ -7,49 +7,12 @@ UNIT = 2 * np.finfo(np.float32).eps  # how far from 1 the length of a row is tha
 
 
 @njit(nogil=True, cache=True)
-def gather(indptr, indices, data, rows, mark):
-    """The given rows with only the features they use, renumbered by descending frequency and ascending in each row.
+def pick(indptr, indices, data, rows, mark):
+    """The given rows with only the features they use, renumbered by first appearance.
 
-    What is used often lies together then, and solvers wait less for memory. Equally frequent features are in the order
-    of their first appearance. `mark` has one int32 per feature, all 0, and is returned so.
+    `mark` has one int32 per feature, all 0, and is returned so.
     Gives (row pointers, local feature of each entry, its value, the features in local order).
     """
-    out_indptr = np.zeros(rows.shape[0] + 1, np.int64)
-    for r in range(rows.shape[0]):
-        out_indptr[r + 1] = out_indptr[r] + indptr[rows[r] + 1] - indptr[rows[r]]
-    found = np.empty(min(out_indptr[-1], mark.shape[0]), np.int32)
-    frequency = np.zeros(found.shape[0], np.int64)
-    seen = 0
-    for r in range(rows.shape[0]):
-        for p in range(indptr[rows[r]], indptr[rows[r] + 1]):
-            j = indices[p]
-            if mark[j] == 0:
-                found[seen] = j
-                seen += 1
-                mark[j] = seen
-            frequency[mark[j] - 1] += 1
-    rank = _rank(frequency[:seen], rows.shape[0])
-    features = np.empty(seen, np.int32)
-    for s in range(seen):
-        features[rank[s]] = found[s]
-        mark[found[s]] = rank[s]
-    out_indices = np.empty(out_indptr[-1], np.int32)
-    out_data = np.empty(out_indptr[-1], np.float32)
-    last = 0
-    while last < rows.shape[0]:  # rows with as many entries as there are features, so that their buffer is small
-        first, last = last, last + 1
-        while last < rows.shape[0] and out_indptr[last] - out_indptr[first] < seen:
-            last += 1
-        part = slice(out_indptr[first], out_indptr[last])
-        _sort_by_rank(indptr, indices, data, rows[first:last], mark, seen, out_indices[part], out_data[part])
-    for s in range(seen):
-        mark[features[s]] = 0
-    return out_indptr, out_indices, out_data, features
-
-
-@njit(nogil=True, cache=True)
-def pick(indptr, indices, data, rows, mark):
-    """As `gather`, with features renumbered by first appearance: less work, for rows that are read a few times."""
     out_indptr = np.zeros(rows.shape[0] + 1, np.int64)
     for r in range(rows.shape[0]):
         out_indptr[r + 1] = out_indptr[r] + indptr[rows[r] + 1] - indptr[rows[r]]
@@ -70,6 +33,36 @@ def pick(indptr, indices, data, rows, mark):
     for s in range(seen):
         mark[features[s]] = 0
     return out_indptr, out_indices, out_data, features[:seen].copy()
+
+
+@njit(nogil=True, cache=True)
+def gather(indptr, indices, data, rows, mark):
+    """As `pick`, but features are renumbered by descending frequency and ascend in each row.
+
+    What is used often lies together then, and solvers wait less for memory. Equally frequent features are in the order
+    of their first appearance.
+    """
+    out_indptr, out_indices, out_data, found = pick(indptr, indices, data, rows, mark)
+    rank = _rank(count(out_indices, found.shape[0]), rows.shape[0])
+    features = np.empty_like(found)
+    for s in range(found.shape[0]):
+        features[rank[s]] = found[s]
+    last = 0
+    while last < rows.shape[0]:  # rows with as many entries as there are features, so that their buffer is small
+        first, last = last, last + 1
+        while last < rows.shape[0] and out_indptr[last] - out_indptr[first] < found.shape[0]:
+            last += 1
+        _sort_by_rank(out_indptr[first : last + 1], out_indices, out_data, rank)
+    return out_indptr, out_indices, out_data, features
+
+
+@njit(nogil=True, cache=True)
+def count(indices, n_columns):
+    """How often each column occurs."""
+    out = np.zeros(n_columns, np.int64)
+    for j in indices:
+        out[j] += 1
+    return out
 
 
 @njit(nogil=True, cache=True)
@@ -114,29 +107,27 @@ def _rank(frequency, most):
 
 
 @njit(nogil=True, cache=True)
-def _sort_by_rank(indptr, indices, data, rows, rank, n_ranks, out_indices, out_data):
-    """Write the rows' entries with features replaced by their rank, ascending in each row: by rank, then by row."""
-    place = np.zeros(n_ranks + 1, np.int64)
-    for i in rows:
-        for p in range(indptr[i], indptr[i + 1]):
-            place[rank[indices[p]] + 1] += 1
-    for j in range(n_ranks):
+def _sort_by_rank(indptr, indices, data, rank):
+    """Replace the features of some rows by their rank, ascending in each row: a counting sort by rank, then by row."""
+    place = np.zeros(rank.shape[0] + 1, np.int64)
+    for p in range(indptr[0], indptr[-1]):
+        place[rank[indices[p]] + 1] += 1
+    for j in range(rank.shape[0]):
         place[j + 1] += place[j]
-    row = np.empty(out_indices.shape[0], np.int32)
-    value = np.empty(out_indices.shape[0], np.float32)
-    free = np.zeros(rows.shape[0] + 1, np.int64)
-    for r in range(rows.shape[0]):
-        free[r + 1] = free[r] + indptr[rows[r] + 1] - indptr[rows[r]]
-        for p in range(indptr[rows[r]], indptr[rows[r] + 1]):
+    row = np.empty(indptr[-1] - indptr[0], np.int32)
+    value = np.empty(indptr[-1] - indptr[0], np.float32)
+    for r in range(indptr.shape[0] - 1):
+        for p in range(indptr[r], indptr[r + 1]):
             j = rank[indices[p]]
             row[place[j]] = r
             value[place[j]] = data[p]
             place[j] += 1  # ends where the next rank starts
+    free = indptr[:-1].copy()
     t = 0
-    for j in range(n_ranks):
+    for j in range(rank.shape[0]):
         while t < place[j]:
-            out_indices[free[row[t]]] = j
-            out_data[free[row[t]]] = value[t]
+            indices[free[row[t]]] = j
+            data[free[row[t]]] = value[t]
             free[row[t]] += 1
             t += 1
 

@@ -74,26 +74,28 @@ def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, 
 
 
 @njit(nogil=True, cache=True)
-def means(indptr, indices, data, cluster, n_clusters, n_features):
-    """Unit-length centroids as `nearest` reads them; an empty cluster's is 0, a row of cluster -1 is left out."""
-    n_blocks = (n_clusters + N_LANES - 1) // N_LANES
-    centroids = np.zeros(n_blocks * n_features * N_LANES, np.float32)
+def means(indptr, indices, data, cluster, block, n_features, centroids):
+    """Write the unit-length centroids of 16 clusters as `nearest` reads them; an empty one's is 0.
+
+    A row of cluster -1 is left out.
+    """
+    first = block * N_LANES
+    lanes = centroids[first * n_features : (first + N_LANES) * n_features]
+    lanes[:] = 0
+    square = np.zeros(N_LANES, np.float64)
     for i in range(indptr.shape[0] - 1):
-        if cluster[i] < 0:
+        if not 0 <= cluster[i] - first < N_LANES:
             continue
-        base = np.int64(cluster[i] // N_LANES) * n_features * N_LANES + cluster[i] % N_LANES
         for p in range(indptr[i], indptr[i + 1]):
-            centroids[base + np.int64(indices[p]) * N_LANES] += data[p]
-    square = np.zeros(n_blocks * N_LANES, np.float64)
-    for t in range(centroids.shape[0]):
-        square[t // (n_features * N_LANES) * N_LANES + t % N_LANES] += np.float64(centroids[t]) ** 2
-    scale = np.zeros(n_blocks * N_LANES, np.float32)
-    for c in range(n_clusters):
+            lanes[np.int64(indices[p]) * N_LANES + cluster[i] - first] += data[p]
+    for t in range(lanes.shape[0]):
+        square[t % N_LANES] += np.float64(lanes[t]) ** 2
+    scale = np.zeros(N_LANES, np.float32)
+    for c in range(N_LANES):
         if square[c] > 0:
             scale[c] = 1 / np.sqrt(square[c])
-    for t in range(centroids.shape[0]):
-        centroids[t] *= scale[t // (n_features * N_LANES) * N_LANES + t % N_LANES]
-    return centroids
+    for t in range(lanes.shape[0]):
+        lanes[t] *= scale[t % N_LANES]
 
 
 @njit(nogil=True, cache=True)

@@ -40,8 +40,9 @@ class LanesModel(models.PrimitiveModel):
         super().__init__(manager, fe_type, VECTOR)
 
 
-def _splat(builder, value):
-    undefined = ir.Constant(VECTOR, ir.Undefined)
+def splat(builder, value, vector):
+    """A vector with `value` in each of its 16 places."""
+    undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N_LANES))
 
@@ -51,13 +52,14 @@ def _llvm(builder, name, args, result=VECTOR):
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{N_LANES}f32"), args)
 
 
-def _pointer(context, builder, array_type, array, offset):
+def pointer(context, builder, array_type, array, offset, vector):
+    """The address of the 16 values of an array from `offset` on."""
     array = context.make_array(array_type)(context, builder, array)
     if config.BOUNDSCHECK:
         last = builder.add(offset, ir.Constant(offset.type, N_LANES - 1))
         cgutils.do_boundscheck(context, builder, offset, array.nitems)
         cgutils.do_boundscheck(context, builder, last, array.nitems)
-    return builder.bitcast(builder.gep(array.data, [offset]), VECTOR.as_pointer())
+    return builder.bitcast(builder.gep(array.data, [offset]), vector.as_pointer())
 
 
 @intrinsic
@@ -65,7 +67,7 @@ def load(typingctx, array, offset):
     """The 16 values of a flat float32 array from `offset` on."""
 
     def code(context, builder, signature, args):
-        return builder.load(_pointer(context, builder, signature.args[0], *args), align=4)
+        return builder.load(pointer(context, builder, signature.args[0], *args, VECTOR), align=4)
 
     return lanes_type(array, types.int64), code
 
@@ -75,7 +77,7 @@ def store(typingctx, array, offset, lanes):
     """Write the 16 values into a flat float32 array from `offset` on."""
 
     def code(context, builder, signature, args):
-        builder.store(args[2], _pointer(context, builder, signature.args[0], *args[:2]), align=4)
+        builder.store(args[2], pointer(context, builder, signature.args[0], *args[:2], VECTOR), align=4)
         return context.get_dummy_value()
 
     return types.none(array, types.int64, lanes_type), code
@@ -99,7 +101,7 @@ def prefetch(typingctx, array, offset):
 @intrinsic
 def fill(typingctx, value):
     """The same float32 in every lane."""
-    return lanes_type(types.float32), lambda context, builder, signature, args: _splat(builder, args[0])
+    return lanes_type(types.float32), lambda context, builder, signature, args: splat(builder, args[0], VECTOR)
 
 
 @intrinsic
@@ -107,7 +109,7 @@ def fma(typingctx, value, lanes, addend):
     """value * lanes + addend, rounded once; `value` is a float32."""
 
     def code(context, builder, signature, args):
-        return _llvm(builder, "fma", [_splat(builder, args[0]), args[1], args[2]])
+        return _llvm(builder, "fma", [splat(builder, args[0], VECTOR), args[1], args[2]])
 
     return lanes_type(types.float32, lanes_type, lanes_type), code
 
