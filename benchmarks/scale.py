@@ -15,8 +15,9 @@ SERIES = {"train_s": ("seconds", "#1f6f8b"), "train_cpu_s": ("CPU seconds", "#99
 
 
 def scale_of(name):
-    """The scale at the end of a data set's name, as `synth` was asked for it."""
-    return float(name.rpartition("-")[2])
+    """The scale at the end of a data set's name, as the commands above write it; 1 without one."""
+    last = name.rpartition("-")[2]
+    return float(last) if last.replace(".", "").isdigit() else 1.0
 
 
 def svg(points):

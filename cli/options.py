@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from typing import Any
 
@@ -82,6 +82,21 @@ class Size(click.ParamType):
         return size
 
 
+class Levels(click.ParamType):
+    """One value, or one per level of a tree from the top, as `2,1`."""
+
+    def __init__(self, kind: click.ParamType):
+        self.kind, self.name = kind, kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        parts = value.split(",") if isinstance(value, str) else [value]
+        values = tuple(self.kind.convert(part, param, ctx) for part in parts)
+        return values if len(values) > 1 else values[0]
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
+        return self.kind.get_metavar(param, ctx)
+
+
 def parameter(f: Field) -> Decorator:
     """The flag of a declared parameter, under its own name."""
     flag = f"--{f.name.replace('_', '-')}"
@@ -105,7 +120,11 @@ def _sentence(text: str) -> str:
 
 
 def _type(f: Field) -> Any:
-    rule = f.metadata
+    kind = _type_of_one(f.metadata)
+    return Levels(kind) if "levels" in f.metadata else kind
+
+
+def _type_of_one(rule: Mapping[str, Any]) -> Any:
     if "among" in rule:
         return click.Choice(rule["among"])
     if rule["kind"] is bool:
@@ -113,7 +132,7 @@ def _type(f: Field) -> Any:
     if "size" in rule:
         return Size()
     of_range = click.IntRange if rule["kind"] is int else click.FloatRange
-    return of_range(min=rule.get("low", rule.get("above")), min_open="above" in rule)
+    return of_range(min=rule.get("low", rule.get("above")), max=rule.get("high"), min_open="above" in rule)
 
 
 def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:

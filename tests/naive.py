@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from xmc.matrix import Rows, frozen
+from xmc.matrix import Rows, Targets, frozen
 from xmc.pages import Layer
 from xmc.tree import LabelTree
 from xmc.walk import Member
@@ -35,6 +35,12 @@ def as_rows(dense):
 def as_lists(dense):
     """The pattern of a dense matrix in the form that kernels read."""
     return as_rows(dense)[:2]
+
+
+def as_targets(dense, costs=False):
+    """Which columns each row has, with the values as costs if wanted."""
+    indptr, ids, data, _ = as_rows(dense)
+    return Targets(indptr, ids, data if costs else frozen(np.empty(0, np.float32)))
 
 
 def to_dense(indptr, indices, data, n_columns):
@@ -117,34 +123,53 @@ def transpose(indptr, indices, n_columns):
     return join([[i for i, row in enumerate(split(indptr, indices)) if j in row] for j in range(n_columns)])
 
 
-def relabel(indptr, indices, new_id):
-    return join([sorted(new_id[j] for j in row if new_id[j] >= 0) for row in split(indptr, indices)])
+def renumbered(nodes, new_id):
+    """Each row's ids replaced by new_id (-1 drops), the costs of equal ones summed: (pointers, ids, costs)."""
+    rows = []
+    for ids, costs in zip(split(*nodes[:2]), split(nodes.indptr, costs_of(nodes)), strict=True):
+        row = {}
+        for j, cost in zip(ids, costs, strict=True):
+            if new_id[j] >= 0:
+                row[int(new_id[j])] = row.get(int(new_id[j]), 0) + cost
+        rows.append(sorted(row.items()))
+    costs = [cost for row in rows for _, cost in row] if len(nodes.costs) else []
+    return *join([[j for j, _ in row] for row in rows]), costs
 
 
-def fold(indptr, indices, parent):
-    return join([sorted({parent[j] for j in row}) for row in split(indptr, indices)])
+def costs_of(nodes):
+    return nodes.costs if len(nodes.costs) else np.ones(len(nodes.ids))
 
 
-def targets(indptr, indices, rows, first, last):
-    lists = split(indptr, indices)
-    pairs = [(place, j - first) for place, row in enumerate(rows) for j in lists[row] if first <= j < last]
-    columns = [column for _, column in pairs]
-    return [place for place, _ in pairs], columns, [columns.count(c) for c in range(last - first)]
+def targets(nodes, rows, first, last):
+    lists, costs = split(*nodes[:2]), split(nodes.indptr, costs_of(nodes))
+    found = [
+        (place, j - first, cost)
+        for place, row in enumerate(rows)
+        for j, cost in zip(lists[row], costs[row], strict=True)
+        if first <= j < last
+    ]
+    columns = [column for _, column, _ in found]
+    costs = [cost for *_, cost in found] if len(nodes.costs) else []
+    return [place for place, *_ in found], columns, costs, [columns.count(c) for c in range(last - first)]
 
 
 # ---- dcd -------------------------------------------------------------------------------------------------------------
 
 
 def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
-    """Weights and dual variables of one label, row after row in the same order (Hsieh et al., ICML 2008)."""
-    diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
+    """Weights and dual variables of one label, row after row in the same order (Hsieh et al., ICML 2008).
+
+    C: one for all rows or one per row.
+    """
+    C = np.broadcast_to(C, y.shape)
+    diagonal, upper = (0.5 / C, np.full(len(y), np.inf)) if squared else (np.zeros(len(y)), C)
     curvature = (X**2).sum(axis=1) + diagonal
     w, a = np.zeros(X.shape[1]), np.where(curvature > 0, 0.0, upper)
     for _ in range(max_iter):
         violation = 0.0
         for i in np.flatnonzero(curvature > 0):
-            gradient = y[i] * (X[i] @ w) - 1 + diagonal * a[i]
-            stepped = min(max(a[i] - gradient / curvature[i], 0.0), upper)
+            gradient = y[i] * (X[i] @ w) - 1 + diagonal[i] * a[i]
+            stepped = min(max(a[i] - gradient / curvature[i], 0.0), upper[i])
             violation = max(violation, abs(stepped - a[i]) * curvature[i])
             w += (stepped - a[i]) * y[i] * X[i]
             a[i] = stepped
@@ -154,9 +179,9 @@ def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
 
 
 def primal(X, y, w, C, squared):
-    """1/2 |w|^2 + C sum_i max(0, 1 - y_i w.x_i), its square if squared."""
+    """1/2 |w|^2 + sum_i C_i max(0, 1 - y_i w.x_i), its square if squared; C is one for all rows or one per row."""
     short = np.maximum(0, 1 - y * (X @ w))
-    return 0.5 * w @ w + C * (short**2 if squared else short).sum()
+    return 0.5 * w @ w + (C * (short**2 if squared else short)).sum()
 
 
 def signs(place, column, lane_of_column, n_rows, n_lanes):

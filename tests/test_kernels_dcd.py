@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.dcd import prune, signs, solve_lanes
+from xmc.kernels.dcd import eases, prune, signs, solve_lanes
 from xmc.kernels.gather import squared_norms
 from xmc.kernels.lanes import N_LANES
 
@@ -10,16 +10,18 @@ LOSSES = {"squared_hinge": True, "hinge": False}
 TIGHT = 1e-5
 
 
-def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0):
+def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0, costs=None):
     """Signed dual variables (rows, lanes) and weights (features + bias, lanes) of up to 16 labels, and the passes."""
     place, column = (part.astype(np.int32) for part in np.nonzero(Y))
-    A = signs(place, column, np.arange(Y.shape[1], dtype=np.int32), X.n_rows)
+    lane = np.arange(Y.shape[1], dtype=np.int32)
+    A = signs(place, column, lane, X.n_rows)
+    ease = None if costs is None else eases(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
     W = np.zeros((X.n_features + 1) * N_LANES, np.float32)
     diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
     numbers = np.float32(bias), np.float32(diagonal), np.float32(upper), float(tol), int(max_iter), np.uint64(seed)
     indptr, indices, data = (np.array(part) for part in X[:3])
     with np.errstate(over="ignore"):  # of the random numbers, where kernels run as plain Python
-        n_passes = solve_lanes(indptr, indices, data, squared_norms(indptr, data), *numbers, A, W)
+        n_passes = solve_lanes(indptr, indices, data, squared_norms(indptr, data), *numbers, ease, A, W)
     return A.reshape(-1, N_LANES), W.reshape(-1, N_LANES), n_passes
 
 
@@ -53,6 +55,36 @@ def test_weights_agree_with_one_label_at_a_time(problem, loss, bias, C):
         w, _ = naive.dual_coordinate_descent(with_bias(X, bias), as_signs(Y[:, lane]), C, LOSSES[loss], tol=1e-7)
         assert W[:-1, lane] == pytest.approx(w[:-1], abs=1e-3)
         assert bias * W[-1, lane] == pytest.approx(bias * w[-1], abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weights_with_costs_agree_with_one_label_at_a_time(problem, rng, loss, bias):
+    X, Y = problem
+    costs = np.where(Y, rng.uniform(0.2, 5, Y.shape), 1.0)
+    _, W, _ = solved(X, Y, LOSSES[loss], 0.7, bias, costs=costs)
+    for lane in range(0, N_LANES, 5):
+        y, C = as_signs(Y[:, lane]), 0.7 * costs[:, lane]
+        w, _ = naive.dual_coordinate_descent(with_bias(X, bias), y, C, LOSSES[loss], tol=1e-7)
+        assert W[:-1, lane] == pytest.approx(w[:-1], abs=1e-3)
+        assert bias * W[-1, lane] == pytest.approx(bias * w[-1], abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_costs_of_1_change_nothing(problem, loss, bias):
+    X, Y = problem
+    plain, equal = (solved(X, Y, LOSSES[loss], bias=bias, costs=costs) for costs in (None, np.ones(Y.shape)))
+    assert equal[1] == pytest.approx(plain[1], abs=1e-3)
+    assert np.array_equal(np.signbit(equal[0]), np.signbit(plain[0]))
+
+
+def test_eases_are_1_over_the_costs_of_the_lanes_labels():
+    place, column, cost = np.int32([0, 0, 2]), np.int32([1, 2, 0]), np.float32([4, 7, 0.5])
+    ease = eases(place, column, cost, np.int32([3, 0, -1]), 3).reshape(3, N_LANES)
+    expected = np.ones((3, N_LANES))
+    expected[0, 0], expected[2, 3] = 1 / 4, 1 / 0.5
+    assert np.array_equal(ease, expected)
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0])

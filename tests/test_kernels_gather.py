@@ -4,7 +4,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.kernels.gather import count, fold, gather, pick, relabel, sort_order, squared_norms, targets, transpose
-from xmc.matrix import frozen
+from xmc.matrix import Targets, frozen
 
 SIZES = [0, 1, 60]
 N_FEATURES = 25
@@ -18,6 +18,13 @@ def X(request, rng):
 @pytest.fixture(params=SIZES, ids=["nothing", "one-row", "random"])
 def lists(request, rng):
     return naive.random_lists(rng, request.param, 12)
+
+
+@pytest.fixture(params=[False, True], ids=["equal", "costs"])
+def nodes(request, rng, lists):
+    """Lists with costs that floats sum exactly, or without."""
+    costs = rng.integers(1, 9, len(lists[1]) if request.param else 0).astype(np.float32)
+    return Targets(*lists, frozen(costs))
 
 
 def some_rows(rng, n_rows):
@@ -125,54 +132,55 @@ def test_transpose_knows_columns_without_rows():
     assert plain(indptr, rows) == ([0, 0, 2, 2, 3], [0, 1, 1])
 
 
-def test_relabel_agrees_with_its_twin(rng, lists):
+def test_relabel_agrees_with_its_twin(rng, nodes):
     new_id = rng.permutation(12).astype(np.int32)
     new_id[rng.random(12) < 0.3] = -1
-    assert plain(*relabel(*lists, new_id)) == naive.relabel(*lists, new_id)
+    assert plain(*relabel(*nodes, new_id)) == naive.renumbered(nodes, new_id)
 
 
-def test_relabel_permutes_columns_as_scipy_does(rng, lists):
+def test_relabel_permutes_columns_as_scipy_does(rng, nodes):
     new_id = rng.permutation(12).astype(np.int32)
-    indptr, ids = relabel(*lists, new_id)
-    n = len(lists[0]) - 1
-    Y = sp.csr_matrix((np.ones(len(lists[1])), lists[1], lists[0]), shape=(n, 12))
+    indptr, ids, costs = relabel(*nodes, new_id)
+    n = len(nodes.indptr) - 1
+    Y = sp.csr_matrix((naive.costs_of(nodes), nodes.ids, nodes.indptr), shape=(n, 12))
     judge = Y[:, np.argsort(new_id)].tocsr()
     judge.sort_indices()
     assert plain(indptr, ids) == plain(judge.indptr, judge.indices)
+    assert costs.tolist() == (judge.data.tolist() if len(nodes.costs) else [])
 
 
-def test_relabel_may_drop_everything(lists):
-    indptr, ids = relabel(*lists, np.full(12, -1, np.int32))
-    assert plain(indptr, ids) == ([0] * len(lists[0]), [])
+def test_relabel_may_drop_everything(nodes):
+    indptr, ids, costs = relabel(*nodes, np.full(12, -1, np.int32))
+    assert plain(indptr, ids, costs) == ([0] * len(nodes.indptr), [], [])
 
 
-def test_fold_agrees_with_its_twin(rng, lists):
+def test_fold_agrees_with_its_twin(rng, nodes):
     parent = np.sort(rng.integers(0, 5, 12)).astype(np.int32)
-    assert plain(*fold(*lists, parent)) == naive.fold(*lists, parent)
+    assert plain(*fold(*nodes, parent)) == naive.renumbered(nodes, parent)
 
 
-def test_fold_agrees_with_the_product_by_an_indicator_matrix(rng, lists):
+def test_fold_agrees_with_the_product_by_an_indicator_matrix(rng, nodes):
     parent = np.sort(rng.integers(0, 5, 12)).astype(np.int32)
-    indptr, ids = fold(*lists, parent)
-    Y = naive.to_dense(*lists, 1, 12)
+    indptr, ids, costs = fold(*nodes, parent)
+    Y = naive.to_dense(*nodes[:2], naive.costs_of(nodes), 12)
     judge = sp.csr_matrix(Y @ np.eye(5)[parent])
     assert plain(indptr, ids) == plain(judge.indptr, judge.indices)
+    assert costs.tolist() == (judge.data.tolist() if len(nodes.costs) else [])
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 12), (3, 7), (5, 6), (4, 4)])
-def test_targets_agree_with_their_twin(rng, lists, first, last):
-    rows = some_rows(rng, len(lists[0]) - 1)
-    assert plain(*targets(*lists, rows, first, last)) == naive.targets(*lists, rows, first, last)
+def test_targets_agree_with_their_twin(rng, nodes, first, last):
+    rows = some_rows(rng, len(nodes.indptr) - 1)
+    assert plain(*targets(*nodes, rows, first, last)) == naive.targets(nodes, rows, first, last)
 
 
-def test_targets_agree_with_scipys_block(rng, lists):
-    n = len(lists[0]) - 1
-    rows = some_rows(rng, n)
-    place, column, count = targets(*lists, rows, 3, 7)
-    judge = naive.to_dense(*lists, 1, 12)[rows, 3:7]
-    ours = sp.csr_matrix((np.ones(len(place)), (place, column)), shape=(len(rows), 4)).toarray()
-    assert np.array_equal(ours, judge)
-    assert count.tolist() == judge.sum(axis=0).tolist()
+def test_targets_agree_with_scipys_block(rng, nodes):
+    rows = some_rows(rng, len(nodes.indptr) - 1)
+    place, column, costs, count = targets(*nodes, rows, 3, 7)
+    judge = naive.to_dense(*nodes[:2], naive.costs_of(nodes), 12)[rows, 3:7]
+    costs = costs if len(nodes.costs) else np.ones(len(place))
+    assert np.array_equal(sp.csr_matrix((costs, (place, column)), shape=(len(rows), 4)).toarray(), judge)
+    assert count.tolist() == (judge > 0).sum(axis=0).tolist()
 
 
 def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_first_appearance(rng, X):

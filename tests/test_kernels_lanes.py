@@ -12,6 +12,7 @@ BINARY = {
     "add": (operator.add, np.add),
     "sub": (operator.sub, np.subtract),
     "mul": (operator.mul, np.multiply),
+    "truediv": (operator.truediv, np.divide),
     "maximum": (lanes.maximum, np.maximum),
     "minimum": (lanes.minimum, np.minimum),
     "copysign": (lanes.copysign, np.copysign),

@@ -20,7 +20,7 @@ def task(rng):
 def make_task(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
     chunk_rows = rng.random((5, n_rows)) < 0.6
     chunk_rows[4] = False
-    nodes = naive.random_lists(rng, n_rows, CHUNK_PTR[-1])
+    nodes = naive.as_targets(rng.random((n_rows, CHUNK_PTR[-1])) < 0.3)
     return Task(naive.random_rows(rng, n_rows, N_FEATURES), nodes, naive.as_lists(chunk_rows), CHUNK_PTR, inner, seed)
 
 
@@ -39,7 +39,7 @@ def bits(layer):
 def test_every_node_is_trained_on_the_rows_of_its_chunk(task, loss):
     _, W = trained(task, loss=loss, tol=1e-5, max_iter=3000)
     X = np.hstack([naive.to_dense(*task.X), np.ones((task.X.n_rows, 1))])
-    Y = np.where(naive.to_dense(*task.nodes, 1, CHUNK_PTR[-1]) > 0, 1.0, -1.0)
+    Y = np.where(naive.to_dense(*task.nodes[:2], 1, CHUNK_PTR[-1]) > 0, 1.0, -1.0)
     for node in (0, 13, 19, 20, 22, 23):
         chunk = np.searchsorted(CHUNK_PTR, node, side="right") - 1
         rows = naive.split(*task.chunk_rows)[chunk]
@@ -91,7 +91,7 @@ def test_the_seed_decides_the_bits(task):
 def test_every_chunk_has_a_seed_of_its_own(rng):
     has = rng.random((60, 3)) < 0.3
     X, everyone = naive.random_rows(rng, 60, N_FEATURES), naive.as_lists(np.ones((2, 60)))
-    _, W = trained(Task(X, naive.as_lists(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,)))
+    _, W = trained(Task(X, naive.as_targets(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,)))
     assert W[:, :3] == pytest.approx(W[:, 3:], abs=0.5)
     assert not np.array_equal(W[:, :3], W[:, 3:])
 
@@ -108,7 +108,7 @@ def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wi
 def test_work_is_nonzeros_times_lanes():
     X = naive.as_rows([[1, 1, 0], [1, 0, 0], [0, 0, 0]])
     rows = naive.as_lists([[1, 0, 0], [1, 1, 1], [1, 1, 1], [0, 0, 1]])
-    task = Task(X, naive.as_lists(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), False, ())
+    task = Task(X, naive.as_targets(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), False, ())
     assert work(task).tolist() == [2 * 32, 3 * 16, 0, 0]
     assert work(task._replace(inner=True)).tolist() == [2 * 32, 0, 0, 0]
 

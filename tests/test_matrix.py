@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import DataError
-from xmc.matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
+from xmc.matrix import Rows, as_rows, as_targets, canonical, frozen, same_rows
 
 DENSE = np.float32([[0, 2, 0, -1], [0, 0, 0, 0], [3, 0, 0.5, 0]])
 FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
@@ -226,10 +226,11 @@ def test_normalising_leaves_the_matrix_alone():
     assert np.array_equal(M.toarray(), DENSE)
 
 
-def test_label_rows_are_pointers_and_ids():
-    indptr, ids = as_label_rows(canonical(unsorted(), "who", "Y"))
-    assert (indptr.tolist(), ids.tolist()) == ([0, 2, 2, 4], [1, 3, 0, 2])
-    assert (indptr.dtype, ids.dtype) == (np.int64, np.int32)
+def test_targets_are_pointers_and_ids_and_costs_if_there_are_any():
+    indptr, ids, costs = as_targets(canonical(unsorted(), "who", "Y"))
+    assert (indptr.tolist(), ids.tolist(), costs.tolist()) == ([0, 2, 2, 4], [1, 3, 0, 2], [])
+    assert (indptr.dtype, ids.dtype, costs.dtype) == (np.int64, np.int32, np.float32)
+    assert as_targets(canonical(unsorted(), "who", "Y"), np.float32([1, 2, 3, 4])).costs.tolist() == [1, 2, 3, 4]
 
 
 def test_frozen_is_a_view():

@@ -28,6 +28,8 @@ MODELS = {
     "ensemble": LabelTreeClassifier(n_trees=3, **SMALL),
     "man": LabelTreeClassifier(negatives="man", beam_size=3, **SMALL),
     "tfn+man": LabelTreeClassifier(negatives="tfn+man", **SMALL),
+    "folds": LabelTreeClassifier(negatives="man", negative_folds=3, beam_size=3, **SMALL),
+    "costs": LabelTreeClassifier(costs="propensity", C=(2.0, 1.0), **SMALL),
     "hinge": LabelTreeClassifier(loss="hinge", score_transform="log_sigmoid", **SMALL),
     "one-vs-all": OneVsAllClassifier(random_state=0),
 }
@@ -452,6 +454,7 @@ print(sorted(name for (_, name), n in versions().items() if n > before.get((_, n
     [
         "OneVsAllClassifier()",
         "LabelTreeClassifier(tree='shallow', n_trees=2)",
+        "OneVsAllClassifier(costs='relevance')",
     ],
 )
 def test_a_fit_on_few_rows_compiles_every_kernel_that_a_large_one_uses(model):
@@ -751,3 +754,60 @@ def test_propensities_are_those_of_the_parameters(fitted):
 
 def test_probabilities_stay_as_they_are(fitted):
     assert (fitted.predict_proba(X_TEST) != copy(fitted).set_params(optimize="psp").predict_proba(X_TEST)).nnz == 0
+
+
+# What errors cost, and what the user says about negatives.
+
+
+def test_missing_a_label_costs_its_value_in_y():
+    """Scaled so that the mean of all values is 1, by scikit-learn's judgement."""
+    relevance = Y.copy()
+    relevance.data = np.random.default_rng(0).uniform(0.5, 3, Y.nnz).astype(np.float32)
+    model = OneVsAllClassifier(costs="relevance", **EXACT).fit(X, relevance)
+    scores = dense(model.predict_topk(X_TEST, N_LABELS))
+    weights = relevance.toarray() / relevance.data.mean()
+    for label in (0, 17, 39):
+        y = Y.toarray()[:, label]
+        judge = LinearSVC(tol=1e-6, max_iter=100_000, random_state=0)
+        judge.fit(unit(X), y, np.where(y > 0, weights[:, label], 1))
+        expected = np.exp(log_p(judge.decision_function(unit(X_TEST))))
+        np.testing.assert_allclose(scores[:, label], expected, atol=2e-3)
+
+
+def test_costs_by_propensity_are_those_of_its_inverse():
+    inverse = 1 / propensities(Y)
+    by_hand = Y.copy()
+    by_hand.data = inverse.astype(np.float32)[Y.indices]
+    settings = {"random_state": 0, "tree": BY_TOPIC}
+    models = [
+        LabelTreeClassifier(costs=costs, **settings).fit(X, labels)
+        for costs, labels in (("propensity", Y), ("relevance", by_hand))
+    ]
+    assert same_model(*models)
+
+
+def test_costs_need_our_own_solver():
+    with pytest.raises(ParameterError, match=r"^OneVsAllClassifier: costs='relevance' needs solver='block'$"):
+        OneVsAllClassifier(costs="relevance", solver="liblinear").fit(X, Y)
+
+
+def test_named_negatives_are_trained_on():
+    everyone = sp.csr_matrix(np.ones((300, N_TOPICS), np.float32))
+    tree = LabelTreeClassifier(tree=BY_TOPIC, random_state=0)
+    named = clone(tree).fit(X, Y, user_negatives=[None, everyone])
+    wide = clone(tree).set_params(negatives="man", beam_size=N_TOPICS).fit(X, Y)
+    assert same_model(named, wide)
+    assert not same_model(named, tree.fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "message"),
+    [
+        ({}, [None, None], "expected a LabelTree as tree with user_negatives"),
+        ({"tree": BY_TOPIC}, [None], "a matrix or None in user_negatives per level, 2, got 1"),
+        ({"tree": BY_TOPIC}, [None, X], r"shape \(300, 8\) in user_negatives\[1\], got \(300, 78\)"),
+    ],
+)
+def test_negatives_that_name_no_nodes_are_refused(settings, given, message):
+    with pytest.raises(DataError, match=message):
+        LabelTreeClassifier(**SMALL | settings).fit(X, Y, user_negatives=given)

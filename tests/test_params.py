@@ -26,6 +26,9 @@ def illegal(rule):
     """Values that the rule forbids, by the declaration alone."""
     if "seed" in rule:
         return [-1, "0", 0.5, np.random.default_rng(0)]
+    if "levels" in rule:
+        alone = illegal({key: value for key, value in rule.items() if key != "levels"})
+        return [value for value in alone if not isinstance(value, (list, tuple))] + [(), (alone[0],), ((1.0,),)]
     if "among" in rule:
         return ["nothing", 1, None, ("tfn",)]
     if rule["kind"] is bool:
@@ -33,6 +36,7 @@ def illegal(rule):
     values = ["1", [1], np.nan, np.inf] + ([1.5] if rule["kind"] is int else [])
     values += [rule["low"] - 1] if "low" in rule else []
     values += [rule["above"]] if "above" in rule else []
+    values += [rule["high"] + 1] if "high" in rule else []
     values += [rule["besides"]] if "besides" in rule else []
     return values if "optional" in rule else [*values, None]
 
@@ -40,12 +44,15 @@ def illegal(rule):
 def legal(rule):
     if "seed" in rule:
         return [None, 0, np.int64(7), 2**40, np.random.RandomState(0), np.random]
+    if "levels" in rule:
+        alone = legal({key: value for key, value in rule.items() if key != "levels"})
+        return [*alone, tuple(alone), alone[:1]]
     if "among" in rule:
         return [*rule["among"]] + ([ONE_LEAF] if "tree" in rule else [])
     if rule["kind"] is bool:
         return [True, False, np.True_]
     lowest = rule.get("low", rule.get("above", 0) + 1)
-    return [lowest, np.int64(lowest), lowest + 1] + ([None] if "optional" in rule else [])
+    return [lowest, np.int64(lowest), rule.get("high", lowest + 1)] + ([None] if "optional" in rule else [])
 
 
 @pytest.mark.parametrize(("declaration", "field"), DECLARED)
@@ -67,7 +74,8 @@ def test_every_legal_value_passes(declaration, field):
     ("name", "words"),
     [
         ("loss", "one of 'squared_hinge', 'hinge'"),
-        ("C", "a finite number > 0"),
+        ("C", "a finite number > 0, or a tuple of such, one per level"),
+        ("costs", "one of 'equal', 'relevance', 'propensity'"),
         ("tol", "a finite number > 0"),
         ("max_iter", "an int >= 1"),
         ("solver", "one of 'block', 'liblinear'"),
@@ -76,6 +84,8 @@ def test_every_legal_value_passes(declaration, field):
         ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
         ("optimize", "one of 'p', 'psp'"),
+        ("tail_share", "a finite number >= 0 and <= 1"),
+        ("tail_gamma", "a finite number > 0"),
         ("propensity_a", "a finite number >= 0"),
         ("propensity_b", "a finite number > 0"),
         ("normalize", "True or False"),
@@ -88,7 +98,8 @@ def test_every_legal_value_passes(declaration, field):
         ("arity", "an int >= 2 or None"),
         ("max_leaf_size", "an int >= 1"),
         ("max_depth", "an int >= 1 or None"),
-        ("negatives", "one of 'tfn', 'man', 'tfn+man'"),
+        ("negatives", "one of 'tfn', 'man', 'tfn+man', or a tuple of such, one per level"),
+        ("negative_folds", "an int >= 1"),
         ("beam_size", "an int >= 1"),
     ],
 )
@@ -129,6 +140,7 @@ def test_defaults_change_on_purpose_only(model):
         "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
         "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None,
         "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5,
+        "costs": "equal", "negative_folds": 1, "tail_share": 0.0, "tail_gamma": 30.0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}

@@ -53,6 +53,15 @@ def test_balanced_presets_have_their_arity(sample, name, arity):
     assert preset(name).max_leaf_size == 100
 
 
+def test_pfastre_re_ranks_what_a_tree_finds_by_tail_classifiers(sample):
+    model = preset("pfastre", random_state=0, n_trees=1).fit(*sample)
+    assert (model.tail_share, model.tail_gamma) == (0.2, 30.0)
+    assert model.label_means_.n_rows == sample[1].shape[1]
+    plain = preset("parabel", random_state=0, n_trees=1).fit(*sample)
+    rare = [np.diff(sample[1].tocsc().indptr)[m.predict_topk(sample[0], 5).labels].mean() for m in (model, plain)]
+    assert rare[0] < rare[1]
+
+
 def test_xr_linear_differs_by_its_negatives_only():
     plain, man = preset("xr-linear").get_params(), preset("xr-linear-man").get_params()
     assert {name for name in plain if plain[name] != man[name]} == {"negatives"}

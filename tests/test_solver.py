@@ -19,7 +19,7 @@ def tight(solver="block", **settings):
 
 def posed(X, Y, rows=None, first=0, last=None):
     rows = np.arange(X.n_rows, dtype=np.int32) if rows is None else np.asarray(rows, np.int32)
-    return pose(X, naive.as_lists(Y), rows, first, Y.shape[1] if last is None else last, np.uint64(1))
+    return pose(X, naive.as_targets(Y), rows, first, Y.shape[1] if last is None else last, np.uint64(1))
 
 
 def dense_weights(problem, n_features, params):
@@ -196,3 +196,16 @@ def test_the_seed_of_a_problem_decides_its_weights(data, solver):
         for seed in (5, 2**63 + 6, 5)
     ]
     assert runs[0] == runs[2] != runs[1]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_costs_agree_with_scikit_learns_sample_weights(data, rng, loss):
+    X, Y = data
+    costs = np.where(Y, rng.uniform(0.3, 4, Y.shape), 0)
+    problem = pose(X, naive.as_targets(costs, costs=True), np.arange(X.n_rows, dtype=np.int32), 0, 20, np.uint64(1))
+    W = dense_weights(problem, X.n_features, tight(loss=loss))
+    for b in range(0, 20, 6):
+        judge = LinearSVC(C=1.0, loss=loss, tol=1e-8, max_iter=100_000, random_state=0)
+        judge.fit(naive.to_dense(*X), Y[:, b], np.where(Y[:, b], costs[:, b], 1.0))
+        assert W[:-1, b] == pytest.approx(judge.coef_[0], abs=1e-3)
+        assert W[-1, b] == pytest.approx(judge.intercept_[0], abs=1e-3)

@@ -20,7 +20,7 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress "
     "memory",
-    "tree pages layer solver walk train warmup forecast ranker",
+    "tree pages layer solver tail walk train warmup forecast ranker",
     "models text saved presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",

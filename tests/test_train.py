@@ -28,7 +28,7 @@ Y = np.array(
 
 def member_of(X, Y, tree, seed=(0, 0), **settings):
     params = LabelTreeParams(**{"n_jobs": 1, **settings})
-    return train_member(X, naive.as_lists(Y), tree, params, seed, Progress(0), "test")
+    return train_member(X, naive.as_targets(Y), tree, params, seed, Progress(0), "test")
 
 
 @pytest.fixture
@@ -131,10 +131,10 @@ def test_targets_are_the_labels_times_the_trees_indicators(tasks, seed):
     member_of(rows, labels, tree)
     expected = labels[:, tree.labels]
     for level in reversed(range(tree.depth)):
-        assert np.array_equal(naive.to_dense(*tasks[level].nodes, 1, expected.shape[1]) > 0, expected)
+        assert np.array_equal(naive.to_dense(*tasks[level].nodes[:2], 1, expected.shape[1]) > 0, expected)
         indicator = np.eye(len(tree.chunks[level]) - 1)[tree.parents(level)]
         expected = (expected @ indicator) > 0
-    assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes))
+    assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes[:2]))
 
 
 def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(tasks):
@@ -145,7 +145,7 @@ def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(task
 
 def test_one_vs_all_trains_every_label_on_every_row(tasks):
     params = OneVsAllParams(n_jobs=1)
-    member, _ = train_member(X, naive.as_lists(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test")
+    member, _ = train_member(X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test")
     assert [rows_by_chunk(task) for task in tasks] == [[list(range(8))]]
     assert not tasks[0].inner
     assert len(member.layers) == 1 and len(member.layers[0].bias_weight) == 7
@@ -217,3 +217,64 @@ def test_auto_is_shallow_in_a_range_of_numbers_of_labels_and_balanced_outside(mo
 def test_the_search_has_the_settings_of_the_model():
     assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(7, 0.5, 1)
     assert search_of(OneVsAllParams(bias=2.0)) == Search(1, 2.0, 0)
+
+
+def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(tasks):
+    costs = np.where(Y, np.arange(1, 8), 0.0)
+    params = LabelTreeParams(n_jobs=1, costs="relevance")
+    train_member(X, naive.as_targets(costs, costs=True), TREE, params, (0, 0), Progress(0), "test")
+    for task, labels_of_node in zip(tasks, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False):
+        summed = np.stack([costs[:, labels].sum(axis=1) for labels in labels_of_node], axis=1)
+        expected = summed / summed[summed > 0].mean()
+        assert naive.to_dense(*task.nodes, len(labels_of_node)) == pytest.approx(expected)
+    assert naive.to_dense(*tasks[2].nodes, 7) == pytest.approx(costs / costs[costs > 0].mean())
+
+
+def test_every_level_has_its_own_C(monkeypatch):
+    seen, original = [], train_module.train_layer
+
+    def recording(task, params, done):
+        seen.append(params.C)
+        return original(task, params, done)
+
+    monkeypatch.setattr(train_module, "train_layer", recording)
+    for C in (3.0, (2.0, 5.0), (1.0, 2.0, 3.0, 4.0)):
+        member_of(X, Y, TREE, C=C)
+    assert seen == [3.0, 3.0, 3.0, 2.0, 5.0, 5.0, 1.0, 2.0, 3.0]
+
+
+def test_every_level_has_its_own_negatives(tasks):
+    member_of(X, Y, TREE, negatives=("tfn", "tfn", "man"), beam_size=4)
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(tasks[2]) == [list(range(8))] * 4
+
+
+def test_the_rows_that_a_user_names_train_the_children_of_their_nodes_too(tasks):
+    extra = naive.as_lists([[0, 0], [0, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 1]])
+    params = LabelTreeParams(n_jobs=1)
+    train_member(X, naive.as_targets(Y), TREE, params, (0, 0), Progress(0), "test", (None, extra))
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 4, 6, 7], [4, 5, 6, 7]]
+    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+
+
+def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(tasks, rng):
+    """Every row's chunks of the last level are those of a beam that some matcher, trained without the row, gives it."""
+    rows, labels, tree = random_case(rng, n_rows=90, shape=(4, 3))
+    member_of(rows, labels, tree, negatives="man", negative_folds=3, beam_size=2)
+    *parts, top, last = tasks
+    trainers = [np.concatenate(rows_by_chunk(part)) for part in parts]
+    assert [len(own) for own in trainers] == [60, 60, 60]
+    assert sorted(np.concatenate(trainers)) == sorted([*range(90)] * 2)
+    assert rows_by_chunk(top) == [list(range(90))]
+    found = naive.to_dense(*last.chunk_rows, 1, 90) > 0
+    for part, own in zip(parts, trainers, strict=True):
+        layer, _ = train_module.train_layer(part, LabelTreeParams(n_jobs=1), lambda amount: None)
+        beams = in_beams(beam(rows, [layer], Search(2, 1.0, 0)))
+        for row in set(range(90)) - set(own):
+            assert sorted(np.flatnonzero(found[:, row])) == sorted(beams[row])
+
+
+def test_folds_change_nothing_where_no_beam_is_asked_for(rng):
+    rows, labels, tree = random_case(rng)
+    one, three = (member_of(rows, labels, tree, negatives="tfn", negative_folds=n)[0] for n in (1, 3))
+    assert all(a.weight.tobytes() == b.weight.tobytes() for a, b in zip(one.layers, three.layers, strict=True))

@@ -11,12 +11,12 @@ import numpy as np
 from .errors import ParameterError
 from .kernels.lanes import N_LANES
 from .layer import Task, pose_chunk, work
-from .matrix import Rows
+from .matrix import Rows, Targets
 from .memory import resident_bytes
 from .parallel import n_threads
 from .params import SolverParams
 from .solver import Weights, blocks, solve
-from .train import Lists, level_tasks
+from .train import level_tasks, params_at
 from .tree import LabelTree
 
 SAMPLE, INNER_SAMPLE = 6, 2  # blocks of a level that are trained
@@ -55,11 +55,12 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    X: Rows, Y: Lists, trees: Sequence[LabelTree], params: SolverParams, seed: int, tree_seconds: float = 0.0
+    X: Rows, Y: Targets, trees: Sequence[LabelTree], params: SolverParams, seed: int, tree_seconds: float = 0.0
 ) -> Forecast:
     """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like it."""
     tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
-    seconds, entries = np.transpose([_sample(task, params) for task in tasks])
+    seconds, entries = np.transpose([_sample(task, params_at(params, level)) for level, task in enumerate(tasks)])
+    seconds[:-1] *= getattr(params, "negative_folds", 1)  # matchers are trained once more for each part but one
     model_bytes = len(trees) * sum(_layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True))
     return Forecast(
         X.n_rows,
@@ -117,7 +118,8 @@ def _chunk_bytes(task: Task) -> np.ndarray:
     lengths = np.concatenate([[0], np.cumsum(np.diff(task.X.indptr)[rows])])
     entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
     features = np.minimum(entries, task.X.n_features)
-    return 8 * entries + (4 * N_LANES + 40) * n_rows + (4 * N_LANES + 8) * features + 4 * task.X.n_features
+    per_row = 4 * N_LANES * (2 if len(task.nodes.costs) else 1) + 40
+    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * task.X.n_features
 
 
 def _size(n_bytes: float) -> str:

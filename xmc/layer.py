@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .kernels.lanes import N_LANES
-from .matrix import Rows
+from .matrix import Rows, Targets
 from .pages import Layer, Page, assemble, pack
 from .parallel import run
 from .params import SolverParams
@@ -28,13 +28,13 @@ class Chunk(NamedTuple):
 class Task(NamedTuple):
     """What a level is trained on.
 
-    nodes: (pointers, nodes of this level that each row has), ascending.
+    nodes: those of this level that each row has.
     chunk_rows: (pointers, rows that train each chunk), ascending.
     inner: whether the level's nodes have children; seed: goes into SeedSequence before the chunk's number.
     """
 
     X: Rows
-    nodes: tuple[np.ndarray, np.ndarray]
+    nodes: Targets
     chunk_rows: tuple[np.ndarray, np.ndarray]
     chunk_ptr: np.ndarray
     inner: bool

@@ -27,6 +27,18 @@ class Rows(NamedTuple):
         return len(self.indptr) - 1
 
 
+class Targets(NamedTuple):
+    """The labels that each row has, or their nodes on a level of a tree, ascending in each row; arrays read-only.
+
+    indptr int64, ids int32. costs: float32, of an error on each id, relative to one on what the row doesn't have;
+    empty if all are 1.
+    """
+
+    indptr: np.ndarray
+    ids: np.ndarray
+    costs: np.ndarray
+
+
 def frozen(array: np.ndarray) -> np.ndarray:
     """A read-only view: kernels compile once for arrays in memory and arrays mapped from disk."""
     view = array.view()
@@ -67,9 +79,10 @@ def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
     return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
 
 
-def as_label_rows(csr: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Pointers and label ids of each row of a canonical matrix."""
-    return frozen(csr.indptr.astype(np.int64, copy=False)), frozen(csr.indices.astype(np.int32, copy=False))
+def as_targets(csr: sp.csr_matrix, costs: np.ndarray | None = None) -> Targets:
+    """The kernels' view of a canonical matrix of labels."""
+    indptr, ids = csr.indptr.astype(np.int64, copy=False), csr.indices.astype(np.int32, copy=False)
+    return Targets(frozen(indptr), frozen(ids), frozen(np.empty(0, np.float32) if costs is None else costs))
 
 
 def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import time
 import warnings
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from os import PathLike
@@ -18,10 +19,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from .errors import DataError
+from .errors import DataError, ParameterError
 from .forecast import Forecast, forecast
 from .kernels.gather import transpose
-from .matrix import Rows, as_label_rows, as_rows, canonical, frozen, same_rows
+from .matrix import Rows, Targets, as_rows, as_targets, canonical, frozen, same_rows
 from .memory import return_freed_arrays
 from .metrics import propensities_of
 from .pages import repacked
@@ -29,21 +30,22 @@ from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
 from .progress import Progress
 from .ranker import Ranker, check_k
+from .tail import Tail, label_means
 from .topk import TopK
-from .train import Lists, grow_trees, search_of, train_member
+from .train import Lists, UserNegatives, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
 from .walk import MOST_ROWS, Candidates, Member, Search, block_size, label_candidates, rank, row_blocks, slice_rows
 from .warmup import compile_kernels
 
 RANKED_WITH = ("members_", "vectorizer_", "label_counts_", "beam_size", "bias", "score_transform", "normalize")
-RANKED_WITH += ("optimize", "propensity_a", "propensity_b")
+RANKED_WITH += ("optimize", "propensity_a", "propensity_b", "tail_share", "tail_gamma", "label_means_")
 
 
 class Training(NamedTuple):
     """Data and seed of a fit, past the door. classes: those of a 1-D y, else None."""
 
     X: Rows
-    Y: Lists
+    Y: Targets
     rows_of_label: Lists
     classes: np.ndarray | None
     seed: int
@@ -53,26 +55,30 @@ class Model(ClassifierMixin, BaseEstimator):
     """What every estimator shares: from matrices at the door to members, and from candidates to answers.
 
     Fitted attributes: members_ (the trained trees), classes_, n_labels_, n_features_in_, n_iter_ (most passes that the
-    solver needed), n_rows_ and label_counts_ (training rows, and those of each label); vectorizer_, label_ids_ and
-    label_names_ are None unless the model was trained from text.
+    solver needed), n_rows_ and label_counts_ (training rows, and those of each label); label_means_ with tail_share;
+    vectorizer_, label_ids_ and label_names_ are None unless the model was trained from text.
     """
 
-    def fit(self, X: Any, y: Any) -> Model:
+    def fit(self, X: Any, y: Any, user_negatives: Sequence[Any] | None = None) -> Model:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels), nonzero is true, or one label per row.
 
+        user_negatives: with a LabelTree, for each of its levels from the top None or a matrix (n_rows, nodes of the
+        level above); where it is not 0, the row trains the node's children too, whatever `negatives` says.
         Raises ParameterError and DataError, both ValueErrors.
         """
         data = self._training(X, y)
         with Progress(self.verbose) as progress:
             trees = self._trees(data.X, data.rows_of_label, data.seed, progress)
+            negatives = self._user_negatives(user_negatives, trees[0], data.X.n_rows)
             params = self if self.memory is None else self._within_memory(data, trees)
-            trained = [
-                train_member(data.X, data.Y, tree, params, (data.seed, n), progress, f"tree {n + 1} of {len(trees)}")
-                for n, tree in enumerate(trees)
-            ]
+            trained = []
+            for n, tree in enumerate(trees):
+                title = f"tree {n + 1} of {len(trees)}"
+                trained.append(train_member(data.X, data.Y, tree, params, (data.seed, n), progress, title, negatives))
         self.members_ = tuple(member for member, _ in trained)
         self.n_labels_ = len(data.rows_of_label[0]) - 1
         self.n_rows_, self.label_counts_ = data.X.n_rows, np.diff(data.rows_of_label[0])
+        self.label_means_ = label_means(data.X, data.rows_of_label, self.n_jobs) if self.tail_share else None
         self.classes_ = np.arange(self.n_labels_) if data.classes is None else data.classes
         self.one_label_per_row_ = data.classes is not None
         self.n_iter_ = max(n_passes for _, n_passes in trained)
@@ -90,14 +96,15 @@ class Model(ClassifierMixin, BaseEstimator):
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
 
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
-        With optimize="psp" they are multiplied by the label's inverse propensity over the largest one (Jain et al.,
-        KDD 2016).
+        With tail_share, tail classifiers have their share in them; with optimize="psp" they are then multiplied by the
+        label's inverse propensity over the largest one (both Jain et al., KDD 2016).
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
         if sp.issparse(X) and X.shape[0] == 1:
             return self._ready_ranker()(X, k)
         check_k(k, self._n_labels())
-        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), len(self.members_) == 1)
+        best_only = len(self.members_) == 1 and not self.tail_share
+        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), best_only)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
@@ -172,18 +179,51 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _training(self, X: Any, y: Any) -> Training:
         check(self)
-        compile_kernels(self.weights)
+        compile_kernels(self.weights, self.costs != "equal")
         return_freed_arrays()
         who = type(self).__name__
         vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)
         Y, classes = self._labels(y)
         same_rows(csr, Y, who)
-        label_rows = as_label_rows(Y)
-        rows_of_label = tuple(map(frozen, transpose(*label_rows, Y.shape[1])))
+        targets = as_targets(Y)
+        rows_of_label = tuple(map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label[1]):
             raise DataError(f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without")
-        return Training(as_rows(csr, self.normalize), label_rows, rows_of_label, classes, self._seed())
+        targets = targets._replace(costs=self._costs(Y, rows_of_label))
+        return Training(as_rows(csr, self.normalize), targets, rows_of_label, classes, self._seed())
+
+    def _costs(self, Y: sp.csr_matrix, rows_of_label: Lists) -> np.ndarray:
+        """What missing each label of each row costs; nothing if all cost the same."""
+        if self.costs == "equal":
+            return frozen(np.empty(0, np.float32))
+        if self.solver != "block":
+            raise ParameterError(f"{type(self).__name__}: costs={self.costs!r} needs solver='block'")
+        if self.costs == "relevance":
+            return frozen(Y.data)
+        p = propensities_of(np.diff(rows_of_label[0]), Y.shape[0], self.propensity_a, self.propensity_b)
+        return frozen((1 / p).astype(np.float32)[Y.indices])
+
+    def _user_negatives(self, given: Sequence[Any] | None, tree: LabelTree, n_rows: int) -> UserNegatives:
+        """The door of what the user says trains which nodes."""
+        if given is None:
+            return ()
+        who = type(self).__name__
+        own = getattr(self, "tree", "")
+        if isinstance(own, str) or len(own.labels) != len(tree.labels):
+            raise DataError(
+                f"{who}: expected a LabelTree as tree with user_negatives, all its labels with rows, whose nodes they name"
+            )
+        if len(given) != tree.depth:
+            raise DataError(f"{who}: expected a matrix or None in user_negatives per level, {tree.depth}, got {len(given)}")
+        checked: list[Lists | None] = []
+        for level, M in enumerate(given):
+            csr = None if M is None else canonical(M, who, f"user_negatives[{level}]")
+            shape = n_rows, len(tree.chunks[level]) - 1
+            if csr is not None and csr.shape != shape:
+                raise DataError(f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}")
+            checked.append(None if csr is None else as_targets(csr)[:2])
+        return checked
 
     def _within_memory(self, data: Training, trees: list[LabelTree]) -> Model:
         """This model with as many threads as its memory budget allows."""
@@ -273,6 +313,10 @@ class Model(ClassifierMixin, BaseEstimator):
     def _search(self) -> Search:
         """How to rank: with optimize="psp", labels gain by their inverse propensity over the largest one."""
         search = search_of(self)
+        if self.tail_share:
+            if self.label_means_ is None:
+                raise ParameterError(f"{type(self).__name__}: tail_share must be 0, as it was in training")
+            search = search._replace(tail=Tail(self.label_means_, float(self.tail_gamma), float(self.tail_share)))
         if self.optimize == "p":
             return search
         p = propensities_of(self.label_counts_, self.n_rows_, self.propensity_a, self.propensity_b)

@@ -13,10 +13,14 @@ from typing import Any
 from .errors import ParameterError
 
 
-def param(default: Any, help: str, **rule: Any) -> Any:
-    """A dataclass field with its rule: `among` some strings, or `kind` int or float with `low`, `above`, `besides`.
+BOUNDS = {"low": ">=", "above": ">", "high": "<=", "besides": "!="}  # of a number, as rules name and words write them
 
-    `optional` allows None, `tree` a LabelTree; `size` is a number of bytes, `seed` what seeds a random generator.
+
+def param(default: Any, help: str, **rule: Any) -> Any:
+    """A dataclass field with its rule: `among` strings, or `kind` int or float with `low`, `high`, `above`, `besides`.
+
+    `optional` allows None, `tree` a LabelTree, `levels` a tuple of values, one per level of a tree, see at_level;
+    `size` is a number of bytes, `seed` what seeds a random generator.
     """
     return field(default=default, metadata={"help": help, **rule})
 
@@ -28,7 +32,18 @@ class SolverParams:
     loss: str = param(
         "squared_hinge", "loss of a row on the wrong side of its margin", among=("squared_hinge", "hinge")
     )
-    C: float = param(1.0, "cost of a training error; larger fits the training rows closer", kind=float, above=0)
+    C: Any = param(
+        1.0,
+        "cost of a training error; larger fits the training rows closer",
+        kind=float,
+        above=0,
+        levels=True,
+    )
+    costs: str = param(
+        "equal",
+        "cost of missing a label, times C: Y's value for relevance, 1 / propensity, each summed up the tree",
+        among=("equal", "relevance", "propensity"),
+    )
     tol: float = param(0.1, "stop when the largest violation of optimality is below this", kind=float, above=0)
     max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
     solver: str = param(
@@ -48,6 +63,12 @@ class SolverParams:
         "p",
         "p ranks by probability; psp by probability over propensity, which favours rare labels",
         among=("p", "psp"),
+    )
+    tail_share: float = param(
+        0.0, "share of tail classifiers in a label's log-score, 0 for none; PfastreXML's is 0.2", kind=float, low=0, high=1
+    )
+    tail_gamma: float = param(
+        30.0, "how fast the probability of a tail classifier falls with distance", kind=float, above=0
     )
     propensity_a: float = param(0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0)
     propensity_b: float = param(1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0)
@@ -88,10 +109,14 @@ class LabelTreeParams(SolverParams):
     max_depth: int | None = param(
         None, "levels of scorers at most, the ranker's included: 3 if shallow", kind=int, low=1, optional=True
     )
-    negatives: str = param(
+    negatives: Any = param(
         "tfn",
         "rows that train a node: of its parent (tfn), of the matcher's beam (man), or both",
         among=("tfn", "man", "tfn+man"),
+        levels=True,
+    )
+    negative_folds: int = param(
+        1, "parts of the rows; the beam of man comes from matchers that have not seen a row's part", kind=int, low=1
     )
     beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
 
@@ -105,6 +130,11 @@ class TextParams:
     max_features: int | None = param(None, "features kept at most, the most frequent", kind=int, low=1, optional=True)
     sublinear_tf: bool = param(True, "1 + log(count) instead of the count", kind=bool)
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
+
+
+def at_level(value: Any, level: int) -> Any:
+    """A parameter's value on a level of a tree, 0 being the top: of a tuple, the last value holds below its end, too."""
+    return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
 
 
 def check(estimator: Any) -> None:
@@ -123,19 +153,22 @@ def rule_text(f: Field) -> str:
     rule = f.metadata
     if "seed" in rule:
         return "an int >= 0, a numpy RandomState or None"
+    levels = ", or a tuple of such, one per level" if "levels" in rule else ""
     if "among" in rule:
         words = ", ".join(map(repr, rule["among"]))
-        return f"one of {words}" + (" or a LabelTree" if "tree" in rule else "")
+        return f"one of {words}" + (" or a LabelTree" if "tree" in rule else "") + levels
     if rule["kind"] is bool:
         return "True or False"
     text = "an int" if rule["kind"] is int else "a finite number"
-    for word, sign in (("low", ">="), ("above", ">"), ("besides", "!=")):
-        text += f" {sign} {rule[word]}" if word in rule else ""
-    return text + (" or None" if "optional" in rule else "")
+    bounds = [f"{sign} {rule[word]}" for word, sign in BOUNDS.items() if word in rule]
+    text = " ".join([text, " and ".join(bounds)]).strip()
+    return text + (" or None" if "optional" in rule else "") + levels
 
 
 def _obeys(value: Any, f: Field) -> bool:
     rule = f.metadata
+    if "levels" in rule and isinstance(value, (tuple, list)):
+        return len(value) > 0 and all(not isinstance(v, (tuple, list)) and _obeys(v, f) for v in value)
     if value is None and ("optional" in rule or "seed" in rule):
         return True
     if "seed" in rule:
@@ -147,4 +180,4 @@ def _obeys(value: Any, f: Field) -> bool:
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
     if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("besides"):
         return False
-    return value >= rule.get("low", -math.inf) and value > rule.get("above", -math.inf)
+    return rule.get("low", -math.inf) <= value <= rule.get("high", math.inf) and value > rule.get("above", -math.inf)

@@ -31,6 +31,8 @@ PRESETS = {
     "xr-linear": Preset(XR_LINEAR, "Yu et al., PECOS, JMLR 2022"),
     "xr-linear-man": Preset(XR_LINEAR | {"negatives": "tfn+man"}, "Yu et al., PECOS, JMLR 2022"),
     "dismec": Preset({"loss": "squared_hinge", "weight_threshold": 0.01}, "Babbar & Schölkopf, WSDM 2017", True),
+    # Its own trees are not Parabel's, but the tail classifiers re-rank what any tree finds.
+    "pfastre": Preset(PARABEL | {"tail_share": 0.2, "tail_gamma": 30.0}, "Jain et al., PfastreXML, KDD 2016"),
     # Its tree is binary, and five levels at a time become one.
     "attentionxml-tree": Preset(PARABEL | {"arity": 32, "n_trees": 1}, "You et al., AttentionXML, NeurIPS 2019"),
 }

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__
 from .kernels.bytes import N_BYTES
+from .matrix import Rows
 from .models import LabelTreeClassifier, Model, OneVsAllClassifier
 from .pages import Layer, page_counts
 from .params import check
@@ -23,12 +24,15 @@ FILE = "model.json"
 CLASSES = {cls.__name__: cls for cls in (LabelTreeClassifier, OneVsAllClassifier)}
 NOT_SAVED = ("n_jobs", "verbose", "memory")  # they don't change the model
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
+MEANS = ("indptr", "indices", "data")
 STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
 
 
 def save(model: Model, path: PathName, overwrite: bool = False) -> None:
     """Write a fitted model as a folder; nothing is left behind if that fails."""
     arrays: dict[str, np.ndarray] = {"label_counts": model.label_counts_}
+    if model.label_means_ is not None:
+        arrays.update({f"label_means.{name}": array for name, array in zip(MEANS, model.label_means_, strict=False)})
     for n, member in enumerate(model.members_):
         arrays.update(_member_arrays(f"tree{n}", member))
     for name in STRINGS:
@@ -90,6 +94,7 @@ def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     model.n_rows_, model.label_counts_ = meta["n_rows"], arrays["label_counts"]
     if model.label_counts_.shape != (model.n_labels_,):
         raise ValueError(f"label_counts: expected {model.n_labels_} numbers, got shape {model.label_counts_.shape}")
+    model.label_means_ = _means(arrays, model) if "label_means.indptr" in arrays else None
     model.label_ids_ = model.label_names_ = model.vectorizer_ = None
     for name in STRINGS:
         if name in arrays:
@@ -130,6 +135,15 @@ def _member(arrays: dict[str, np.ndarray], n: int, depth: int, n_labels: int) ->
     for layer, name in zip(layers, names, strict=True):
         _check_layer(layer, name)
     return Member(tree, layers)
+
+
+def _means(arrays: dict[str, np.ndarray], model: Model) -> Rows:
+    """The means of the tail classifiers; kernels trust pointers and ids, so these are looked at."""
+    indptr, indices, data = (arrays[f"label_means.{name}"] for name in MEANS)
+    fits = len(indptr) == model.n_labels_ + 1 and indptr[0] == 0 and indptr[-1] == len(indices) == len(data)
+    if not fits or (np.diff(indptr) < 0).any() or (len(indices) and not 0 <= indices.min() <= indices.max() < model.n_features_in_):
+        raise ValueError("label_means: expected arrays that fit each other, they don't")
+    return Rows(indptr, indices, data, model.n_features_in_)
 
 
 def _check_layer(layer: Layer, name: str) -> None:

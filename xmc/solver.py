@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from .kernels.dcd import prune, signs, solve_lanes
+from .kernels.dcd import eases, prune, signs, solve_lanes
 from .kernels.gather import gather, squared_norms, targets
 from .kernels.lanes import N_LANES
-from .matrix import Rows, frozen
+from .matrix import Rows, Targets, frozen
 from .parallel import lock
 from .params import SolverParams
 
@@ -26,7 +26,8 @@ AS_IT_IS = 128  # siblings up to which all rows are used where they are: sorting
 class Problem(NamedTuple):
     """The training rows of a chunk, features by frequency, and which row has which sibling.
 
-    place, sibling: one entry per positive; count: positives of each sibling; seed: of the order of the visits.
+    place, sibling, cost: one entry per positive, cost empty if all are 1; count: positives of each sibling;
+    seed: of the order of the visits.
     """
 
     indptr: np.ndarray
@@ -36,6 +37,7 @@ class Problem(NamedTuple):
     norms: np.ndarray
     place: np.ndarray
     sibling: np.ndarray
+    cost: np.ndarray
     count: np.ndarray
     seed: np.uint64
 
@@ -58,9 +60,7 @@ class Weights(NamedTuple):
     n_passes: int
 
 
-def pose(
-    X: Rows, nodes: tuple[np.ndarray, np.ndarray], rows: np.ndarray, first: int, last: int, seed: np.uint64
-) -> Problem:
+def pose(X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed: np.uint64) -> Problem:
     """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
     if len(rows) == X.n_rows and last - first <= AS_IT_IS:
         indptr, indices, data, _ = X
@@ -88,6 +88,9 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
     lane = np.full(len(problem.count), -1, np.int32)
     lane[siblings] = np.arange(len(siblings))
     A = signs(problem.place, problem.sibling, lane, problem.n_rows)
+    ease = None
+    if len(problem.cost):
+        ease = eases(problem.place, problem.sibling, problem.cost, lane, problem.n_rows)
     W = _zeros((len(problem.features) + 1) * N_LANES)
     squared = params.loss == "squared_hinge"
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
@@ -101,7 +104,7 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
             int(params.max_iter),
             problem.seed,
         ),
-        *(A, W),
+        *(ease, A, W),
     )
     feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))
     bias = W[-N_LANES:][: len(siblings)].copy()

@@ -10,6 +10,7 @@ import numpy as np
 from .kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, average, best, best_children
 from .matrix import Rows, frozen
 from .pages import Layer
+from .tail import Tail, with_tail
 from .topk import TopK
 from .tree import LabelTree
 
@@ -31,12 +32,14 @@ class Search(NamedTuple):
     """How to descend: nodes kept per level, value of the constant feature, margin to log-probability.
 
     gain: float32, at most 0, what ranking adds to each label's log-probability; empty for nothing.
+    tail: what has a share in ranking's scores, before the gain.
     """
 
     beam_size: int
     bias: float
     transform: int
     gain: np.ndarray = NOTHING
+    tail: Tail | None = None
 
 
 class Beam(NamedTuple):
@@ -71,10 +74,11 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
 
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
-    if len(members) > 1:
+    if len(members) > 1 or search.tail is not None:
         found = label_candidates(X, members, search)
+        score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
         gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
-        return as_topk(found._replace(score=found.score * gain), k)
+        return as_topk(found._replace(score=score * gain), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)

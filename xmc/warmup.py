@@ -8,20 +8,24 @@ import numpy as np
 import scipy.sparse as sp
 
 from .kernels.gather import transpose
-from .matrix import as_label_rows, as_rows, frozen
+from .matrix import as_rows, as_targets, frozen
 from .params import LabelTreeParams
 from .progress import Progress
 from .ranker import Ranker
+from .tail import Tail, label_means
 from .train import grow_trees, search_of, train_member
 from .walk import rank
 
 
 @cache
-def compile_kernels(weights: str) -> None:
-    """Train and ask both kinds of tree with such weights on eight rows, so that no later call stops to compile."""
+def compile_kernels(weights: str, costs: bool = False) -> None:
+    """Train and ask both kinds of tree on eight rows, so that no later call stops to compile.
+
+    weights: how they are stored; costs: whether some errors cost more than others.
+    """
     eye = sp.eye(8, format="csr", dtype=np.float32)
-    X, Y = as_rows(eye, normalize=True), as_label_rows(eye)
-    rows_of_label = tuple(map(frozen, transpose(*Y, 8)))
+    X, Y = as_rows(eye, normalize=True), as_targets(eye, eye.data if costs else None)
+    rows_of_label = tuple(map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
         settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}
@@ -29,5 +33,5 @@ def compile_kernels(weights: str) -> None:
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
             members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
-    rank(X, tuple(members), search_of(params), 1)
+    rank(X, tuple(members), search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)), 1)
     Ranker(tuple(members[:1]), search_of(params), 8, 8, True, None)(eye[0], 1)

@@ -12,14 +12,15 @@ LINE = 16  # indices or values in a cache line
 
 
 @njit(nogil=True, cache=True)
-def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, A, W):
+def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, ease, A, W):
     """Train 16 linear classifiers on the rows, in a new random order in each pass; returns the number of passes.
 
     Per lane, with y in {-1, +1} (Hsieh et al., ICML 2008):
-        min_w  1/2 |w|^2 + sum_i loss(y_i w.x_i)
-        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a <= upper,  Q_ij = y_i y_j x_i.x_j + [i = j] diagonal
-        row i: g = y_i w.x_i - 1 + diagonal a_i;  a_i <- clip(a_i - g / Q_ii);  w += (change of y_i a_i) x_i
+        min_w  1/2 |w|^2 + sum_i c_i loss(y_i w.x_i)
+        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a_i <= c_i upper,  Q_ij = y_i y_j x_i.x_j + [i = j] diagonal / c_i
+        row i: g = y_i w.x_i - 1 + a_i diagonal / c_i;  a_i <- clip(a_i - g / Q_ii);  w += (change of y_i a_i) x_i
     squared hinge: diagonal 1/(2C), upper infinite; hinge: diagonal 0, upper C.
+    ease: flat (rows x 16), 1/c_i of each lane; None if all are 1.
 
     A row that moved no lane by more than tol / 2 rests for 1, then 3, then 7 passes, which saves most of the work; the
     solver is done when no row that was due moved any lane by more than tol.
@@ -58,12 +59,21 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
 
             signed = load(A, np.int64(i) * N_LANES)
             a = absolute(signed)
-            gradient = fma(diagonal, a, copysign(one, signed) * (first + second) - one)
-            curvature = norms[i] + bias * bias + diagonal
-            stepped = fma(np.float32(-1) / curvature, gradient, a) if curvature > 0 else fill(np.float32(upper))
-            stepped = copysign(maximum(zero, minimum(stepped, ceiling)), signed)
-            change = stepped - signed
-            step = curvature * largest(absolute(change))
+            short = copysign(one, signed) * (first + second) - one
+            if ease is None:
+                curvature = norms[i] + bias * bias + diagonal
+                stepped = fma(np.float32(-1) / curvature, fma(diagonal, a, short), a) if curvature > 0 else ceiling
+                stepped = copysign(maximum(zero, minimum(stepped, ceiling)), signed)
+                change = stepped - signed
+                step = curvature * largest(absolute(change))
+            else:
+                eased = load(ease, np.int64(i) * N_LANES)
+                own = fma(diagonal, eased, zero)
+                curvatures = own + fill(norms[i] + bias * bias)  # where it is 0, the step is infinite, and clipped
+                stepped = a - (own * a + short) / curvatures
+                stepped = copysign(maximum(zero, minimum(stepped, ceiling / eased)), signed)
+                change = stepped - signed
+                step = largest(curvatures * absolute(change))
             rest[i] = min(2 * rest[i] + 1, LONGEST_REST) if 2 * step <= tol else 0
             resting[i] = rest[i]
             if step > 0:
@@ -110,6 +120,17 @@ def signs(place, column, lane_of_column, n_rows):
         if lane >= 0:
             A[np.int64(place[t]) * N_LANES + lane] = np.float32(0.0)
     return A
+
+
+@njit(nogil=True, cache=True)
+def eases(place, column, cost, lane_of_column, n_rows):
+    """1 / cost of an error, flat (rows x 16): 1 where the row doesn't have the lane's label."""
+    ease = np.ones(n_rows * N_LANES, np.float32)
+    for t in range(place.shape[0]):
+        lane = lane_of_column[column[t]]
+        if lane >= 0:
+            ease[np.int64(place[t]) * N_LANES + lane] = np.float32(1) / cost[t]
+    return ease
 
 
 @njit(nogil=True, cache=True)

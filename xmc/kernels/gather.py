@@ -183,27 +183,33 @@ def transpose(indptr, indices, n_columns):
 
 
 @njit(nogil=True, cache=True)
-def relabel(indptr, indices, new_id):
-    """Each row's columns replaced by `new_id` (-1 drops), ascending."""
+def relabel(indptr, indices, costs, new_id):
+    """Each row's columns replaced by `new_id` (-1 drops), ascending, with their costs; those may be none at all."""
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
+    out_costs = np.empty(costs.shape[0], np.float32)
     t = 0
     for i in range(indptr.shape[0] - 1):
         start = t
         for p in range(indptr[i], indptr[i + 1]):
             if new_id[indices[p]] >= 0:
                 out[t] = new_id[indices[p]]
+                if costs.shape[0]:
+                    out_costs[t] = costs[p]
                 t += 1
+        if costs.shape[0]:
+            out_costs[start:t] = out_costs[start:t][np.argsort(out[start:t])]
         out[start:t].sort()
         out_indptr[i + 1] = t
-    return out_indptr, out[:t].copy()
+    return out_indptr, out[:t].copy(), out_costs[:t].copy()
 
 
 @njit(nogil=True, cache=True)
-def fold(indptr, indices, parent):
-    """Each row's columns replaced by their parents, every parent once; `parent` and each row ascend."""
+def fold(indptr, indices, costs, parent):
+    """Each row's columns replaced by their parents, every parent once, costs summed; `parent` and each row ascend."""
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
+    out_costs = np.zeros(costs.shape[0], np.float32)
     t = 0
     for i in range(indptr.shape[0] - 1):
         start = t
@@ -212,13 +218,18 @@ def fold(indptr, indices, parent):
             if t == start or out[t - 1] != node:
                 out[t] = node
                 t += 1
+            if costs.shape[0]:
+                out_costs[t - 1] += costs[p]
         out_indptr[i + 1] = t
-    return out_indptr, out[:t].copy()
+    return out_indptr, out[:t].copy(), out_costs[:t].copy()
 
 
 @njit(nogil=True, cache=True)
-def targets(indptr, indices, rows, first, last):
-    """Which of the columns first..last-1 the given rows have: (place of the row, column - first), and their counts."""
+def targets(indptr, indices, costs, rows, first, last):
+    """Which of the columns first..last-1 the given rows have: (place of the row, column - first, cost), their counts.
+
+    costs: one per entry, or none at all; then none are given.
+    """
     count = np.zeros(last - first, np.int64)
     total = 0
     for r in range(rows.shape[0]):
@@ -228,11 +239,14 @@ def targets(indptr, indices, rows, first, last):
                 total += 1
     place = np.empty(total, np.int32)
     column = np.empty(total, np.int32)
+    cost = np.empty(total if costs.shape[0] else 0, np.float32)
     t = 0
     for r in range(rows.shape[0]):
         for p in range(indptr[rows[r]], indptr[rows[r] + 1]):
             if first <= indices[p] < last:
                 place[t] = r
                 column[t] = indices[p] - first
+                if cost.shape[0]:
+                    cost[t] = costs[p]
                 t += 1
-    return place, column, count
+    return place, column, cost, count

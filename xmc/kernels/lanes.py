@@ -151,6 +151,7 @@ def _operator(function, build):
 _operator(operator.add, lambda builder: builder.fadd)
 _operator(operator.sub, lambda builder: builder.fsub)
 _operator(operator.mul, lambda builder: builder.fmul)
+_operator(operator.truediv, lambda builder: builder.fdiv)
 
 if config.DISABLE_JIT:
 
