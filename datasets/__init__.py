@@ -1,4 +1,4 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets in published shapes, and cards of both."""
+"""Data to try and to measure with: an embedded sample, synthetic sets, cards of both, and folders of other data."""
 
 from importlib import import_module
 
@@ -8,9 +8,11 @@ _HOMES = {
     "SHAPES": "registry",
     "Sample": "debtags",
     "Shape": "registry",
+    "Split": "splits",
     "cards": "registry",
     "differences": "registry",
     "load_sample": "debtags",
+    "read_split": "splits",
     "sample_texts": "debtags",
     "synthesize": "synthetic",
 }
