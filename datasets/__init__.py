@@ -1,10 +1,11 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets, cards of both, and folders of other data."""
+"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones and their figures."""
 
 from importlib import import_module
 
 _HOMES = {
     "Card": "registry",
     "PUBLIC": "registry",
+    "Published": "figures",
     "SHAPES": "registry",
     "Sample": "debtags",
     "Shape": "registry",
@@ -12,6 +13,7 @@ _HOMES = {
     "cards": "registry",
     "differences": "registry",
     "load_sample": "debtags",
+    "published": "figures",
     "read_split": "splits",
     "sample_texts": "debtags",
     "synthesize": "synthetic",
