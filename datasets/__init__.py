@@ -1,4 +1,4 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones and their figures."""
+"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones, and recipes for them."""
 
 from importlib import import_module
 
@@ -6,6 +6,8 @@ _HOMES = {
     "Card": "registry",
     "PUBLIC": "registry",
     "Published": "figures",
+    "Recipe": "recipes",
+    "Run": "recipes",
     "SHAPES": "registry",
     "Sample": "debtags",
     "Shape": "registry",
@@ -14,7 +16,9 @@ _HOMES = {
     "differences": "registry",
     "load_sample": "debtags",
     "published": "figures",
+    "read_recipe": "recipes",
     "read_split": "splits",
+    "recipe_names": "recipes",
     "sample_texts": "debtags",
     "synthesize": "synthetic",
 }

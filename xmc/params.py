@@ -107,15 +107,15 @@ class TextParams:
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
 
 
-def check(estimator: Any) -> None:
+def check(estimator: Any, who: str | None = None) -> None:
     """Hold every parameter of `estimator` against its declaration.
 
-    Raises ParameterError with the first that breaks its rule.
+    Raises ParameterError with the first that breaks its rule; `who` set it, the estimator itself unless told.
     """
     for f in fields(estimator):
         value = getattr(estimator, f.name)
         if not _obeys(value, f):
-            raise ParameterError(f"{type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
+            raise ParameterError(f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
 
 
 def rule_text(f: Field) -> str:
