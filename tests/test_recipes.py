@@ -75,9 +75,14 @@ def test_every_public_set_has_a_recipe_of_its_name():
     assert all(read_recipe(card.name).data == card.name for card in PUBLIC)
 
 
-@pytest.mark.parametrize("name", ["bibtex", "delicious", "eurlex57k"])
+@pytest.mark.parametrize("name", ["bibtex", "delicious", "eurlex57k", "tibkat-gnd"])
 def test_measured_sets_have_every_preset_and_one_vs_all(name):
     assert {run.name for run in read_recipe(name).runs} == {*PRESETS, "one-vs-all"}
+
+
+@pytest.mark.parametrize("name", ["bibtex", "debtags", "delicious", "eurlex57k", "tibkat-gnd"])
+def test_measured_sets_have_expectations_of_every_figure(name):
+    assert all(run.expected.keys() == set(figures.METRICS) and run.tolerance >= 0.2 for run in read_recipe(name).runs)
 
 
 def test_every_published_row_belongs_to_a_recipe():
