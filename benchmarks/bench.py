@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from accuracy import matrices
 from configurations import N_QUERIES, K
 
 import xmc
+from xmc.datasets import read_split
 from xmc.errors import DataError
 from xmc.io import read_matrix, write_matrix
 from xmc.metrics import propensities, report
@@ -84,7 +84,7 @@ class Data:
         text = json.dumps(facts, default=str)
         if not note.exists() or note.read_text() != text:
             made.mkdir(exist_ok=True)
-            for part, M in zip(NAMES, matrices(self.folder), strict=True):
+            for part, M in zip(NAMES, read_split(self.folder), strict=True):
                 write_matrix(made / f"{part}.npz", M, overwrite=True)
             note.write_text(text)
         return made

@@ -2,8 +2,8 @@
 
     python benchmarks/compression.py FOLDER [NAME ...] [--json PATH] [--valid]
 
-FOLDER holds a folder per data set, as accuracy.py has it. --valid measures on a tenth of the training rows, held out,
-instead of the test rows: for choosing.
+FOLDER holds a folder per data set, as bench_train.py has it. --valid measures on a tenth of the training rows, held
+out, instead of the test rows: for choosing.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from accuracy import SHALLOW, matrices
 
 import xmc
+from xmc.datasets import read_split
 from xmc.metrics import propensities, report
 
 WEIGHTS = ("float32", "float16", "int8")
@@ -53,7 +53,7 @@ def measure(model, folder, X_test, Y_test, p):
 
 def curve(X, Y, X_test, Y_test):
     """(weights, threshold, figures) of every form of a model of X and Y."""
-    model = SHALLOW.fit(X, Y)
+    model = xmc.LabelTreeClassifier(tree="shallow", random_state=0, n_jobs=2).fit(X, Y)
     p = propensities(Y)
     p = np.concatenate([p, np.full(Y_test.shape[1] - len(p), p.min())])
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def main():
     args = parser.parse_args()
     results = []
     for name in args.names:
-        data = matrices(args.folder / name)
+        data = read_split(args.folder / name)
         print(f"\n{name}\n| weights | threshold | MB | ms/row | {' | '.join(KEYS)} |", flush=True)
         print("|---|--:|--:|--:|" + "--:|" * len(KEYS))
         for weights, threshold, figures in curve(*(held_out(*data[:2]) if args.valid else data)):

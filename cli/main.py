@@ -16,7 +16,7 @@ import click
 from xmc.cli.options import version
 from xmc.errors import XmcError
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "compress", "convert", "datasets", "warmup")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "compress", "convert", "datasets", "reproduce", "warmup")
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
 

@@ -17,6 +17,7 @@ KERNELS = {
     "train": ("gather", "dcd"),
     "predict": ("beam",),
     "evaluate": ("metrics",),
+    "reproduce": ("gather", "dcd", "beam", "metrics"),
 }  # the files a command can't do without
 
 
@@ -87,8 +88,8 @@ def on_terminal() -> bool:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, columns of numbers to the right."""
-    numeric = [all(cell[:1].isdigit() for cell in cells) for cells in zip(*rows, strict=True)]
+    """A table on stdout, columns of numbers to the right; a number may be missing."""
+    numeric = [any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)]
     if on_terminal():
         return _print_rich(columns, rows, numeric)
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]

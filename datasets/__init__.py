@@ -1,16 +1,24 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets in published shapes, and cards of both."""
+"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones, and recipes for them."""
 
 from importlib import import_module
 
 _HOMES = {
     "Card": "registry",
     "PUBLIC": "registry",
+    "Published": "figures",
+    "Recipe": "recipes",
+    "Run": "recipes",
     "SHAPES": "registry",
     "Sample": "debtags",
     "Shape": "registry",
+    "Split": "splits",
     "cards": "registry",
     "differences": "registry",
     "load_sample": "debtags",
+    "published": "figures",
+    "read_recipe": "recipes",
+    "read_split": "splits",
+    "recipe_names": "recipes",
     "sample_texts": "debtags",
     "synthesize": "synthetic",
 }

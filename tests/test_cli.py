@@ -160,6 +160,11 @@ def test_tables_line_up(capsys):
     assert capsys.readouterr().out == "name        rows\na          1,000\nlong name      2\n"
 
 
+def test_a_number_that_is_missing_leaves_its_column_one_of_numbers(capsys):
+    output.print_table(["name", "rows"], [["a", "1,000"], ["b", ""], ["c", "2"]])
+    assert capsys.readouterr().out == "name   rows\na     1,000\nb\nc         2\n"
+
+
 def test_a_table_on_a_terminal_has_the_same_cells(monkeypatch, capsys):
     monkeypatch.setattr(output, "on_terminal", lambda: True)
     output.print_table(["name", "rows"], [["[a]", "1,000"]])

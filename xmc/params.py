@@ -137,15 +137,15 @@ def at_level(value: Any, level: int) -> Any:
     return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
 
 
-def check(estimator: Any) -> None:
+def check(estimator: Any, who: str | None = None) -> None:
     """Hold every parameter of `estimator` against its declaration.
 
-    Raises ParameterError with the first that breaks its rule.
+    Raises ParameterError with the first that breaks its rule; `who` set it, the estimator itself unless told.
     """
     for f in fields(estimator):
         value = getattr(estimator, f.name)
         if not _obeys(value, f):
-            raise ParameterError(f"{type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
+            raise ParameterError(f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
 
 
 def rule_text(f: Field) -> str:

@@ -1,0 +1,61 @@
+"""The training and test rows in a folder, as matrices or as texts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import scipy.sparse as sp
+
+from xmc.errors import DataError
+from xmc.io import align_labels, read, read_matrix
+from xmc.params import TextParams
+from xmc.text import fit_texts, make_vectorizer
+
+MATRICES = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
+TEXTS = ("train.tsv.gz", "test.tsv.gz")
+
+
+class Split(NamedTuple):
+    """Training and test rows, CSR float32; Y and Y_test have the same labels, and either may have more at the end."""
+
+    X: sp.csr_matrix
+    Y: sp.csr_matrix
+    X_test: sp.csr_matrix
+    Y_test: sp.csr_matrix
+
+
+def read_split(folder: str | os.PathLike[str], text: TextParams | None = None, source: str | None = None) -> Split:
+    """The split in a folder: its matrices, or TF-IDF rows of its texts if there are none or `text` says how.
+
+    Matrices are X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz; texts are train.tsv.gz and test.tsv.gz, the vectoriser
+    being fitted on the training rows. Raises DataError if the folder has neither, which tells `source`, where to get
+    them, or if they don't fit together.
+    """
+    home = Path(folder)
+    if text is None and (home / MATRICES[0]).exists():
+        return _read_matrices(home)
+    if (home / TEXTS[0]).exists():
+        return _read_texts(home, text)
+    files = " and ".join(TEXTS) if text else f"{', '.join(MATRICES)}, or {' and '.join(TEXTS)}"
+    raise DataError(f"{home}: expected {files}, got none" + (f"; to be had from {source}" if source else ""))
+
+
+def _read_matrices(home: Path) -> Split:
+    split = Split(*(read_matrix(home / name) for name in MATRICES))
+    for (x, X), (y, Y) in (zip(MATRICES[:2], split[:2], strict=True), zip(MATRICES[2:], split[2:], strict=True)):
+        if X.shape[0] != Y.shape[0]:
+            raise DataError(f"{home / y}: expected {X.shape[0]:,} rows as in {x}, got {Y.shape[0]:,}")
+    width, test_width = split.X.shape[1], split.X_test.shape[1]
+    if width != test_width:
+        raise DataError(f"{home / MATRICES[2]}: expected {width:,} features as in {MATRICES[0]}, got {test_width:,}")
+    return split
+
+
+def _read_texts(home: Path, text: TextParams | None) -> Split:
+    train, test = (read(home / name) for name in TEXTS)
+    vectorizer = make_vectorizer(text)
+    X = fit_texts(vectorizer, train.texts)
+    Y_test, _ = align_labels(test.Y, test.label_ids, train.label_ids)
+    return Split(X, train.Y, vectorizer.transform(test.texts), Y_test)

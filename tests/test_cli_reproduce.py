@@ -1,0 +1,201 @@
+import gzip
+import json
+import shutil
+
+import cli_tools as cli
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from xmc import LabelTreeClassifier, preset
+from xmc.cli import reproduce
+from xmc.datasets import read_split, recipe_names
+from xmc.datasets.figures import METRICS
+from xmc.metrics import propensities, report
+from xmc.params import TextParams
+
+HEAD = ('title = "packages"', 'data = "tiny"', 'source = "a place"')
+ONE = ("[[run]]", 'name = "one"', 'settings = { tree = "balanced", arity = 4, max_leaf_size = 10 }')
+TWO = ("[[run]]", 'name = "two"', 'preset = "dismec"')
+WRONG = ('expected = { "P@1" = 1.5, "PSP@5" = 2 }', "tolerance = 0.3")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with the set `tiny`, matrices and texts, the test rows of which have a label more."""
+    folder = tmp_path_factory.mktemp("data")
+    tiny = folder / "tiny"
+    tiny.mkdir()
+    for name, source in {"X.trn": "X", "Y.trn": "Y", "X.tst": "X.tst"}.items():
+        shutil.copy(cli.home() / f"{source}.npz", tiny / f"{name}.npz")
+    Y_test = sp.load_npz(cli.home() / "Y.tst.npz")
+    more = sp.csr_matrix(np.arange(Y_test.shape[0])[:, None] % 10 == 0, dtype=np.float32)
+    sp.save_npz(tiny / "Y.tst.npz", sp.hstack([Y_test, more], format="csr"))
+    for name in ("train.tsv", "test.tsv"):
+        (tiny / f"{name}.gz").write_bytes(gzip.compress((cli.home() / name).read_bytes()))
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """recipe(lines): a file with the head of a recipe and these lines."""
+    return lambda *lines: cli.write_lines(tmp_path / "mine.toml", *HEAD, *lines)
+
+
+def reproduced(path, data, *flags):
+    """The JSON of a command that must succeed."""
+    return json.loads(cli.done("reproduce", path, "--data", data, "--json", "-", "--quiet", *flags).stdout)
+
+
+def by_hand(model, split, a=0.55, b=1.5):
+    """METRICS of a model trained on a split."""
+    X, Y, X_test, Y_test = split
+    wide = sp.csr_matrix((Y.data, Y.indices, Y.indptr), shape=(Y.shape[0], Y_test.shape[1]))
+    found = report(Y_test, model.fit(X, Y).predict_topk(X_test, 5), propensity=propensities(wide, a, b))
+    return {key: found[key] for key in METRICS}
+
+
+def test_what_is_measured_is_what_report_says_of_the_same_model(recipe, data):
+    found = reproduced(recipe("propensity = [0.6, 2.6]", *ONE, "seeds = [0, 3]"), data)
+    (run,) = found["runs"]
+    how = {"tree": "balanced", "arity": 4, "max_leaf_size": 10}
+    split = read_split(data / "tiny")
+    assert split.Y_test.shape[1] == split.Y.shape[1] + 1
+    expected = [by_hand(LabelTreeClassifier(**how, random_state=seed), split, 0.6, 2.6) for seed in (0, 3)]
+    assert [one["seed"] for one in run["measured"]] == [0, 3]
+    for got, one in zip(run["measured"], expected, strict=True):
+        assert {key: got[key] for key in METRICS} == pytest.approx(one)
+    assert run["mean"]["P@1"] == pytest.approx((expected[0]["P@1"] + expected[1]["P@1"]) / 2)
+    assert all(one["seconds"] > 0 for one in run["measured"])
+
+
+def test_presets_and_texts_are_what_they_are_in_python(recipe, data):
+    texts = ("[[run]]", 'name = "texts"', "text = { min_df = 3 }")
+    two, three = reproduced(recipe(*TWO, *texts), data)["runs"]
+    assert two["mean"] | by_hand(preset("dismec", random_state=0), read_split(data / "tiny")) == two["mean"]
+    split = read_split(data / "tiny", TextParams(min_df=3))
+    assert three["mean"] | by_hand(LabelTreeClassifier(random_state=0), split) == three["mean"]
+
+
+def test_what_is_expected_comes_out(recipe, data, tmp_path):
+    mean = reproduced(recipe(*ONE), data)["runs"][0]["mean"]
+    path = recipe(*ONE, f'expected = {{ "P@1" = {mean["P@1"] + 0.2:.2f} }}', "tolerance = 0.3")
+    result = cli.done("reproduce", path, "--data", data, "--json", tmp_path / "found.json")
+    head, _, columns, measured, expected = result.stdout.splitlines()
+    assert head == "mine: packages"
+    assert columns.split() == ["%", *METRICS, "train", "s", "verdict"]
+    assert measured.startswith("one ") and measured.endswith("  as expected")
+    assert expected.split() == ["expected", f"{mean['P@1'] + 0.2:.2f}", "+-", "0.3"]
+    (run,) = json.loads((tmp_path / "found.json").read_text())["runs"]
+    assert (run["within"], run["tolerance"]) == (True, 0.3)
+    assert "reproduce: one, seed 0: trained in" in result.stderr
+
+
+def test_a_figure_out_of_tolerance_is_one_line_and_all_results_are_there(recipe, data, tmp_path):
+    result = cli.run("reproduce", recipe(*ONE, *WRONG), "--data", data, "--json", tmp_path / "found.json", "--quiet")
+    (run,) = json.loads((tmp_path / "found.json").read_text())["runs"]
+    assert run["within"] is False
+    p, psp = (f"{run['mean'][key]:.2f}" for key in ("P@1", "PSP@5"))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"mine: out of tolerance: one P@1 {p}, expected 1.50 +- 0.3; one PSP@5 {psp}, expected 2.00 +- 0.3\n"
+    )
+    assert "differs" in result.stdout and p in result.stdout
+
+
+def test_a_run_without_expectation_gets_no_verdict(recipe, data):
+    result = cli.done("reproduce", recipe(*ONE, 'note = "four at a time"'), "--data", data, "--quiet")
+    assert result.stderr == ""
+    assert "nothing expected" in result.stdout and "as expected" not in result.stdout
+    assert "one: four at a time" in result.stdout
+    assert reproduced(recipe(*ONE), data)["runs"][0]["within"] is None
+
+
+def test_published_figures_stand_beside_and_below_with_their_sources(recipe, data):
+    path = recipe('published = ["EURLex-57K"]', *ONE, 'beside = ["LibMultiLabel linear tree"]')
+    lines = cli.done("reproduce", path, "--data", data, "--quiet").stdout.splitlines()
+    figures = "90.77  80.81  67.82"
+    assert [line.split("  ")[1] for line in lines if figures in line and "published" in line] == [
+        "LibMultiLabel linear tree [1]"
+    ]
+    assert sum(figures in line for line in lines) == 2
+    assert lines[-1] == "[1] LibMultiLabel documentation"
+    methods = [row["method"] for row in reproduced(path, data)["published"]]
+    assert methods == ["LibMultiLabel linear tree"] + [f"LibMultiLabel linear tree, {n} trees" for n in (15, 3)]
+
+
+def test_only_the_runs_that_are_named_are_trained(recipe, data):
+    found = reproduced(recipe(*ONE, *TWO), data, "--only", "two")
+    assert [run["name"] for run in found["runs"]] == ["two"]
+
+
+def test_a_run_that_is_not_in_the_recipe_is_refused(recipe, data, tmp_path):
+    path = recipe(*ONE, *TWO)
+    line = cli.refusal(tmp_path, "reproduce", path, "--data", data, "--only", "three")
+    assert line == "mine: no such run as 'three'; there are one, two"
+
+
+def test_data_that_are_missing_are_told_with_the_place_to_get_them(recipe, tmp_path):
+    line = cli.refusal(tmp_path, "reproduce", recipe(*ONE), "--data", tmp_path)
+    assert line.startswith(f"{tmp_path}/tiny: expected X.trn.npz, ")
+    assert line.endswith(", got none; to be had from a place")
+
+
+def test_a_folder_must_be_given_unless_the_data_come_along(recipe):
+    usage = cli.misuse("reproduce", recipe(*ONE))
+    assert usage.endswith("needs --data DIR that holds a folder tiny; source: a place")
+
+
+def test_a_later_failure_leaves_the_results_before_it_and_no_json(recipe, data, tmp_path):
+    later = ("[[run]]", 'name = "two"', "text = { min_df = 100000 }")
+    path, found = recipe(*ONE, *later), tmp_path / "found.json"
+    result = cli.run("reproduce", path, "--data", data, "--json", found, "--quiet")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("text: ")
+    assert "\none  " in result.stdout and "two" not in result.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_an_interruption_leaves_the_results_before_it(recipe, data, monkeypatch):
+    measure = reproduce.measure
+
+    def interrupted(recipe, run, *rest):
+        if run.name == "two":
+            raise KeyboardInterrupt
+        return measure(recipe, run, *rest)
+
+    monkeypatch.setattr(reproduce, "measure", interrupted)
+    result = cli.run("reproduce", recipe(*ONE, *TWO), "--data", data, "--quiet")
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+    assert "\none  " in result.stdout
+
+
+def test_json_that_exists_is_refused_before_anything_is_trained(recipe, data, tmp_path):
+    found = cli.write_lines(tmp_path / "found.json", "mine")
+    line = cli.refusal(tmp_path, "reproduce", recipe(*ONE), "--data", data, "--json", found)
+    assert line == f"{found}: exists already; overwrite replaces it"
+
+
+def test_a_recipe_that_is_wrong_is_one_line(recipe, data, tmp_path):
+    path = recipe(*ONE, "seed = 1")
+    assert cli.refusal(tmp_path, "reproduce", path, "--data", data).startswith(f"{path}: run 'one': no such key")
+
+
+def test_recipes_are_listed_with_their_data_and_runs():
+    lines = cli.done("reproduce", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", *recipe_names()]
+    assert ["debtags", "debtags", "parabel, bonsai, xr-linear, dismec, one-vs-all"] in [
+        [cell.strip() for cell in line.split("  ") if cell] for line in lines
+    ]
+    facts = json.loads(cli.done("reproduce", "--list", "--json", "-").stdout)
+    assert [one["name"] for one in facts] == recipe_names()
+    assert facts[0].keys() == {"name", "title", "data", "source", "runs"}
+
+
+@pytest.mark.parametrize("args", [[], ["debtags", "--list"]])
+def test_it_is_either_a_recipe_or_the_list(args):
+    assert cli.misuse("reproduce", *args) == "Error: expected either the NAME of a recipe or --list"
+
+
+def test_the_list_takes_no_flags_of_a_training():
+    assert cli.misuse("reproduce", "--list", "--only", "one") == "Error: --only doesn't go with --list"
