@@ -113,21 +113,28 @@ def outcomes_of(
     recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, voice: Voice
 ) -> Iterator[Outcome]:
     """Each run's outcome as soon as it is there; runs in a row that take the same rows read them once."""
-    for text, alike in groupby(runs, key=lambda run: run.text):
-        split = rows_of(recipe, data, text)
+    for (text, transform), alike in groupby(runs, key=lambda run: (run.text, run.transform)):
+        split = rows_of(recipe, data, text, transform)
         for run in alike:
             yield Outcome(run, [measure(recipe, run, seed, split, threads, voice) for seed in run.seeds])
 
 
-def rows_of(recipe: Recipe, data: str | None, text: dict[str, Any] | None) -> Sequence[Any]:
+def rows_of(
+    recipe: Recipe, data: str | None, text: dict[str, Any] | None, transform: dict[str, Any] | None
+) -> Sequence[Any]:
     """X, Y, X_test and Y_test; as many labels in Y_test as in Y at least."""
     from xmc.datasets import load_sample, read_split
-    from xmc.params import TextParams
+    from xmc.features import make_features
+    from xmc.params import FeatureParams, TextParams
 
     if recipe.data == EMBEDDED:
-        return load_sample()[:4]
-    params = None if text is None else TextParams(**text)
-    X, Y, X_test, Y_test = read_split(Path(data, recipe.data), params, recipe.source)
+        X, Y, X_test, Y_test = load_sample()[:4]
+    else:
+        params = None if text is None else TextParams(**text)
+        X, Y, X_test, Y_test = read_split(Path(data, recipe.data), params, recipe.source)
+    if transform is not None:
+        features = make_features(FeatureParams(**transform))
+        X, X_test = features.fit_transform(X), features.transform(X_test)
     return X, Y, X_test, widened(Y_test, Y.shape[1])
 
 

@@ -5,8 +5,8 @@ after [[run]]. It may name its data as tables of published figures do (`publishe
 the `propensity` [A, B] of the propensity-scored metrics.
 
 A run has a `name` and a model: a `preset`, `one_vs_all = true`, or else a LabelTreeClassifier; `settings` are
-hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the texts of the data. The run is
-trained once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take `tolerance`.
+hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the texts of the data; `transform`
+says what is made of the features of a matrix. The run is trained once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take `tolerance`.
 `beside` names the published methods that it is to be read against.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from xmc.datasets.figures import METRICS, Published, published
 from xmc.errors import DataError, ParameterError
-from xmc.params import LabelTreeParams, OneVsAllParams, TextParams, check
+from xmc.params import FeatureParams, LabelTreeParams, OneVsAllParams, TextParams, check
 from xmc.presets import PRESETS
 
 HOME = Path(__file__).with_name("recipes")
@@ -30,13 +30,14 @@ NOT_SETTINGS = ("n_jobs", "random_state", "verbose")  # threads, seeds and quiet
 
 
 class Run(NamedTuple):
-    """A model to train; `settings` hold the preset's, too, and `text` is None where matrices serve."""
+    """A model to train; `settings` hold the preset's, too; `text` and `transform` are None where matrices serve."""
 
     name: str
     preset: str | None
     one_vs_all: bool
     settings: dict[str, Any]
     text: dict[str, Any] | None
+    transform: dict[str, Any] | None
     seeds: tuple[int, ...]
     expected: dict[str, float] | None
     tolerance: float | None
@@ -105,6 +106,7 @@ RUN = {
     "one_vs_all": Rule("true or false", lambda value: isinstance(value, bool)),
     "settings": TABLE,
     "text": TABLE,
+    "transform": TABLE,
     "seeds": Rule("a list of ints >= 0", _are(lambda seed: type(seed) is int and seed >= 0)),
     "expected": Rule("a table of numbers", _is_expected),
     "tolerance": Rule("a number of points", _is_number),
@@ -163,6 +165,8 @@ def _run(path: Path, number: int, table: dict[str, Any], data: str, figures: lis
         _check_settings(text, TextParams, f"{who}: text")
         if data == EMBEDDED:
             raise DataError(f"{who}: text needs data with texts, the embedded sample has none")
+    if "transform" in table:
+        _check_settings(table["transform"], FeatureParams, f"{who}: transform")
     _check_expected(table, who)
     _check_beside(table.get("beside", ()), figures, who)
     one_vs_all, settings = _model(table, who)
@@ -172,6 +176,7 @@ def _run(path: Path, number: int, table: dict[str, Any], data: str, figures: lis
         one_vs_all,
         settings,
         text,
+        table.get("transform"),
         tuple(table.get("seeds", (0,))),
         table.get("expected"),
         table.get("tolerance"),

@@ -32,7 +32,7 @@ def test_what_a_recipe_leaves_open_has_a_default(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL))
     assert recipe[:-1] == Recipe("mine", "a set", "tiny", "a place", [], (0.55, 1.5), ())[:-1]
     (run,) = recipe.runs
-    assert run == ("one", None, False, {}, None, (0,), None, None, (), None)
+    assert run == ("one", None, False, {}, None, None, (0,), None, None, (), None)
 
 
 def test_what_a_recipe_says_is_kept(tmp_path):
@@ -44,6 +44,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
         'preset = "parabel"',
         "settings = { n_trees = 1, C = 2.0 }",
         "text = { min_df = 3 }",
+        "transform = { pairs = 0.5 }",
         "seeds = [1, 2]",
         'expected = { "P@1" = 64.0 }',
         "tolerance = 0.5",
@@ -54,7 +55,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
     assert (recipe.propensity, recipe.published) == ((0.6, 2.6), published(["Bibtex"]))
     settings = PRESETS["parabel"].settings | {"n_trees": 1, "C": 2.0}
     assert recipe.runs == (
-        ("one", "parabel", False, settings, {"min_df": 3}, (1, 2), {"P@1": 64.0}, 0.5, ("Parabel",), "one tree"),
+        ("one", "parabel", False, settings, {"min_df": 3}, {"pairs": 0.5}, (1, 2), {"P@1": 64.0}, 0.5, ("Parabel",), "one tree"),
     )
 
 

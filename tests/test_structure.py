@@ -21,7 +21,7 @@ FLOORS = [
     "errors params topk matrix metrics files npz documents text_formats prediction_files io store parallel progress "
     "memory",
     "tree pages layer solver tail walk train warmup forecast ranker",
-    "models text saved presets",
+    "models text features saved presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
 ]

@@ -132,6 +132,14 @@ class TextParams:
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
 
 
+@dataclass(repr=False, eq=False, kw_only=True)
+class FeatureParams:
+    """What is made of the features of a matrix before a model sees them."""
+
+    tfidf: bool = param(False, "weigh values by how rare their feature is", kind=bool)
+    pairs: float = param(0.0, "length of a row's products of two features beside its own, 0 for none", kind=float, low=0)
+
+
 def at_level(value: Any, level: int) -> Any:
     """A parameter's value on a level of a tree, 0 being the top: of a tuple, the last value holds below its end, too."""
     return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
