@@ -16,7 +16,7 @@ from .tree import LabelTree
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 BLOCK_CANDIDATES = 1 << 20
-MOST_ROWS = 8192  # many, so that each page is read for many of them
+MOST_ROWS = 32768  # many, so that each page is read for many of them
 NUMBERS = frozen(np.empty(0, np.int32))  # children on inner levels have no names
 NOTHING = frozen(np.empty(0, np.float32))
 
