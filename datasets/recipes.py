@@ -6,8 +6,9 @@ the `propensity` [A, B] of the propensity-scored metrics.
 
 A run has a `name` and a model: a `preset`, `one_vs_all = true`, or else a LabelTreeClassifier; `settings` are
 hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the texts of the data; `transform`
-says what is made of the features of a matrix. The run is trained once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take `tolerance`.
-`beside` names the published methods that it is to be read against.
+says what is made of the features of a matrix. The run is trained once for each of `seeds`; `expected` is the mean of
+what should come out, in percent, give or take `tolerance`. `beside` names the published methods that it is to be read
+against.
 """
 
 from __future__ import annotations

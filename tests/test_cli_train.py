@@ -36,7 +36,8 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "n_trees": 2, "tree": "balanced", "arity": 4, "max_leaf_size": 20, "max_depth": 3, "negatives": "tfn+man",
         "beam_size": 7, "loss": "hinge", "C": 0.5, "tol": 0.2, "max_iter": 9, "solver": "block", "bias": 2.0,
         "weight_threshold": 0.2, "score_transform": "log_sigmoid", "normalize": False, "weights": "float16",
-        "optimize": "psp", "propensity_a": 0.6, "propensity_b": 2.6,
+        "optimize": "psp", "propensity_a": 0.6, "propensity_b": 2.6, "costs": "propensity", "negative_folds": 2,
+        "tail_share": 0.2, "tail_gamma": 9.0,
     }  # fmt: skip
     declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose", "memory"}
     assert settings.keys() == declared
@@ -85,7 +86,7 @@ def test_flags_out_of_range_are_usage_errors(flags, message):
 
 def test_what_a_range_can_not_say_is_refused_before_anything_is_read(tmp_path):
     line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan")
-    assert line == "LabelTreeClassifier: C must be a finite number > 0, got nan"
+    assert line == "LabelTreeClassifier: C must be a finite number > 0, or a tuple of such, one per level, got nan"
 
 
 def test_stdin_needs_a_format():
@@ -332,3 +333,14 @@ def test_a_memory_budget_that_is_too_small_is_refused_with_the_need(tmp_path):
 def test_a_budget_is_a_size(tmp_path, size):
     said = cli.misuse("train", "X.npz", "Y.npz", "--model", tmp_path / "model", "--memory", size)
     assert "expected a size such as 500M or 4G" in said
+
+
+def test_levels_are_separated_by_commas(tmp_path):
+    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--C", "2,0.5", "--negatives", "tfn,man")
+    model = load(tmp_path / "model")
+    assert (tuple(model.C), tuple(model.negatives)) == ((2.0, 0.5), ("tfn", "man"))
+
+
+@pytest.mark.parametrize("value", ["2,0", "2,", "1,x"])
+def test_every_level_must_be_legal(tmp_path, value):
+    assert "--C" in cli.misuse("train", "X.npz", "Y.npz", "--model", tmp_path / "m", "--C", value)

@@ -55,7 +55,19 @@ def test_what_a_recipe_says_is_kept(tmp_path):
     assert (recipe.propensity, recipe.published) == ((0.6, 2.6), published(["Bibtex"]))
     settings = PRESETS["parabel"].settings | {"n_trees": 1, "C": 2.0}
     assert recipe.runs == (
-        ("one", "parabel", False, settings, {"min_df": 3}, {"pairs": 0.5}, (1, 2), {"P@1": 64.0}, 0.5, ("Parabel",), "one tree"),
+        (
+            "one",
+            "parabel",
+            False,
+            settings,
+            {"min_df": 3},
+            {"pairs": 0.5},
+            (1, 2),
+            {"P@1": 64.0},
+            0.5,
+            ("Parabel",),
+            "one tree",
+        ),
     )
 
 

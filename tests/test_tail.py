@@ -58,7 +58,9 @@ def test_means_point_where_the_labels_rows_point(rng):
     Y[:, 3] = False
     means = naive.to_dense(*label_means(X, naive.as_lists(Y.T), 1))
     summed = Y.T @ naive.to_dense(*X)
-    expected = np.divide(summed, np.linalg.norm(summed, axis=1, keepdims=True), where=Y.any(axis=0)[:, None], out=summed)
+    expected = np.divide(
+        summed, np.linalg.norm(summed, axis=1, keepdims=True), where=Y.any(axis=0)[:, None], out=summed
+    )
     assert means == pytest.approx(expected, abs=1e-5)
 
 

@@ -212,10 +212,12 @@ class Model(ClassifierMixin, BaseEstimator):
         own = getattr(self, "tree", "")
         if isinstance(own, str) or len(own.labels) != len(tree.labels):
             raise DataError(
-                f"{who}: expected a LabelTree as tree with user_negatives, all its labels with rows, whose nodes they name"
+                f"{who}: expected a LabelTree as tree with user_negatives, all its labels with rows: they name its nodes"
             )
         if len(given) != tree.depth:
-            raise DataError(f"{who}: expected a matrix or None in user_negatives per level, {tree.depth}, got {len(given)}")
+            raise DataError(
+                f"{who}: expected a matrix or None in user_negatives per level, {tree.depth}, got {len(given)}"
+            )
         checked: list[Lists | None] = []
         for level, M in enumerate(given):
             csr = None if M is None else canonical(M, who, f"user_negatives[{level}]")

@@ -12,7 +12,6 @@ from typing import Any
 
 from .errors import ParameterError
 
-
 BOUNDS = {"low": ">=", "above": ">", "high": "<=", "besides": "!="}  # of a number, as rules name and words write them
 
 
@@ -65,7 +64,11 @@ class SolverParams:
         among=("p", "psp"),
     )
     tail_share: float = param(
-        0.0, "share of tail classifiers in a label's log-score, 0 for none; PfastreXML's is 0.2", kind=float, low=0, high=1
+        0.0,
+        "share of tail classifiers in a label's log-score, 0 for none; PfastreXML's is 0.2",
+        kind=float,
+        low=0,
+        high=1,
     )
     tail_gamma: float = param(
         30.0, "how fast the probability of a tail classifier falls with distance", kind=float, above=0
@@ -137,11 +140,13 @@ class FeatureParams:
     """What is made of the features of a matrix before a model sees them."""
 
     tfidf: bool = param(False, "weigh values by how rare their feature is", kind=bool)
-    pairs: float = param(0.0, "length of a row's products of two features beside its own, 0 for none", kind=float, low=0)
+    pairs: float = param(
+        0.0, "length of a row's products of two features beside its own, 0 for none", kind=float, low=0
+    )
 
 
 def at_level(value: Any, level: int) -> Any:
-    """A parameter's value on a level of a tree, 0 being the top: of a tuple, the last value holds below its end, too."""
+    """A parameter's value on a level of a tree, 0 being the top; the last one of a tuple holds below, too."""
     return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
 
 

@@ -141,7 +141,11 @@ def _means(arrays: dict[str, np.ndarray], model: Model) -> Rows:
     """The means of the tail classifiers; kernels trust pointers and ids, so these are looked at."""
     indptr, indices, data = (arrays[f"label_means.{name}"] for name in MEANS)
     fits = len(indptr) == model.n_labels_ + 1 and indptr[0] == 0 and indptr[-1] == len(indices) == len(data)
-    if not fits or (np.diff(indptr) < 0).any() or (len(indices) and not 0 <= indices.min() <= indices.max() < model.n_features_in_):
+    if (
+        not fits
+        or (np.diff(indptr) < 0).any()
+        or (len(indices) and not 0 <= indices.min() <= indices.max() < model.n_features_in_)
+    ):
         raise ValueError("label_means: expected arrays that fit each other, they don't")
     return Rows(indptr, indices, data, model.n_features_in_)
 
