@@ -212,7 +212,7 @@ class Model(ClassifierMixin, BaseEstimator):
         own = getattr(self, "tree", "")
         if isinstance(own, str) or len(own.labels) != len(tree.labels):
             raise DataError(
-                f"{who}: expected a LabelTree as tree with user_negatives, all its labels with rows: they name its nodes"
+                f"{who}: expected a LabelTree as tree with user_negatives, all its labels with rows, as they name nodes"
             )
         if len(given) != tree.depth:
             raise DataError(
