@@ -90,7 +90,7 @@ def test_every_public_set_has_a_recipe_of_its_name():
 
 @pytest.mark.parametrize("name", ["bibtex", "delicious", "eurlex57k", "tibkat-gnd"])
 def test_measured_sets_have_every_preset_and_one_vs_all(name):
-    assert {run.name for run in read_recipe(name).runs} == {*PRESETS, "one-vs-all"}
+    assert {run.name for run in read_recipe(name).runs} >= {*PRESETS, "one-vs-all", "best"}
 
 
 @pytest.mark.parametrize("name", ["bibtex", "debtags", "delicious", "eurlex57k", "tibkat-gnd"])
