@@ -24,6 +24,14 @@ def random_lists(rng, n_rows, n_columns, density=0.3):
     return as_lists(rng.random((n_rows, n_columns)) < density)
 
 
+def random_candidates(rng, sizes, n_ids=40):
+    """Pointers, ids, scores and margins of random candidates; few different scores and margins, so that many tie."""
+    indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+    ids = [rng.permutation(n_ids)[:size] for size in sizes]
+    score, margin = rng.choice(np.float32([0, 0.25, 0.5]), (2, indptr[-1]))
+    return indptr, np.concatenate([np.empty(0, int), *ids]).astype(np.int32), score, margin
+
+
 def as_rows(dense):
     """A dense matrix in the form that kernels read."""
     dense = np.asarray(dense, np.float32)
@@ -101,6 +109,11 @@ def random_member(rng, n_features, widths=(4, 4, 5), values=None):
 def split(indptr, values):
     """The values of each row, as lists."""
     return [list(values[a:b]) for a, b in zip(indptr, indptr[1:], strict=False)]
+
+
+def scored(indptr, ids, score, margin):
+    """(score, margin, id) of each row's candidates."""
+    return split(indptr, list(zip(score.tolist(), margin.tolist(), ids.tolist(), strict=True)))
 
 
 def join(rows):

@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, average, best, best_children
+from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
 from xmc.matrix import frozen
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
@@ -48,7 +48,7 @@ def as_beam(rng, n_rows):
     """A beam of two or three nodes per row, best first; nothing where a row has fewer."""
     size = rng.integers(2, 4, n_rows)
     ids = np.argsort(rng.random((n_rows, len(WIDTHS))), axis=1)[:, :3]
-    return size, ids.astype(np.int32), -np.sort(rng.random((n_rows, 3)).astype(np.float32), axis=1)
+    return size, np.ascontiguousarray(ids, np.int32), -np.sort(rng.random((n_rows, 3)).astype(np.float32), axis=1)
 
 
 def ranked(X, layer, beam, k, transform="l3_hinge", inner=True, names=NUMBERS, gain=NOTHING):
@@ -65,19 +65,6 @@ def two_dimensional(size, ids, score, margin):
     assert (ids[empty] == -1).all() and (score[empty] == -np.inf).all() and (ids[~empty] >= 0).all()
     columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
     return [list(zip(s, m, i, strict=True))[:n] for s, m, i, n in columns]
-
-
-def candidates(rng, sizes, n_ids=40):
-    """Pointers, ids, scores and margins of random candidates; few different scores and margins, so that many tie."""
-    indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
-    ids = [rng.permutation(n_ids)[:size] for size in sizes]
-    score, margin = rng.choice(np.float32([0, 0.25, 0.5]), (2, indptr[-1]))
-    return indptr, np.concatenate([np.empty(0, int), *ids]).astype(np.int32), score, margin
-
-
-def rows_of(indptr, ids, score, margin):
-    """(score, margin, id) of each row's candidates."""
-    return naive.split(indptr, list(zip(score.tolist(), margin.tolist(), ids.tolist(), strict=True)))
 
 
 def kept(found, k):
@@ -180,43 +167,17 @@ def test_large_margins_neither_overflow_nor_lose_their_order(transform):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 10, 50])
 def test_best_agrees_with_sorting(rng, k):
-    found = candidates(rng, rng.integers(0, 40, 50))
-    assert kept(found, k) == [naive.best(row, k) for row in rows_of(*found)]
+    found = naive.random_candidates(rng, rng.integers(0, 40, 50))
+    assert kept(found, k) == [naive.best(row, k) for row in naive.scored(*found)]
 
 
 @pytest.mark.parametrize("k", [1, 7])
 @pytest.mark.parametrize("sizes", [[], [0], [1], [0, 3, 0]])
 def test_best_of_hardly_any_candidates(rng, sizes, k):
-    found = candidates(rng, sizes)
-    assert kept(found, k) == [naive.best(row, k) for row in rows_of(*found)]
+    found = naive.random_candidates(rng, sizes)
+    assert kept(found, k) == [naive.best(row, k) for row in naive.scored(*found)]
 
 
 def test_best_goes_by_score_then_margin_then_the_smaller_id():
     found = np.array([0, 4]), np.int32([9, 4, 2, 7]), np.float32([0.5, 0.5, 0.5, 1]), np.float32([3, 2, 2, -5])
     assert [label for *_, label in kept(found, 3)[0]] == [7, 9, 2]
-
-
-def test_average_agrees_with_its_twin(rng):
-    """Members one after another, each with its own candidates of a row."""
-    members = [rows_of(*candidates(rng, rng.integers(0, 20, 30), n_ids=25)) for _ in range(3)]
-    rows = [[c for found in row for c in found] for row in zip(*members, strict=True)]
-    indptr, flat = naive.join(rows)
-    score, margin, ids = (np.array(column) for column in zip(*flat, strict=True))
-    found = np.array(indptr), ids.astype(np.int32), score.astype(np.float32), margin.astype(np.float32)
-    got = rows_of(*average(*found, 3, 25))
-    for ours, judge in zip(got, zip(*members, strict=True), strict=True):
-        assert np.array(sorted(ours, key=lambda c: c[2])).ravel() == pytest.approx(
-            np.array(sorted(naive.average(judge), key=lambda c: c[2])).ravel(), abs=1e-6
-        )
-
-
-def test_a_label_that_a_member_missed_counts_0_there():
-    found = np.array([0, 3]), np.int32([5, 2, 5]), np.float32([0.5, 0.8, 0.25]), np.float32([1, 2, 4])
-    assert rows_of(*average(*found, 2, 6)) == [[(0.375, 2.5, 5), (pytest.approx(0.4), 2.0, 2)]]
-
-
-@pytest.mark.parametrize("sizes", [[], [0], [1], [0, 0, 2]])
-def test_average_of_hardly_any_candidates(rng, sizes):
-    found = candidates(rng, sizes)
-    expected = [[(score / 2, margin, label) for score, margin, label in row] for row in rows_of(*found)]
-    assert rows_of(*average(*found, 2, 40)) == expected

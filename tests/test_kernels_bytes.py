@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numba import config, njit
 
-from xmc.kernels.bytes import N_BYTES, find_byte, sum_bytes
+from xmc.kernels.bytes import N_BYTES, count_bits, find_byte, sum_bytes
 
 
 @njit
@@ -13,6 +13,16 @@ def find(a, offset, wanted):
 @njit
 def total(a, offset, n):
     return sum_bytes(a, offset, n)
+
+
+@njit
+def n_bits(word):
+    return count_bits(word)
+
+
+@pytest.mark.parametrize("word", [0, 1, 0xFFFF_FFFF, 1 << 62, -1, 0x1234_5678_9ABC])
+def test_bits_are_counted(word):
+    assert n_bits(np.int64(word)) == bin(word % (1 << 64)).count("1")
 
 
 @pytest.mark.parametrize("offset", [0, 3, 24])

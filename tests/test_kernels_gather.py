@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.kernels.gather import count, fold, gather, pick, relabel, sort_order, squared_norms, targets, transpose
+from xmc.kernels.gather import count, fold, gather, pick, relabel, squared_norms, targets, transpose
 from xmc.matrix import Targets, frozen
 
 SIZES = [0, 1, 60]
@@ -194,9 +194,3 @@ def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_f
     assert features.tolist() == first and [part.dtype for part in (indptr, indices, data, features)] == [
         np.int64, np.int32, np.float32, np.int32
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("n", [0, 1, 500])
-def test_sort_order_is_by_feature_then_child_and_keeps_the_order_of_equals(rng, n):
-    feature, child = rng.integers(0, 30, n).astype(np.int32), rng.integers(0, 20, n)
-    assert np.array_equal(sort_order(feature, child, 30, 20), np.lexsort((child, feature)))

@@ -2,17 +2,19 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import add_margins, count_buckets
+from xmc.kernels.beam import MANY, add_margins, count_buckets, map_page, order_by, pays, room_for, room_for_page
 
 
 def margins(x, layer, page):
-    """What a dense row adds to each child of a page, and in all of the 256 places."""
+    """What a dense row adds to each child of a page, and in all of the 256 places: the same with and without a map."""
     X = naive.as_rows([x])
-    n = len(X.indices)
-    out = np.zeros(256, np.float32)
-    room = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
-    add_margins(X.indices, X.data, page, *layer[2:12], *room, out)
-    return out
+    page_map = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
+    map_page(page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], *page_map)
+    found = np.zeros((2, 256), np.float32)
+    for mapped, out in enumerate(found):
+        add_margins(X.indices, X.data, page, bool(mapped), *page_map, *layer[2:12], *room_for(X.indptr), out)
+    assert found[0].tobytes() == found[1].tobytes()
+    return found[0]
 
 
 def sparse(rng, n_features, width, density):
@@ -82,3 +84,30 @@ def test_buckets_count_features_and_entries_before_them(rng, shift):
     found = count_buckets(feature, sizes, shift, n_buckets)
     assert found[:, 0].tolist() == expected
     assert found[:, 1].tolist() == [sizes[:n].sum() for n in expected]
+
+
+@pytest.mark.parametrize("shift", [0, 3, 8])
+def test_a_map_counts_features_by_words_and_entries_by_feature(rng, shift):
+    W = sparse(rng, 200, 20, 0.05)
+    layer = naive.as_layer(W, [0, 9, 20], shift)
+    features, before = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
+    for page, own in enumerate((W[:-1, :9], W[:-1, 9:])):
+        map_page(page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], features, before)
+        n_entries = np.count_nonzero(own, axis=1)
+        held = np.append(n_entries > 0, np.zeros(32 * len(features) - 200, bool))
+        assert features[:, 0].tolist() == [held[: 32 * w].sum() for w in range(len(features))]
+        assert np.array_equal(np.unpackbits(features[:, 1:].copy().view(np.uint8), bitorder="little"), held)
+        assert before[: held.sum() + 1].tolist() == [0, *np.cumsum(n_entries[n_entries > 0])]
+
+
+def test_a_page_is_mapped_for_as_many_features_to_find_as_it_has():
+    layer = naive.as_layer(np.ones((51, 1)), [0, 1])
+    rows = np.arange(0, 10 * MANY + 1, 10)  # of 10 features each
+    assert [pays(n, 0, rows, layer.feature_ptr) for n in (0, 4, 5, 8)] == [False, False, True, True]
+    assert not pays(1, 0, np.array([0, 1000]), layer.feature_ptr)
+
+
+@pytest.mark.parametrize("n", [0, 1, 500])
+def test_equal_keys_keep_their_order(rng, n):
+    keys, elements = rng.integers(0, 20, 600).astype(np.int32), rng.permutation(600)[:n]
+    assert np.array_equal(order_by(keys, 20, elements), elements[np.argsort(keys[elements], kind="stable")])

@@ -5,7 +5,6 @@ import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, ModelError, OneVsAllClassifier, ParameterError, load
 from xmc.datasets import load_sample
-from xmc.kernels.tail import products
 from xmc.tail import Tail, label_means, with_tail
 
 N_FEATURES, N_LABELS = 20, 9
@@ -26,20 +25,6 @@ def sample():
 
 def places(indptr, ids):
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), ids
-
-
-def test_products_agree_with_numpy(candidates):
-    X, means, indptr, ids = candidates
-    got = products(X.indptr, X.indices, X.data, N_FEATURES, indptr, ids, *means[:3])
-    dense = naive.to_dense(*X) @ naive.to_dense(*means).T
-    assert got.dtype == np.float32
-    assert got == pytest.approx(dense[places(indptr, ids)], abs=1e-5)
-
-
-def test_products_of_nothing_are_none(candidates):
-    X, means, *_ = candidates
-    nothing = np.zeros(16, np.int64), np.empty(0, np.int32)
-    assert products(X.indptr, X.indices, X.data, N_FEATURES, *nothing, *means[:3]).tolist() == []
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .kernels.beam import PAGE, count_buckets
+from .kernels.beam import PAGE, count_buckets, order_by
 from .kernels.bytes import N_BYTES
-from .kernels.gather import sort_order
 from .matrix import frozen, pointers
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
@@ -67,9 +66,9 @@ def pack(
     weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of the page.
     """
     n_pages = -(-width // PAGE)
-    order = sort_order(feature, child, n_features, width)
+    order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
     if n_pages > 1:
-        order = order[np.argsort(child[order] // PAGE, kind="stable")]
+        order = order_by(child // PAGE, n_pages, order)
     feature, child, weight = feature[order], child[order], weight[order]
     ends = np.searchsorted(child // PAGE, np.arange(n_pages + 1))
     parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .kernels.tail import products
+from .kernels.candidates import products
 from .matrix import Rows
 from .tree import label_embeddings
 

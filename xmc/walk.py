@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, average, best, best_children
+from .kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
+from .kernels.candidates import average
 from .matrix import Rows, frozen
 from .pages import Layer
 from .tail import Tail, with_tail

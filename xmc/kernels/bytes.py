@@ -1,4 +1,4 @@
-"""Small numbers: 16 bytes of an array at once, and weights of 8 or 16 bits.
+"""Small numbers: bits of a word, 16 bytes of an array at once, and weights of 8 or 16 bits.
 
 As with `lanes`: remove the compile cache (`make clean`) after a change here, and without the compiler
 (NUMBA_DISABLE_JIT=1) these are numpy's operations.
@@ -25,6 +25,16 @@ def _load(context, builder, array_type, array, offset):
 def _call(builder, name, result, *args):
     kind = ir.FunctionType(result, [a.type for a in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+@intrinsic
+def count_bits(typingctx, word):
+    """How many bits of an int64 are set."""
+
+    def code(context, builder, signature, args):
+        return _call(builder, "llvm.ctpop.i64", LONG, *args)
+
+    return types.int64(types.int64), code
 
 
 @intrinsic
@@ -79,6 +89,9 @@ def _as_float(weight):
 
 
 if config.DISABLE_JIT:
+
+    def count_bits(word):
+        return np.int64((int(word) % (1 << 64)).bit_count())
 
     def _part(array, offset):
         if offset < 0 or offset + N_BYTES > len(array):

@@ -66,32 +66,6 @@ def count(indices, n_columns):
 
 
 @njit(nogil=True, cache=True)
-def sort_order(feature, child, n_features, n_children):
-    """The order by feature, then child, of entries: counting sorts by child, then by feature."""
-    n = feature.shape[0]
-    by_child = np.empty(n, np.int64)
-    place = np.zeros(n_children + 1, np.int64)
-    for e in range(n):
-        place[child[e] + 1] += 1
-    for c in range(n_children):
-        place[c + 1] += place[c]
-    for e in range(n):
-        by_child[place[child[e]]] = e
-        place[child[e]] += 1
-    order = np.empty(n, np.int64)
-    place = np.zeros(n_features + 1, np.int64)
-    for e in range(n):
-        place[feature[e] + 1] += 1
-    for j in range(n_features):
-        place[j + 1] += place[j]
-    for t in range(n):
-        e = by_child[t]
-        order[place[feature[e]]] = e
-        place[feature[e]] += 1
-    return order
-
-
-@njit(nogil=True, cache=True)
 def _rank(frequency, most):
     """Place of each feature by descending frequency, equal ones in their order; frequencies are 1 to `most`."""
     place = np.zeros(most + 1, np.int64)
