@@ -10,9 +10,9 @@ import click
 from xmc.cli import options
 from xmc.cli.data import read_labelled
 from xmc.cli.output import Voice, check_outputs, print_table, write_json
-from xmc.datasets.registry import PUBLIC, SHAPES
+from xmc.datasets.registry import PUBLIC, SHAPES, SPLIT
 
-EXPORTED = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz", "train.tsv", "test.tsv", "labels.txt")
+EXPORTED = (*SPLIT, "train.tsv", "test.tsv", "labels.txt")
 
 
 @click.group("datasets", short_help="List, export, make and check data sets.")
@@ -117,7 +117,7 @@ def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
 
     with replacing(folder, overwrite) as fresh:
         fresh.mkdir()
-        for file, M in zip(EXPORTED, matrices, strict=False):
+        for file, M in zip(SPLIT, matrices, strict=True):
             write_matrix(fresh / file, M)
 
 
@@ -160,7 +160,7 @@ def write_sample(folder: str, overwrite: bool) -> list[str]:
     sample = load_sample()
     with replacing(folder, overwrite) as fresh:
         fresh.mkdir()
-        for path, M in zip(EXPORTED, sample[:4], strict=False):
+        for path, M in zip(SPLIT, sample[:4], strict=True):
             write_matrix(fresh / path, M)
         write_texts(fresh / "train.tsv", sample, sample.X, sample.Y)
         write_texts(fresh / "test.tsv", sample, sample.X_test, sample.Y_test)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from xmc.datasets.registry import SPLIT
 from xmc.errors import DataError
 
 HOME = Path(__file__).with_name("debtags")
@@ -26,9 +27,7 @@ class Sample(NamedTuple):
 
 def load_sample() -> Sample:
     """26,795 training and 2,990 test packages, 14,248 words and 569 debtags; origin in debtags/ORIGIN.md."""
-    matrices = [
-        sp.csr_matrix(sp.load_npz(HOME / name)) for name in ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
-    ]
+    matrices = [sp.csr_matrix(sp.load_npz(HOME / name)) for name in SPLIT]
     return Sample(*matrices, _lines("features.txt"), _lines("labels.txt"))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+SPLIT = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")  # files of a data set: training and test rows
+
 
 class Card(NamedTuple):
     """One data set: its sizes, what its rows and labels are, its licence and where to get it."""

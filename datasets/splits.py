@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import scipy.sparse as sp
 
+from xmc.datasets.registry import SPLIT
 from xmc.errors import DataError
 from xmc.io import align_labels, read, read_matrix
 from xmc.params import TextParams
 from xmc.text import fit_texts, make_vectorizer
 
-MATRICES = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
 TEXTS = ("train.tsv.gz", "test.tsv.gz")
 
 
@@ -34,22 +34,22 @@ def read_split(folder: str | os.PathLike[str], text: TextParams | None = None, s
     them, or if they don't fit together.
     """
     home = Path(folder)
-    if text is None and (home / MATRICES[0]).exists():
+    if text is None and (home / SPLIT[0]).exists():
         return _read_matrices(home)
     if (home / TEXTS[0]).exists():
         return _read_texts(home, text)
-    files = " and ".join(TEXTS) if text else f"{', '.join(MATRICES)}, or {' and '.join(TEXTS)}"
+    files = " and ".join(TEXTS) if text else f"{', '.join(SPLIT)}, or {' and '.join(TEXTS)}"
     raise DataError(f"{home}: expected {files}, got none" + (f"; to be had from {source}" if source else ""))
 
 
 def _read_matrices(home: Path) -> Split:
-    split = Split(*(read_matrix(home / name) for name in MATRICES))
-    for (x, X), (y, Y) in (zip(MATRICES[:2], split[:2], strict=True), zip(MATRICES[2:], split[2:], strict=True)):
+    split = Split(*(read_matrix(home / name) for name in SPLIT))
+    for (x, X), (y, Y) in (zip(SPLIT[:2], split[:2], strict=True), zip(SPLIT[2:], split[2:], strict=True)):
         if X.shape[0] != Y.shape[0]:
             raise DataError(f"{home / y}: expected {X.shape[0]:,} rows as in {x}, got {Y.shape[0]:,}")
     width, test_width = split.X.shape[1], split.X_test.shape[1]
     if width != test_width:
-        raise DataError(f"{home / MATRICES[2]}: expected {width:,} features as in {MATRICES[0]}, got {test_width:,}")
+        raise DataError(f"{home / SPLIT[2]}: expected {width:,} features as in {SPLIT[0]}, got {test_width:,}")
     return split
 
 

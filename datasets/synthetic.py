@@ -21,12 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from xmc.datasets.registry import SHAPES, Shape
+from xmc.datasets.registry import SHAPES, SPLIT, Shape
 from xmc.errors import DataError, ParameterError
 from xmc.files import replacing
 from xmc.progress import Progress
 
-FILES = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
 LOWEST_SCALE = 0.005
 BLOCK = 16_384  # rows drawn or weighted at a time
 ARITY = 30  # children of a topic, about
@@ -382,6 +381,6 @@ def _save_member(
 def _check_replaceable(out: Path) -> None:
     if not out.exists():
         return
-    foreign = sorted({entry.name for entry in out.iterdir()} - set(FILES)) if out.is_dir() else [out.name]
+    foreign = sorted({entry.name for entry in out.iterdir()} - set(SPLIT)) if out.is_dir() else [out.name]
     if foreign:
         raise DataError(f"{out}: expected a synthetic data set to replace, got {foreign[0]!r}; choose a new folder")

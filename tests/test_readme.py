@@ -29,8 +29,7 @@ def test_the_python_example_runs(tmp_path):
     precision, psp, tags, tags_of_small = run([sys.executable, "-c", block("python")], tmp_path).splitlines()
     assert float(precision) > 0.88
     assert float(psp) > 0.69
-    first, first_of_small = (found.partition(",")[0] for found in (tags, tags_of_small))
-    assert "::" in first and first_of_small == first  # narrow weights may order close scores differently
+    assert "::" in tags and tags_of_small == tags
 
 
 def test_the_commands_run(tmp_path):
