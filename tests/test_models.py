@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.svm import LinearSVC
 
-from xmc import DataError, LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError, models
+from xmc import DataError, LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError, walk
 from xmc.metrics import propensities
 from xmc.train import SHALLOW_FOR
 
@@ -338,7 +338,7 @@ def test_the_number_of_rows_at_a_time_makes_no_difference(fitted):
 
 
 def test_more_rows_than_a_block_make_no_difference(fitted, monkeypatch):
-    monkeypatch.setattr(models, "MOST_ROWS", 70)
+    monkeypatch.setattr(walk, "MOST_ROWS", 70)
     many = fitted.predict_topk(sp.vstack([X_TEST] * 3, format="csr"), 5)
     assert same_answer(many, [np.tile(column, (3, 1)) for column in fitted.predict_topk(X_TEST, 5)])
 

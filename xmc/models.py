@@ -34,7 +34,7 @@ from .tail import Tail, label_means
 from .topk import TopK
 from .train import Lists, UserNegatives, grow_trees, search_of, train_member
 from .tree import LabelTree, check_tree, one_vs_all
-from .walk import MOST_ROWS, Candidates, Member, Search, block_size, label_candidates, rank, row_blocks, slice_rows
+from .walk import Candidates, Member, Search, block_size, label_candidates, rank, rank_block, row_blocks, slice_rows
 from .warmup import compile_kernels
 
 RANKED_WITH = ("members_", "vectorizer_", "label_counts_", "beam_size", "bias", "score_transform", "normalize")
@@ -103,8 +103,7 @@ class Model(ClassifierMixin, BaseEstimator):
         if sp.issparse(X) and X.shape[0] == 1:
             return self._ready_ranker()(X, k)
         check_k(k, self._n_labels())
-        best_only = len(self.members_) == 1 and not self.tail_share
-        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), best_only)
+        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), rank_block)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
@@ -298,18 +297,18 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _candidates(self, X: Any, take: Any = lambda found: found) -> list[Candidates]:
         """`take` of the candidates of each block of rows."""
-        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)), False)
+        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)), block_size)
 
-    def _answers(self, X: Any, answer: Any, best_only: bool) -> list:
-        """`answer` of each block of rows and how to search; best_only: it doesn't write all candidates down."""
+    def _answers(self, X: Any, answer: Any, most_rows: Any) -> list:
+        """`answer` of each block of rows and how to search; most_rows: of members and search, how many it takes."""
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
         search = self._search()
         if rows.n_rows == 1:
             return [answer(rows, search)]
-        most = MOST_ROWS if best_only else block_size(self.members_, search)
-        jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // n_threads(self.n_jobs))))
+        most = min(most_rows(self.members_, search), -(-rows.n_rows // n_threads(self.n_jobs)))
+        jobs = row_blocks(rows.n_rows, most)
         return run(lambda start, end: answer(slice_rows(rows, start, end), search), jobs, self.n_jobs)
 
     def _search(self) -> Search:

@@ -75,7 +75,7 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
 
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
-    if len(members) > 1 or search.tail is not None:
+    if _needs_all_candidates(members, search):
         found = label_candidates(X, members, search)
         score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
         gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
@@ -121,6 +121,16 @@ def as_topk(found: Candidates, k: int) -> TopK:
     kept = _room(len(found.indptr) - 1, k)
     best(*found, *kept)
     return TopK(kept.ids, kept.score)
+
+
+def rank_block(members: tuple[Member, ...], search: Search) -> int:
+    """Rows to `rank` at once."""
+    return block_size(members, search) if _needs_all_candidates(members, search) else MOST_ROWS
+
+
+def _needs_all_candidates(members: tuple[Member, ...], search: Search) -> bool:
+    """Whether ranking writes them down, which takes memory: to average them, or for tail classifiers."""
+    return len(members) > 1 or search.tail is not None
 
 
 def block_size(members: tuple[Member, ...], search: Search) -> int:
