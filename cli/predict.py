@@ -59,6 +59,7 @@ def command(
     check_outputs(out, json_path, overwrite=overwrite)
     voice.compiling()
     model = load_model(folder, threads)
+    model.verbose = int(not quiet)
     check_k("predict", k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()

@@ -69,7 +69,8 @@ def _public(name: str, sizes: tuple[int, int, int, int, float], what: str, sourc
     return Card(name, *sizes, what, licence="see the source", source=source)
 
 
-# Sizes as the repository's table gives them; of the second EURLex-4K, as the AttentionXML paper does (NeurIPS 2019).
+# Sizes as papers give them for the repository's files; of the second EURLex-4K, as AttentionXML's does (NeurIPS 2019).
+# Whoever adds files that differ is told so.
 PUBLIC = (
     _public("eurlex-4k", (15_539, 3_809, 5_000, 3_993, 5.31), "European laws to EuroVoc concepts, words"),
     _public(

@@ -75,7 +75,7 @@ def kept(found, k):
     return two_dimensional(*out)
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 40])
+@pytest.mark.parametrize("n_rows", [0, 1, 100])
 @pytest.mark.parametrize("bias", [0.0, 1.0])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_margins_and_scores_agree_with_dense_products(rng, chunks, transform, bias, n_rows):
@@ -94,11 +94,11 @@ def test_margins_and_scores_agree_with_dense_products(rng, chunks, transform, bi
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_the_best_children_are_the_best_of_all(rng, chunks, transform, inner, k):
     """Of every child of every node in the beam, though most nodes need not be scored."""
-    (_, layer), X, (size, ids, path) = chunks, naive.random_rows(rng, 60, N_FEATURES), as_beam(rng, 60)
+    (_, layer), X, (size, ids, path) = chunks, naive.random_rows(rng, 100, N_FEATURES), as_beam(rng, 100)
     row, place = np.nonzero(np.arange(3) < size[:, None])
     pairs = row, ids[row, place], path[row, place]
     names = rng.permutation(layer.chunk_ptr[-1]).astype(np.int32)
-    everything = [[] for _ in range(60)]
+    everything = [[] for _ in range(100)]
     for i, node, parent, margins in zip(*pairs, scored(X, layer, pairs, transform)[0], strict=True):
         own = naive.log_probability(margins.astype(float), transform) * (not inner or node != 1)
         called = names[layer.chunk_ptr[node] : layer.chunk_ptr[node + 1]].tolist()
@@ -113,7 +113,7 @@ def test_the_best_children_are_the_best_of_all(rng, chunks, transform, inner, k)
 
 @pytest.mark.parametrize("k", [1, 4, 500])
 def test_gains_add_to_log_probabilities_by_name(rng, chunks, k):
-    (_, layer), X, beam = chunks, naive.random_rows(rng, 40, N_FEATURES), as_beam(rng, 40)
+    (_, layer), X, beam = chunks, naive.random_rows(rng, 100, N_FEATURES), as_beam(rng, 100)
     names = rng.permutation(layer.chunk_ptr[-1]).astype(np.int32)
     gain = -rng.exponential(2, len(names)).astype(np.float32)
     plain = ranked(X, layer, beam, 1000, inner=False, names=names)

@@ -1,5 +1,6 @@
 """The battery that every model must pass, on data whose right answer is known by construction."""
 
+import re
 import subprocess
 import sys
 from copy import copy
@@ -551,6 +552,17 @@ def test_progress_is_lines_on_stderr_only_if_asked_for(model, capfd):
     trained = [line for line in err.splitlines() if ", level " in line and "left out" not in line]
     assert len(trained) == n_levels
     assert all(": done in " in line for line in err.splitlines())
+
+
+def test_ranking_reports_progress_if_threads_have_several_blocks_each(fitted, monkeypatch, capfd):
+    quiet = fitted.verbose
+    fitted.set_params(verbose=1).predict_topk(X_TEST, 3)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setattr(walk, "MOST_ROWS", 7)
+    fitted.predict_topk(X_TEST, 3)
+    fitted.set_params(verbose=quiet)
+    out, err = capfd.readouterr()
+    assert out == "" and re.fullmatch(r"ranking rows: done in \d+\.\d s\n", err)
 
 
 # What is refused.

@@ -56,7 +56,7 @@ def same_bits(a, b):
     return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("n_rows", [1, 40])
+@pytest.mark.parametrize("n_rows", [1, 70])
 @pytest.mark.parametrize("beam_size", [1, 3, 1000])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_search_agrees_with_scoring_every_node(rng, transform, beam_size, n_rows):
@@ -128,16 +128,16 @@ def test_a_member_twice_ranks_as_once(rng):
 @pytest.mark.parametrize("n_members", [1, 2])
 def test_answers_do_not_depend_on_blocks_of_rows(rng, n_members):
     members = tuple(naive.random_member(rng, N_FEATURES) for _ in range(n_members))
-    X, search = random_rows(rng, 50), Search(3, 1.0, L3_HINGE)
+    X, search = random_rows(rng, 100), Search(3, 1.0, L3_HINGE)
     whole = rank(X, members, search, 5)
-    for size in (1, 7, 49):
-        parts = [rank(slice_rows(X, *block), members, search, 5) for block in row_blocks(50, size)]
+    for size in (1, 7, 99):
+        parts = [rank(slice_rows(X, *block), members, search, 5) for block in row_blocks(100, size)]
         assert same_bits(whole, [np.concatenate(column) for column in zip(*parts, strict=True)])
 
 
 def test_answers_do_not_depend_on_the_order_of_rows(rng):
-    member, X, search = naive.random_member(rng, N_FEATURES), random_rows(rng, 50), Search(3, 1.0, LOG_SIGMOID)
-    order = rng.permutation(50)
+    member, X, search = naive.random_member(rng, N_FEATURES), random_rows(rng, 100), Search(3, 1.0, LOG_SIGMOID)
+    order = rng.permutation(100)
     shuffled = naive.as_rows(naive.to_dense(*X)[order])
     whole, other = (rank(rows, (member,), search, 5) for rows in (X, shuffled))
     assert same_bits([part[order] for part in whole], other)

@@ -138,9 +138,8 @@ class Model(ClassifierMixin, BaseEstimator):
         """What ranks one row or text at a time, fast, from as many threads as you like."""
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
-        return Ranker(
-            self.members_, self._search(), self.n_features_in_, self.n_labels_, self.normalize, self.vectorizer_
-        )
+        learned = self.members_, self._search(), self.n_features_in_, self.n_labels_
+        return Ranker(type(self).__name__, *learned, self.normalize, self.vectorizer_)
 
     def _ready_ranker(self) -> Ranker:
         """The ranker made last, if nothing it depends on was set since: making one takes time."""
@@ -307,9 +306,16 @@ class Model(ClassifierMixin, BaseEstimator):
         search = self._search()
         if rows.n_rows == 1:
             return [answer(rows, search)]
-        most = min(most_rows(self.members_, search), -(-rows.n_rows // n_threads(self.n_jobs)))
-        jobs = row_blocks(rows.n_rows, most)
-        return run(lambda start, end: answer(slice_rows(rows, start, end), search), jobs, self.n_jobs)
+        threads = n_threads(self.n_jobs)
+        jobs = row_blocks(rows.n_rows, min(most_rows(self.members_, search), -(-rows.n_rows // threads)))
+        with Progress(self.verbose if len(jobs) > threads else 0) as progress:
+            advance = progress.stage("ranking rows", rows.n_rows)
+            return run(
+                lambda start, end: answer(slice_rows(rows, start, end), search),
+                jobs,
+                self.n_jobs,
+                lambda n: advance(jobs[n][1] - jobs[n][0]),
+            )
 
     def _search(self) -> Search:
         """How to rank: with optimize="psp", labels gain by their inverse propensity over the largest one."""

@@ -18,11 +18,12 @@ from .walk import Member, Search, rank
 class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
 
-    It keeps the parameters that the model had when the ranker was made.
+    It keeps the parameters that the model had when the ranker was made. who: what errors begin with.
     """
 
     def __init__(
         self,
+        who: str,
         members: tuple[Member, ...],
         search: Search,
         n_features: int,
@@ -30,7 +31,7 @@ class Ranker:
         normalize: bool,
         vectorizer: Any,
     ):
-        self._members, self._search = members, search
+        self._who, self._members, self._search = who, members, search
         self._n_features, self._n_labels = n_features, n_labels
         self._normalize, self._vectorizer = normalize, vectorizer
 
@@ -42,20 +43,20 @@ class Ranker:
         check_k(k, self._n_labels)
         if isinstance(x, str):
             if self._vectorizer is None:
-                raise DataError("Ranker: expected a matrix, got a text, and the model holds no vectoriser")
+                raise DataError(f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser")
             x = self._vectorizer.transform([x])
         return rank(self._row(x), self._members, self._search, k)
 
     def _row(self, x: Any) -> Rows:
         if not sp.issparse(x) or x.shape != (1, self._n_features):
             what = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
-            raise DataError(f"Ranker: expected a sparse matrix of shape (1, {self._n_features}), got {what}")
+            raise DataError(f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}")
         if x.format == "csr" and x.data.dtype == np.float32 and x.indices.dtype == np.int32:
             scaled = np.empty_like(x.data)
             if unit_row(frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled):
                 indptr = np.array((0, len(scaled)))
                 return Rows(frozen(indptr), frozen(x.indices), frozen(scaled), self._n_features)
-        return as_rows(canonical(x, "Ranker", "x"), self._normalize)
+        return as_rows(canonical(x, self._who, "x"), self._normalize)
 
 
 def check_k(k: Any, n_labels: int) -> None:

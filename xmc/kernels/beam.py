@@ -11,8 +11,8 @@ from .lanes import N_LANES, prefetch
 
 PAGE = 256  # children
 WORD = 32  # features that one word of a page's map stands for
-MANY = 8  # rows from which on those with equal nodes are scored one after another
-AHEAD = 3  # pairs before its turn, a pair's row is asked for: rows lie anywhere
+MANY = 64  # rows from which on those with equal nodes are scored together
+AHEAD = 3  # so many pairs before its turn, a pair's row is asked for: rows lie anywhere
 L3_HINGE, L2_HINGE, LOG_SIGMOID = 0, 1, 2
 LEAST = np.float32(-104)  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
 
