@@ -263,13 +263,14 @@ def _find_in_buckets(
 ):  # fmt: skip
     """Write where the entries of a row's features on a page start and end, and the features' values; gives how many."""
     first_bucket, first_feature, first_entry = bucket_ptr[page], feature_ptr[page], entry_ptr[page]
+    counts = bucket.reshape(-1)
     bits = np.int64(shift[page])
     mask = (np.int64(1) << bits) - 1
-    found = 0
-    for p in range(x_indices.shape[0]):
-        b = first_bucket + (np.int64(x_indices[p]) >> bits)
-        f, last = first_feature + np.int64(bucket[b, 0]), first_feature + np.int64(bucket[b + 1, 0])
-        e = first_entry + np.int64(bucket[b, 1])
+    found = np.uint64(0)
+    for p in range(np.uint64(x_indices.shape[0])):
+        b = np.uint64(2 * (first_bucket + (np.int64(x_indices[p]) >> bits)))
+        f, last = first_feature + np.int64(counts[b]), first_feature + np.int64(counts[b + np.uint64(2)])
+        e = first_entry + np.int64(counts[b + np.uint64(1)])
         wanted = np.uint8(np.int64(x_indices[p]) & mask)
         at = find_byte(low, f, wanted)
         while at == N_BYTES and f + N_BYTES < last:
@@ -277,12 +278,13 @@ def _find_in_buckets(
             f += N_BYTES
             at = find_byte(low, f, wanted)
         if f + at < last and at < N_BYTES:
-            start[found] = e + sum_bytes(more, f, at) + at
-            end[found] = start[found] + np.int64(more[f + at]) + 1
+            e += sum_bytes(more, f, at) + at
+            start[found] = e
+            end[found] = e + np.int64(more[np.uint64(f + at)]) + 1
             value[found] = x_data[p]
-            _ask_for_entries(start[found], child, weight)
-            found += 1
-    return found
+            _ask_for_entries(e, child, weight)
+            found += np.uint64(1)
+    return np.int64(found)
 
 
 @njit(nogil=True, cache=True)

@@ -55,10 +55,10 @@ def sum_bytes(typingctx, array, offset, n):
     """The sum of the first n, at most 16, bytes from `offset` on; all 16 are read."""
 
     def code(context, builder, signature, args):
-        held = builder.zext(_load(context, builder, signature.args[0], *args[:2]), SHORTS)
-        number = ir.Constant(SHORTS, list(range(N_BYTES)))
-        wanted = builder.icmp_unsigned("<", number, splat(builder, builder.trunc(args[2], SHORT), SHORTS))
-        kept = builder.select(wanted, held, ir.Constant(SHORTS, [0] * N_BYTES))
+        held = _load(context, builder, signature.args[0], *args[:2])
+        number = ir.Constant(BYTES, list(range(N_BYTES)))
+        wanted = builder.icmp_unsigned("<", number, splat(builder, builder.trunc(args[2], BYTE), BYTES))
+        kept = builder.zext(builder.select(wanted, held, ir.Constant(BYTES, [0] * N_BYTES)), SHORTS)
         return builder.zext(_call(builder, f"llvm.vector.reduce.add.v{N_BYTES}i16", SHORT, kept), LONG)
 
     return types.int64(array, types.int64, types.int64), code
