@@ -50,8 +50,7 @@ def best_children(
         last_pair = 0
         while last_pair < pairs.shape[0]:
             first_pair, node = last_pair, nodes[pairs[last_pair]]
-            while last_pair < pairs.shape[0] and nodes[pairs[last_pair]] == node:
-                last_pair += 1
+            last_pair = _end_of_equals(nodes, pairs, first_pair)
             first, last = chunk_ptr[node], chunk_ptr[node + 1]
             only = inner and last - first == 1
             for page in range(page_ptr[node], page_ptr[node + 1]):
@@ -125,6 +124,15 @@ def order_by(keys, n_keys, elements):
 
 
 @njit(nogil=True, cache=True)
+def _end_of_equals(keys, elements, first):
+    """Where the elements from `first` on end whose keys are equal."""
+    end = first + 1
+    while end < elements.shape[0] and keys[elements[end]] == keys[elements[first]]:
+        end += 1
+    return end
+
+
+@njit(nogil=True, cache=True)
 def _ask_for(i, x_indptr, x_indices, x_data, size, ids, score, margin):
     """Have a row and its best children so far fetched into the cache."""
     for line in range(2):
@@ -147,13 +155,12 @@ def all_children(
     out_ptr: where each pair's children go.
     """
     start, end, value = room_for(x_indptr)
-    features, before = room_for_page(row.shape[0], bucket_ptr, feature_ptr, shift)
+    features, before = room_for_page(x_indptr.shape[0] - 1, bucket_ptr, feature_ptr, shift)
     pairs = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
     last_pair = 0
     while last_pair < pairs.shape[0]:
         first_pair, parent = last_pair, node[pairs[last_pair]]
-        while last_pair < pairs.shape[0] and node[pairs[last_pair]] == parent:
-            last_pair += 1
+        last_pair = _end_of_equals(node, pairs, first_pair)
         first, last = chunk_ptr[parent], chunk_ptr[parent + 1]
         for n, page in enumerate(range(page_ptr[parent], page_ptr[parent + 1])):
             width = min(PAGE, last - first)
