@@ -10,8 +10,8 @@ import bench
 from configurations import THREADS, trained
 from inputs import features
 
-from xmc.documents import read_documents
 from xmc.io import write_matrix
+from xmc.io.documents import read_documents
 
 SHALLOW = "xmc-shallow"
 

@@ -112,7 +112,7 @@ def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool)
 
 def fit(data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, overwrite: bool) -> Any:
     """The data with features from their texts; the vectoriser's folder is made in passing, with labels.txt in it."""
-    from xmc.files import replacing
+    from xmc.io.files import replacing
     from xmc.params import TextParams
     from xmc.text import fit_texts, make_vectorizer, save_vectorizer
 
@@ -180,8 +180,8 @@ def wants_features(path: str, format: str | None) -> bool:
 
 def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
     """X and Y as .npz: both or none."""
-    from xmc.files import replacing
     from xmc.io import write_matrix
+    from xmc.io.files import replacing
 
     if data.X is None:
         raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")

@@ -77,7 +77,7 @@ def names_of_ids(label_ids: Sequence[str], path: str) -> list[str]:
 
 def load_model(path: str, n_threads: int | None) -> Any:
     """The model in a folder, set to work with so many threads."""
-    from xmc.saved import load
+    from xmc.model_files import load
 
     try:
         model = load(path)

@@ -112,8 +112,8 @@ def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
 
 def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
     """Features and labels of training and test rows, under the names that all our tools know."""
-    from xmc.files import replacing
     from xmc.io import write_matrix
+    from xmc.io.files import replacing
 
     with replacing(folder, overwrite) as fresh:
         fresh.mkdir()
@@ -154,8 +154,8 @@ def check_replaceable(folder: str, overwrite: bool) -> None:
 def write_sample(folder: str, overwrite: bool) -> list[str]:
     """Write the sample's files; gives their names."""
     from xmc.datasets import load_sample
-    from xmc.files import replacing
     from xmc.io import write_matrix
+    from xmc.io.files import replacing
 
     sample = load_sample()
     with replacing(folder, overwrite) as fresh:

@@ -26,10 +26,10 @@ def command(folder: str, json_path: str | None, overwrite: bool, quiet: bool) ->
 
 def describe(folder: str) -> dict[str, Any]:
     """Everything worth knowing about a model, ready for JSON."""
-    from xmc import saved
+    from xmc import model_files
 
     model = load_model(folder, None)
-    meta = saved.describe(folder)
+    meta = model_files.describe(folder)
     trees = [[level_facts(layer) for layer in member.layers] for member in model.members_]
     return {
         "format": meta["format"],

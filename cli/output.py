@@ -55,7 +55,7 @@ def _user_cache() -> Path:
 
 def check_outputs(*targets: str | None, overwrite: bool) -> None:
     """Raises DataError if one of these may not be written; asked before the long work."""
-    from xmc.files import check_target
+    from xmc.io.files import check_target
 
     for target in targets:
         if target is not None:
@@ -73,7 +73,7 @@ def check_folder(target: str, file: str, overwrite: bool) -> None:
 
 def write_json(path: str | None, result: Any, overwrite: bool) -> None:
     """The result as JSON, if a path was asked for."""
-    from xmc.files import created
+    from xmc.io.files import created
 
     if path is None:
         return

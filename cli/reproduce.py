@@ -142,8 +142,8 @@ def measure(
     recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, voice: Voice
 ) -> dict[str, float]:
     """METRICS of one training, and its seconds."""
+    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
     from xmc.metrics import propensities, report
-    from xmc.models import LabelTreeClassifier, OneVsAllClassifier
     from xmc.warmup import compile_kernels
 
     X, Y, X_test, Y_test = split

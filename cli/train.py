@@ -124,7 +124,7 @@ def read_training(sources: tuple[str, ...], format: str | None, zero_based: bool
 
 def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
     """The estimator that the flags describe, checked and not fitted."""
-    from xmc.models import LabelTreeClassifier, OneVsAllClassifier
+    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
     from xmc.params import check
 
     names = options.ONE_VS_ALL_FLAGS if one_vs_all else flags.keys() - {"threads", "seed"}

@@ -23,7 +23,7 @@ from numba import njit
 
 from xmc.datasets.registry import SHAPES, SPLIT, Shape
 from xmc.errors import DataError, ParameterError
-from xmc.files import replacing
+from xmc.io.files import replacing
 from xmc.progress import Progress
 
 LOWEST_SCALE = 0.005

@@ -4,10 +4,10 @@ from collections import Counter
 
 import numpy as np
 
-from xmc.matrix import Rows, Targets, frozen
-from xmc.pages import Layer
-from xmc.tree import LabelTree
-from xmc.walk import Member
+from xmc.arrays import Rows, Targets, frozen
+from xmc.label_tree import LabelTree
+from xmc.layer import Layer
+from xmc.model import Member
 
 # ---- random input ----------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ def test_an_unknown_command_is_a_usage_error():
 
 def test_formats_are_those_of_the_readers_and_writers():
     from xmc.io import FORMATS
-    from xmc.prediction_files import PREDICTION_FORMATS
+    from xmc.io.predictions import PREDICTION_FORMATS
 
     assert (options.FORMATS, options.PREDICTION_FORMATS) == (FORMATS, PREDICTION_FORMATS)
 

@@ -144,7 +144,7 @@ def test_of_several_outputs_all_or_none_appear(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xmc.npz.sp.save_npz", full)
+    monkeypatch.setattr("xmc.io.npz.sp.save_npz", full)
     targets = (tmp_path / "X.npz", tmp_path / "Y.npz", "--fit-vectorizer", tmp_path / "tfidf")
     assert cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", *targets).endswith("No space left on device")
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.documents import align_labels, document_text, plain_text, read_documents
 from xmc.errors import DataError
+from xmc.io.documents import document_text, plain_text, read_documents
+from xmc.io.label_ids import align_labels
 
 
 @pytest.fixture

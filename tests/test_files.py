@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from xmc.errors import DataError
-from xmc.files import check_target, created, opened, read_bytes, read_lines, replacing, shown
+from xmc.io.files import check_target, created, opened, read_bytes, read_lines, replacing, shown
 
 WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))
 

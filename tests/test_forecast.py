@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
 from xmc.datasets import load_sample
-from xmc.forecast import Forecast
+from xmc.training.forecast import Forecast
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 

@@ -2,8 +2,8 @@ import naive
 import numpy as np
 import pytest
 
+from xmc.arrays import frozen
 from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
-from xmc.matrix import frozen
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 N_FEATURES = 30

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from xmc.arrays import Targets, frozen
 from xmc.kernels.gather import count, fold, gather, pick, relabel, squared_norms, targets, transpose
-from xmc.matrix import Targets, frozen
 
 SIZES = [0, 1, 60]
 N_FEATURES = 25

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import DataError
-from xmc.npz import read_npz, write_npz
+from xmc.io.npz import read_npz, write_npz
 
 
 def random_matrix(seed=0, shape=(7, 9)):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent
-FOLDERS = {"xmc": "xmc", "xmc.kernels": "xmc/kernels", "xmc.cli": "cli", "xmc.datasets": "datasets"}
+FOLDERS = {f"xmc.{name}": f"xmc/{name}" for name in ("kernels", "io", "ranking", "training")}
+FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}
 
 
 @pytest.fixture(scope="module")

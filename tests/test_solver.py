@@ -4,10 +4,11 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from xmc.datasets import load_sample
+from xmc.inputs import as_rows, canonical
 from xmc.kernels.lanes import N_LANES
-from xmc.matrix import as_rows, canonical
 from xmc.params import SolverParams
-from xmc.solver import blocks, pose, solve
+from xmc.training.problem import blocks, pose
+from xmc.training.solver import solve
 
 LOSSES = ["squared_hinge", "hinge"]
 

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, ModelError, OneVsAllClassifier, ParameterError, load
 from xmc.datasets import load_sample
-from xmc.tail import Tail, label_means, with_tail
+from xmc.ranking.tail import Tail, label_means, with_tail
 
 N_FEATURES, N_LABELS = 20, 9
 

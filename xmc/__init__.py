@@ -6,11 +6,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "LabelTreeClassifier": "models",
-    "OneVsAllClassifier": "models",
-    "load": "saved",
+    "LabelTreeClassifier": "estimators",
+    "OneVsAllClassifier": "estimators",
+    "load": "model_files",
     "preset": "presets",
-    "LabelTree": "tree",
+    "LabelTree": "label_tree",
     "TopK": "topk",
     "XmcError": "errors",
     "DataError": "errors",

@@ -1,106 +1,146 @@
-"""Train all chunks of a level."""
+"""The scorers of a level as they are stored and ranked with: a Layer, put together of pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from .kernels.lanes import N_LANES
-from .matrix import Rows, Targets
-from .pages import Layer, Page, assemble, pack
-from .parallel import run
-from .params import SolverParams
-from .solver import Problem, Weights, blocks, pose, solve
+from .arrays import frozen, pointers
+from .kernels.beam import PAGE, count_buckets, order_by
+from .kernels.bytes import N_BYTES
 
-WIDE = 1 << 28  # multiplications a pass from which the blocks of a chunk are solved on several threads
-
-
-class Chunk(NamedTuple):
-    """The trained scorers of one chunk. bias_weight: one per child; n_passes: most that the solver needed."""
-
-    pages: list[Page]
-    bias_weight: np.ndarray
-    n_passes: int
+IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
+INT8_MOST, FLOAT16_MOST = 127, 65504
+PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
 
 
-class Task(NamedTuple):
-    """What a level is trained on.
+class Layer(NamedTuple):
+    """The linear scorers of a level. Chunk n holds the children of node n of the level above, 256 of them a page.
 
-    nodes: those of this level that each row has.
-    chunk_rows: (pointers, rows that train each chunk), ascending.
-    inner: whether the level's nodes have children; seed: goes into SeedSequence before the chunk's number.
+    chunk_ptr: int64, nodes of each chunk; page_ptr: int64, its pages.
+    Of each page, bucket_ptr, feature_ptr, entry_ptr: int64, its parts of `bucket`, of `low` and `more`, and of `child`
+        and `weight`; shift: uint8, a bucket spans 2**shift features; scale: float32, of its weights.
+    bucket: (buckets, 2) uint32, features and entries of the page before each bucket; one more bucket ends the page.
+    Of each feature, low: uint8, its number without the bucket's; more: uint8, its entries but one; and 16 zeros.
+    Of each entry, child: uint8, node - the page's first node; weight: float32, int8, or uint16, the bits of a float16.
+    bias_weight: float32, one per node.
     """
 
-    X: Rows
-    nodes: Targets
-    chunk_rows: tuple[np.ndarray, np.ndarray]
     chunk_ptr: np.ndarray
-    inner: bool
-    seed: tuple[int, ...]
+    page_ptr: np.ndarray
+    bucket_ptr: np.ndarray
+    feature_ptr: np.ndarray
+    entry_ptr: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    bucket: np.ndarray
+    low: np.ndarray
+    more: np.ndarray
+    child: np.ndarray
+    weight: np.ndarray
+    bias_weight: np.ndarray
 
 
-def work(task: Task) -> np.ndarray:
-    """Multiplications that one pass over each chunk costs, int64."""
-    indptr, rows = task.chunk_rows
-    lengths = np.concatenate([[0], np.cumsum(np.diff(task.X.indptr)[rows])])
-    widths = np.diff(task.chunk_ptr)
-    trained = widths > 1 if task.inner else widths > 0
-    return np.diff(lengths[indptr]) * trained * -(-widths // N_LANES) * N_LANES
+class Page(NamedTuple):
+    """One page of a Layer."""
+
+    shift: int
+    scale: float
+    bucket: np.ndarray
+    low: np.ndarray
+    more: np.ndarray
+    child: np.ndarray
+    weight: np.ndarray
 
 
-def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -> tuple[Layer, int]:
-    """Train every chunk of a level; gives the layer and the most passes that a block took.
+NO_PAGE = Page(0, 1.0, np.empty((0, 2), np.uint32), *np.empty((3, 0), np.uint8), np.empty(0, np.float32))
 
-    done: told the work as it is finished.
+
+def pack(
+    feature: np.ndarray, child: np.ndarray, weight: np.ndarray, width: int, n_features: int, weights: str
+) -> list[Page]:
+    """The pages of `width` siblings from their weights, in any order; child counts from the first sibling.
+
+    weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of the page.
     """
-    cost = work(task)
-    order = np.argsort(-cost, kind="stable")  # long work first, so that no thread is left alone with it
-    n_wide = int((cost >= WIDE).sum())
-    chunks = {n: _train_wide(task, n, params, done, cost[n]) for n in order[:n_wide].tolist()}
-    narrow = order[n_wide:].tolist()
-    jobs = [(task, n, params) for n in narrow]
-    chunks.update(zip(narrow, run(train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]])), strict=True))
-    trained = [chunks.pop(n) for n in range(len(cost))]
-    bias_weight = np.concatenate([np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)])
-    n_passes = max((chunk.n_passes for chunk in trained), default=0)
-    pages = [page for chunk in trained for page in chunk.pages]
-    trained.clear()
-    return assemble(task.chunk_ptr, pages, bias_weight), n_passes
+    n_pages = -(-width // PAGE)
+    order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
+    if n_pages > 1:
+        order = order_by(child // PAGE, n_pages, order)
+    feature, child, weight = feature[order], child[order], weight[order]
+    ends = np.searchsorted(child // PAGE, np.arange(n_pages + 1))
+    parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
+    own = (child % PAGE).astype(np.uint8)
+    return [_page(feature[part], own[part], weight[part], n_features, weights) for part in parts]
 
 
-def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int) -> Chunk:
-    problem = pose_chunk(task, n)
-    jobs = [(problem, siblings, params) for siblings in blocks(problem)]
-    solved = run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
-    return _chunk(solved, len(problem.count), task.X.n_features, params.weights)
+def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str) -> Page:
+    largest = float(np.abs(weight).max(initial=0))
+    scale = largest / INT8_MOST if weights == "int8" and largest > 0 else 1.0
+    stored = _stored(weight, scale, weights)
+    if weights != "float32":  # what becomes 0 is not stored
+        feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
+    starts = np.flatnonzero(np.diff(feature, prepend=-1))
+    features, sizes = feature[starts], np.diff(starts, append=len(feature))
+    shift = min(8, max(0, math.ceil(math.log2(max(1, IN_BUCKET * n_features / max(1, len(features)))))))
+    return Page(
+        shift,
+        scale,
+        count_buckets(features, sizes, shift, ((n_features - 1) >> shift) + 1),
+        (features & ((1 << shift) - 1)).astype(np.uint8),
+        (sizes - 1).astype(np.uint8),
+        child,
+        stored,
+    )
 
 
-def train_chunk(task: Task, n: int, params: SolverParams) -> Chunk:
-    """Train the children of node n of the level above."""
-    width = int(task.chunk_ptr[n + 1] - task.chunk_ptr[n])
-    if width == 0 or (task.inner and width == 1):  # an only child takes its parent's score
-        return _chunk([], width, task.X.n_features, params.weights)
-    problem = pose_chunk(task, n)
-    solved = [solve(problem, siblings, params) for siblings in blocks(problem)]
-    return _chunk(solved, width, task.X.n_features, params.weights)
+def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
+    if weights == "int8":
+        return np.rint(weight / scale).astype(np.int8)
+    if weights == "float16":
+        return np.clip(weight, -FLOAT16_MOST, FLOAT16_MOST).astype(np.float16).view(np.uint16)
+    return weight
 
 
-def pose_chunk(task: Task, n: int) -> Problem:
-    """The problem that trains the children of node n."""
-    indptr, rows = task.chunk_rows
-    seed = np.random.SeedSequence((*task.seed, n)).generate_state(1, np.uint64)[0]
-    return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)
+def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, child and weight (float32) of each entry of a page, ascending by feature, then child."""
+    bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
+    features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
+    entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
+    high = np.repeat(np.arange(len(bucket) - 1), np.diff(bucket)) << np.int64(layer.shift[page])
+    weight = layer.weight[entries]
+    weight = (weight.view(np.float16) if weight.dtype == np.uint16 else weight).astype(np.float32)
+    feature = np.repeat(high + layer.low[features], layer.more[features].astype(np.int64) + 1)
+    return feature, layer.child[entries].astype(np.int64), weight * layer.scale[page]
 
 
-def _chunk(blocks: list[Weights], width: int, n_features: int, weights: str) -> Chunk:
-    """One chunk from its blocks of siblings."""
-    bias_weight = np.zeros(width, np.float32)
-    feature, sibling, weight = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32)
-    for block in blocks:
-        bias_weight[block.biased] = block.bias
-    if blocks:
-        feature, sibling, weight = map(np.concatenate, zip(*(block[:3] for block in blocks), strict=True))
-    n_passes = max((block.n_passes for block in blocks), default=0)
-    return Chunk(pack(feature, sibling, weight, width, n_features, weights), bias_weight, n_passes)
+def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> Layer:
+    """The layer with weights below `threshold` dropped and the others stored as `weights` says."""
+    pages = []
+    for n in range(len(layer.shift)):
+        feature, child, weight = unpack(layer, n)
+        kept = np.abs(weight) >= threshold
+        pages.extend(pack(feature[kept], child[kept], weight[kept], PAGE, n_features, weights))
+    return assemble(layer.chunk_ptr, pages, layer.bias_weight)
+
+
+def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
+    """Pages of each chunk."""
+    return -(-np.diff(chunk_ptr) // PAGE)
+
+
+def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) -> Layer:
+    """One layer of all its pages, which are used up: column by column, so that memory is not needed twice."""
+    shift = np.array([page.shift for page in pages], np.uint8)
+    scale = np.array([page.scale for page in pages], np.float32)
+    parts = [pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)]  # of bucket, low and child
+    columns = [[page[n] for page in pages or [NO_PAGE]] for n in range(2, 7)]
+    pages.clear()
+    joined = []
+    for n, column in enumerate(columns):
+        joined.append(np.concatenate([*column, PADDING] if n in (1, 2) else column))
+        column.clear()
+    rest = (pointers(page_counts(chunk_ptr)), *parts, shift, scale, *joined, bias_weight)
+    return Layer(frozen(chunk_ptr), *map(frozen, rest))

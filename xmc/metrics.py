@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from .errors import DataError, ParameterError
 from .kernels.metrics import best_place_gains, count_labels, find_hits, place_gains, row_gains
+from .propensity import propensities_of
 from .topk import TopK
 
 Matrix = sp.spmatrix | sp.sparray | np.ndarray
@@ -103,12 +104,6 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
         raise ParameterError(f"propensities: b must be a number > 0, got {b!r}")
     Y = _truth("propensities", Y_train, "Y_train")
     return propensities_of(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], a, b)
-
-
-def propensities_of(counts: np.ndarray, n_rows: int, a: float, b: float) -> np.ndarray:
-    """`propensities` of labels with so many training rows each, out of n_rows."""
-    C = max(0.0, np.log(n_rows) - 1) * (b + 1) ** a
-    return 1 / (1 + C * (counts + b) ** -a)
 
 
 def report(

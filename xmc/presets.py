@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import ParameterError
 
 if TYPE_CHECKING:
-    from .models import Model
+    from .estimators import Model
 
 
 class Preset(NamedTuple):
@@ -43,7 +43,7 @@ def preset(name: str, **settings: Any) -> Model:
 
     Raises ParameterError if there is no such preset.
     """
-    from .models import LabelTreeClassifier, OneVsAllClassifier
+    from .estimators import LabelTreeClassifier, OneVsAllClassifier
 
     if name not in PRESETS:
         raise ParameterError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")

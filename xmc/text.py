@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .errors import DataError, ModelError
+from .io.folder import PathName, pack_strings, read_folder, understood, unpack_strings, write_folder
 from .params import TextParams, check
-from .store import PathName, pack_strings, read_folder, understood, unpack_strings, write_folder
 
 FILE = "vectorizer.json"
 SETTINGS = (

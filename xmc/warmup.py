@@ -7,14 +7,16 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 
+from .arrays import frozen
+from .inputs import as_rows, as_targets
 from .kernels.gather import transpose
-from .matrix import as_rows, as_targets, frozen
 from .params import LabelTreeParams
 from .progress import Progress
-from .ranker import Ranker
-from .tail import Tail, label_means
-from .train import grow_trees, search_of, train_member
-from .walk import rank
+from .ranking.ranker import Ranker
+from .ranking.search import rank, search_of
+from .ranking.tail import Tail, label_means
+from .training.grow import grow_trees
+from .training.member import train_member
 
 
 @cache

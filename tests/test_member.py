@@ -1,0 +1,282 @@
+import naive
+import numpy as np
+import pytest
+
+from xmc.label_tree import LabelTree, check_tree, one_vs_all
+from xmc.params import LabelTreeParams, OneVsAllParams
+from xmc.progress import Progress
+from xmc.ranking.search import Search, beam, search_of
+from xmc.training import grow
+from xmc.training import level as level_room
+from xmc.training.grow import SHALLOW_FOR, grow_trees
+from xmc.training.member import train_member
+
+# Labels 0 1 | 2 3 under the first node of level 1, 4 5 | 6 under the second.
+TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 4]), np.array([0, 2, 4, 6, 7])), np.arange(7, dtype=np.int32))
+X = naive.as_rows(np.eye(8))
+Y = np.array(
+    [
+        [1, 0, 0, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1, 1],
+        [1, 0, 0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 0, 0],
+    ]
+)
+
+
+def member_of(X, Y, tree, seed=(0, 0), **settings):
+    params = LabelTreeParams(**{"n_jobs": 1, **settings})
+    return train_member(X, naive.as_targets(Y), tree, params, seed, Progress(0), "test")
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """What each level is trained on, recorded while a member is trained."""
+    recorded, original = [], level_room.train_layer
+
+    def recording(task, params, done):
+        recorded.append(task)
+        return original(task, params, done)
+
+    monkeypatch.setattr(level_room, "train_layer", recording)
+    return recorded
+
+
+def rows_by_chunk(task):
+    return naive.split(*task.chunk_rows)
+
+
+def random_case(rng, n_rows=60, shape=(3, 3, 4)):
+    """Rows, labels and a tree; some rows have no label, and one label is not in the tree."""
+    tree = naive.random_member(rng, 5, shape).tree
+    Y = rng.random((n_rows, len(tree.labels) + 1)) < 0.05
+    return naive.random_rows(rng, n_rows, 20), Y, tree
+
+
+def grown(n_labels=30, **settings):
+    rng = np.random.default_rng(0)
+    X = naive.random_rows(rng, 60, 20, empty=0)
+    lists = naive.as_lists((rng.random((60, n_labels)) < 0.2).T)
+    return grow_trees(X, lists, LabelTreeParams(**{"n_jobs": 1, **settings}), 0, Progress(0))
+
+
+def in_beams(found):
+    """The nodes that each row's beam holds."""
+    return [ids[:size].tolist() for size, ids in zip(found.size, found.ids, strict=True)]
+
+
+def test_tfn_trains_a_chunk_on_the_rows_with_a_label_under_its_node(tasks):
+    member_of(X, Y, TREE, negatives="tfn")
+    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(tasks, beam_size):
+    member, _ = member_of(X, Y, TREE, negatives="man", beam_size=beam_size)
+    search = Search(beam_size, 1.0, 0)
+    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    for level in (1, 2):
+        found = beam(X, member.layers[:level], search)
+        beams = in_beams(found)
+        n_nodes = len(TREE.chunks[level]) - 1
+        expected = [[row for row in range(8) if node in beams[row]] for node in range(n_nodes)]
+        assert rows_by_chunk(tasks[level]) == expected
+        assert sum(map(len, expected)) == 8 * beam_size
+
+
+def test_man_looks_at_every_row_of_large_sets_too(tasks, rng):
+    """The beams are searched for in blocks of rows."""
+    rows, labels, tree = random_case(rng, n_rows=2100, shape=(3, 4))
+    member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
+    found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
+    beams, n_nodes = in_beams(found), len(tree.chunks[1]) - 1
+    assert rows_by_chunk(tasks[1]) == [[i for i, b in enumerate(beams) if node in b] for node in range(n_nodes)]
+
+
+def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
+    member_of(X, Y, TREE, negatives="man", beam_size=4)
+    assert all(rows == list(range(8)) for task in tasks for rows in rows_by_chunk(task))
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
+    member, _ = member_of(X, Y, TREE, negatives="tfn+man", beam_size=beam_size)
+    teacher = [naive.split(*task.chunk_rows) for task in tasks]
+    assert teacher[0] == [list(range(8))]
+    for level, labels_of_node in ((1, [[0, 1, 2, 3], [4, 5, 6]]), (2, [[0, 1], [2, 3], [4, 5], [6]])):
+        found = beam(X, member.layers[:level], Search(beam_size, 1.0, 0))
+        beams = in_beams(found)
+        expected = [
+            [row for row in range(8) if node in beams[row] or Y[row, labels].any()]
+            for node, labels in enumerate(labels_of_node)
+        ]
+        assert rows_by_chunk(tasks[level]) == expected
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+def test_every_row_trains_a_chunk_once(tasks, rng, negatives):
+    rows, labels, tree = random_case(rng)
+    member_of(rows, labels, tree, negatives=negatives, beam_size=2)
+    for task in tasks:
+        assert all(own == sorted(set(own)) for own in rows_by_chunk(task))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_targets_are_the_labels_times_the_trees_indicators(tasks, seed):
+    rows, labels, tree = random_case(np.random.default_rng(seed))
+    member_of(rows, labels, tree)
+    expected = labels[:, tree.labels]
+    for level in reversed(range(tree.depth)):
+        assert np.array_equal(naive.to_dense(*tasks[level].nodes[:2], 1, expected.shape[1]) > 0, expected)
+        indicator = np.eye(len(tree.chunks[level]) - 1)[tree.parents(level)]
+        expected = (expected @ indicator) > 0
+    assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes[:2]))
+
+
+def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(tasks):
+    member_of(X, Y, TREE, seed=(5, 2))
+    assert [task.inner for task in tasks] == [True, True, False]
+    assert [task.seed for task in tasks] == [(5, 2, 0), (5, 2, 1), (5, 2, 2)]
+
+
+def test_one_vs_all_trains_every_label_on_every_row(tasks):
+    params = OneVsAllParams(n_jobs=1)
+    member, _ = train_member(X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test")
+    assert [rows_by_chunk(task) for task in tasks] == [[list(range(8))]]
+    assert not tasks[0].inner
+    assert len(member.layers) == 1 and len(member.layers[0].bias_weight) == 7
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+def test_members_do_not_depend_on_the_number_of_threads(rng, negatives):
+    rows, labels, tree = random_case(rng, n_rows=200)
+    runs = [
+        [
+            part.tobytes()
+            for layer in member_of(rows, labels, tree, negatives=negatives, n_jobs=n)[0].layers
+            for part in layer
+        ]
+        for n in (1, 2, 4)
+    ]
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_the_seed_decides_the_bits(rng):
+    rows, labels, tree = random_case(rng, n_rows=200)
+    same, again, other = (
+        member_of(rows, labels, tree, seed=seed)[0].layers[-1].weight.tobytes() for seed in ((0, 1), (0, 1), (0, 2))
+    )
+    assert same == again != other
+
+
+def test_the_most_passes_of_any_level_are_told():
+    assert member_of(X, Y, TREE, tol=1e-9, max_iter=3)[1] == 3
+
+
+@pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
+@pytest.mark.parametrize("n_rows", [1, 8])
+def test_rows_without_features_or_labels_are_no_error(n_rows, negatives):
+    rows = naive.as_rows(np.zeros((n_rows, 3)))
+    member, _ = member_of(rows, Y[:n_rows], TREE, negatives=negatives)
+    assert all(np.isfinite(layer.bias_weight).all() for layer in member.layers)
+
+
+@pytest.mark.parametrize("n_trees", [1, 3])
+@pytest.mark.parametrize("shape", ["balanced", "shallow"])
+def test_one_tree_is_grown_per_member_and_no_two_alike(n_trees, shape):
+    trees = grown(tree=shape, n_trees=n_trees, arity=4, max_leaf_size=4)
+    assert len(trees) == n_trees
+    assert len({tree.labels.tobytes() for tree in trees}) == n_trees
+    for tree in trees:
+        check_tree(tree, 30, "test")
+        assert len(tree.labels) == 30
+
+
+def test_labels_without_rows_are_not_in_the_tree():
+    labels = np.zeros((60, 30), bool)
+    labels[:, [3, 7, 20]] = True
+    trees = grow_trees(
+        naive.as_rows(np.eye(60)), naive.as_lists(labels.T), LabelTreeParams(n_jobs=1, n_trees=2), 0, Progress(0)
+    )
+    assert all(sorted(tree.labels) == [3, 7, 20] for tree in trees)
+
+
+def test_auto_is_shallow_in_a_range_of_numbers_of_labels_and_balanced_outside(monkeypatch):
+    assert (SHALLOW_FOR[0], SHALLOW_FOR[-1]) == (1000, 100_000)
+    for numbers, shape in ((range(31, 40), "balanced"), (range(30, 31), "shallow"), (range(20, 30), "balanced")):
+        monkeypatch.setattr(grow, "SHALLOW_FOR", numbers)
+        auto, named = (grown(tree=tree, arity=4, max_leaf_size=4)[0] for tree in ("auto", shape))
+        assert all(np.array_equal(a, b) for a, b in zip(auto.chunks, named.chunks, strict=True))
+        assert np.array_equal(auto.labels, named.labels)
+
+
+def test_the_search_has_the_settings_of_the_model():
+    assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(7, 0.5, 1)
+    assert search_of(OneVsAllParams(bias=2.0)) == Search(1, 2.0, 0)
+
+
+def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(tasks):
+    costs = np.where(Y, np.arange(1, 8), 0.0)
+    params = LabelTreeParams(n_jobs=1, costs="relevance")
+    train_member(X, naive.as_targets(costs, costs=True), TREE, params, (0, 0), Progress(0), "test")
+    for task, labels_of_node in zip(tasks, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False):
+        summed = np.stack([costs[:, labels].sum(axis=1) for labels in labels_of_node], axis=1)
+        expected = summed / summed[summed > 0].mean()
+        assert naive.to_dense(*task.nodes, len(labels_of_node)) == pytest.approx(expected)
+    assert naive.to_dense(*tasks[2].nodes, 7) == pytest.approx(costs / costs[costs > 0].mean())
+
+
+def test_every_level_has_its_own_C(monkeypatch):
+    seen, original = [], level_room.train_layer
+
+    def recording(task, params, done):
+        seen.append(params.C)
+        return original(task, params, done)
+
+    monkeypatch.setattr(level_room, "train_layer", recording)
+    for C in (3.0, (2.0, 5.0), (1.0, 2.0, 3.0, 4.0)):
+        member_of(X, Y, TREE, C=C)
+    assert seen == [3.0, 3.0, 3.0, 2.0, 5.0, 5.0, 1.0, 2.0, 3.0]
+
+
+def test_every_level_has_its_own_negatives(tasks):
+    member_of(X, Y, TREE, negatives=("tfn", "tfn", "man"), beam_size=4)
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(tasks[2]) == [list(range(8))] * 4
+
+
+def test_the_rows_that_a_user_names_train_the_children_of_their_nodes_too(tasks):
+    extra = naive.as_lists([[0, 0], [0, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 1]])
+    params = LabelTreeParams(n_jobs=1)
+    train_member(X, naive.as_targets(Y), TREE, params, (0, 0), Progress(0), "test", (None, extra))
+    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 4, 6, 7], [4, 5, 6, 7]]
+    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+
+
+def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(tasks, rng):
+    """Every row's chunks of the last level are those of a beam that some matcher, trained without the row, gives it."""
+    rows, labels, tree = random_case(rng, n_rows=90, shape=(4, 3))
+    member_of(rows, labels, tree, negatives="man", negative_folds=3, beam_size=2)
+    *parts, top, last = tasks
+    trainers = [np.concatenate(rows_by_chunk(part)) for part in parts]
+    assert [len(own) for own in trainers] == [60, 60, 60]
+    assert sorted(np.concatenate(trainers)) == sorted([*range(90)] * 2)
+    assert rows_by_chunk(top) == [list(range(90))]
+    found = naive.to_dense(*last.chunk_rows, 1, 90) > 0
+    for part, own in zip(parts, trainers, strict=True):
+        layer, _ = level_room.train_layer(part, LabelTreeParams(n_jobs=1), lambda amount: None)
+        beams = in_beams(beam(rows, [layer], Search(2, 1.0, 0)))
+        for row in set(range(90)) - set(own):
+            assert sorted(np.flatnonzero(found[:, row])) == sorted(beams[row])
+
+
+def test_folds_change_nothing_where_no_beam_is_asked_for(rng):
+    rows, labels, tree = random_case(rng)
+    one, three = (member_of(rows, labels, tree, negatives="tfn", negative_folds=n)[0] for n in (1, 3))
+    assert all(a.weight.tobytes() == b.weight.tobytes() for a, b in zip(one.layers, three.layers, strict=True))

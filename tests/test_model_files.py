@@ -1,0 +1,388 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, io, load
+from xmc.errors import DataError, ModelError
+from xmc.model_files import FILE, describe
+from xmc.text import fit_texts, make_vectorizer
+
+SMALL = {"max_leaf_size": 3, "arity": 2, "random_state": 0}
+MODELS = {
+    "balanced": LabelTreeClassifier(tree="balanced", **SMALL),
+    "shallow": LabelTreeClassifier(tree="shallow", arity=4, random_state=0),
+    "ensemble": LabelTreeClassifier(n_trees=3, beam_size=2, **SMALL),
+    "given": LabelTreeClassifier(
+        tree=LabelTree((np.array([0, 2]), np.array([0, 8, 20])), np.arange(20)[::-1].astype(np.int32)), random_state=0
+    ),
+    "one-vs-all": OneVsAllClassifier(random_state=0),
+}
+TEXTS = ["red apple pie", "red apple", "green pear pie", "green pear", "blue plum pie", "blue plum"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    """(X, Y): 100 rows of which label i has feature i and two that mean nothing; label 19 has no row."""
+    rng = np.random.default_rng(0)
+    Y = rng.random((100, 20)) < 0.1
+    Y[:, 19] = False
+    Y[:19] |= np.eye(19, 20, dtype=bool)
+    X = np.hstack([Y * rng.uniform(1, 2, Y.shape), rng.uniform(0, 0.5, (100, 2))])
+    return sp.csr_matrix(X.astype(np.float32)), sp.csr_matrix(Y.astype(np.float32))
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request, data):
+    return MODELS[request.param].fit(*data)
+
+
+@pytest.fixture
+def folder(tmp_path, data):
+    """A saved model of two levels."""
+    LabelTreeClassifier(tree="balanced", max_leaf_size=10, arity=2, random_state=0).fit(*data).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def trained(folder, X, y, **settings):
+    """The content of the folder of a model trained on this."""
+    LabelTreeClassifier(n_trees=2, **SMALL | settings).fit(X, y).save(folder)
+    return content(folder)
+
+
+def edit(folder, **changes):
+    meta = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps(meta | changes))
+
+
+def replace(folder, name, array):
+    """Another array, listed as such."""
+    np.save(folder / f"{name}.npy", array)
+    meta = json.loads((folder / FILE).read_text())
+    edit(folder, arrays=meta["arrays"] | {name: [array.dtype.str, list(array.shape)]})
+
+
+def mapped(array):
+    """Whether the array's memory is a mapped file."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
+
+
+def test_a_loaded_model_answers_the_same(fitted, data, tmp_path):
+    fitted.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    for ours, theirs in zip(fitted.predict_topk(data[0], 19), again.predict_topk(data[0], 19), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+    assert (fitted.predict(data[0]) != again.predict(data[0])).nnz == 0
+    assert (fitted.predict_proba(data[0]) != again.predict_proba(data[0])).nnz == 0
+
+
+def test_a_loaded_model_is_the_same_estimator(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    ours, theirs = fitted.get_params(), again.get_params()
+    ours_tree, theirs_tree = ours.pop("tree", None), theirs.pop("tree", None)
+    assert type(again) is type(fitted)
+    assert ours == theirs
+    assert isinstance(theirs_tree, LabelTree) if isinstance(ours_tree, LabelTree) else theirs_tree == ours_tree
+    for name in ("n_labels_", "n_features_in_", "n_iter_", "label_ids_", "label_names_", "vectorizer_"):
+        assert getattr(again, name) == getattr(fitted, name)
+
+
+def test_saving_a_loaded_model_gives_the_same_bytes(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    load(tmp_path / "model").save(tmp_path / "again")
+    assert content(tmp_path / "again") == content(tmp_path / "model")
+
+
+def test_a_loaded_model_can_replace_its_own_folder(fitted, data, tmp_path):
+    fitted.save(tmp_path / "model")
+    before = content(tmp_path / "model")
+    model = load(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)
+    assert content(tmp_path / "model") == before
+    assert np.array_equal(model.predict_topk(data[0], 3).labels, fitted.predict_topk(data[0], 3).labels)
+
+
+def test_loading_maps_arrays_read_only(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    arrays = [array for member in load(tmp_path / "model").members_ for layer in member.layers for array in layer]
+    assert not any(array.flags.writeable for array in arrays)
+    assert all(mapped(array) for array in arrays if len(array))
+
+
+def test_a_folder_is_one_json_and_arrays_without_pickle(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    names = sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert [name for name in names if not name.endswith(".npy")] == [FILE]
+    for name in names:
+        if name != FILE:
+            np.load(tmp_path / "model" / name, allow_pickle=False)
+
+
+def test_a_loaded_model_can_be_fitted_again(fitted, data, tmp_path):
+    fitted.save(tmp_path / "model")
+    before = content(tmp_path / "model")
+    load(tmp_path / "model").fit(*data).save(tmp_path / "again")
+    again = content(tmp_path / "again")
+    assert again.pop(FILE) == before.pop(FILE)
+    assert again == before
+
+
+@pytest.mark.parametrize("n_jobs", [2, 4])
+def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(data, tmp_path, n_jobs):
+    one = trained(tmp_path / "one", *data, n_jobs=1, verbose=0)
+    assert trained(tmp_path / "many", *data, n_jobs=n_jobs, verbose=1) == one
+
+
+def test_different_seeds_give_different_models(data, tmp_path):
+    first, second = (trained(tmp_path / str(seed), *data, random_state=seed) for seed in (0, 1))
+    assert first["tree0.labels.npy"] != second["tree0.labels.npy"]
+
+
+def test_trees_of_an_ensemble_differ(data, tmp_path):
+    files = trained(tmp_path / "model", *data)
+    assert files["tree0.labels.npy"] != files["tree1.labels.npy"]
+
+
+def test_npz_and_text_of_the_same_data_give_the_same_bytes(data, tmp_path):
+    for matrix, name in zip(data, ("X.npz", "Y.npz"), strict=True):
+        io.write_matrix(tmp_path / name, matrix)
+    names = ["rows.txt", "rows.txt.gz", "rows.svm", "rows.svm.gz"]
+    expected = trained(tmp_path / "model", *(io.read_matrix(tmp_path / name) for name in ("X.npz", "Y.npz")))
+    # SVMlight has no header, and the last label has no row.
+    n_labels = data[1].shape[1]
+    for name in names:
+        io.write(tmp_path / name, io.Dataset(*data))
+        read = io.read(tmp_path / name)
+        Y = sp.csr_matrix((read.Y.data, read.Y.indices, read.Y.indptr), shape=(read.Y.shape[0], n_labels))
+        assert trained(tmp_path / f"model of {name}", read.X, Y) == expected, name
+
+
+def test_the_json_says_what_the_model_is(folder, data):
+    meta = describe(folder)
+    assert (meta["format"], meta["class"]) == (2, "LabelTreeClassifier")
+    assert (meta["n_features"], meta["n_labels"]) == (data[0].shape[1], data[1].shape[1])
+    assert meta["parameters"]["max_leaf_size"] == 10
+    assert meta["depths"] == [2]
+    assert {"xmc", "python", "numpy", "scipy", "scikit-learn", "numba"} == meta["versions"].keys()
+
+
+def test_the_json_names_no_threads_times_or_paths(folder):
+    text = (folder / FILE).read_text()
+    assert not {"n_jobs", "verbose"} & json.loads(text)["parameters"].keys()
+    assert str(folder.parent) not in text
+    assert "time" not in text
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(3)])
+def test_a_seed_that_is_no_number_is_saved_as_none(data, tmp_path, seed):
+    LabelTreeClassifier(random_state=seed).fit(*data).save(tmp_path / "model")
+    assert load(tmp_path / "model").random_state is None
+
+
+def test_settings_as_numpy_numbers_are_saved_as_numbers(data, tmp_path):
+    ours = LabelTreeClassifier(
+        C=np.float64(0.5), beam_size=np.int64(3), random_state=np.int32(5), normalize=np.False_
+    ).fit(*data)
+    ours.save(tmp_path / "model")
+    params = load(tmp_path / "model").get_params()
+    assert (params["C"], params["beam_size"], params["random_state"], params["normalize"]) == (0.5, 3, 5, False)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["b", "a", "zw\u00f6lf"], np.array(["b", "a", ""], object), [7, -3, 5], [False, True, True], [0.5, 1.5, 2.5]],
+    ids=str,
+)
+def test_classes_survive(tmp_path, classes):
+    X = np.eye(3).repeat(4, axis=0)
+    y = (
+        np.repeat(classes, 4)
+        if not np.issubdtype(np.asarray(classes).dtype, np.floating)
+        else np.repeat([2.0, 1, 3], 4)
+    )
+    model = LabelTreeClassifier(random_state=0).fit(X, y)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.classes_.tolist() == model.classes_.tolist() == np.unique(y).tolist()
+    assert again.predict(X).tolist() == model.predict(X).tolist() == y.tolist()
+
+
+def test_names_of_labels_survive(data, tmp_path):
+    model = OneVsAllClassifier(random_state=0).fit(*data)
+    model.label_ids_ = [f"id {n}" for n in range(20)]
+    model.label_names_ = ["", "zw\u00f6lf", *map(str, range(18))]
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert (again.label_ids_, again.label_names_) == (model.label_ids_, model.label_names_)
+
+
+def test_a_given_tree_is_kept_without_the_labels_that_had_no_row(data, tmp_path):
+    MODELS["given"].fit(*data).save(tmp_path / "model")
+    tree = load(tmp_path / "model").tree
+    assert [chunk.tolist() for chunk in tree.chunks] == [[0, 2], [0, 7, 19]]
+    assert tree.labels.tolist() == list(range(19))[::-1]
+
+
+def test_names_of_features_survive_and_are_asked_for(data, tmp_path):
+    model = OneVsAllClassifier(random_state=0).fit(*data)
+    model.feature_names_in_ = np.array([f"f{n}" for n in range(22)], object)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert np.array_equal(again.feature_names_in_, model.feature_names_in_)
+    assert again.feature_names_in_.dtype == object
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        again.predict(data[0])
+
+
+def with_texts(vectorizer):
+    """A model that tells the colours, with its vectoriser."""
+    X = fit_texts(vectorizer, TEXTS)
+    model = LabelTreeClassifier(random_state=0).fit(X, sp.csr_matrix(np.eye(3).repeat(2, axis=0)))
+    model.vectorizer_, model.label_ids_ = vectorizer, ["red", "green", "blue"]
+    return model
+
+
+def test_texts_are_answered_as_their_matrix(tmp_path):
+    ours = with_texts(make_vectorizer())
+    ours.save(tmp_path / "model")
+    model = load(tmp_path / "model")
+    unseen = ["a plum", "a green apple", "nothing known"]
+    from_texts, from_matrix = model.predict_topk(unseen, 3), ours.predict_topk(ours.vectorizer_.transform(unseen), 3)
+    assert np.array_equal(from_texts.labels, from_matrix.labels)
+    assert np.array_equal(from_texts.scores, from_matrix.scores)
+    assert model.label_ids_[from_texts.labels[0, 0]] == "blue"
+
+
+def test_a_list_of_texts_goes_wherever_a_matrix_goes(tmp_path):
+    with_texts(make_vectorizer()).save(tmp_path / "model")
+    model = load(tmp_path / "model")
+    assert model.score(TEXTS, sp.csr_matrix(np.eye(3).repeat(2, axis=0))) == 1
+    assert model.predict(TEXTS[:2]).indices.tolist() == [0, 0]
+
+
+def test_texts_to_a_model_without_vectoriser_are_refused(folder):
+    with pytest.raises(DataError) as error:
+        load(folder).predict_topk(["a text"], 3)
+    expected = "LabelTreeClassifier: expected a matrix, got texts, and the model holds no vectoriser"
+    assert str(error.value) == expected
+
+
+def test_a_model_with_a_function_in_its_vectoriser_is_refused_and_nothing_is_left(tmp_path):
+    model = with_texts(TfidfVectorizer(tokenizer=str.split, token_pattern=None))
+    with pytest.raises(ModelError, match="got a function as tokenizer$"):
+        model.save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_model_is_replaced_only_with_overwrite(folder, data):
+    before = content(folder)
+    model = OneVsAllClassifier(random_state=0).fit(*data)
+    with pytest.raises(ModelError, match="exists already; overwrite replaces it$"):
+        model.save(folder)
+    assert content(folder) == before
+    model.save(folder, overwrite=True)
+    assert type(load(folder)) is OneVsAllClassifier
+    assert "tree0.level1.weight.npy" not in content(folder)
+
+
+def test_a_model_replaces_no_folder_of_another_kind(data, tmp_path):
+    (tmp_path / "precious").write_text("text")
+    with pytest.raises(ModelError, match=f"expected a folder with a {FILE} to replace, got something else$"):
+        OneVsAllClassifier(random_state=0).fit(*data).save(tmp_path, overwrite=True)
+    assert os.listdir(tmp_path) == ["precious"]
+
+
+def test_a_save_that_fails_leaves_the_old_model(folder, data, monkeypatch):
+    before = content(folder)
+    monkeypatch.setattr(np, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(ModelError, match="can't be written: No space left$"):
+        OneVsAllClassifier(random_state=0).fit(*data).save(folder, overwrite=True)
+    assert content(folder) == before
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class": "NoSuchClassifier"},
+        {"parameters": {"no_such_parameter": 1}},
+        {"parameters": {"beam_size": 0}},
+        {"parameters": None},
+        {"depths": [3]},
+        {"depths": 1},
+        {"depths": ["x"]},
+        {"n_labels": 3},
+        {"n_labels": "many"},
+        {"vectorizer": {}},
+    ],
+    ids=str,
+)
+def test_a_json_that_nobody_wrote_is_refused_in_one_line(folder, changes):
+    edit(folder, **changes)
+    with pytest.raises(ModelError) as error:
+        load(folder)
+    assert str(error.value).startswith(f"{folder}: {FILE} can't be read: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["class", "parameters", "n_labels", "depths", "one_label_per_row", "vectorizer"])
+def test_a_json_that_lacks_something_names_it(folder, name):
+    meta = json.loads((folder / FILE).read_text())
+    del meta[name]
+    (folder / FILE).write_text(json.dumps(meta))
+    with pytest.raises(ModelError) as error:
+        load(folder)
+    assert str(error.value) == f"{folder}: {FILE} can't be read: no {name!r}"
+
+
+def test_a_newer_format_is_refused(folder):
+    edit(folder, format=3)
+    with pytest.raises(ModelError, match="expected format 2 at most, got 3; a newer xmc can read it$"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["tree0.level1.weight", "tree0.labels", "tree0.level0.chunk_ptr"])
+def test_a_missing_array_is_named(folder, name):
+    (folder / f"{name}.npy").unlink()
+    with pytest.raises(ModelError, match=f"expected an array {name}.npy, it is missing$"):
+        load(folder)
+
+
+def test_a_truncated_array_is_named(folder):
+    path = folder / "tree0.level1.weight.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelError, match="tree0.level1.weight.npy: damaged or truncated: "):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["chunk_ptr", "page_ptr", "bucket_ptr", "feature_ptr", "entry_ptr", "shift", "scale"]
+    + ["bucket", "low", "more", "child", "weight", "bias_weight"],
+)
+@pytest.mark.parametrize("level", ["tree0.level0", "tree0.level1"])
+def test_arrays_that_do_not_fit_each_other_are_refused(folder, level, field):
+    replace(folder, f"{level}.{field}", np.load(folder / f"{level}.{field}.npy")[:-1])
+    with pytest.raises(ModelError, match=f"{FILE} can't be read: tree0"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda labels: labels[:-1], lambda labels: labels * 0, lambda labels: labels - 1, lambda labels: labels + 9],
+    ids=["fewer", "equal", "negative", "too large"],
+)
+def test_labels_that_are_none_of_the_models_are_refused(folder, change):
+    replace(folder, "tree0.labels", change(np.load(folder / "tree0.labels.npy")))
+    with pytest.raises(ModelError, match=f"{FILE} can't be read: tree0: expected"):
+        load(folder)

@@ -1,0 +1,24 @@
+"""Data sets, matrices and predictions in and out of files: npz, XMC text, SVMlight, labelled documents, plain text."""
+
+from .datasets import FORMATS, Dataset, format_of, read, read_matrix, write, write_matrix
+from .files import check_target, read_lines, replacing
+from .label_ids import align_labels, read_label_names
+from .predictions import Predictions, read_predictions, write_predictions
+
+__all__ = [
+    "FORMATS",
+    "Dataset",
+    "Predictions",
+    "align_labels",
+    "check_target",
+    "format_of",
+    "read",
+    "read_label_names",
+    "read_lines",
+    "read_matrix",
+    "read_predictions",
+    "replacing",
+    "write",
+    "write_matrix",
+    "write_predictions",
+]

@@ -1,0 +1,189 @@
+"""Files in and out: gzip and "-" are seen through, and what is written appears whole or not at all."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import secrets
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import DataError
+
+FilePath = str | os.PathLike
+CHUNK = 1 << 20
+
+
+def shown(token: str | bytes) -> str:
+    """The token as it is quoted in an error message, the middle of a long one left out."""
+    text = token if isinstance(token, str) else token.decode("utf-8", "replace")
+    return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")
+
+
+def is_standard(path: FilePath) -> bool:
+    """Whether the path is "-", which means stdin or stdout."""
+    return os.fspath(path) == "-"
+
+
+def source_name(path: FilePath) -> str:
+    """What errors call the file that is read."""
+    return "stdin" if is_standard(path) else os.fspath(path)
+
+
+def is_gzip(path: FilePath) -> bool:
+    """Whether the name says that the file is gzipped."""
+    return os.fspath(path).lower().endswith(".gz")
+
+
+@contextmanager
+def opened(path: FilePath) -> Iterator[BinaryIO]:
+    """The bytes of a file, unzipped if its name ends in .gz; "-" is stdin.
+
+    Raises DataError if they can't be read.
+    """
+    name = source_name(path)
+    try:
+        with _open(path) as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: expected a gzip file, got a damaged or truncated one") from error
+    except OSError as error:
+        raise DataError(f"{name}: can't be read: {error.strerror or error}") from error
+
+
+def _open(path: FilePath):
+    if is_standard(path):
+        return nullcontext(sys.stdin.buffer)
+    return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
+
+
+def read_bytes(path: FilePath) -> bytearray:
+    """The content of a text file without a byte order mark; the last byte is a newline.
+
+    Raises DataError if there is none.
+    """
+    content = bytearray()
+    with opened(path) as file:
+        while chunk := file.read(CHUNK):
+            content += chunk
+    if content.startswith(codecs.BOM_UTF8):
+        del content[: len(codecs.BOM_UTF8)]
+    if not content:
+        raise empty(path)
+    if content[-1:] != b"\n":
+        content += b"\n"
+    return content
+
+
+def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file without their ends, numbered from 1.
+
+    Raises DataError if there is none, or one that isn't UTF-8.
+    """
+    number = 0
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            text = _decoded(line, path, number)
+            yield number, text if number > 1 else text.removeprefix("\ufeff")
+    if number == 0:
+        raise empty(path)
+
+
+def read_lines(path: FilePath) -> list[str]:
+    """The lines of a UTF-8 file without their ends.
+
+    Raises DataError if there is none, or one that isn't UTF-8.
+    """
+    return [line for _, line in numbered_lines(path)]
+
+
+def _decoded(line: bytes, path: FilePath, number: int) -> str:
+    try:
+        return line.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source_name(path)}:{number}: expected UTF-8, got byte 0x{line[error.start]:02x}") from error
+
+
+def empty(path: FilePath) -> DataError:
+    """The error of a file without a row."""
+    return DataError(f"{source_name(path)}: expected at least one row, got an empty file")
+
+
+def check_target(path: FilePath, overwrite: bool = False) -> None:
+    """Raises DataError if nothing may be written at `path`; worth asking before the work whose result goes there."""
+    name, target = os.fspath(path), os.path.realpath(path)
+    if is_standard(path):
+        return
+    if not os.path.isdir(os.path.dirname(target)):
+        raise DataError(f"{name}: expected an existing folder to write into, got {shown(os.path.dirname(name))}")
+    if not os.path.exists(target):
+        return
+    if not (os.path.isfile(target) or os.path.isdir(target)):
+        raise DataError(f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout")
+    if not overwrite:
+        raise DataError(f"{name}: exists already; overwrite replaces it")
+
+
+@contextmanager
+def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
+    """An unused path beside `path`: what is made there is moved to `path` at the end, or removed on any failure.
+
+    With overwrite the old file goes only then, or the old folder with everything in it: ask what it is before.
+    Raises DataError if `path` exists without overwrite, or can't be written.
+    """
+    check_target(path, overwrite)
+    target = Path(os.path.realpath(path))
+    fresh = target.with_name(f".xmc-{secrets.token_hex(8)}")
+    try:
+        yield fresh
+        _move(fresh, target)
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)}: can't be written: {error.strerror or error}") from error
+    finally:
+        _remove(fresh)
+
+
+def _move(fresh: Path, target: Path) -> None:
+    if not (fresh.is_dir() and target.is_dir()):
+        os.replace(fresh, target)
+        return
+    old = fresh.with_name(f"{fresh.name}.old")
+    try:
+        os.rename(target, old)
+        os.rename(fresh, target)
+    finally:
+        if target.exists():
+            _remove(old)
+        else:
+            os.rename(old, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def created(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file to write bytes to, as `replacing`; gzipped without time or name if the path ends in .gz; "-" is stdout."""
+    if is_standard(path):
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.isdir(path):
+        raise DataError(f"{os.fspath(path)}: expected a file, got a folder")
+    with replacing(path, overwrite) as fresh, open(fresh, "xb") as file:
+        if not is_gzip(path):
+            yield file
+            return
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+            yield packed

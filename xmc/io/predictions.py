@@ -1,0 +1,152 @@
+"""Predictions on disk, best first: npz, tsv `label<TAB>score<TAB>label<TAB>score`, and jsonl, one object a row."""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..errors import DataError, ParameterError
+from ..topk import TopK
+from .files import FilePath, created, is_standard, numbered_lines, shown, source_name
+from .label_ids import check_id, csr_by_id
+from .npz import as_csr, read_npz, write_npz
+from .rows import nearest_float32, value_texts
+
+PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
+JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
+
+
+class Predictions(NamedTuple):
+    """Scores as (n_rows, n_labels) CSR, each row's entries in stored order, and the id of each column.
+
+    label_ids is None for npz. A label that was written without an id has its column number for one.
+    """
+
+    P: sp.csr_matrix
+    label_ids: list[str] | None
+
+
+def prediction_format(path: FilePath, format: str | None = None) -> str:
+    """The format that is given, or that the path ends in.
+
+    Raises ParameterError if there is no such format, DataError if the path doesn't tell.
+    """
+    if format is not None and format not in PREDICTION_FORMATS:
+        raise ParameterError(f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}")
+    if format is None:
+        format = os.fspath(path).lower().removesuffix(".gz").rpartition(".")[2]
+    if format not in PREDICTION_FORMATS:
+        what = "stdin or stdout without a format" if is_standard(path) else shown(os.fspath(path))
+        raise DataError(f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}")
+    return format
+
+
+def write_predictions(
+    path: FilePath,
+    top: TopK,
+    n_labels: int,
+    *,
+    label_ids: Sequence[str] | None = None,
+    label_names: Sequence[str] | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes predictions best first; without label_ids a label is its column number. Names stand only in jsonl.
+
+    Raises DataError if the path exists without overwrite or can't be written, or an id doesn't fit the format.
+    """
+    format = prediction_format(path, format)
+    P = as_csr(top.to_csr(n_labels), os.fspath(path))
+    for what, known in (("ids", label_ids), ("names", label_names)):
+        if known is not None and len(known) != n_labels:
+            raise DataError(f"{os.fspath(path)}: expected {n_labels} label {what}, got {len(known)}")
+    if format == "npz":
+        return write_npz(path, P, overwrite)
+    if format == "tsv":
+        for label in label_ids or ():
+            check_id(label, os.fspath(path))
+    lines = _tsv_lines(P, label_ids) if format == "tsv" else _json_lines(P, label_ids, label_names)
+    with created(path, overwrite) as file:
+        for line in lines:
+            file.write(line.encode())
+
+
+def _rows(P: sp.csr_matrix) -> Iterator[list[tuple[int, str]]]:
+    """Each row's labels with their scores as text, in stored order."""
+    pairs = zip(P.indices.tolist(), value_texts(P.data), strict=True)
+    for count in np.diff(P.indptr).tolist():
+        yield list(islice(pairs, count))
+
+
+def _tsv_lines(P: sp.csr_matrix, ids: Sequence[str] | None) -> Iterator[str]:
+    for row in _rows(P):
+        yield "\t".join([f"{label if ids is None else ids[label]}\t{score}" for label, score in row]) + "\n"
+
+
+def _json_lines(P: sp.csr_matrix, ids: Sequence[str] | None, names: Sequence[str] | None) -> Iterator[str]:
+    def entry(label: int, score: str) -> str:
+        known = {"id": label if ids is None else ids[label]} | ({} if names is None else {"name": names[label]})
+        return f'{json.dumps(known, ensure_ascii=False)[:-1]}, "score": {score}}}'
+
+    for row in _rows(P):
+        yield f'{{"labels": [{", ".join([entry(*pair) for pair in row])}]}}\n'
+
+
+def read_predictions(path: FilePath, *, format: str | None = None) -> Predictions:
+    """Predictions of any of the three formats; those in text have one column per id that occurs, ascending by id.
+
+    Raises DataError, with the line, at anything that `write_predictions` doesn't write.
+    """
+    format = prediction_format(path, format)
+    if format == "npz":
+        return Predictions(read_npz(path), None)
+    columns, scores, counts, found = array("i"), [], array("q", [0]), {}
+    for number, line in numbered_lines(path):
+        try:
+            pairs = _tsv_row(line) if format == "tsv" else _json_row(line)
+        except (ValueError, RecursionError) as error:
+            expected = "label<TAB>score<TAB>..." if format == "tsv" else JSON_ROW
+            raise DataError(f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}") from error
+        columns.extend([found.setdefault(label, len(found)) for label, _ in pairs])
+        scores.extend([score for _, score in pairs])
+        counts.append(len(columns))
+    values = nearest_float32(scores)
+    if not np.isfinite(values).all():
+        at = int(np.argmin(np.isfinite(values)))
+        line = int(np.searchsorted(counts, at, side="right"))
+        raise DataError(f"{source_name(path)}:{line}: expected a finite float32 number, got {shown(scores[at])}")
+    return Predictions(*csr_by_id(values, columns, counts, list(found)))
+
+
+def _tsv_row(line: str) -> list[tuple[str, str]]:
+    fields = line.split("\t") if line else []
+    pairs = list(zip(fields[::2], fields[1::2], strict=True))
+    for label, score in pairs:
+        float(score)
+        if not label:
+            raise ValueError
+    return pairs
+
+
+def _json_row(line: str) -> list[tuple[str, str]]:
+    row = json.loads(line, parse_float=str, parse_int=str)
+    if not isinstance(row, dict) or not isinstance(row.get("labels"), list):
+        raise ValueError
+    return [_json_pair(entry) for entry in row["labels"]]
+
+
+def _json_pair(entry: Any) -> tuple[str, str]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or "score" not in entry:
+        raise ValueError
+    if not isinstance(entry["score"], str | float):
+        raise ValueError
+    score = str(entry["score"])
+    float(score)
+    return entry["id"], score

@@ -1,0 +1,15 @@
+"""The trained model as a value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .label_tree import LabelTree
+from .layer import Layer
+
+
+class Member(NamedTuple):
+    """A trained tree: one layer per level."""
+
+    tree: LabelTree
+    layers: tuple[Layer, ...]

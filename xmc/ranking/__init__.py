@@ -1,0 +1,1 @@
+"""Ranking: beam search over trained trees, for many rows or one."""

@@ -1,0 +1,1 @@
+"""Training: label trees, negatives, and the linear scorers of every level."""
