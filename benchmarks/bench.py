@@ -1,4 +1,6 @@
-"""What both benchmarks share: data sets, runs in processes of their own and in turn, judging, tables."""
+"""What both benchmarks share: data sets, runs in processes of their own and in turn, judging,
+tables.
+"""
 
 import hashlib
 import json
@@ -26,7 +28,10 @@ HERE = Path(__file__).resolve().parent
 NAMES = ("X.trn", "Y.trn", "X.tst", "Y.tst")
 JUDGED = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5")
 POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON")
-PROPENSITY = {"amazon-": (0.6, 2.6), "wikilshtc": (0.5, 0.4)}  # by the beginning of the data set's name
+PROPENSITY = {
+    "amazon-": (0.6, 2.6),
+    "wikilshtc": (0.5, 0.4),
+}  # by the beginning of the data set's name
 DISTRIBUTIONS = {"xmc": "xmc-trees", "pecos": "libpecos", "liblinear": "liblinear-official"}
 DISTRIBUTIONS |= {name: name for name in ("omikuji", "napkinxc", "libmultilabel")}
 TELL_VERSIONS = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
@@ -35,20 +40,36 @@ TELL_VERSIONS = "import sys, importlib.metadata as m; print(*map(m.version, sys.
 def add_arguments(parser, repeats):
     """The arguments of both benchmarks."""
     parser.add_argument("data", type=Path, help="folder that holds a folder per data set")
-    parser.add_argument("--sets", nargs="*", metavar="NAME", help="data sets; all that the folder holds")
-    parser.add_argument("--only", nargs="*", metavar="WORD", help="configurations of these names; all of them")
+    parser.add_argument(
+        "--sets", nargs="*", metavar="NAME", help="data sets; all that the folder holds"
+    )
+    parser.add_argument(
+        "--only", nargs="*", metavar="WORD", help="configurations of these names; all of them"
+    )
     parser.add_argument("--repeats", type=int, default=repeats, help=f"turns ({repeats})")
-    parser.add_argument("--limit", type=float, default=7200, help="seconds that a run may take (7200)")
+    parser.add_argument(
+        "--limit", type=float, default=7200, help="seconds that a run may take (7200)"
+    )
     home = HERE.parent
     peers = Path(os.environ.get("XMC_PEERS") or home / ".venv" / "peers")
-    parser.add_argument("--peers", type=Path, default=peers, help="environments that make peers built")
-    parser.add_argument("--work", type=Path, default=home / ".run" / "bench", help="folder for everything written")
+    parser.add_argument(
+        "--peers", type=Path, default=peers, help="environments that make peers built"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=home / ".run" / "bench", help="folder for everything written"
+    )
     parser.add_argument("--json", type=Path, help="where to write the results (in the work folder)")
 
 
 def data_sets(args):
     """Names of the data sets to measure on. Exits if one isn't there."""
-    found = sorted({path.parent.name for kind in ("X.trn.npz", "train.tsv.gz") for path in args.data.glob(f"*/{kind}")})
+    found = sorted(
+        {
+            path.parent.name
+            for kind in ("X.trn.npz", "train.tsv.gz")
+            for path in args.data.glob(f"*/{kind}")
+        }
+    )
     missing = [name for name in args.sets or [] if name not in found]
     if missing or not found:
         expected = " ".join(missing) or "folders with X.trn.npz or train.tsv.gz"
@@ -61,7 +82,9 @@ class Failed(Exception):
 
 
 class Data:
-    """A data set as matrices on disk, made from texts if need be, and the judge of predictions for it."""
+    """A data set as matrices on disk, made from texts if need be, and the judge of predictions for
+    it.
+    """
 
     def __init__(self, args, name):
         self.name, self.work = name, args.work / name
@@ -69,10 +92,14 @@ class Data:
         self.folder = args.data / name
         if not (self.folder / "X.trn.npz").exists():
             self.folder = self._from_texts()
-        self.Y, self.Y_test = (read_matrix(self.folder / f"{part}.npz") for part in ("Y.trn", "Y.tst"))
+        self.Y, self.Y_test = (
+            read_matrix(self.folder / f"{part}.npz") for part in ("Y.trn", "Y.tst")
+        )
         self.n_labels = np.count_nonzero(np.bincount(self.Y.indices, minlength=self.Y.shape[1]))
         a, b = next((ab for start, ab in PROPENSITY.items() if name.startswith(start)), (0.55, 1.5))
-        self.Y.resize(self.Y.shape[0], max(self.Y.shape[1], self.Y_test.shape[1]))  # labels without a training row
+        self.Y.resize(
+            self.Y.shape[0], max(self.Y.shape[1], self.Y_test.shape[1])
+        )  # labels without a training row
         self.propensity = propensities(self.Y, a, b)
         self.Y_test.resize(self.Y_test.shape[0], self.Y.shape[1])
 
@@ -80,7 +107,10 @@ class Data:
         """TF-IDF rows of the texts by our default vectoriser, kept until that or the texts change."""
         made, note = self.work / "matrices", self.work / "matrices.json"
         files = [(self.folder / f"{part}.tsv.gz").stat() for part in ("train", "test")]
-        facts = {"files": [(file.st_size, file.st_mtime_ns) for file in files], **make_vectorizer().get_params()}
+        facts = {
+            "files": [(file.st_size, file.st_mtime_ns) for file in files],
+            **make_vectorizer().get_params(),
+        }
         text = json.dumps(facts, default=str)
         if not note.exists() or note.read_text() != text:
             made.mkdir(exist_ok=True)
@@ -90,7 +120,9 @@ class Data:
         return made
 
     def judge(self, predictions):
-        """P@k and PSP@k in percent of predictions that a worker saved. Raises Failed if they aren't any."""
+        """P@k and PSP@k in percent of predictions that a worker saved. Raises Failed if they aren't
+        any.
+        """
         with np.load(predictions) as found:
             top = TopK(found["labels"], found["scores"])
         try:
@@ -103,7 +135,8 @@ class Data:
 def run(args, data, mode, configuration, threads, settings=None, seed=0):
     """Let a peer's Python do a run; gives what it measured. Raises Failed.
 
-    mode: train leaves the model in `model_of`, predict reads it from there. settings: on top of the configuration's.
+    mode: train leaves the model in `model_of`, predict reads it from there. settings: on top of the
+    configuration's.
     """
     python = python_of(args, configuration.peer)
     if not python.exists():
@@ -118,10 +151,22 @@ def run(args, data, mode, configuration, threads, settings=None, seed=0):
         stamp_of(data, configuration).unlink(missing_ok=True)
         model.parent.mkdir(exist_ok=True)
     result, predictions = scratch / "result.json", scratch / "predictions.npz"
-    job = {"mode": mode, "peer": configuration.peer, "settings": configuration.settings | (settings or {})}
+    job = {
+        "mode": mode,
+        "peer": configuration.peer,
+        "settings": configuration.settings | (settings or {}),
+    }
     job |= {"threads": threads, "seed": seed, "k": K, "n_queries": N_QUERIES}
-    paths = {"data": data.folder, "scratch": scratch, "model": model, "predictions": predictions, "result": result}
-    (scratch / "job.json").write_text(json.dumps(job | {name: str(path.resolve()) for name, path in paths.items()}))
+    paths = {
+        "data": data.folder,
+        "scratch": scratch,
+        "model": model,
+        "predictions": predictions,
+        "result": result,
+    }
+    (scratch / "job.json").write_text(
+        json.dumps(job | {name: str(path.resolve()) for name, path in paths.items()})
+    )
     _start([python, HERE / "worker.py", scratch / "job.json"], threads, args.limit, log)
     found = json.loads(result.read_text())
     if mode == "train":
@@ -149,7 +194,9 @@ def stamp(data, configuration):
     file = (data.folder / "X.trn.npz").stat()
     facts = {"settings": configuration.settings, "data": [file.st_size, file.st_mtime_ns]}
     if configuration.peer == "xmc":
-        sources = b"".join(path.read_bytes() for path in sorted(Path(xmc.__file__).parent.rglob("*.py")))
+        sources = b"".join(
+            path.read_bytes() for path in sorted(Path(xmc.__file__).parent.rglob("*.py"))
+        )
         facts["source"] = hashlib.sha256(sources).hexdigest()
     return json.dumps(facts, sort_keys=True)
 
@@ -161,10 +208,14 @@ def is_trained(data, configuration):
 
 
 def _start(command, threads, limit, log):
-    """Run to the end, every library's thread pool bounded. Raises Failed with the last line of the log."""
+    """Run to the end, every library's thread pool bounded. Raises Failed with the last line of the
+    log.
+    """
     bounded = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
     with open(log, "wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | bounded, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, env=os.environ | bounded, start_new_session=True
+        )
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -177,13 +228,19 @@ def _start(command, threads, limit, log):
         raise Failed(f"killed by signal {-code}" + (", out of memory?" if code == -9 else ""))
     if code:
         lines = log.read_text(errors="replace").split("\n")
-        raise Failed(next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")[:160])
+        raise Failed(
+            next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")[
+                :160
+            ]
+        )
 
 
 def in_turn(args, data, tasks, task):
-    """Results of task(one) for each name of a task, all of them once, then all of them again: {one: [result]}.
+    """Results of task(one) for each name of a task, all of them once, then all of them again: {one:
+    [result]}.
 
-    What failed isn't tried again: its result is the reason, a string. Every result is also a line of runs.jsonl.
+    What failed isn't tried again: its result is the reason, a string. Every result is also a line
+    of runs.jsonl.
     """
     results = {one: [] for one in tasks}
     for turn in range(args.repeats):
@@ -215,7 +272,9 @@ def versions(args, peers):
     for peer in peers:
         try:
             names = (DISTRIBUTIONS[peer], "numpy", "scipy")
-            lines = subprocess.check_output([python_of(args, peer), "-c", TELL_VERSIONS, *names], text=True).split()
+            lines = subprocess.check_output(
+                [python_of(args, peer), "-c", TELL_VERSIONS, *names], text=True
+            ).split()
             found[peer] = dict(zip(names, lines, strict=True))
         except (OSError, subprocess.CalledProcessError):
             pass
@@ -225,9 +284,17 @@ def versions(args, peers):
 def machine():
     """What the numbers depend on besides the code."""
     with open("/proc/cpuinfo") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "unknown")
+        model = next(
+            (line.split(":")[1].strip() for line in file if line.startswith("model name")),
+            "unknown",
+        )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpu": model, "cpus": os.cpu_count(), "memory_gb": round(memory, 1), "python": platform.python_version()}
+    return {
+        "cpu": model,
+        "cpus": os.cpu_count(),
+        "memory_gb": round(memory, 1),
+        "python": platform.python_version(),
+    }
 
 
 def write(args, name, results):
@@ -238,8 +305,13 @@ def write(args, name, results):
 
 
 def table(title, heads, rows):
-    """A table on stdout: the first column to the left, numbers to the right; a row that is short ends with text."""
-    texts = [[row[0], *(cell if isinstance(cell, str) else number(cell) for cell in row[1:])] for row in rows]
+    """A table on stdout: the first column to the left, numbers to the right; a row that is short
+    ends with text.
+    """
+    texts = [
+        [row[0], *(cell if isinstance(cell, str) else number(cell) for cell in row[1:])]
+        for row in rows
+    ]
     whole = [row for row in [heads, *texts] if len(row) == len(heads)]
     widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
     widths[0] = max(len(row[0]) for row in [heads, *texts])
@@ -256,7 +328,13 @@ def number(value):
         return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return (
+        f"{value:.1f}"
+        if abs(value) >= 10
+        else f"{value:.2f}"
+        if abs(value) >= 1
+        else f"{value:.3f}"
+    )
 
 
 def say(line):

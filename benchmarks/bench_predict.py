@@ -1,9 +1,10 @@
-"""Prediction by ours and by the peers with models that were trained once: batches, single rows, loading, memory, size.
+"""Prediction by ours and by the peers with models that were trained once: batches, single rows,
+loading, memory, size.
 
     python benchmarks/bench_predict.py FOLDER [--sets NAME ...] [--only WORD ...] [--repeats 5]
 
-FOLDER holds what bench_train.py takes. Trained models are kept in the work folder and used again until settings, data
-or, for ours, the package's source change.
+FOLDER holds what bench_train.py takes. Trained models are kept in the work folder and used again
+until settings, data or, for ours, the package's source change.
 """
 
 import argparse
@@ -48,7 +49,10 @@ def measure(args, data):
         return bench.run(args, data, "predict", trained(form.trained), threads, form.settings)
 
     runs = bench.in_turn(args, data, list(tasks), predict)
-    found = {name: {threads: reasons.get(form.trained) for threads in (1, THREADS)} for name, form in forms.items()}
+    found = {
+        name: {threads: reasons.get(form.trained) for threads in (1, THREADS)}
+        for name, form in forms.items()
+    }
     for task, (form, threads) in tasks.items():
         found[form.name][threads] = runs[task]
     return found
@@ -70,16 +74,26 @@ def main():
     bench.add_arguments(parser, repeats=5)
     args = parser.parse_args()
     peers = {trained(form.trained).peer for form in chosen(PREDICTED, args.only)}
-    results = {"machine": bench.machine(), "threads": THREADS, "versions": bench.versions(args, sorted(peers))}
+    results = {
+        "machine": bench.machine(),
+        "threads": THREADS,
+        "versions": bench.versions(args, sorted(peers)),
+    }
     results["data"] = {}
     for name in bench.data_sets(args):
         data = bench.Data(args, name)
         runs = measure(args, data)
         title = f"{name}: {data.Y_test.shape[0]:,} test rows, {data.n_labels:,} labels, medians of {args.repeats}"
         bench.table(title, HEADS, [line(one, runs[one]) for one in runs])
-        results["data"][name] = {"runs": runs, "cold starts": cold_starts(args, data) if "xmc" in peers else {}}
+        results["data"][name] = {
+            "runs": runs,
+            "cold starts": cold_starts(args, data) if "xmc" in peers else {},
+        }
         for what, seconds in results["data"][name]["cold starts"].items():
-            print(f"cold start, {what}: {seconds if isinstance(seconds, str) else f'{seconds:.2f} s'}", flush=True)
+            print(
+                f"cold start, {what}: {seconds if isinstance(seconds, str) else f'{seconds:.2f} s'}",
+                flush=True,
+            )
         bench.write(args, "predict.json", results)
 
 

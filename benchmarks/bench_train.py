@@ -1,8 +1,10 @@
-"""Training time, memory, model size and accuracy of ours and of the peers, in turn, on the same matrices.
+"""Training time, memory, model size and accuracy of ours and of the peers, in turn, on the same
+matrices.
 
     python benchmarks/bench_train.py FOLDER [--sets NAME ...] [--only WORD ...] [--repeats 3]
 
-FOLDER holds a folder per data set: X.trn.npz, Y.trn.npz, X.tst.npz, Y.tst.npz, or train.tsv.gz and test.tsv.gz.
+FOLDER holds a folder per data set: X.trn.npz, Y.trn.npz, X.tst.npz, Y.tst.npz, or train.tsv.gz and
+test.tsv.gz.
 """
 
 import argparse
@@ -23,7 +25,12 @@ def measure(args, data):
         if one.max_labels and data.n_labels > one.max_labels
     }
     names = [name for name in configurations if name not in too_large]
-    runs = bench.in_turn(args, data, names, lambda name: bench.run(args, data, "train", configurations[name], THREADS))
+    runs = bench.in_turn(
+        args,
+        data,
+        names,
+        lambda name: bench.run(args, data, "train", configurations[name], THREADS),
+    )
     return {name: too_large.get(name) or runs[name] for name in configurations}
 
 
@@ -39,12 +46,24 @@ def line(name, runs):
         ratios = [found[key] / ours[key] for key in ("train_s", "train_cpu_s")]
     judged = [f"{found[key]:.2f}" if key in found else "-" for key in bench.JUDGED]
     memory = [None if found["share"] < 1 else found[key] for key in ("peak_mb", "before_mb")]
-    return [name, found["train_s"], found["train_cpu_s"], *ratios, *memory, found.get("model_mb"), *judged]
+    return [
+        name,
+        found["train_s"],
+        found["train_cpu_s"],
+        *ratios,
+        *memory,
+        found.get("model_mb"),
+        *judged,
+    ]
 
 
 def compare_objectives(args, data, runs):
-    """What one-vs-all minimises, summed over the labels that liblinear was timed on: {solver: value}."""
-    if not isinstance(runs.get("liblinear"), list) or not isinstance(runs.get("xmc-one-vs-all"), list):
+    """What one-vs-all minimises, summed over the labels that liblinear was timed on: {solver:
+    value}.
+    """
+    if not isinstance(runs.get("liblinear"), list) or not isinstance(
+        runs.get("xmc-one-vs-all"), list
+    ):
         return None
     try:
         bench.run(args, data, "train", SAMPLED, THREADS)
@@ -64,13 +83,20 @@ def main():
     bench.add_arguments(parser, repeats=3)
     args = parser.parse_args()
     peers = {one.peer for one in chosen(TRAINED, args.only)}
-    results = {"machine": bench.machine(), "threads": THREADS, "versions": bench.versions(args, sorted(peers))}
+    results = {
+        "machine": bench.machine(),
+        "threads": THREADS,
+        "versions": bench.versions(args, sorted(peers)),
+    }
     results["data"] = {}
     for name in bench.data_sets(args):
         data = bench.Data(args, name)
         runs = measure(args, data)
         objectives = compare_objectives(args, data, runs)
-        medians = {one: found if isinstance(found, str) else bench.medians(found) for one, found in runs.items()}
+        medians = {
+            one: found if isinstance(found, str) else bench.medians(found)
+            for one, found in runs.items()
+        }
         results["data"][name] = {"medians": medians, "objectives": objectives, "runs": runs}
         bench.table(
             f"{name}: {len(data.Y.indptr) - 1:,} rows, {data.n_labels:,} labels, {THREADS} threads, "
@@ -79,7 +105,10 @@ def main():
             [line(one, runs) for one in runs],
         )
         if objectives:
-            print("objective, one-vs-all:", *(f"{solver} {value:,.2f}" for solver, value in objectives.items()))
+            print(
+                "objective, one-vs-all:",
+                *(f"{solver} {value:,.2f}" for solver, value in objectives.items()),
+            )
         bench.write(args, "train.json", results)
 
 

@@ -1,4 +1,6 @@
-"""From the start of a process to the first answer: `xmc predict` on one row, the compile cache warm."""
+"""From the start of a process to the first answer: `xmc predict` on one row, the compile cache
+warm.
+"""
 
 import statistics
 import subprocess
@@ -17,7 +19,9 @@ SHALLOW = "xmc-shallow"
 
 
 def cold_starts(args, data):
-    """{what is asked: median seconds, or why there are none}: a row of features, and a text where there are texts."""
+    """{what is asked: median seconds, or why there are none}: a row of features, and a text where
+    there are texts.
+    """
     found = {}
     if bench.model_of(data, trained(SHALLOW)).exists():
         row = data.work / "row.npz"
@@ -26,7 +30,16 @@ def cold_starts(args, data):
     texts = args.data / data.name / "train.tsv.gz"
     if texts.exists():
         model = data.work / "models" / "xmc-text"
-        options = ["--tree", "shallow", "--threads", str(THREADS), "--seed", "0", "--quiet", "--overwrite"]
+        options = [
+            "--tree",
+            "shallow",
+            "--threads",
+            str(THREADS),
+            "--seed",
+            "0",
+            "--quiet",
+            "--overwrite",
+        ]
         bench.say(f"{data.name}, training on texts")
         trained_now = _xmc(args, ["train", texts, "--model", model, *options])
         text = read_documents(texts.with_name("test.tsv.gz"))[0][0]
@@ -35,7 +48,9 @@ def cold_starts(args, data):
 
 
 def _median(args, words):
-    """Median seconds of the command over the repeats, after one that isn't counted; or why it failed."""
+    """Median seconds of the command over the repeats, after one that isn't counted; or why it
+    failed.
+    """
     seconds = []
     for _ in range(args.repeats + 1):
         started = time.perf_counter()
@@ -50,7 +65,13 @@ def _xmc(args, words):
     """Run the command; gives its error, or None."""
     command = [Path(sys.executable).with_name("xmc"), *words]
     try:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=args.limit)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=args.limit,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{type(error).__name__}: xmc {words[0]}"
     return done.stderr.strip() if done.returncode else None

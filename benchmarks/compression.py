@@ -1,8 +1,10 @@
-"""What narrower and fewer weights cost: P@k, PSP@k, size on disk and speed of one shallow tree, compressed in turn.
+"""What narrower and fewer weights cost: P@k, PSP@k, size on disk and speed of one shallow tree,
+compressed in turn.
 
     python benchmarks/compression.py FOLDER [NAME ...] [--json PATH] [--valid]
 
-FOLDER holds a folder per data set, as bench_train.py has it. --valid measures on a tenth of the training rows, held
+FOLDER holds a folder per data set, as bench_train.py has it. --valid measures on a tenth of the
+training rows, held
 out, instead of the test rows: for choosing.
 """
 
@@ -33,7 +35,9 @@ def held_out(X, Y):
 
 
 def measure(model, folder, X_test, Y_test, p):
-    """Figures of a saved model, mapped from disk: milliseconds a row with one thread, megabytes, weights."""
+    """Figures of a saved model, mapped from disk: milliseconds a row with one thread, megabytes,
+    weights.
+    """
     model.save(folder)
     loaded = xmc.load(folder).set_params(n_jobs=1)
     top = loaded.predict_topk(X_test, 5)
@@ -60,7 +64,11 @@ def curve(X, Y, X_test, Y_test):
         for weights in WEIGHTS:
             for threshold in THRESHOLDS:
                 place = Path(folder) / f"{weights}-{threshold}"
-                yield weights, threshold, measure(model.compress(weights, threshold), place, X_test, Y_test, p)
+                yield (
+                    weights,
+                    threshold,
+                    measure(model.compress(weights, threshold), place, X_test, Y_test, p),
+                )
 
 
 def main():
@@ -78,7 +86,10 @@ def main():
         for weights, threshold, figures in curve(*(held_out(*data[:2]) if args.valid else data)):
             results.append({"data": name, "weights": weights, "threshold": threshold, **figures})
             cells = " | ".join(f"{figures[key]:.2f}" for key in KEYS)
-            print(f"| {weights} | {threshold} | {figures['MB']:.1f} | {figures['ms/row']:.3f} | {cells} |", flush=True)
+            print(
+                f"| {weights} | {threshold} | {figures['MB']:.1f} | {figures['ms/row']:.3f} | {cells} |",
+                flush=True,
+            )
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
 

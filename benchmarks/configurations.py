@@ -1,4 +1,6 @@
-"""What is compared, declared once: ways to train, each with its peer and settings, and ways to predict."""
+"""What is compared, declared once: ways to train, each with its peer and settings, and ways to
+predict.
+"""
 
 from typing import NamedTuple
 
@@ -11,8 +13,10 @@ N_QUERIES = 1000
 class Configuration(NamedTuple):
     """A way to train.
 
-    settings: what the peer's adapter understands; for ours, `model` and the arguments of its constructor.
-    rival: ours that it is measured against. max_labels: larger data sets are left out, they would take days.
+    settings: what the peer's adapter understands; for ours, `model` and the arguments of its
+    constructor.
+    rival: ours that it is measured against. max_labels: larger data sets are left out, they would
+    take days.
     """
 
     name: str
@@ -34,14 +38,23 @@ LIBLINEAR = "-s 1 -c 1 -e 0.1 -B 1 -q"  # dual squared hinge, as ours, PECOS's a
 OMIKUJI = {"max_sparse_density": 0.1}  # what its command line sets
 BONSAI = OMIKUJI | {"cluster_k": 100, "cluster_balanced": False}
 
-# As close to the optimum as liblinear comes with its tolerance of 0.1: the objectives below the table tell.
+# As close to the optimum as liblinear comes with its tolerance of 0.1: the objectives below the
+# table tell.
 ONE_VS_ALL = {"model": "OneVsAllClassifier", "tol": 0.02, "max_iter": 40}
 
 TRAINED = [
     Configuration("xmc-shallow", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow"}),
-    Configuration("xmc-shallow-3", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "n_trees": 3}),
-    Configuration("xmc-shallow-160", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "arity": 160}),
-    Configuration("xmc-shallow-int8", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "weights": "int8"}),
+    Configuration(
+        "xmc-shallow-3", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "n_trees": 3}
+    ),
+    Configuration(
+        "xmc-shallow-160", "xmc", {"model": "LabelTreeClassifier", "tree": "shallow", "arity": 160}
+    ),
+    Configuration(
+        "xmc-shallow-int8",
+        "xmc",
+        {"model": "LabelTreeClassifier", "tree": "shallow", "weights": "int8"},
+    ),
     Configuration("xmc-balanced", "xmc", {"model": "LabelTreeClassifier", "tree": "balanced"}),
     Configuration("xmc-one-vs-all", "xmc", ONE_VS_ALL, max_labels=10_000),
     Configuration("pecos", "pecos", {"nr_splits": 16}, "xmc-shallow"),
@@ -51,8 +64,16 @@ TRAINED = [
     Configuration("omikuji-bonsai-1", "omikuji", BONSAI | {"n_trees": 1}, "xmc-shallow"),
     Configuration("omikuji-bonsai-3", "omikuji", BONSAI | {"n_trees": 3}, "xmc-shallow-3"),
     Configuration("napkinxc-plt", "napkinxc", {}, "xmc-shallow"),
-    Configuration("libmultilabel-tree", "libmultilabel", {"options": LIBLINEAR}, "xmc-shallow", 50_000),
-    Configuration("liblinear", "liblinear", {"options": LIBLINEAR, "n_labels": N_SAMPLED}, "xmc-one-vs-all", 10_000),
+    Configuration(
+        "libmultilabel-tree", "libmultilabel", {"options": LIBLINEAR}, "xmc-shallow", 50_000
+    ),
+    Configuration(
+        "liblinear",
+        "liblinear",
+        {"options": LIBLINEAR, "n_labels": N_SAMPLED},
+        "xmc-one-vs-all",
+        10_000,
+    ),
 ]
 
 # Our side of the comparison of objectives: the labels that liblinear was timed on, nothing dropped.
@@ -69,12 +90,22 @@ PREDICTED = [
         for name in ("pecos", "pecos-32")
         for form in ("BINARY_SEARCH_CHUNKED", "HASH_CHUNKED", "MMAP")
     ),
-    *(Form(name, name) for name in ("omikuji-parabel-1", "omikuji-parabel-3", "omikuji-bonsai-1", "omikuji-bonsai-3")),
+    *(
+        Form(name, name)
+        for name in (
+            "omikuji-parabel-1",
+            "omikuji-parabel-3",
+            "omikuji-bonsai-1",
+            "omikuji-bonsai-3",
+        )
+    ),
 ]
 
 
 def chosen(declared, only):
-    """The configurations or forms that the words name, or whose names begin so; all of them without words."""
+    """The configurations or forms that the words name, or whose names begin so; all of them without
+    words.
+    """
     names = {one.name for one in declared}
     begin = tuple(word for word in only or [] if word not in names)
     return [one for one in declared if not only or one.name in only or one.name.startswith(begin)]

@@ -41,22 +41,31 @@ def sampled_labels(Y, n, seed):
 def small_set():
     """(X, Y) to warm up with: 600 rows, 300 features, 150 labels, three of each per row."""
     rng = np.random.default_rng(0)
-    return tuple(_random_csr(rng, 600, n_columns, value) for n_columns, value in ((300, 3**-0.5), (150, 1)))
+    return tuple(
+        _random_csr(rng, 600, n_columns, value) for n_columns, value in ((300, 3**-0.5), (150, 1))
+    )
 
 
 def _random_csr(rng, n_rows, n_columns, value, n_each=3):
     ids = np.sort(np.stack([rng.choice(n_columns, n_each, replace=False) for _ in range(n_rows)]))
     data = np.full(ids.size, value, np.float32)
-    return sp.csr_matrix((data, ids.ravel().astype(np.int32), np.arange(0, ids.size + 1, n_each)), (n_rows, n_columns))
+    return sp.csr_matrix(
+        (data, ids.ravel().astype(np.int32), np.arange(0, ids.size + 1, n_each)),
+        (n_rows, n_columns),
+    )
 
 
 def top_of_rows(rows, k):
-    """(labels int32, scores float32) of shape (n_rows, k) from (labels, scores) of each row, best first.
+    """(labels int32, scores float32) of shape (n_rows, k) from (labels, scores) of each row, best
+    first.
 
     Entries of equal score keep their order; empty places are -1 and -inf.
     """
     top = np.full((len(rows), k), -1, np.int32), np.full((len(rows), k), -np.inf, np.float32)
     for i, (ids, scores) in enumerate(rows):
         best = np.argsort(-np.asarray(scores, np.float64), kind="stable")[:k]
-        top[0][i, : len(best)], top[1][i, : len(best)] = np.asarray(ids)[best], np.asarray(scores)[best]
+        top[0][i, : len(best)], top[1][i, : len(best)] = (
+            np.asarray(ids)[best],
+            np.asarray(scores)[best],
+        )
     return top

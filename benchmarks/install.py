@@ -1,4 +1,5 @@
-"""One virtual environment per peer, from the package index: FOLDER/PEER for each PEER, all of them if none is named.
+"""One virtual environment per peer, from the package index: FOLDER/PEER for each PEER, all of them
+if none is named.
 
     python benchmarks/install.py FOLDER [PEER ...]
 
@@ -20,8 +21,10 @@ class Packages(NamedTuple):
     alone: list[str] = []  # without: they ask for far more than is used here
 
 
-# libpecos wants numpy < 2 and asks for PyTorch, which its linear models never import. LibMultiLabel's linear part asks
-# for liblinear-multicore, which installs the same module as liblinear-official: they can't share an environment.
+# libpecos wants numpy < 2 and asks for PyTorch, which its linear models never import.
+# LibMultiLabel's linear part asks for liblinear-multicore, which installs the same module as
+# liblinear-official: they can't share an
+# environment.
 PEERS = {
     "pecos": Packages(["numpy<2", "scipy<1.14", "scikit-learn"], ["libpecos==1.2.8"]),
     "omikuji": Packages(["numpy", "scipy", "omikuji==0.5.2"]),
@@ -62,7 +65,9 @@ def main():
         except subprocess.CalledProcessError:
             failed.append(peer)
     if failed:
-        sys.exit(f"install: could not install {', '.join(failed)}; the benchmarks' tables will say so")
+        sys.exit(
+            f"install: could not install {', '.join(failed)}; the benchmarks' tables will say so"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What one-vs-all training minimises, of any solver's weights: 1/2 |w|^2 + C sum_i max(0, 1 - y_i w.x_i)^2, C = 1.
+"""What one-vs-all training minimises, of any solver's weights: 1/2 |w|^2 + C sum_i max(0, 1 - y_i
+w.x_i)^2, C = 1.
 
 The bias is one more weight, of a feature that is 1 in every row.
 """
@@ -34,7 +35,9 @@ def weights_of_ours(folder):
     """From the model's scores, logistic ones, of a row for each single feature and of an empty row."""
     model = xmc.load(folder).set_params(score_transform="log_sigmoid", normalize=False)
     n = model.n_features_in_
-    rows = sp.csr_matrix((np.ones(n), np.arange(n), np.minimum(np.arange(n + 2), n)), (n + 1, n), np.float32)
+    rows = sp.csr_matrix(
+        (np.ones(n), np.arange(n), np.minimum(np.arange(n + 2), n)), (n + 1, n), np.float32
+    )
     W = np.empty((n + 1, model.n_labels_))
     for start in range(0, n + 1, BLOCK):
         scores = model.predict_proba(rows[start : start + BLOCK]).toarray().astype(np.float64)

@@ -1,4 +1,6 @@
-"""What a process measures of itself: seconds, memory, the size of what it wrote. Standard library only."""
+"""What a process measures of itself: seconds, memory, the size of what it wrote. Standard library
+only.
+"""
 
 import os
 import time
@@ -7,7 +9,9 @@ MB = 2**20
 
 
 class Clock:
-    """`with Clock() as clock:` gives clock.wall and clock.cpu, seconds; cpu is of all threads and ended children."""
+    """`with Clock() as clock:` gives clock.wall and clock.cpu, seconds; cpu is of all threads and
+    ended children.
+    """
 
     def __enter__(self):
         self.cpu_started = cpu_seconds()
@@ -31,7 +35,9 @@ def resident_mb():
 
 
 def peak_mb():
-    """The most memory that this process had since `reset_peak`, or since its start where that isn't allowed."""
+    """The most memory that this process had since `reset_peak`, or since its start where that isn't
+    allowed.
+    """
     return _status("VmHWM")
 
 
@@ -46,7 +52,14 @@ def reset_peak():
 
 def size_mb(folder):
     """Bytes of all files in a folder, as MB."""
-    return sum(os.path.getsize(os.path.join(where, name)) for where, _, names in os.walk(folder) for name in names) / MB
+    return (
+        sum(
+            os.path.getsize(os.path.join(where, name))
+            for where, _, names in os.walk(folder)
+            for name in names
+        )
+        / MB
+    )
 
 
 def _status(field):

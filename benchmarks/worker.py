@@ -1,4 +1,6 @@
-"""One run in a process of its own, by a peer's Python: worker.py JOB.json, as `bench.run` writes it."""
+"""One run in a process of its own, by a peer's Python: worker.py JOB.json, as `bench.run` writes
+it.
+"""
 
 import gc
 import importlib
@@ -19,13 +21,19 @@ def train(peer, job):
     """Train once, keep the model, predict the test rows with it."""
     scratch, model_folder = Path(job["scratch"]), job["model"]
     warm_up(peer, scratch)
-    inputs = peer.prepare(*(read(job["data"] + f"/{name}.trn.npz") for name, read in READERS.items()), scratch)
+    inputs = peer.prepare(
+        *(read(job["data"] + f"/{name}.trn.npz") for name, read in READERS.items()), scratch
+    )
     gc.collect()
     before = resident_mb()
     reset_peak()
     with Clock() as clock:
         model = peer.train(inputs)
-    found = {"train_s": clock.wall / peer.share, "train_cpu_s": clock.cpu / peer.share, "share": peer.share}
+    found = {
+        "train_s": clock.wall / peer.share,
+        "train_cpu_s": clock.cpu / peer.share,
+        "share": peer.share,
+    }
     found |= {"peak_mb": peak_mb(), "before_mb": before}
     peer.save(model, model_folder)
     del inputs, model
@@ -45,7 +53,9 @@ def warm_up(peer, scratch):
 def predict(peer, job):
     """Load a model, rank one row, the test rows as a batch, then rows one by one."""
     X, k = features(job["data"] + "/X.tst.npz"), job["k"]
-    rows = [X[i] for i in np.linspace(0, X.shape[0] - 1, min(job["n_queries"], X.shape[0])).astype(int)]
+    rows = [
+        X[i] for i in np.linspace(0, X.shape[0] - 1, min(job["n_queries"], X.shape[0])).astype(int)
+    ]
     gc.collect()
     before = resident_mb()
     with Clock() as load:
@@ -59,10 +69,17 @@ def predict(peer, job):
         peer.predict_one(model, rows[0], k)
     save_top(job, peer.as_top(peer.predict(model, X, k), k))
     batch = batch_seconds(peer, model, X, k)
-    found |= {"first_ms": first.wall * 1e3, "batch_ms": batch / X.shape[0] * 1e3, "resident_mb": resident_mb() - before}
+    found |= {
+        "first_ms": first.wall * 1e3,
+        "batch_ms": batch / X.shape[0] * 1e3,
+        "resident_mb": resident_mb() - before,
+    }
     if peer.threads == 1:
         seconds = query_seconds(peer, model, rows, k)
-        found |= {"query_us": np.median(seconds) * 1e6, "query_p99_us": np.percentile(seconds, 99) * 1e6}
+        found |= {
+            "query_us": np.median(seconds) * 1e6,
+            "query_p99_us": np.percentile(seconds, 99) * 1e6,
+        }
     return found
 
 
@@ -99,9 +116,13 @@ MODES = {"train": train, "predict": predict}
 
 def main():
     job = json.loads(Path(sys.argv[1]).read_text())
-    peer = importlib.import_module(f"peers.{job['peer']}").Adapter(job["settings"], job["threads"], job["seed"])
+    peer = importlib.import_module(f"peers.{job['peer']}").Adapter(
+        job["settings"], job["threads"], job["seed"]
+    )
     found = MODES[job["mode"]](peer, job)
-    Path(job["result"]).write_text(json.dumps({name: float(value) for name, value in found.items()}))
+    Path(job["result"]).write_text(
+        json.dumps({name: float(value) for name, value in found.items()})
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import default_ks, features_for, is_headerless, load_model, model_labels, read_labelled, widened
+from xmc.cli.data import (
+    default_ks,
+    features_for,
+    is_headerless,
+    load_model,
+    model_labels,
+    read_labelled,
+    widened,
+)
 from xmc.cli.inspect import size_text
 from xmc.cli.output import Voice, check_folder, check_outputs, print_table, write_json
 
@@ -53,7 +61,9 @@ def command(
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
     """
     if not sources:
-        options.refuse(ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on")
+        options.refuse(
+            ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on"
+        )
     voice = Voice("compress", quiet)
     check_folder(target, "model.json", overwrite)
     check_outputs(json_path, overwrite=overwrite)
@@ -69,7 +79,11 @@ def command(
 
 
 def read_rows(
-    model: Any, sources: tuple[str, ...], train_labels: str | None, format: str | None, zero_based: bool
+    model: Any,
+    sources: tuple[str, ...],
+    train_labels: str | None,
+    format: str | None,
+    zero_based: bool,
 ) -> tuple[Any, Any, Any]:
     """Features, true labels in the model's columns, and propensities if training labels are given."""
     from xmc.errors import DataError
@@ -84,12 +98,16 @@ def read_rows(
     if is_headerless(sources[-1], format):
         Y = widened(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:
-        raise DataError(f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}")
+        raise DataError(
+            f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}"
+        )
     if train_labels is None:
         return X, Y, None
     train = read_matrix(train_labels)
     if train.shape[1] > Y.shape[1]:
-        raise DataError(f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}")
+        raise DataError(
+            f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}"
+        )
     return X, Y, propensities(widened(train, Y.shape[1]))
 
 

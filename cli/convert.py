@@ -19,13 +19,23 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
 
 @click.command("convert", short_help="Turn data from one format into another.")
 @click.argument("paths", nargs=-1, required=True, metavar="SRC... DST...")
-@click.option("--fit-vectorizer", metavar="DIR", help="Turn texts into features; keep how, and the label ids, in DIR.")
 @click.option(
-    "--vectorizer", metavar="DIR", help="Turn texts into features as DIR does, of --fit-vectorizer or a model."
+    "--fit-vectorizer",
+    metavar="DIR",
+    help="Turn texts into features; keep how, and the label ids, in DIR.",
+)
+@click.option(
+    "--vectorizer",
+    metavar="DIR",
+    help="Turn texts into features as DIR does, of --fit-vectorizer or a model.",
 )
 @options.source
 @click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
-@click.option("--out-one-based", is_flag=True, help="Count ids from 1 in the XMC text or SVMlight that is written.")
+@click.option(
+    "--out-one-based",
+    is_flag=True,
+    help="Count ids from 1 in the XMC text or SVMlight that is written.",
+)
 @options.text_parameters
 @options.output
 @click.pass_context
@@ -43,10 +53,11 @@ def command(
     quiet: bool,
     **text_flags: Any,
 ) -> None:
-    """Turn data from one format into another: .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also with .gz.
+    """Turn data from one format into another: .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt,
+    also with .gz.
 
-    Features and labels as matrices are always two paths, X.npz Y.npz. Texts become features with --fit-vectorizer on
-    the training rows, then --vectorizer on the test rows.
+    Features and labels as matrices are always two paths, X.npz Y.npz. Texts become features with
+    --fit-vectorizer on the training rows, then --vectorizer on the test rows.
 
     \b
     xmc convert X.npz Y.npz rows.txt.gz
@@ -67,7 +78,9 @@ def command(
     if fit_vectorizer:
         check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)
     data = read_sources(sources, format, zero_based)
-    with ExitStack() as stack:  # what is made at the end appears at the end, and only if all of it could be made
+    with (
+        ExitStack() as stack
+    ):  # what is made at the end appears at the end, and only if all of it could be made
         if fit_vectorizer:
             data = fit(data, text_flags, stack, fit_vectorizer, overwrite)
         elif vectorizer:
@@ -85,7 +98,9 @@ def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
         return paths[: n // 2], paths[n // 2 :]
     from_pair, to_pair = (all(is_npz(path) for path in pair) for pair in (paths[:2], paths[-2:]))
     if n != 3 or from_pair == to_pair:
-        raise click.UsageError("expected SRC DST, where one side, or each, may be a pair X.npz Y.npz")
+        raise click.UsageError(
+            "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"
+        )
     return (paths[:2], paths[2:]) if from_pair else (paths[:1], paths[1:])
 
 
@@ -110,8 +125,12 @@ def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool)
     return read(sources[0], format=format, zero_based=zero_based)
 
 
-def fit(data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, overwrite: bool) -> Any:
-    """The data with features from their texts; the vectoriser's folder is made in passing, with labels.txt in it."""
+def fit(
+    data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, overwrite: bool
+) -> Any:
+    """The data with features from their texts; the vectoriser's folder is made in passing, with
+    labels.txt in it.
+    """
     from xmc.io.files import replacing
     from xmc.params import TextParams
     from xmc.text import fit_texts, make_vectorizer, save_vectorizer
@@ -121,12 +140,15 @@ def fit(data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, ov
     fresh = stack.enter_context(replacing(folder, overwrite))
     save_vectorizer(vectorizer, fresh)
     if data.label_ids is not None:
-        (fresh / LABEL_FILE).write_text("".join(f"{label}\n" for label in data.label_ids), encoding="utf-8")
+        (fresh / LABEL_FILE).write_text(
+            "".join(f"{label}\n" for label in data.label_ids), encoding="utf-8"
+        )
     return data._replace(X=X)
 
 
 def transform(data: Any, folder: str) -> Any:
-    """The data with features from their texts, and its labels in the columns that they had when it was fitted.
+    """The data with features from their texts, and its labels in the columns that they had when it
+    was fitted.
 
     Labels that were not there then come after those.
     """
@@ -149,7 +171,9 @@ def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
     if (home / MODEL_FILE).is_file():
         model = load_model(folder, None)
         if model.vectorizer_ is None:
-            raise ModelError(f"{folder}: expected a model that was trained on texts, it has no vectoriser")
+            raise ModelError(
+                f"{folder}: expected a model that was trained on texts, it has no vectoriser"
+            )
         return model.vectorizer_, model.label_ids_
     vectorizer, labels = text.load_vectorizer(folder), home / LABEL_FILE
     return vectorizer, read_label_names(labels)[0] if labels.is_file() else None
@@ -162,20 +186,28 @@ def texts_of(data: Any, flag: str) -> list[str]:
     return data.texts
 
 
-def write_targets(targets: tuple[str, ...], data: Any, format: str | None, zero_based: bool, overwrite: bool) -> None:
+def write_targets(
+    targets: tuple[str, ...], data: Any, format: str | None, zero_based: bool, overwrite: bool
+) -> None:
     """Write the data to one path, or as matrices to two."""
     from xmc.io import write
 
     if len(targets) == 2:
         return write_pair(*targets, data, overwrite)
     if data.X is None and wants_features(targets[0], format):
-        raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")
+        raise click.UsageError(
+            "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
+        )
     write(targets[0], data, format=format, zero_based=zero_based, overwrite=overwrite)
 
 
 def wants_features(path: str, format: str | None) -> bool:
     """Whether the format that is written holds features."""
-    return format in MATRICES if format else is_npz(path) or path.lower().removesuffix(".gz").endswith(".svm")
+    return (
+        format in MATRICES
+        if format
+        else is_npz(path) or path.lower().removesuffix(".gz").endswith(".svm")
+    )
 
 
 def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
@@ -184,9 +216,13 @@ def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
     from xmc.io.files import replacing
 
     if data.X is None:
-        raise click.UsageError("texts become features with --fit-vectorizer DIR or --vectorizer DIR")
+        raise click.UsageError(
+            "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
+        )
     if data.Y is None:
-        raise DataError(f"{y_path}: expected labels to write, the rows have none; X alone is one path")
+        raise DataError(
+            f"{y_path}: expected labels to write, the rows have none; X alone is one path"
+        )
     with replacing(x_path, overwrite) as x_fresh, replacing(y_path, overwrite) as y_fresh:
         write_matrix(x_fresh, data.X)
         write_matrix(y_fresh, data.Y)

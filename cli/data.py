@@ -11,11 +11,15 @@ from xmc.errors import DataError, ModelError, ParameterError
 
 
 def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
-    """Rows with their labels, a Dataset: from two .npz files, X and Y, or from one file of another format."""
+    """Rows with their labels, a Dataset: from two .npz files, X and Y, or from one file of another
+    format.
+    """
     if len(paths) > 2:
         raise click.UsageError(f"expected X.npz Y.npz or one file, got {len(paths)} paths")
     check_stdin(paths[0], format)
-    return _read_pair(*paths, format) if len(paths) == 2 else _read_file(paths[0], format, zero_based)
+    return (
+        _read_pair(*paths, format) if len(paths) == 2 else _read_file(paths[0], format, zero_based)
+    )
 
 
 def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
@@ -26,7 +30,9 @@ def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
             raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
     X, Y = read_matrix(x_path), read_matrix(y_path)
     if X.shape[0] != Y.shape[0]:
-        raise DataError(f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}")
+        raise DataError(
+            f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}"
+        )
     return Dataset(X=X, Y=Y)
 
 
@@ -35,9 +41,13 @@ def _read_file(path: str, format: str | None, zero_based: bool) -> Any:
 
     format = format_of(path, format)
     if format == "npz":
-        raise DataError(f"{path}: expected features and labels, an .npz file holds one of them; give X.npz Y.npz")
+        raise DataError(
+            f"{path}: expected features and labels, an .npz file holds one of them; give X.npz Y.npz"
+        )
     if format == "text":
-        raise DataError(f"{path}: expected rows with labels, got plain text; a .tsv file has lines id,id<TAB>text")
+        raise DataError(
+            f"{path}: expected rows with labels, got plain text; a .tsv file has lines id,id<TAB>text"
+        )
     return read(path, format=format, zero_based=zero_based)
 
 
@@ -89,27 +99,35 @@ def load_model(path: str, n_threads: int | None) -> Any:
 
 
 def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
-    """Ids and names of a model's labels; the classes are the ids if it was trained with one label per row."""
+    """Ids and names of a model's labels; the classes are the ids if it was trained with one label
+    per row.
+    """
     if model.one_label_per_row_ and model.label_ids_ is None:
         return [str(label) for label in model.classes_], None
     return model.label_ids_, model.label_names_
 
 
 def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
-    """X of a data set as the model takes it: texts through its vectoriser, headerless rows padded to its width."""
+    """X of a data set as the model takes it: texts through its vectoriser, headerless rows padded
+    to its width.
+    """
     if dataset.texts is not None:
         return _vectorized(model, dataset.texts)
     X, n_features = dataset.X, model.n_features_in_
     if headerless and X.shape[1] < n_features:
         X = widened(X, n_features)
     if X.shape[1] != n_features:
-        raise DataError(f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}")
+        raise DataError(
+            f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}"
+        )
     return X
 
 
 def _vectorized(model: Any, texts: list[str]) -> Any:
     if model.vectorizer_ is None:
-        raise DataError("predict: expected rows of features, got texts; the model was not trained on texts")
+        raise DataError(
+            "predict: expected rows of features, got texts; the model was not trained on texts"
+        )
     return model.vectorizer_.transform(texts)
 
 
@@ -127,4 +145,6 @@ def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
 def check_k(who: str, k: int, n_labels: int) -> None:
     """Raises ParameterError if there aren't k labels."""
     if k > n_labels:
-        raise ParameterError(f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k:,}")
+        raise ParameterError(
+            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k:,}"
+        )

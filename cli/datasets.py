@@ -1,4 +1,6 @@
-"""`xmc datasets`: the sample that comes along, synthetic data of published shapes, public data downloaded."""
+"""`xmc datasets`: the sample that comes along, synthetic data of published shapes, public data
+downloaded.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def list_cards(json_path: str | None, overwrite: bool, quiet: bool) -> None:
 def show(found: list[dict[str, Any]]) -> None:
     """The data sets for people."""
     sizes = ("rows", "test_rows", "features", "labels")
-    rows = [[card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"] for card in found]
+    rows = [
+        [card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"]
+        for card in found
+    ]
     print_table(["name", "rows", "test", "features", "labels", "per row"], rows)
     for card in found[:2]:
         click.echo(f"{card['name'].split()[0]}: {card['what']}; {card['source']}")
@@ -48,7 +53,9 @@ def show(found: list[dict[str, Any]]) -> None:
 @click.argument("folder", metavar="DIR")
 @options.output
 def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its labels.txt."""
+    """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its
+    labels.txt.
+    """
     check_replaceable(folder, overwrite)
     check_outputs(json_path, overwrite=overwrite)
     facts = {"folder": folder, "files": write_sample(folder, overwrite)}
@@ -56,11 +63,15 @@ def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet
     write_json(json_path, facts, overwrite)
 
 
-@command.command("add", short_help="Check downloaded files of a public data set, keep them as matrices.")
+@command.command(
+    "add", short_help="Check downloaded files of a public data set, keep them as matrices."
+)
 @click.argument("name", type=click.Choice([card.name for card in PUBLIC]))
 @click.argument("train", metavar="TRAIN")
 @click.argument("test", metavar="TEST")
-@click.option("--out", metavar="DIR", required=True, help="Folder to write X.trn.npz and the others to.")
+@click.option(
+    "--out", metavar="DIR", required=True, help="Folder to write X.trn.npz and the others to."
+)
 @options.source
 @options.output
 def add(
@@ -74,7 +85,8 @@ def add(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR as matrices.
+    """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR
+    as matrices.
 
     \b
     xmc datasets add wiki10-31k train.txt test.txt --out wiki10
@@ -84,7 +96,9 @@ def add(
     parts = {path: read_labelled([path], format, zero_based) for path in (train, test)}
     facts = identify(name, parts)
     write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], overwrite)
-    Voice("datasets", quiet).say(f"{name} as on its card, {facts['labels_per_row']:.2f} labels a row, written to {out}")
+    Voice("datasets", quiet).say(
+        f"{name} as on its card, {facts['labels_per_row']:.2f} labels a row, written to {out}"
+    )
     write_json(json_path, {"name": name, "folder": out, **facts}, overwrite)
 
 
@@ -105,7 +119,9 @@ def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
     }
     wrong = differences(next(card for card in PUBLIC if card.name == name), sizes)
     if wrong:
-        other = next((f"; this is {card.name}" for card in PUBLIC if not differences(card, sizes)), "")
+        other = next(
+            (f"; this is {card.name}" for card in PUBLIC if not differences(card, sizes)), ""
+        )
         raise DataError(f"{next(iter(parts))}: expected {name}, got {', '.join(wrong)}{other}")
     return sizes | {"labels_per_row": train.Y.nnz / train.Y.shape[0]}
 
@@ -122,25 +138,54 @@ def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
 
 
 @command.command("synth", short_help="Make a synthetic data set.")
-@click.option("--like", type=click.Choice(list(SHAPES)), required=True, help="The public set whose shape it takes.")
+@click.option(
+    "--like",
+    type=click.Choice(list(SHAPES)),
+    required=True,
+    help="The public set whose shape it takes.",
+)
 @click.option("--out", metavar="DIR", required=True, help="Folder to write to.")
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Share of the rows and labels, 0.005 to 1.")
+@click.option(
+    "--scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Share of the rows and labels, 0.005 to 1.",
+)
 @options.seed
 @options.output
-def synth(like: str, out: str, scale: float, seed: int, json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Make a synthetic data set in the shape of a public one: X and Y for training and test, with topics to learn."""
+def synth(
+    like: str,
+    out: str,
+    scale: float,
+    seed: int,
+    json_path: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Make a synthetic data set in the shape of a public one: X and Y for training and test, with
+    topics to learn.
+    """
     from xmc.datasets import synthesize
     from xmc.progress import Progress
 
     check_outputs(out, json_path, overwrite=overwrite)
     with Progress(not quiet) as progress:
         shape = synthesize(like, out, scale, seed, overwrite=overwrite, progress=progress)
-    Voice("datasets", quiet).say(f"{shape.rows:,} rows and {shape.labels:,} labels like {like}, written to {out}")
-    write_json(json_path, {"folder": out, "like": like, "scale": scale, "seed": seed, **shape._asdict()}, overwrite)
+    Voice("datasets", quiet).say(
+        f"{shape.rows:,} rows and {shape.labels:,} labels like {like}, written to {out}"
+    )
+    write_json(
+        json_path,
+        {"folder": out, "like": like, "scale": scale, "seed": seed, **shape._asdict()},
+        overwrite,
+    )
 
 
 def check_replaceable(folder: str, overwrite: bool) -> None:
-    """Raises DataError if `folder` exists, unless it holds nothing but an earlier export and overwrite says so."""
+    """Raises DataError if `folder` exists, unless it holds nothing but an earlier export and
+    overwrite says so.
+    """
     from xmc.errors import DataError
 
     check_outputs(folder, overwrite=overwrite)
@@ -148,7 +193,9 @@ def check_replaceable(folder: str, overwrite: bool) -> None:
         return
     foreign = sorted(set(os.listdir(folder)) - set(EXPORTED)) if os.path.isdir(folder) else [folder]
     if foreign:
-        raise DataError(f"{folder}: expected an earlier export to replace, got {foreign[0]!r}; choose a new folder")
+        raise DataError(
+            f"{folder}: expected an earlier export to replace, got {foreign[0]!r}; choose a new folder"
+        )
 
 
 def write_sample(folder: str, overwrite: bool) -> list[str]:
@@ -164,7 +211,9 @@ def write_sample(folder: str, overwrite: bool) -> list[str]:
             write_matrix(fresh / path, M)
         write_texts(fresh / "train.tsv", sample, sample.X, sample.Y)
         write_texts(fresh / "test.tsv", sample, sample.X_test, sample.Y_test)
-        (fresh / "labels.txt").write_text("".join(f"{name}\n" for name in sample.label_names), encoding="utf-8")
+        (fresh / "labels.txt").write_text(
+            "".join(f"{name}\n" for name in sample.label_names), encoding="utf-8"
+        )
     return list(EXPORTED)
 
 

@@ -28,7 +28,9 @@ class Table(NamedTuple):
             return self
         table = self.wide(len(ids))
         if table.M.shape[1] != len(ids):
-            raise DataError(f"{self.path}: expected {len(ids):,} labels as there are names, got {table.M.shape[1]:,}")
+            raise DataError(
+                f"{self.path}: expected {len(ids):,} labels as there are names, got {table.M.shape[1]:,}"
+            )
         return table._replace(ids=ids)
 
     def wide(self, n_labels: int) -> Table:
@@ -39,12 +41,24 @@ class Table(NamedTuple):
 @click.command("evaluate", short_help="Measure saved predictions against the truth.")
 @click.argument("predictions", metavar="PRED")
 @click.argument("truth", metavar="TRUTH")
-@click.option("-k", "ks", type=options.Ks(), multiple=True, help="Places to look at, as 1,3,5; may be repeated.")
 @click.option(
-    "--train-labels", metavar="FILE", help="Labels of the training rows, for the propensity-scored PSP and PSnDCG."
+    "-k",
+    "ks",
+    type=options.Ks(),
+    multiple=True,
+    help="Places to look at, as 1,3,5; may be repeated.",
 )
 @click.option(
-    "--propensity-a", type=click.FloatRange(0), default=0.55, show_default=True, help="A of the propensities."
+    "--train-labels",
+    metavar="FILE",
+    help="Labels of the training rows, for the propensity-scored PSP and PSnDCG.",
+)
+@click.option(
+    "--propensity-a",
+    type=click.FloatRange(0),
+    default=0.55,
+    show_default=True,
+    help="A of the propensities.",
 )
 @click.option(
     "--propensity-b",
@@ -74,9 +88,10 @@ def command(
 ) -> None:
     """Measure predictions (PRED: .npz, .tsv or .jsonl) against the true labels of the same rows.
 
-    TRUTH is Y.npz, or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by id where both sides
-    have ids, else by column; --label-names gives ids to columns. True labels that were never predicted count as misses.
-    --format and --zero-based are about TRUTH and --train-labels.
+    TRUTH is Y.npz, or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
+    id where both sides have ids, else by column; --label-names gives ids to columns. True labels
+    that were never predicted count as misses. --format and --zero-based are about TRUTH and
+    --train-labels.
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz
@@ -116,24 +131,37 @@ def read_truth(path: str, format: str | None, zero_based: bool) -> Table:
     if format == "text":
         raise DataError(f"{path}: expected rows with labels, got plain text")
     dataset = read(path, format=format, zero_based=zero_based)
-    return Table(path, dataset.X if format == "npz" else dataset.Y, dataset.label_ids, format == "svmlight")
+    return Table(
+        path, dataset.X if format == "npz" else dataset.Y, dataset.label_ids, format == "svmlight"
+    )
 
 
-def named(tables: tuple[Table, Table, Table | None], path: str | None) -> tuple[Table, Table, Table | None]:
-    """The tables with ids for the columns that have none, from a file of label names or from the training data."""
+def named(
+    tables: tuple[Table, Table, Table | None], path: str | None
+) -> tuple[Table, Table, Table | None]:
+    """The tables with ids for the columns that have none, from a file of label names or from the
+    training data.
+    """
     from xmc.io import read_label_names
 
     pred, true, train = tables
     ids = read_label_names(path)[0] if path is not None else None
     if ids is not None:
         pred, true, train = pred.named(ids), true.named(ids), train and train.named(ids)
-    if pred.ids is None and train is not None and train.ids is not None and len(train.ids) == pred.M.shape[1]:
+    if (
+        pred.ids is None
+        and train is not None
+        and train.ids is not None
+        and len(train.ids) == pred.M.shape[1]
+    ):
         pred = pred.named(train.ids)
     return pred, true, train
 
 
 def matched(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
-    """The tables with the same label in the same column: those of the truth, then those that it lacks."""
+    """The tables with the same label in the same column: those of the truth, then those that it
+    lacks.
+    """
     if true.ids is None:
         return by_column(pred, true, train)
     for table in (pred, train):
@@ -151,7 +179,9 @@ def by_id(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, 
     P, columns = align_labels(pred.M, pred.ids, true.ids)
     Y = widened(true.M, len(columns))
     if train is not None:
-        train = train._replace(M=align_labels(train.M, train.ids, columns)[0][:, : len(columns)], ids=columns)
+        train = train._replace(
+            M=align_labels(train.M, train.ids, columns)[0][:, : len(columns)], ids=columns
+        )
     return pred._replace(M=P, ids=columns), true._replace(M=Y, ids=columns), train
 
 
@@ -161,7 +191,9 @@ def by_column(pred: Table, true: Table, train: Table | None) -> tuple[Table, Tab
         pred, true = by_number(pred, true)
     true = true.wide(pred.M.shape[1])
     if pred.M.shape[1] > true.M.shape[1]:
-        raise DataError(f"{true.path}: expected {pred.M.shape[1]:,} labels as in {pred.path}, got {true.M.shape[1]:,}")
+        raise DataError(
+            f"{true.path}: expected {pred.M.shape[1]:,} labels as in {pred.path}, got {true.M.shape[1]:,}"
+        )
     return pred, true, same_labels(train, true)
 
 
@@ -203,7 +235,9 @@ def same_labels(train: Table | None, true: Table) -> Table | None:
 def same_rows(pred: Table, true: Table) -> None:
     """Raises DataError unless both have as many rows."""
     if pred.M.shape[0] != true.M.shape[0]:
-        raise DataError(f"{pred.path}: expected {true.M.shape[0]:,} rows as in {true.path}, got {pred.M.shape[0]:,}")
+        raise DataError(
+            f"{pred.path}: expected {true.M.shape[0]:,} rows as in {true.path}, got {pred.M.shape[0]:,}"
+        )
 
 
 def choose_ks(ks: list[int], pred: Table, true: Table, voice: Voice) -> tuple[int, ...]:
@@ -216,7 +250,9 @@ def choose_ks(ks: list[int], pred: Table, true: Table, voice: Voice) -> tuple[in
     return ks
 
 
-def measure(pred: Table, true: Table, train: Table | None, ks: tuple[int, ...], a: float, b: float) -> dict[str, Any]:
+def measure(
+    pred: Table, true: Table, train: Table | None, ks: tuple[int, ...], a: float, b: float
+) -> dict[str, Any]:
     """Every metric in percent, and counts."""
     from xmc.metrics import propensities, report
 

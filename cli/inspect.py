@@ -90,7 +90,14 @@ def level_row(depth: int, level: dict[str, Any]) -> list[str]:
     """A level as cells of the table."""
     widths = f"{level['width_min']:,} to {level['width_max']:,}, median {level['width_median']:,g}"
     per_node = f"{level['n_weights'] / max(1, level['n_nodes']):,.1f}"
-    return [str(depth), f"{level['n_chunks']:,}", f"{level['n_nodes']:,}", widths, f"{level['n_weights']:,}", per_node]
+    return [
+        str(depth),
+        f"{level['n_chunks']:,}",
+        f"{level['n_nodes']:,}",
+        widths,
+        f"{level['n_weights']:,}",
+        per_node,
+    ]
 
 
 def label_text(facts: dict[str, Any]) -> str:

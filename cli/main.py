@@ -1,4 +1,6 @@
-"""The command `xmc`: finds the subcommand, and turns what goes wrong into one line and an exit code."""
+"""The command `xmc`: finds the subcommand, and turns what goes wrong into one line and an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ import click
 from xmc.cli.options import version
 from xmc.errors import XmcError
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "compress", "convert", "datasets", "reproduce", "warmup")
+COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "inspect",
+    "compress",
+    "convert",
+    "datasets",
+    "reproduce",
+    "warmup",
+)
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
 
@@ -35,12 +47,17 @@ class Commands(click.Group):
             sys.stdout.flush()
 
 
-@click.group("xmc", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "xmc",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @version
 def xmc() -> None:
     """Extreme multi-label classification: rank the few right labels of a text among very many.
 
-    `xmc train` learns from labelled rows, `xmc predict` labels new ones, `xmc evaluate` tells how good that is.
+    `xmc train` learns from labelled rows, `xmc predict` labels new ones, `xmc evaluate` tells how
+    good that is.
     """
 
 
@@ -60,7 +77,10 @@ def one_line_errors(ctx: click.Context) -> Iterator[None]:
         silence_stdout()
         fail(ctx, f"{error.filename or 'xmc'}: {error.strerror or error}")
     except MemoryError:
-        fail(ctx, "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows")
+        fail(
+            ctx,
+            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows",
+        )
 
 
 def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:
@@ -70,7 +90,9 @@ def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:
 
 
 def silence_stdout() -> None:
-    """Nobody reads stdout any more, or it takes nothing: what Python still holds for it must not fail again."""
+    """Nobody reads stdout any more, or it takes nothing: what Python still holds for it must not
+    fail again.
+    """
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # a stand-in for stdout, as tests have, is no file
@@ -80,7 +102,9 @@ def silence_stdout() -> None:
 def main() -> None:
     """The entry point of the command line."""
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries warn developers; users get notices and errors of our own
+        warnings.simplefilter(
+            "ignore"
+        )  # libraries warn developers; users get notices and errors of our own
     signal.signal(signal.SIGTERM, _terminate)
     xmc(prog_name="xmc")
 

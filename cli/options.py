@@ -34,22 +34,37 @@ def together(*options: Decorator) -> Decorator:
 
 version = click.version_option(__version__, message="%(prog)s %(version)s", prog_name="xmc")
 output = together(
-    click.option("--json", "json_path", metavar="PATH", help="Write the result as JSON to PATH; - is stdout."),
+    click.option(
+        "--json", "json_path", metavar="PATH", help="Write the result as JSON to PATH; - is stdout."
+    ),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     click.option("--quiet", is_flag=True, help="Say nothing but results and errors."),
     version,
 )
 source = together(
-    click.option("--format", type=click.Choice(FORMATS), help="Format of the input, if its name doesn't tell."),
     click.option(
-        "--zero-based/--one-based", default=True, show_default=True, help="How XMC text and SVMlight count ids."
+        "--format",
+        type=click.Choice(FORMATS),
+        help="Format of the input, if its name doesn't tell.",
+    ),
+    click.option(
+        "--zero-based/--one-based",
+        default=True,
+        show_default=True,
+        help="How XMC text and SVMlight count ids.",
     ),
 )
 label_names = click.option(
-    "--label-names", metavar="FILE", help="Lines id<TAB>name, or id alone; line i is column i of a label matrix."
+    "--label-names",
+    metavar="FILE",
+    help="Lines id<TAB>name, or id alone; line i is column i of a label matrix.",
 )
 threads = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="INT", show_default="all processors", help="Threads to work with."
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="INT",
+    show_default="all processors",
+    help="Threads to work with.",
 )
 seed = click.option(
     "--seed",
@@ -108,7 +123,9 @@ def parameter(f: Field) -> Decorator:
         type=_type(f),
         default=f.default,
         show_default=f.default is not None,
-        metavar=None if "size" in f.metadata else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
+        metavar=None
+        if "size" in f.metadata
+        else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
         help=_sentence(f.metadata["help"]),
     )
 
@@ -132,7 +149,9 @@ def _type_of_one(rule: Mapping[str, Any]) -> Any:
     if "size" in rule:
         return Size()
     of_range = click.IntRange if rule["kind"] is int else click.FloatRange
-    return of_range(min=rule.get("low", rule.get("above")), max=rule.get("high"), min_open="above" in rule)
+    return of_range(
+        min=rule.get("low", rule.get("above")), max=rule.get("high"), min_open="above" in rule
+    )
 
 
 def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:
@@ -140,7 +159,10 @@ def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorato
 
 
 model_parameters = together(
-    *_flags(LabelTreeParams, without=tuple(f.name for f in fields(SolverParams))), *_flags(SolverParams), threads, seed
+    *_flags(LabelTreeParams, without=tuple(f.name for f in fields(SolverParams))),
+    *_flags(SolverParams),
+    threads,
+    seed,
 )
 text_parameters = together(*_flags(TextParams))
 
@@ -171,7 +193,9 @@ class Ks(click.ParamType):
 
     name = "ints"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
         try:
             ks = tuple(int(k) for k in value.split(",")) if isinstance(value, str) else tuple(value)
         except ValueError:

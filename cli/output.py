@@ -44,7 +44,11 @@ class Voice:
 
 def _compiled(kernels: str) -> bool:
     home = Path(xmc.__file__).parent / "kernels"
-    places = [Path(os.environ["NUMBA_CACHE_DIR"])] if "NUMBA_CACHE_DIR" in os.environ else [home, _user_cache()]
+    places = (
+        [Path(os.environ["NUMBA_CACHE_DIR"])]
+        if "NUMBA_CACHE_DIR" in os.environ
+        else [home, _user_cache()]
+    )
     return any(place.is_dir() and any(place.rglob(f"{kernels}.*.nbi")) for place in places)
 
 
@@ -68,7 +72,9 @@ def check_folder(target: str, file: str, overwrite: bool) -> None:
 
     check_outputs(target, overwrite=overwrite)
     if os.path.exists(target) and not os.path.isfile(os.path.join(target, file)):
-        raise ModelError(f"{target}: expected a folder with a {file} to replace, got something else")
+        raise ModelError(
+            f"{target}: expected a folder with a {file} to replace, got something else"
+        )
 
 
 def write_json(path: str | None, result: Any, overwrite: bool) -> None:
@@ -89,16 +95,24 @@ def on_terminal() -> bool:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout, columns of numbers to the right; a number may be missing."""
-    numeric = [any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)]
+    numeric = [
+        any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)
+    ]
     if on_terminal():
         return _print_rich(columns, rows, numeric)
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     for row in (columns, *rows):
         cells = zip(row, widths, numeric, strict=True)
-        click.echo("  ".join(c.rjust(width) if number else c.ljust(width) for c, width, number in cells).rstrip())
+        click.echo(
+            "  ".join(
+                c.rjust(width) if number else c.ljust(width) for c, width, number in cells
+            ).rstrip()
+        )
 
 
-def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+def _print_rich(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -116,7 +130,8 @@ def print_metrics(metrics: dict[str, float]) -> None:
     scores = [key.split("@") for key in metrics if "@" in key]
     names, ks = dict.fromkeys(name for name, _ in scores), dict.fromkeys(k for _, k in scores)
     print_table(
-        ["%", *(f"@{k}" for k in ks)], [[name, *(f"{metrics[f'{name}@{k}']:.2f}" for k in ks)] for name in names]
+        ["%", *(f"@{k}" for k in ks)],
+        [[name, *(f"{metrics[f'{name}@{k}']:.2f}" for k in ks)] for name in names],
     )
     without = metrics["n_rows_without_labels"]
     rest = f", {without:,} of them without labels" if without else ""

@@ -19,9 +19,13 @@ SHOWN = 70  # characters of a text in the listing
 @click.argument("folder", metavar="DIR")
 @click.argument("path", required=False, metavar="[FILE]")
 @click.option("--text", "texts", multiple=True, help="A text instead of a file; may be repeated.")
-@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels per row.")
+@click.option(
+    "-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels per row."
+)
 @click.option("--out", metavar="PATH", help="Where to: .npz, .tsv or .jsonl; - is stdout.")
-@click.option("--out-format", type=click.Choice(options.PREDICTION_FORMATS), help="Format of --out.")
+@click.option(
+    "--out-format", type=click.Choice(options.PREDICTION_FORMATS), help="Format of --out."
+)
 @options.source
 @options.threads
 @options.output
@@ -41,9 +45,9 @@ def command(
 ) -> None:
     """Rank the best labels of each row with the model in DIR.
 
-    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt), each also with .gz; - is stdin and needs
-    --format. Without --out the labels are listed on stdout; those of a FILE as lines label<TAB>score<TAB>... if stdout
-    is no terminal.
+    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt), each also with .gz; - is
+    stdin and needs --format. Without --out the labels are listed on stdout; those of a FILE as
+    lines label<TAB>score<TAB>... if stdout is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -66,7 +70,10 @@ def command(
     top = model.predict_topk(X, k)
     facts = count(X, model, k, time.monotonic() - started)
     voice.count(
-        facts["n_rows_without_features"], facts["n_rows"], "rows without features", "only the bias ranks their labels"
+        facts["n_rows_without_features"],
+        facts["n_rows"],
+        "rows without features",
+        "only the bias ranks their labels",
     )
     if out is not None:
         save(out, top, model, out_format, overwrite)
@@ -86,7 +93,9 @@ def check_destination(out: str | None, format: str | None) -> None:
         from xmc.io.predictions import prediction_format
 
         if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
-            raise DataError(f"{out}: expected a plain file for npz, got {'stdout' if out == '-' else 'gzip'}")
+            raise DataError(
+                f"{out}: expected a plain file for npz, got {'stdout' if out == '-' else 'gzip'}"
+            )
 
 
 def read_rows(
@@ -117,7 +126,15 @@ def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) ->
     from xmc.io import write_predictions
 
     ids, names = model_labels(model)
-    write_predictions(out, top, model.n_labels_, label_ids=ids, label_names=names, format=format, overwrite=overwrite)
+    write_predictions(
+        out,
+        top,
+        model.n_labels_,
+        label_ids=ids,
+        label_names=names,
+        format=format,
+        overwrite=overwrite,
+    )
 
 
 def show(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
@@ -143,8 +160,13 @@ def listing(top: Any, model: Any) -> list[dict[str, Any]]:
     ids, names = model_labels(model)
 
     def entry(label: int, score: float) -> dict[str, Any]:
-        known = {"id": str(label) if ids is None else ids[label]} | ({} if names is None else {"name": names[label]})
+        known = {"id": str(label) if ids is None else ids[label]} | (
+            {} if names is None else {"name": names[label]}
+        )
         return known | {"score": score}
 
     rows = zip(top.labels.tolist(), top.scores.tolist(), strict=True)
-    return [{"labels": [entry(*pair) for pair in zip(*row, strict=True) if pair[0] >= 0]} for row in rows]
+    return [
+        {"labels": [entry(*pair) for pair in zip(*row, strict=True) if pair[0] >= 0]}
+        for row in rows
+    ]

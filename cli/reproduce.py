@@ -1,4 +1,6 @@
-"""`xmc reproduce`: train what a recipe says, and hold what comes out against what is expected and was published."""
+"""`xmc reproduce`: train what a recipe says, and hold what comes out against what is expected and
+was published.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,30 @@ class Outcome(NamedTuple):
 
     @property
     def misses(self) -> list[str]:
-        """The metrics that are further from what is expected than the tolerance, as far as two decimals tell."""
+        """The metrics that are further from what is expected than the tolerance, as far as two
+        decimals tell.
+        """
         mean, expected = self.mean, self.run.expected or {}
-        return [key for key, value in expected.items() if round(abs(mean[key] - value), 2) > self.run.tolerance]
+        return [
+            key
+            for key, value in expected.items()
+            if round(abs(mean[key] - value), 2) > self.run.tolerance
+        ]
 
 
-@click.command("reproduce", short_help="Train what a recipe says, compare with expected and published figures.")
+@click.command(
+    "reproduce", short_help="Train what a recipe says, compare with expected and published figures."
+)
 @click.argument("name", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the recipes instead.")
-@click.option("--data", metavar="DIR", help="Folder with a folder per data set; the embedded sample needs none.")
-@click.option("--only", multiple=True, metavar="RUN", help="Train this run of the recipe; may be repeated.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Folder with a folder per data set; the embedded sample needs none.",
+)
+@click.option(
+    "--only", multiple=True, metavar="RUN", help="Train this run of the recipe; may be repeated."
+)
 @options.threads
 @options.output
 @click.pass_context
@@ -59,8 +75,8 @@ def command(
 ) -> None:
     """Train the runs of the recipe NAME (or of a .toml file) and measure them on the test rows.
 
-    What is measured stands above what is expected, give or take the tolerance, and what was published. The exit code
-    is 1 if something is out of tolerance.
+    What is measured stands above what is expected, give or take the tolerance, and what was
+    published. The exit code is 1 if something is out of tolerance.
 
     \b
     xmc reproduce debtags
@@ -75,7 +91,9 @@ def command(
     recipe = read_recipe(name)
     runs = choose(recipe, only)
     if recipe.data != EMBEDDED and data is None:
-        raise click.UsageError(f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}")
+        raise click.UsageError(
+            f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}"
+        )
     voice = Voice("reproduce", quiet)
     voice.compiling()
     outcomes: list[Outcome] = []
@@ -93,10 +111,16 @@ def list_recipes(json_path: str | None, overwrite: bool) -> None:
     """Every recipe with its data and runs."""
     recipes = [read_recipe(name) for name in recipe_names()]
     if json_path != "-":
-        rows = [[recipe.name, recipe.data, ", ".join(run.name for run in recipe.runs)] for recipe in recipes]
+        rows = [
+            [recipe.name, recipe.data, ", ".join(run.name for run in recipe.runs)]
+            for recipe in recipes
+        ]
         print_table(["name", "data", "runs"], rows)
     keys = ("name", "title", "data", "source")
-    facts = [{key: getattr(r, key) for key in keys} | {"runs": [run.name for run in r.runs]} for r in recipes]
+    facts = [
+        {key: getattr(r, key) for key in keys} | {"runs": [run.name for run in r.runs]}
+        for r in recipes
+    ]
     write_json(json_path, facts, overwrite)
 
 
@@ -105,18 +129,24 @@ def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
     names = [run.name for run in recipe.runs]
     for name in only:
         if name not in names:
-            raise ParameterError(f"{recipe.name}: no such run as {name!r}; there are {', '.join(names)}")
+            raise ParameterError(
+                f"{recipe.name}: no such run as {name!r}; there are {', '.join(names)}"
+            )
     return [run for run in recipe.runs if not only or run.name in only]
 
 
 def outcomes_of(
     recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, voice: Voice
 ) -> Iterator[Outcome]:
-    """Each run's outcome as soon as it is there; runs in a row that take the same rows read them once."""
+    """Each run's outcome as soon as it is there; runs in a row that take the same rows read them
+    once.
+    """
     for (text, transform), alike in groupby(runs, key=lambda run: (run.text, run.transform)):
         split = rows_of(recipe, data, text, transform)
         for run in alike:
-            yield Outcome(run, [measure(recipe, run, seed, split, threads, voice) for seed in run.seeds])
+            yield Outcome(
+                run, [measure(recipe, run, seed, split, threads, voice) for seed in run.seeds]
+            )
 
 
 def rows_of(
@@ -149,7 +179,9 @@ def measure(
     X, Y, X_test, Y_test = split
     how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not voice.quiet)}
     model = (OneVsAllClassifier if run.one_vs_all else LabelTreeClassifier)(**run.settings, **how)
-    compile_kernels(model.weights, model.costs != "equal")  # once per machine, and no part of training
+    compile_kernels(
+        model.weights, model.costs != "equal"
+    )  # once per machine, and no part of training
     started = time.monotonic()
     model.fit(X, Y)
     seconds = time.monotonic() - started
@@ -160,7 +192,9 @@ def measure(
 
 
 def show(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
-    """What was measured above what is expected and what it is to be read beside; then all that was published."""
+    """What was measured above what is expected and what it is to be read beside; then all that was
+    published.
+    """
     sources = list(dict.fromkeys(row.source for row in recipe.published))
     figures = [(f"{row.method} [{sources.index(row.source) + 1}]", row) for row in recipe.published]
     rows = []
@@ -173,7 +207,10 @@ def show(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
             click.echo(f"{run.name}: {run.note}")
     if figures:
         click.echo("")
-        rows = [[method, f"{row.inputs}, {row.features}", *cells(row.metrics)] for method, row in figures]
+        rows = [
+            [method, f"{row.inputs}, {row.features}", *cells(row.metrics)]
+            for method, row in figures
+        ]
         print_table(["published", "inputs", *METRICS], rows)
         for number, source in enumerate(sources, 1):
             click.echo(f"[{number}] {source}")
@@ -201,7 +238,10 @@ def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     facts["runs"] = [
         outcome.run._asdict()
         | {
-            "measured": [{"seed": seed, **f} for seed, f in zip(outcome.run.seeds, outcome.by_seed, strict=True)],
+            "measured": [
+                {"seed": seed, **f}
+                for seed, f in zip(outcome.run.seeds, outcome.by_seed, strict=True)
+            ],
             "mean": outcome.mean,
             "within": None if outcome.run.expected is None else not outcome.misses,
         }

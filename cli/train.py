@@ -31,9 +31,19 @@ class Training(NamedTuple):
 
 @click.command("train", short_help="Train a model and save it.")
 @click.argument("sources", nargs=-1, required=True, metavar="X.npz Y.npz | FILE")
-@click.option("--model", "target", required=True, metavar="DIR", help="Folder to save the model in.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="A published method's settings; flags go on top.")
-@click.option("--one-vs-all", is_flag=True, help="One scorer per label on all rows, no tree: most accurate, dearer.")
+@click.option(
+    "--model", "target", required=True, metavar="DIR", help="Folder to save the model in."
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    help="A published method's settings; flags go on top.",
+)
+@click.option(
+    "--one-vs-all",
+    is_flag=True,
+    help="One scorer per label on all rows, no tree: most accurate, dearer.",
+)
 @click.option(
     "--valid",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -65,8 +75,8 @@ def command(
 ) -> None:
     """Train a model on labelled rows and save it in a folder.
 
-    Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or .tsv (lines
-    id,id<TAB>text), each also with .gz.
+    Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or
+    .tsv (lines id,id<TAB>text), each also with .gz.
 
     \b
     xmc train train.tsv --model model
@@ -78,7 +88,11 @@ def command(
     if preset is not None:
         one_vs_all = apply_preset(ctx, preset, model_flags)
     if one_vs_all:
-        lacking = [name for name in model_flags if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")]
+        lacking = [
+            name
+            for name in model_flags
+            if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")
+        ]
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
     check_folder(target, "model.json", overwrite)
     check_outputs(json_path, overwrite=overwrite)
@@ -86,14 +100,20 @@ def command(
     voice.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
-        options.refuse(ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already")
+        options.refuse(
+            ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already"
+        )
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     if dry_run:
         write_json(json_path, foresee(model, kept, text_flags, voice, json_path), overwrite)
         return
     result = {"model": target, **fit(model, kept, text_flags, voice)}
     model.save(target, overwrite=overwrite)
-    voice.say("{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(**result))
+    voice.say(
+        "{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(
+            **result
+        )
+    )
     if held is not None:
         result["valid"] = validate(model, kept, held)
         voice.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
@@ -107,11 +127,15 @@ def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
     preset = PRESETS[name]
     if not preset.one_vs_all:
         options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
-    flags.update({key: value for key, value in preset.settings.items() if key not in options.given(ctx)})
+    flags.update(
+        {key: value for key, value in preset.settings.items() if key not in options.given(ctx)}
+    )
     return preset.one_vs_all
 
 
-def read_training(sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None) -> Training:
+def read_training(
+    sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None
+) -> Training:
     """The rows that the command line names, with ids and names of their labels."""
     dataset = read_labelled(sources, format, zero_based)
     Y, ids, names = dataset.Y, dataset.label_ids, None
@@ -129,7 +153,11 @@ def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
 
     names = options.ONE_VS_ALL_FLAGS if one_vs_all else flags.keys() - {"threads", "seed"}
     settings = {name: value for name, value in flags.items() if name in names}
-    settings |= {"n_jobs": flags["threads"] or -1, "random_state": flags["seed"], "verbose": int(not quiet)}
+    settings |= {
+        "n_jobs": flags["threads"] or -1,
+        "random_state": flags["seed"],
+        "verbose": int(not quiet),
+    }
     model = (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**settings)
     check(model)
     return model
@@ -144,7 +172,9 @@ def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Trainin
     n_rows = data.Y.shape[0]
     n_held = max(1, round(share * n_rows))
     if n_held >= n_rows:
-        raise DataError(f"train: expected rows left to train on, --valid {share:g} holds {n_held:,} of {n_rows:,} out")
+        raise DataError(
+            f"train: expected rows left to train on, --valid {share:g} holds {n_held:,} of {n_rows:,} out"
+        )
     order = np.random.default_rng(seed).permutation(n_rows)
     return data.rows(np.sort(order[n_held:])), data.rows(np.sort(order[:n_held]))
 
@@ -158,7 +188,11 @@ def fit(model: Any, data: Training, text_flags: dict[str, Any], voice: Voice) ->
     facts = count(X, data.Y)
     tell(facts, voice)
     model.fit(X, data.Y)
-    model.vectorizer_, model.label_ids_, model.label_names_ = vectorizer, data.label_ids, data.label_names
+    model.vectorizer_, model.label_ids_, model.label_names_ = (
+        vectorizer,
+        data.label_ids,
+        data.label_names,
+    )
     return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 
@@ -208,9 +242,24 @@ def count(X: Any, Y: Any) -> dict[str, int]:
 def tell(facts: dict[str, int], voice: Voice) -> None:
     """Notices about rows and labels."""
     n_rows, n_labels = facts["n_rows"], facts["n_labels"]
-    voice.count(facts["n_rows_without_features"], n_rows, "rows without features", "only the bias learns from them")
-    voice.count(facts["n_rows_without_labels"], n_rows, "rows without labels", "they only serve as negatives")
-    voice.count(facts["n_labels_without_rows"], n_labels, "labels without a training row", "they are never predicted")
+    voice.count(
+        facts["n_rows_without_features"],
+        n_rows,
+        "rows without features",
+        "only the bias learns from them",
+    )
+    voice.count(
+        facts["n_rows_without_labels"],
+        n_rows,
+        "rows without labels",
+        "they only serve as negatives",
+    )
+    voice.count(
+        facts["n_labels_without_rows"],
+        n_labels,
+        "labels without a training row",
+        "they are never predicted",
+    )
 
 
 def validate(model: Any, trained: Training, held: Training) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from xmc.cli.output import Voice, check_outputs, write_json
 @click.command("warmup", short_help="Compile every kernel for this machine.")
 @options.output
 def command(json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Compile every kernel for this machine and keep them on disk: a minute once, nothing afterwards."""
+    """Compile every kernel for this machine and keep them on disk: a minute once, nothing
+    afterwards.
+    """
     check_outputs(json_path, overwrite=overwrite)
     started = time.monotonic()
     compile_all()

@@ -1,4 +1,6 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones, and recipes for them."""
+"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones, and
+recipes for them.
+"""
 
 from importlib import import_module
 
@@ -26,7 +28,9 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
-    """A public name, imported when it is first asked for: the registry must not wait for numpy and Numba."""
+    """A public name, imported when it is first asked for: the registry must not wait for numpy and
+    Numba.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'xmc.datasets' has no attribute {name!r}")
     return getattr(import_module(f"xmc.datasets.{_HOMES[name]}"), name)

@@ -15,7 +15,9 @@ HOME = Path(__file__).with_name("debtags")
 
 
 class Sample(NamedTuple):
-    """Training and test rows, word counts in X; `features[j]` names column j of X, `label_names[l]` column l of Y."""
+    """Training and test rows, word counts in X; `features[j]` names column j of X, `label_names[l]`
+    column l of Y.
+    """
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
@@ -26,7 +28,9 @@ class Sample(NamedTuple):
 
 
 def load_sample() -> Sample:
-    """26,795 training and 2,990 test packages, 14,248 words and 569 debtags; origin in debtags/ORIGIN.md."""
+    """26,795 training and 2,990 test packages, 14,248 words and 569 debtags; origin in
+    debtags/ORIGIN.md.
+    """
     matrices = [sp.csr_matrix(sp.load_npz(HOME / name)) for name in SPLIT]
     return Sample(*matrices, _lines("features.txt"), _lines("labels.txt"))
 
@@ -40,7 +44,9 @@ def sample_texts(X: sp.csr_matrix, features: list[str]) -> list[str]:
     X = sp.csr_matrix(X)
     words = np.array(features, dtype=object)
     bounds = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-    return [" ".join(np.repeat(words[X.indices[a:b]], X.data[a:b].astype(np.int64))) for a, b in bounds]
+    return [
+        " ".join(np.repeat(words[X.indices[a:b]], X.data[a:b].astype(np.int64))) for a, b in bounds
+    ]
 
 
 def _lines(name: str) -> list[str]:

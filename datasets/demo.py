@@ -1,4 +1,6 @@
-"""`make run`: the command line on the embedded sample, from labelled documents to tags for a typed description."""
+"""`make run`: the command line on the embedded sample, from labelled documents to tags for a typed
+description.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,17 @@ def show_examples(predictions: str, test: str) -> None:
     truth = read(test)
     P, tags = align_labels(*read_predictions(predictions), truth.label_ids)
     n_rows = P.shape[0]
-    print(f"\n{N_EXAMPLES} of {n_rows:,} test packages; the words of each stand in alphabetical order")
+    print(
+        f"\n{N_EXAMPLES} of {n_rows:,} test packages; the words of each stand in alphabetical order"
+    )
     for row in range(n_rows // (2 * N_EXAMPLES), n_rows, n_rows // N_EXAMPLES):
         print(f"\n  {truth.texts[row]}")
         true = [tags[label] for label in truth.Y[row].indices]
         predicted = slice(P.indptr[row], P.indptr[row + 1])
         for label, score in zip(P.indices[predicted], P.data[predicted], strict=True):
-            print(f"    {score:.2f}  {tags[label]:28}{'true' if tags[label] in true else ''}".rstrip())
+            print(
+                f"    {score:.2f}  {tags[label]:28}{'true' if tags[label] in true else ''}".rstrip()
+            )
         missed = [tag for tag in true if tag not in {tags[label] for label in P.indices[predicted]}]
         print(f"    also true: {', '.join(missed) or 'none'}")
 

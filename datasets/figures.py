@@ -14,7 +14,8 @@ METRICS = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5")
 class Published(NamedTuple):
     """A method's figures on a data set: `metrics` in percent, those that the source gives.
 
-    features: what columns are, as "bow" or "tfidf"; inputs: "sparse" for these columns, "deep" for the text itself.
+    features: what columns are, as "bow" or "tfidf"; inputs: "sparse" for these columns, "deep" for
+    the text itself.
     """
 
     dataset: str
@@ -26,12 +27,19 @@ class Published(NamedTuple):
 
 
 def published(datasets: Sequence[str], features: str | None = None) -> list[Published]:
-    """What is known of data sets by these names, with these features if any are named; sparse inputs first."""
+    """What is known of data sets by these names, with these features if any are named; sparse
+    inputs first.
+    """
     with open(HOME, newline="", encoding="utf-8") as file:
         rows = [_row(line) for line in csv.DictReader(file) if line["dataset"] in datasets]
-    return sorted((row for row in rows if features in (None, row.features)), key=lambda row: row.inputs != "sparse")
+    return sorted(
+        (row for row in rows if features in (None, row.features)),
+        key=lambda row: row.inputs != "sparse",
+    )
 
 
 def _row(line: dict[str, str]) -> Published:
     metrics = {name: float(line[name]) for name in METRICS if line[name]}
-    return Published(line["dataset"], line["features"], line["method"], line["inputs"], metrics, line["source"])
+    return Published(
+        line["dataset"], line["features"], line["method"], line["inputs"], metrics, line["source"]
+    )

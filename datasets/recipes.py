@@ -1,14 +1,15 @@
 """What to train on a data set and what comes out: one TOML file each, checked when it is read.
 
-A recipe has a `title`, its `data` (a folder's name, or "debtags", the embedded sample) and their `source`, and [[run]]
-after [[run]]. It may name its data as tables of published figures do (`published`, and of which `features`), and give
-the `propensity` [A, B] of the propensity-scored metrics.
+A recipe has a `title`, its `data` (a folder's name, or "debtags", the embedded sample) and their
+`source`, and [[run]] after [[run]]. It may name its data as tables of published figures do
+(`published`, and of which `features`), and give the `propensity` [A, B] of the propensity-scored
+metrics.
 
-A run has a `name` and a model: a `preset`, `one_vs_all = true`, or else a LabelTreeClassifier; `settings` are
-hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the texts of the data; `transform`
-says what is made of the features of a matrix. The run is trained once for each of `seeds`; `expected` is the mean of
-what should come out, in percent, give or take `tolerance`. `beside` names the published methods that it is to be read
-against.
+A run has a `name` and a model: a `preset`, `one_vs_all = true`, or else a LabelTreeClassifier;
+`settings` are hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the
+texts of the data; `transform` says what is made of the features of a matrix. The run is trained
+once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take
+`tolerance`. `beside` names the published methods that it is to be read against.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ NOT_SETTINGS = ("n_jobs", "random_state", "verbose")  # threads, seeds and quiet
 
 
 class Run(NamedTuple):
-    """A model to train; `settings` hold the preset's, too; `text` and `transform` are None where matrices serve."""
+    """A model to train; `settings` hold the preset's, too; `text` and `transform` are None where
+    matrices serve.
+    """
 
     name: str
     preset: str | None
@@ -94,7 +97,9 @@ TEXTS = Rule("a list of texts", _are(_is_text))
 TABLE = Rule("a table", _is_table)
 RECIPE = {
     "title": TEXT,
-    "data": Rule("the name of a folder", lambda value: _is_text(value) and Path(value).name == value != ".."),
+    "data": Rule(
+        "the name of a folder", lambda value: _is_text(value) and Path(value).name == value != ".."
+    ),
     "source": TEXT,
     "published": TEXTS,
     "features": TEXT,
@@ -103,7 +108,10 @@ RECIPE = {
 }
 RUN = {
     "name": TEXT,
-    "preset": Rule(f"one of {', '.join(map(repr, PRESETS))}", lambda value: _is_text(value) and value in PRESETS),
+    "preset": Rule(
+        f"one of {', '.join(map(repr, PRESETS))}",
+        lambda value: _is_text(value) and value in PRESETS,
+    ),
     "one_vs_all": Rule("true or false", lambda value: isinstance(value, bool)),
     "settings": TABLE,
     "text": TABLE,
@@ -130,7 +138,9 @@ def read_recipe(name: str | os.PathLike[str]) -> Recipe:
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in recipe_names():
-            raise DataError(f"{name}: no such recipe; there are {', '.join(recipe_names())}, or give a .toml file")
+            raise DataError(
+                f"{name}: no such recipe; there are {', '.join(recipe_names())}, or give a .toml file"
+            )
         path = HOME / f"{name}.toml"
     return _recipe(path, _table(path))
 
@@ -149,16 +159,27 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
     figures = published(table.get("published", ()), table.get("features"))
     absent = set(table.get("published", ())) - {row.dataset for row in figures}
     if absent:
-        raise DataError(f"{path}: published must be data sets of published.csv with such features, got {min(absent)!r}")
-    runs = tuple(_run(path, number, run, table["data"], figures) for number, run in enumerate(table["run"], 1))
+        raise DataError(
+            f"{path}: published must be data sets of published.csv with such features, got {min(absent)!r}"
+        )
+    runs = tuple(
+        _run(path, number, run, table["data"], figures)
+        for number, run in enumerate(table["run"], 1)
+    )
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: expected a name of its own for each run, got {max(names, key=names.count)!r} twice")
+        raise DataError(
+            f"{path}: expected a name of its own for each run, got {max(names, key=names.count)!r} twice"
+        )
     propensity = tuple(table.get("propensity", (0.55, 1.5)))
-    return Recipe(path.stem, table["title"], table["data"], table["source"], figures, propensity, runs)
+    return Recipe(
+        path.stem, table["title"], table["data"], table["source"], figures, propensity, runs
+    )
 
 
-def _run(path: Path, number: int, table: dict[str, Any], data: str, figures: list[Published]) -> Run:
+def _run(
+    path: Path, number: int, table: dict[str, Any], data: str, figures: list[Published]
+) -> Run:
     who = f"{path}: run {table.get('name', number)!r}"
     _check_table(table, RUN, NEEDED["run"], who)
     text = table.get("text")
@@ -197,7 +218,9 @@ def _model(table: dict[str, Any], who: str) -> tuple[bool, dict[str, Any]]:
     return one_vs_all, settings
 
 
-def _check_table(table: dict[str, Any], rules: dict[str, Rule], needed: tuple[str, ...], who: str) -> None:
+def _check_table(
+    table: dict[str, Any], rules: dict[str, Rule], needed: tuple[str, ...], who: str
+) -> None:
     """Raises DataError at a key that isn't known, is missing, or breaks its rule."""
     for key in table:
         if key not in rules:
@@ -225,7 +248,9 @@ def _check_settings(settings: dict[str, Any], declaration: type, who: str) -> No
 def _check_expected(table: dict[str, Any], who: str) -> None:
     for key in table.get("expected", ()):
         if key not in METRICS:
-            raise DataError(f"{who}: expected: no such metric as {key!r}; there are {', '.join(METRICS)}")
+            raise DataError(
+                f"{who}: expected: no such metric as {key!r}; there are {', '.join(METRICS)}"
+            )
     if ("expected" in table) != ("tolerance" in table):
         raise DataError(f"{who}: expected and tolerance go together, got one of them")
 
@@ -235,4 +260,6 @@ def _check_beside(methods: tuple[str, ...], figures: list[Published], who: str) 
     for method in methods:
         if method not in known:
             there = ", ".join(map(repr, known)) or "none, as published names no data set"
-            raise DataError(f"{who}: beside: no such published method as {method!r}; there are {there}")
+            raise DataError(
+                f"{who}: beside: no such published method as {method!r}; there are {there}"
+            )

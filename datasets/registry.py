@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SPLIT = ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")  # files of a data set: training and test rows
+SPLIT = (
+    "X.trn.npz",
+    "Y.trn.npz",
+    "X.tst.npz",
+    "Y.tst.npz",
+)  # files of a data set: training and test rows
 
 
 class Card(NamedTuple):
@@ -22,10 +27,12 @@ class Card(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The sizes that a synthetic set copies, and the settings of its generator that copy its character.
+    """The sizes that a synthetic set copies, and the settings of its generator that copy its
+    character.
 
-    A label of rank r among the labels occurs in proportion to (r + head) ** -decay rows, in one at least.
-    `noise` is the share of words that say nothing about their row's labels; rows lie evenly from 2 * noise - 1 to 1.
+    A label of rank r among the labels occurs in proportion to (r + head) ** -decay rows, in one at
+    least. `noise` is the share of words that say nothing about their row's labels; rows lie evenly
+    from 2 * noise - 1 to 1.
     """
 
     rows: int
@@ -40,13 +47,21 @@ class Shape(NamedTuple):
 
 
 # Sizes and labels per row: the Extreme Classification Repository's page,
-# http://manikvarma.org/downloads/XC/XMLRepository.html. Features per row, and amazon-3m's labels per row: means of the
-# training rows, as papers on these sets give them.
+# http://manikvarma.org/downloads/XC/XMLRepository.html. Features per row, and amazon-3m's labels
+# per row: means of the training rows, as papers on these sets give them.
 SHAPES = {
-    "wiki10-31k": Shape(14_146, 6_616, 101_938, 30_938, 18.64, 673.45, decay=0.88, head=0, noise=0.8),
-    "amazoncat-13k": Shape(1_186_239, 306_782, 203_882, 13_330, 5.04, 71.2, decay=1.6, head=14, noise=0.8),
-    "amazon-670k": Shape(490_449, 153_025, 135_909, 670_091, 5.45, 75.68, decay=0.75, head=26, noise=0.74),
-    "amazon-3m": Shape(1_717_899, 742_507, 337_067, 2_812_281, 36.04, 49.6, decay=1.05, head=200, noise=0.6),
+    "wiki10-31k": Shape(
+        14_146, 6_616, 101_938, 30_938, 18.64, 673.45, decay=0.88, head=0, noise=0.8
+    ),
+    "amazoncat-13k": Shape(
+        1_186_239, 306_782, 203_882, 13_330, 5.04, 71.2, decay=1.6, head=14, noise=0.8
+    ),
+    "amazon-670k": Shape(
+        490_449, 153_025, 135_909, 670_091, 5.45, 75.68, decay=0.75, head=26, noise=0.74
+    ),
+    "amazon-3m": Shape(
+        1_717_899, 742_507, 337_067, 2_812_281, 36.04, 49.6, decay=1.05, head=200, noise=0.6
+    ),
 }
 
 _DEBTAGS = Card(
@@ -65,14 +80,18 @@ _DEBTAGS = Card(
 REPOSITORY = "http://manikvarma.org/downloads/XC/XMLRepository.html"
 
 
-def _public(name: str, sizes: tuple[int, int, int, int, float], what: str, source: str = REPOSITORY) -> Card:
+def _public(
+    name: str, sizes: tuple[int, int, int, int, float], what: str, source: str = REPOSITORY
+) -> Card:
     return Card(name, *sizes, what, licence="see the source", source=source)
 
 
-# Sizes as papers give them for the repository's files; of the second EURLex-4K, as AttentionXML's does (NeurIPS 2019).
-# Whoever adds files that differ is told so.
+# Sizes as papers give them for the repository's files; of the second EURLex-4K, as AttentionXML's
+# does (NeurIPS 2019). Whoever adds files that differ is told so.
 PUBLIC = (
-    _public("eurlex-4k", (15_539, 3_809, 5_000, 3_993, 5.31), "European laws to EuroVoc concepts, words"),
+    _public(
+        "eurlex-4k", (15_539, 3_809, 5_000, 3_993, 5.31), "European laws to EuroVoc concepts, words"
+    ),
     _public(
         "eurlex-4k-attentionxml",
         (15_449, 3_865, 186_104, 3_956, 5.30),
@@ -81,11 +100,25 @@ PUBLIC = (
     ),
     _public("wiki10-31k", SHAPES["wiki10-31k"][:5], "Wikipedia articles to social tags, words"),
     _public("amazoncat-13k", SHAPES["amazoncat-13k"][:5], "products to categories, words"),
-    _public("amazon-670k", SHAPES["amazon-670k"][:5], "products to products bought with them, words"),
+    _public(
+        "amazon-670k", SHAPES["amazon-670k"][:5], "products to products bought with them, words"
+    ),
     _public("amazon-3m", SHAPES["amazon-3m"][:5], "products to products bought with them, words"),
-    _public("delicious-200k", (196_606, 100_095, 782_585, 205_443, 75.54), "web pages to social tags, words"),
-    _public("wikilshtc-325k", (1_778_351, 587_084, 1_617_899, 325_056, 3.19), "Wikipedia articles to categories"),
-    _public("wikipedia-500k", (1_813_391, 783_743, 2_381_304, 501_070, 4.77), "Wikipedia articles to categories"),
+    _public(
+        "delicious-200k",
+        (196_606, 100_095, 782_585, 205_443, 75.54),
+        "web pages to social tags, words",
+    ),
+    _public(
+        "wikilshtc-325k",
+        (1_778_351, 587_084, 1_617_899, 325_056, 3.19),
+        "Wikipedia articles to categories",
+    ),
+    _public(
+        "wikipedia-500k",
+        (1_813_391, 783_743, 2_381_304, 501_070, 4.77),
+        "Wikipedia articles to categories",
+    ),
 )
 
 
@@ -107,4 +140,8 @@ def cards() -> list[Card]:
 def differences(card: Card, sizes: dict[str, int]) -> list[str]:
     """What of these sizes is not as on the card, in words."""
     pairs = [(name.replace("_", " "), found, getattr(card, name)) for name, found in sizes.items()]
-    return [f"{found:,} {name} instead of {expected:,}" for name, found, expected in pairs if found != expected]
+    return [
+        f"{found:,} {name} instead of {expected:,}"
+        for name, found, expected in pairs
+        if found != expected
+    ]

@@ -18,7 +18,9 @@ TEXTS = ("train.tsv.gz", "test.tsv.gz")
 
 
 class Split(NamedTuple):
-    """Training and test rows, CSR float32; Y and Y_test have the same labels, and either may have more at the end."""
+    """Training and test rows, CSR float32; Y and Y_test have the same labels, and either may have
+    more at the end.
+    """
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
@@ -26,12 +28,15 @@ class Split(NamedTuple):
     Y_test: sp.csr_matrix
 
 
-def read_split(folder: str | os.PathLike[str], text: TextParams | None = None, source: str | None = None) -> Split:
-    """The split in a folder: its matrices, or TF-IDF rows of its texts if there are none or `text` says how.
+def read_split(
+    folder: str | os.PathLike[str], text: TextParams | None = None, source: str | None = None
+) -> Split:
+    """The split in a folder: its matrices, or TF-IDF rows of its texts if there are none or `text`
+    says how.
 
-    Matrices are X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz; texts are train.tsv.gz and test.tsv.gz, the vectoriser
-    being fitted on the training rows. Raises DataError if the folder has neither, which tells `source`, where to get
-    them, or if they don't fit together.
+    Matrices are X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz; texts are train.tsv.gz and
+    test.tsv.gz, the vectoriser being fitted on the training rows. Raises DataError if the folder
+    has neither, which tells `source`, where to get them, or if they don't fit together.
     """
     home = Path(folder)
     if text is None and (home / SPLIT[0]).exists():
@@ -39,17 +44,26 @@ def read_split(folder: str | os.PathLike[str], text: TextParams | None = None, s
     if (home / TEXTS[0]).exists():
         return _read_texts(home, text)
     files = " and ".join(TEXTS) if text else f"{', '.join(SPLIT)}, or {' and '.join(TEXTS)}"
-    raise DataError(f"{home}: expected {files}, got none" + (f"; to be had from {source}" if source else ""))
+    raise DataError(
+        f"{home}: expected {files}, got none" + (f"; to be had from {source}" if source else "")
+    )
 
 
 def _read_matrices(home: Path) -> Split:
     split = Split(*(read_matrix(home / name) for name in SPLIT))
-    for (x, X), (y, Y) in (zip(SPLIT[:2], split[:2], strict=True), zip(SPLIT[2:], split[2:], strict=True)):
+    for (x, X), (y, Y) in (
+        zip(SPLIT[:2], split[:2], strict=True),
+        zip(SPLIT[2:], split[2:], strict=True),
+    ):
         if X.shape[0] != Y.shape[0]:
-            raise DataError(f"{home / y}: expected {X.shape[0]:,} rows as in {x}, got {Y.shape[0]:,}")
+            raise DataError(
+                f"{home / y}: expected {X.shape[0]:,} rows as in {x}, got {Y.shape[0]:,}"
+            )
     width, test_width = split.X.shape[1], split.X_test.shape[1]
     if width != test_width:
-        raise DataError(f"{home / SPLIT[2]}: expected {width:,} features as in {SPLIT[0]}, got {test_width:,}")
+        raise DataError(
+            f"{home / SPLIT[2]}: expected {width:,} features as in {SPLIT[0]}, got {test_width:,}"
+        )
     return split
 
 

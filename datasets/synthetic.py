@@ -1,10 +1,12 @@
-"""Synthetic data in the shapes of public sets, with a planted topic tree, so that accuracy means something.
+"""Synthetic data in the shapes of public sets, with a planted topic tree, so that accuracy means
+something.
 
-The labels are the leaves of a random topic tree, about 30 children to a topic. Label frequencies follow a power law and
-every label has a training row. The occurrences of the labels are dealt to rows so that the labels of a row mostly share
-a topic, and frequent labels spread over wider topics. A word of a row comes from the background (Zipf's law over the
-vocabulary) or from one of its labels: from the few words of the label itself, or of a topic above it.
-X is TF-IDF with 1 + log(tf), the IDF of the training rows and rows of unit length.
+The labels are the leaves of a random topic tree, about 30 children to a topic. Label frequencies
+follow a power law and every label has a training row. The occurrences of the labels are dealt to
+rows so that the labels of a row mostly share a topic, and frequent labels spread over wider topics.
+A word of a row comes from the background (Zipf's law over the vocabulary) or from one of its
+labels: from the few words of the label itself, or of a topic above it. X is TF-IDF with 1 +
+log(tf), the IDF of the training rows and rows of unit length.
 
 What is drawn depends on the seed alone, and goes to disk in blocks of rows.
 """
@@ -63,7 +65,9 @@ class Labels(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """X before weighting: `path`.indices (int32) and `path`.counts (float32) hold its rows one after another."""
+    """X before weighting: `path`.indices (int32) and `path`.counts (float32) hold its rows one
+    after another.
+    """
 
     path: Path
     indptr: np.ndarray
@@ -78,15 +82,19 @@ def synthesize(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Shape:
-    """Write X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz in the shape of `like` to the folder `out`.
+    """Write X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz in the shape of `like` to the folder
+    `out`.
 
-    `scale` multiplies rows and labels, and features by its square root, as vocabularies grow (Heaps' law); labels and
-    features per row stay. The same arguments give the same bytes. Returns the shape that was written.
+    `scale` multiplies rows and labels, and features by its square root, as vocabularies grow
+    (Heaps' law); labels and features per row stay. The same arguments give the same bytes. Returns
+    the shape that was written.
     """
     if like not in SHAPES:
         raise ParameterError(f"synthesize: like must be one of {', '.join(SHAPES)}, got {like!r}")
     if not isinstance(scale, numbers.Real) or not LOWEST_SCALE <= scale <= 1:
-        raise ParameterError(f"synthesize: scale must be a number from {LOWEST_SCALE} to 1, got {scale!r}")
+        raise ParameterError(
+            f"synthesize: scale must be a number from {LOWEST_SCALE} to 1, got {scale!r}"
+        )
     if not isinstance(seed, numbers.Integral) or seed < 0:
         raise ParameterError(f"synthesize: seed must be an int >= 0, got {seed!r}")
     shape = scaled(SHAPES[like], scale)
@@ -112,9 +120,14 @@ def _write(shape: Shape, folder: Path, rng: np.random.Generator, progress: Progr
     vocabulary = rng.permutation(shape.features).astype(np.int32)
     world = World(shape, _plant(shape.labels, rng), vocabulary, _key(rng))
     counts = rng.permutation(_label_counts(shape))
-    test_counts = np.floor(counts * (shape.test_rows / shape.rows) + rng.random(shape.labels)).astype(np.int64)
+    test_counts = np.floor(
+        counts * (shape.test_rows / shape.rows) + rng.random(shape.labels)
+    ).astype(np.int64)
     raws, advance = [], progress.stage("drawing rows", shape.rows + shape.test_rows)
-    for split, n_rows, dealt in (("trn", shape.rows, counts), ("tst", shape.test_rows, test_counts)):
+    for split, n_rows, dealt in (
+        ("trn", shape.rows, counts),
+        ("tst", shape.test_rows, test_counts),
+    ):
         Y = _deal_rows(world.tree, dealt, n_rows, rng)
         _save_labels(folder / f"Y.{split}.npz", Y, shape.labels)
         raws.append(_draw(world, Y, folder / f"X.{split}", rng, advance))
@@ -136,8 +149,9 @@ def _pointers(sizes: np.ndarray) -> np.ndarray:
 def _plant(n_labels: int, rng: np.random.Generator) -> Tree:
     """A random tree of topics whose leaves are the labels.
 
-    A position starts a new topic at every level whose share of the positions exceeds the position's random number, so
-    a topic's start is also the start of one of its children, and sizes scatter around ARITY.
+    A position starts a new topic at every level whose share of the positions exceeds the position's
+    random number, so a topic's start is also the start of one of its children, and sizes scatter
+    around ARITY.
     """
     depth = max(2, round(math.log(n_labels, ARITY)))
     share = n_labels ** (np.arange(depth + 1) / depth - 1)
@@ -148,7 +162,9 @@ def _plant(n_labels: int, rng: np.random.Generator) -> Tree:
     paths = np.cumsum(starts, axis=0, dtype=np.int32)
     paths += (np.cumsum(nodes) - nodes - 1).astype(np.int32)
     start = np.concatenate([np.flatnonzero(column) for column in starts.T[:-1]])
-    stop = np.concatenate([np.append(np.flatnonzero(column)[1:], n_labels) for column in starts.T[:-1]])
+    stop = np.concatenate(
+        [np.append(np.flatnonzero(column)[1:], n_labels) for column in starts.T[:-1]]
+    )
     label_at = rng.permutation(n_labels)
     by_label = np.empty_like(paths)
     by_label[label_at] = paths
@@ -156,7 +172,9 @@ def _plant(n_labels: int, rng: np.random.Generator) -> Tree:
 
 
 def _label_counts(shape: Shape) -> np.ndarray:
-    """In how many training rows each label occurs, by rank: a power law, at least 1, with the wanted sum."""
+    """In how many training rows each label occurs, by rank: a power law, at least 1, with the
+    wanted sum.
+    """
     law = (np.arange(1, shape.labels + 1) + shape.head) ** -shape.decay
     wanted = round(shape.rows * shape.labels_per_row)
     low, high = 0.0, wanted / law[-1]
@@ -173,7 +191,15 @@ def _deal_rows(tree: Tree, counts: np.ndarray, n_rows: int, rng: np.random.Gener
     places = _pointers(counts[tree.label_at])
     reach = np.cumsum(NEARNESS ** np.arange(tree.paths.shape[1] - 1))
     wide = ROOM * total / n_rows
-    labels = _deal(counts, tree.paths, places[tree.start], places[tree.stop], reach / reach[-1], wide, _key(rng))
+    labels = _deal(
+        counts,
+        tree.paths,
+        places[tree.start],
+        places[tree.stop],
+        reach / reach[-1],
+        wide,
+        _key(rng),
+    )
     share = rng.gamma(10, size=n_rows)
     sizes = 1 + rng.multinomial(total - n_rows, share / share.sum())
     return Labels(*_cut(labels, _pointers(sizes), rng.permutation(n_rows)))
@@ -183,9 +209,10 @@ def _deal_rows(tree: Tree, counts: np.ndarray, n_rows: int, rng: np.random.Gener
 def _deal(counts, paths, first, stop, reach, wide, key):
     """The labels of all occurrences, ordered by the places they are dealt to: a counting sort.
 
-    Topic t has the places first[t] to stop[t]. An occurrence goes to a topic on its label's path, of level i or above
-    with the ascending share reach[i], and no narrower than `wide` places per occurrence of the label; the k-th of n
-    goes to the k-th part of it. So few places that become one row get a label twice.
+    Topic t has the places first[t] to stop[t]. An occurrence goes to a topic on its label's path,
+    of level i or above with the ascending share reach[i], and no narrower than `wide` places per
+    occurrence of the label; the k-th of n goes to the k-th part of it. So few places that become
+    one row get a label twice.
     """
     n = counts.sum()
     ends = np.zeros(n + 1, np.int32)
@@ -198,7 +225,11 @@ def _deal(counts, paths, first, stop, reach, wide, key):
                 level = 0
                 while u > reach[level]:
                     level += 1
-                while level > 0 and stop[paths[label, level]] - first[paths[label, level]] < wide * counts[label]:
+                while (
+                    level > 0
+                    and stop[paths[label, level]] - first[paths[label, level]]
+                    < wide * counts[label]
+                ):
                     level -= 1
                 node = paths[label, level]
                 part = (k + _uniform(key, 2 * t + 1)) / counts[label]
@@ -232,14 +263,18 @@ def _cut(labels, bounds, order):
     return indptr, indices[: indptr[n_rows]]
 
 
-def _draw(world: World, Y: Labels, path: Path, rng: np.random.Generator, advance: Callable[[float], None]) -> Raw:
+def _draw(
+    world: World, Y: Labels, path: Path, rng: np.random.Generator, advance: Callable[[float], None]
+) -> Raw:
     """Draw the words of all rows into files, block by block."""
     indptr = _pointers(_row_sizes(world.shape, len(Y.indptr) - 1, rng))
     rows_with = np.zeros(world.shape.features, np.int64)
     key = _key(rng)
     with open(f"{path}.indices", "wb") as indices_file, open(f"{path}.counts", "wb") as counts_file:
         for a, block in _blocks(indptr):
-            indices, counts = _draw_rows(world, block, Y.indptr[a : a + BLOCK + 1], Y.indices, key + np.uint64(a))
+            indices, counts = _draw_rows(
+                world, block, Y.indptr[a : a + BLOCK + 1], Y.indices, key + np.uint64(a)
+            )
             indices_file.write(indices)
             counts_file.write(counts)
             rows_with += np.bincount(indices, minlength=len(rows_with))
@@ -255,7 +290,9 @@ def _blocks(indptr: np.ndarray) -> list[tuple[int, np.ndarray]]:
 def _row_sizes(shape: Shape, n_rows: int, rng: np.random.Generator) -> np.ndarray:
     """Features of each row: log-normal, with the mean of the shape."""
     sizes = rng.lognormal(sigma=SPREAD, size=n_rows)
-    return np.clip(np.rint(sizes * (shape.features_per_row / sizes.mean())), 3, shape.features // 2).astype(np.int64)
+    return np.clip(
+        np.rint(sizes * (shape.features_per_row / sizes.mean())), 3, shape.features // 2
+    ).astype(np.int64)
 
 
 def _draw_rows(
@@ -267,14 +304,18 @@ def _draw_rows(
     share = np.cumsum(SPECIFIC ** -above[1:])
     share, n_words = np.append(0, share / share[-1]), OWN_WORDS * 4**above
     indptr, noise = indptr - indptr[0], world.shape.noise
-    return _draw_words(indptr, Y_indptr, labels, paths, n_words, share, world.vocabulary, noise, world.key, key)
+    return _draw_words(
+        indptr, Y_indptr, labels, paths, n_words, share, world.vocabulary, noise, world.key, key
+    )
 
 
 @njit(nogil=True, cache=True)
 def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noise, tree_key, key):
-    """Features, ascending in each row, and their float32 counts; row i has indptr[i + 1] - indptr[i] of them.
+    """Features, ascending in each row, and their float32 counts; row i has indptr[i + 1] -
+    indptr[i] of them.
 
-    n_words[i]: the words of a node of level i; share[i] ascends: of labels' words, those of level i or above.
+    n_words[i]: the words of a node of level i; share[i] ascends: of labels' words, those of level i
+    or above.
     """
     n_features = vocabulary.shape[0]
     indices = np.empty(indptr[-1], np.int32)
@@ -315,7 +356,9 @@ def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noi
 
 @njit(nogil=True, cache=True)
 def _mix(z):
-    """A random-looking uint64 for each uint64: the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    """A random-looking uint64 for each uint64: the finaliser of SplitMix64 (Steele, Lea and Flood
+    2014).
+    """
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -338,7 +381,9 @@ def _save_features(raw: Raw, idf: np.ndarray) -> None:
     """Weight the drawn words and delete them."""
     indices = (_read(raw, "indices", np.int32, block) for _, block in _blocks(raw.indptr))
     weights = (_weights(raw, block, idf) for _, block in _blocks(raw.indptr))
-    _save_csr(Path(f"{raw.path}.npz"), (len(raw.indptr) - 1, len(idf)), raw.indptr, indices, weights)
+    _save_csr(
+        Path(f"{raw.path}.npz"), (len(raw.indptr) - 1, len(idf)), raw.indptr, indices, weights
+    )
     Path(f"{raw.path}.indices").unlink()
     Path(f"{raw.path}.counts").unlink()
 
@@ -349,15 +394,23 @@ def _read(raw: Raw, what: str, dtype: type, indptr: np.ndarray) -> np.ndarray:
 
 def _weights(raw: Raw, indptr: np.ndarray, idf: np.ndarray) -> np.ndarray:
     """TF-IDF of a block of rows, each of unit length."""
-    weights = (1 + np.log(_read(raw, "counts", np.float32, indptr))) * idf[_read(raw, "indices", np.int32, indptr)]
+    weights = (1 + np.log(_read(raw, "counts", np.float32, indptr))) * idf[
+        _read(raw, "indices", np.int32, indptr)
+    ]
     length = np.sqrt(np.add.reduceat(weights**2, indptr[:-1] - indptr[0]))
     return (weights / np.repeat(length, np.diff(indptr))).astype(np.float32)
 
 
 def _save_csr(
-    path: Path, shape: tuple[int, int], indptr: np.ndarray, indices: Iterable[np.ndarray], data: Iterable[np.ndarray]
+    path: Path,
+    shape: tuple[int, int],
+    indptr: np.ndarray,
+    indices: Iterable[np.ndarray],
+    data: Iterable[np.ndarray],
 ) -> None:
-    """What scipy.sparse.save_npz writes, uncompressed, from blocks of `indices` and `data`, and without a time."""
+    """What scipy.sparse.save_npz writes, uncompressed, from blocks of `indices` and `data`, and
+    without a time.
+    """
     nnz = int(indptr[-1])
     with zipfile.ZipFile(path, "w") as archive:
         _save_member(archive, "format", "|S3", (), [np.array(b"csr")])
@@ -368,7 +421,11 @@ def _save_csr(
 
 
 def _save_member(
-    archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+    archive: zipfile.ZipFile,
+    name: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    blocks: Iterable[np.ndarray],
 ) -> None:
     member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
     header = {"descr": dtype, "fortran_order": False, "shape": shape}
@@ -381,6 +438,10 @@ def _save_member(
 def _check_replaceable(out: Path) -> None:
     if not out.exists():
         return
-    foreign = sorted({entry.name for entry in out.iterdir()} - set(SPLIT)) if out.is_dir() else [out.name]
+    foreign = (
+        sorted({entry.name for entry in out.iterdir()} - set(SPLIT)) if out.is_dir() else [out.name]
+    )
     if foreign:
-        raise DataError(f"{out}: expected a synthetic data set to replace, got {foreign[0]!r}; choose a new folder")
+        raise DataError(
+            f"{out}: expected a synthetic data set to replace, got {foreign[0]!r}; choose a new folder"
+        )

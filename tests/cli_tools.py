@@ -1,4 +1,6 @@
-"""What the tests of the command line share: a small data set, trained models, and commands run in this process."""
+"""What the tests of the command line share: a small data set, trained models, and commands run in
+this process.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from xmc.cli.main import xmc
 from xmc.datasets import load_sample, sample_texts
 from xmc.io import Dataset, write, write_matrix
 
-MIX = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}  # click before 8.2
+MIX = (
+    {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+)  # click before 8.2
 MAIN = "from xmc.cli.main import main; main()"
 N_ROWS, N_TEST = 1200, 150
 
@@ -40,7 +44,9 @@ def done(*args: object, stdin: str | bytes | None = None) -> Result:
 
 
 def refusal(folder: Path, *args: object) -> str:
-    """The one line on stderr with which the command refuses; nothing may appear in or vanish from `folder`."""
+    """The one line on stderr with which the command refuses; nothing may appear in or vanish from
+    `folder`.
+    """
     before = content(folder)
     result = run(*args, "--quiet")
     assert result.exit_code == 1, result.stderr
@@ -59,7 +65,10 @@ def misuse(*args: object) -> str:
 
 def content(folder: Path) -> dict[str, bytes | None]:
     """All files below a folder."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 def start(*args: object, cwd: Path, **how) -> subprocess.Popen:
@@ -80,7 +89,9 @@ def save_dense(path: Path, rows: list[list[float]]) -> Path:
 
 @cache
 def home() -> Path:
-    """A folder with a slice of the sample: X.npz, Y.npz, X.tst.npz, Y.tst.npz, train.tsv, test.tsv, labels.txt."""
+    """A folder with a slice of the sample: X.npz, Y.npz, X.tst.npz, Y.tst.npz, train.tsv, test.tsv,
+    labels.txt.
+    """
     folder, sample = Path(_folder.name), load_sample()
     frequent = np.flatnonzero(sample.Y[:N_ROWS].getnnz(axis=0) >= 5)
     ids = [sample.label_names[label] for label in frequent]
@@ -92,7 +103,9 @@ def home() -> Path:
         write_matrix(folder / f"X{split}.npz", X)
         write_matrix(folder / f"Y{split}.npz", Y)
         write(folder / texts, Dataset(Y=Y, texts=sample_texts(X, sample.features), label_ids=ids))
-    write_lines(folder / "labels.txt", *[f"{label}\tthe {label.partition('::')[2]} tag" for label in ids])
+    write_lines(
+        folder / "labels.txt", *[f"{label}\tthe {label.partition('::')[2]} tag" for label in ids]
+    )
     return folder
 
 
@@ -107,7 +120,9 @@ def model() -> Path:
 def named_model() -> Path:
     """A model of the matrices with ids and names of the labels."""
     names = ("--label-names", home() / "labels.txt")
-    done("train", home() / "X.npz", home() / "Y.npz", "--model", home() / "named", *names, "--quiet")
+    done(
+        "train", home() / "X.npz", home() / "Y.npz", "--model", home() / "named", *names, "--quiet"
+    )
     return home() / "named"
 
 
@@ -122,5 +137,12 @@ def text_model() -> Path:
 @cache
 def predictions(suffix: str) -> Path:
     """What the model with names predicts for the test rows, in one of the formats."""
-    done("predict", named_model(), home() / "X.tst.npz", "--out", home() / f"pred.{suffix}", "--quiet")
+    done(
+        "predict",
+        named_model(),
+        home() / "X.tst.npz",
+        "--out",
+        home() / f"pred.{suffix}",
+        "--quiet",
+    )
     return home() / f"pred.{suffix}"

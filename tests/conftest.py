@@ -13,7 +13,9 @@ def rng():
 
 @pytest.fixture(scope="session")
 def real_data():
-    """real_data(name): the folder of a real data set beside the checkout; the test is skipped where there is none."""
+    """real_data(name): the folder of a real data set beside the checkout; the test is skipped where
+    there is none.
+    """
 
     def folder(name):
         if not (SHARED / name).is_dir():

@@ -9,7 +9,8 @@ from xmc.label_tree import LabelTree
 from xmc.layer import Layer
 from xmc.model import Member
 
-# ---- random input ----------------------------------------------------------------------------------------------------
+# ---- random input
+# ----------------------------------------------------------------------------------------------------
 
 
 def random_rows(rng, n_rows, n_features, density=0.3, empty=0.1):
@@ -25,7 +26,9 @@ def random_lists(rng, n_rows, n_columns, density=0.3):
 
 
 def random_candidates(rng, sizes, n_ids=40):
-    """Pointers, ids, scores and margins of random candidates; few different scores and margins, so that many tie."""
+    """Pointers, ids, scores and margins of random candidates; few different scores and margins, so
+    that many tie.
+    """
     indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
     ids = [rng.permutation(n_ids)[:size] for size in sizes]
     score, margin = rng.choice(np.float32([0, 0.25, 0.5]), (2, indptr[-1]))
@@ -37,7 +40,9 @@ def as_rows(dense):
     dense = np.asarray(dense, np.float32)
     row, column = np.nonzero(dense)
     indptr = np.searchsorted(row, np.arange(len(dense) + 1)).astype(np.int64)
-    return Rows(frozen(indptr), frozen(column.astype(np.int32)), frozen(dense[row, column]), dense.shape[1])
+    return Rows(
+        frozen(indptr), frozen(column.astype(np.int32)), frozen(dense[row, column]), dense.shape[1]
+    )
 
 
 def as_lists(dense):
@@ -59,7 +64,9 @@ def to_dense(indptr, indices, data, n_columns):
 
 
 def as_layer(W, chunk_ptr, shift=2, dtype=np.float32, scale=1.0):
-    """The layer with the weights W (features + the bias, nodes); integers are stored divided by `scale`."""
+    """The layer with the weights W (features + the bias, nodes); integers are stored divided by
+    `scale`.
+    """
     W = np.asarray(W, np.float32)
     bucket, low, more, child, weight, counts, page_counts = [], [], [], [], [], [], []
     n_buckets = (len(W) - 2 >> shift) + 1
@@ -68,7 +75,9 @@ def as_layer(W, chunk_ptr, shift=2, dtype=np.float32, scale=1.0):
         page_counts.append(len(starts))
         for start in starts:
             page = W[:-1, start : min(start + 256, last)]
-            before = [np.count_nonzero(page[: b << shift].any(axis=1)) for b in range(n_buckets + 1)]
+            before = [
+                np.count_nonzero(page[: b << shift].any(axis=1)) for b in range(n_buckets + 1)
+            ]
             bucket.extend((n, np.count_nonzero(page[: b << shift])) for b, n in enumerate(before))
             used = [(j, np.flatnonzero(row)) for j, row in enumerate(page) if row.any()]
             low.extend(j % (1 << shift) for j, _ in used)
@@ -79,10 +88,16 @@ def as_layer(W, chunk_ptr, shift=2, dtype=np.float32, scale=1.0):
     per_page = np.reshape(counts, (-1, 3)).astype(np.int64)
     pointers = np.concatenate([np.zeros((1, 3), np.int64), per_page.cumsum(axis=0)]).T.copy()
     stored = np.array(weight, np.float32) / np.float32(scale)
-    weights = stored.astype(np.float16).view(np.uint16) if dtype == np.float16 else stored.astype(dtype)
+    weights = (
+        stored.astype(np.float16).view(np.uint16) if dtype == np.float16 else stored.astype(dtype)
+    )
     padded = (np.array([*column, *[0] * 16], np.uint8) for column in (low, more))
     arrays = (
-        *(np.asarray(chunk_ptr, np.int64), np.cumsum([0, *page_counts]).astype(np.int64), *pointers),
+        *(
+            np.asarray(chunk_ptr, np.int64),
+            np.cumsum([0, *page_counts]).astype(np.int64),
+            *pointers,
+        ),
         *(np.full(len(counts), shift, np.uint8), np.full(len(counts), scale, np.float32)),
         *(np.array(bucket, np.uint32).reshape(-1, 2), *padded),
         *(np.array(child, np.uint8), weights, W[-1].copy()),
@@ -91,7 +106,9 @@ def as_layer(W, chunk_ptr, shift=2, dtype=np.float32, scale=1.0):
 
 
 def random_member(rng, n_features, widths=(4, 4, 5), values=None):
-    """A trained tree with nodes of 1 to so many children per level, its weights normal or chosen from `values`."""
+    """A trained tree with nodes of 1 to so many children per level, its weights normal or chosen
+    from `values`.
+    """
     chunks, layers, n_nodes = [], [], 1
     for widest in widths:
         chunks.append(np.concatenate([[0], np.cumsum(rng.integers(1, widest + 1, n_nodes))]))
@@ -103,7 +120,9 @@ def random_member(rng, n_features, widths=(4, 4, 5), values=None):
         )
         layers.append(as_layer(W * (rng.random(W.shape) < 0.4), chunks[-1]))
     labels = rng.permutation(n_nodes).astype(np.int32)
-    return Member(LabelTree(tuple(frozen(c.astype(np.int64)) for c in chunks), frozen(labels)), tuple(layers))
+    return Member(
+        LabelTree(tuple(frozen(c.astype(np.int64)) for c in chunks), frozen(labels)), tuple(layers)
+    )
 
 
 def split(indptr, values):
@@ -118,26 +137,35 @@ def scored(indptr, ids, score, margin):
 
 def join(rows):
     """Pointers and values, as lists: what `split` takes."""
-    return [0, *np.cumsum([len(row) for row in rows], dtype=int).tolist()], [value for row in rows for value in row]
+    return [0, *np.cumsum([len(row) for row in rows], dtype=int).tolist()], [
+        value for row in rows for value in row
+    ]
 
 
-# ---- gather ----------------------------------------------------------------------------------------------------------
+# ---- gather
+# ----------------------------------------------------------------------------------------------------------
 
 
 def gather(indptr, indices, data, rows):
     entries = [split(indptr, list(zip(indices, data, strict=True)))[row] for row in rows]
     found = Counter(j for row in entries for j, _ in row)
-    features = [j for j, _ in found.most_common()]  # equally frequent ones in the order in which they are met
+    features = [
+        j for j, _ in found.most_common()
+    ]  # equally frequent ones in the order in which they are met
     out_indptr, flat = join([sorted((features.index(j), v) for j, v in row) for row in entries])
     return out_indptr, [j for j, _ in flat], [v for _, v in flat], features
 
 
 def transpose(indptr, indices, n_columns):
-    return join([[i for i, row in enumerate(split(indptr, indices)) if j in row] for j in range(n_columns)])
+    return join(
+        [[i for i, row in enumerate(split(indptr, indices)) if j in row] for j in range(n_columns)]
+    )
 
 
 def renumbered(nodes, new_id):
-    """Each row's ids replaced by new_id (-1 drops), the costs of equal ones summed: (pointers, ids, costs)."""
+    """Each row's ids replaced by new_id (-1 drops), the costs of equal ones summed: (pointers, ids,
+    costs).
+    """
     rows = []
     for ids, costs in zip(split(*nodes[:2]), split(nodes.indptr, costs_of(nodes)), strict=True):
         row = {}
@@ -163,14 +191,21 @@ def targets(nodes, rows, first, last):
     ]
     columns = [column for _, column, _ in found]
     costs = [cost for *_, cost in found] if len(nodes.costs) else []
-    return [place for place, *_ in found], columns, costs, [columns.count(c) for c in range(last - first)]
+    return (
+        [place for place, *_ in found],
+        columns,
+        costs,
+        [columns.count(c) for c in range(last - first)],
+    )
 
 
-# ---- dcd -------------------------------------------------------------------------------------------------------------
+# ---- dcd
+# -------------------------------------------------------------------------------------------------------------
 
 
 def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
-    """Weights and dual variables of one label, row after row in the same order (Hsieh et al., ICML 2008).
+    """Weights and dual variables of one label, row after row in the same order (Hsieh et al., ICML
+    2008).
 
     C: one for all rows or one per row.
     """
@@ -192,7 +227,9 @@ def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
 
 
 def primal(X, y, w, C, squared):
-    """1/2 |w|^2 + sum_i C_i max(0, 1 - y_i w.x_i), its square if squared; C is one for all rows or one per row."""
+    """1/2 |w|^2 + sum_i C_i max(0, 1 - y_i w.x_i), its square if squared; C is one for all rows or
+    one per row.
+    """
     short = np.maximum(0, 1 - y * (X @ w))
     return 0.5 * w @ w + (C * (short**2 if squared else short)).sum()
 
@@ -208,11 +245,15 @@ def signs(place, column, lane_of_column, n_rows, n_lanes):
 def prune(W, n_lanes, threshold):
     """Of W (features + the bias, lanes)."""
     return [
-        (j, b, W[j, b]) for j in range(len(W) - 1) for b in range(n_lanes) if W[j, b] != 0 and abs(W[j, b]) >= threshold
+        (j, b, W[j, b])
+        for j in range(len(W) - 1)
+        for b in range(n_lanes)
+        if W[j, b] != 0 and abs(W[j, b]) >= threshold
     ]
 
 
-# ---- kmeans ----------------------------------------------------------------------------------------------------------
+# ---- kmeans
+# ----------------------------------------------------------------------------------------------------------
 
 
 def unit(M):
@@ -248,12 +289,17 @@ def bisect(Z, n_left, seeds, tol, max_iter):
     return left
 
 
-# ---- beam ------------------------------------------------------------------------------------------------------------
+# ---- beam
+# ------------------------------------------------------------------------------------------------------------
 
 
 def log_probability(margin, transform):
     short = np.maximum(0, 1 - margin)
-    return {"l3_hinge": -(short**3), "l2_hinge": -(short**2), "log_sigmoid": -np.logaddexp(0, -margin)}[transform]
+    return {
+        "l3_hinge": -(short**3),
+        "l2_hinge": -(short**2),
+        "log_sigmoid": -np.logaddexp(0, -margin),
+    }[transform]
 
 
 def best(candidates, k):
@@ -282,7 +328,10 @@ def layer_weights(layer, n_features):
             f, e = layer.feature_ptr[page], layer.entry_ptr[page]
             buckets = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1]].astype(int)
             for b, (here, after) in enumerate(zip(buckets, buckets[1:], strict=False)):
-                assert (f, e) == (layer.feature_ptr[page] + here[0], layer.entry_ptr[page] + here[1])
+                assert (f, e) == (
+                    layer.feature_ptr[page] + here[0],
+                    layer.entry_ptr[page] + here[1],
+                )
                 for _ in range(after[0] - here[0]):
                     feature = (b << int(layer.shift[page])) + int(layer.low[f])
                     for _ in range(int(layer.more[f]) + 1):
@@ -297,7 +346,9 @@ def layer_weights(layer, n_features):
 
 
 def beam_search(x, layers, labels, beam_size, bias, transform):
-    """(score, margin, label) of every label that the beam of one dense row reaches; every node is scored."""
+    """(score, margin, label) of every label that the beam of one dense row reaches; every node is
+    scored.
+    """
     x = np.append(x, bias)
     nodes, scores = [0], {0: 0.0}
     for depth, layer in enumerate(layers):
@@ -307,9 +358,16 @@ def beam_search(x, layers, labels, beam_size, bias, transform):
         for node in nodes:
             children = range(layer.chunk_ptr[node], layer.chunk_ptr[node + 1])
             for child in children:
-                own = 0.0 if inner and len(children) == 1 else log_probability(margins[child], transform)
+                own = (
+                    0.0
+                    if inner and len(children) == 1
+                    else log_probability(margins[child], transform)
+                )
                 found.append((max(scores[node] + own, -104.0), margins[child], child))
         if inner:
             kept = best(found, beam_size)
             nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}
-    return [(float(np.exp(np.float32(score))), margin, int(labels[place])) for score, margin, place in found]
+    return [
+        (float(np.exp(np.float32(score))), margin, int(labels[place]))
+        for score, margin, place in found
+    ]

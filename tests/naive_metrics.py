@@ -1,6 +1,7 @@
 """The metrics written out with sets and dicts, and slow twins of `xmc.kernels.metrics`.
 
-`truth` is a list of sets of labels; `best` a list of lists of labels, best first, -1 in empty places.
+`truth` is a list of sets of labels; `best` a list of lists of labels, best first, -1 in empty
+places.
 """
 
 import math
@@ -11,7 +12,9 @@ def precision(truth, best, k):
 
 
 def recall(truth, best, k):
-    shares = [hits(true, row[:k]) / len(true) for true, row in zip(truth, best, strict=True) if true]
+    shares = [
+        hits(true, row[:k]) / len(true) for true, row in zip(truth, best, strict=True) if true
+    ]
     return sum(shares) / len(shares) if shares else 0.0
 
 
@@ -19,7 +22,9 @@ def ndcg(truth, best, k):
     total = 0.0
     for true, row in zip(truth, best, strict=True):
         if true:
-            total += dcg(row[:k], dict.fromkeys(true, 1.0)) / dcg(list(true)[:k], dict.fromkeys(true, 1.0))
+            total += dcg(row[:k], dict.fromkeys(true, 1.0)) / dcg(
+                list(true)[:k], dict.fromkeys(true, 1.0)
+            )
     return total / len(truth)
 
 
@@ -58,7 +63,11 @@ def f1(truth, best, k, average):
         both_of_all, either_of_all = both_of_all + both, either_of_all + either
     if not labels:
         return 0.0
-    return sum(scores.values()) / len(labels) if average == "macro" else 2 * both_of_all / either_of_all
+    return (
+        sum(scores.values()) / len(labels)
+        if average == "macro"
+        else 2 * both_of_all / either_of_all
+    )
 
 
 def propensities(truth, n_labels, a, b):
@@ -76,7 +85,10 @@ def dcg(row, gain):
 
 
 def find_hits(indptr, indices, labels):
-    found = [[label in set(indices[indptr[i] : indptr[i + 1]]) for label in row] for i, row in enumerate(labels)]
+    found = [
+        [label in set(indices[indptr[i] : indptr[i + 1]]) for label in row]
+        for i, row in enumerate(labels)
+    ]
     named = [[label for label in row if label >= 0] for row in labels]
     return found, next((i for i, row in enumerate(named) if len(set(row)) < len(row)), -1)
 
@@ -87,7 +99,10 @@ def row_gains(hits, discounts):
 
 def place_gains(labels, hits, weights):
     places = range(hits.shape[1])
-    return [sum(weights[label] for label, hit in zip(labels[:, j], hits[:, j], strict=True) if hit) for j in places]
+    return [
+        sum(weights[label] for label, hit in zip(labels[:, j], hits[:, j], strict=True) if hit)
+        for j in places
+    ]
 
 
 def best_place_gains(indptr, indices, weights, k):

@@ -17,7 +17,9 @@ def nearest_float32(token):
 
 
 def _fraction(value):
-    return Fraction(2**128) * (1 if value > 0 else -1) if np.isinf(value) else Fraction(float(value))
+    return (
+        Fraction(2**128) * (1 if value > 0 else -1) if np.isinf(value) else Fraction(float(value))
+    )
 
 
 def shortest(value):
@@ -36,7 +38,9 @@ def parse_rows(lines, base):
         labels = tokens.pop(0).split(",") if tokens and ":" not in tokens[0] else []
         pairs = [token.split(":") for token in tokens]
         values = [nearest_float32(value) for _, value in pairs]
-        rows.append(([int(label) - base for label in labels], [int(f) - base for f, _ in pairs], values))
+        rows.append(
+            ([int(label) - base for label in labels], [int(f) - base for f, _ in pairs], values)
+        )
     return rows
 
 

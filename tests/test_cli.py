@@ -27,10 +27,18 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["datasets", "synth", "--help"], *([c, "--help"] for c in cli_main.COMMANDS)]
+    "args",
+    [
+        ["--help"],
+        ["--version"],
+        ["datasets", "synth", "--help"],
+        *([c, "--help"] for c in cli_main.COMMANDS),
+    ],
 )
 def test_help_imports_nothing_heavy(args, tmp_path):
-    shown = subprocess.run([sys.executable, "-c", HELP, *args], cwd=tmp_path, capture_output=True, text=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", HELP, *args], cwd=tmp_path, capture_output=True, text=True
+    )
     assert shown.stdout.splitlines()[-1] == "0"
 
 
@@ -47,7 +55,9 @@ def test_version_is_told_everywhere(args):
 @pytest.mark.parametrize("name", [c for c in cli_main.COMMANDS if c != "datasets"])
 def test_every_command_has_the_common_flags(name):
     shown = cli.done(name, "--help").stdout
-    assert all(f"\n  {flag} " in shown for flag in ("--json PATH", "--overwrite", "--quiet", "--version"))
+    assert all(
+        f"\n  {flag} " in shown for flag in ("--json PATH", "--overwrite", "--quiet", "--version")
+    )
 
 
 def test_an_unknown_command_is_a_usage_error():
@@ -73,7 +83,11 @@ def raising(error):
     [
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "xmc: No space left on device\n"),
-        (PermissionError(errno.EACCES, "Permission denied", "model"), 1, "model: Permission denied\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "model"),
+            1,
+            "model: Permission denied\n",
+        ),
         (
             MemoryError(),
             1,
@@ -94,9 +108,13 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         cli.run("inspect", "model")
 
 
-@pytest.mark.parametrize(("number", "code", "line"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")])
+@pytest.mark.parametrize(
+    ("number", "code", "line"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")]
+)
 def test_an_interrupted_training_leaves_nothing(tmp_path, number, code, line):
-    os.mkfifo(tmp_path / "train.tsv")  # nobody writes to it: the command waits, well after it has started
+    os.mkfifo(
+        tmp_path / "train.tsv"
+    )  # nobody writes to it: the command waits, well after it has started
     process = cli.start("train", "train.tsv", "--model", "model", "--quiet", cwd=tmp_path)
     pipe = opened_for(process, tmp_path / "train.tsv")
     time.sleep(0.2)
@@ -138,13 +156,18 @@ def test_compiling_is_told_only_when_kernels_are_not_in_the_cache(tmp_path, monk
     output.Voice("predict", quiet=True).compiling()
     (tmp_path / "beam.best-1.py311.nbi").touch()
     output.Voice("predict", quiet=False).compiling()
-    assert capsys.readouterr().err == "predict: compiling kernels for this machine, once: some seconds\n"
+    assert (
+        capsys.readouterr().err
+        == "predict: compiling kernels for this machine, once: some seconds\n"
+    )
 
 
 def test_the_kernels_that_are_looked_for_exist():
     from importlib.util import find_spec
 
-    assert all(find_spec(f"xmc.kernels.{name}") for names in output.KERNELS.values() for name in names)
+    assert all(
+        find_spec(f"xmc.kernels.{name}") for names in output.KERNELS.values() for name in names
+    )
 
 
 def test_an_existing_json_is_kept_unless_overwrite(tmp_path):

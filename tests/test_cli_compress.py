@@ -23,7 +23,10 @@ def compressed(tmp_path, *args, model=None):
 def test_the_smaller_model_is_what_python_makes(tmp_path, weights):
     compressed(tmp_path, "--weights", weights, "--threshold", 0.3)
     load(cli.model()).compress(weights, 0.3).save(tmp_path / "expected")
-    small, expected = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("small", "expected"))
+    small, expected = (
+        {p.name: p.read_bytes() for p in (tmp_path / name).iterdir()}
+        for name in ("small", "expected")
+    )
     assert small == expected
 
 
@@ -31,7 +34,11 @@ def test_both_models_are_described(tmp_path):
     result = compressed(tmp_path, "--threshold", 0.2)
     before, after = result["before"], result["after"]
     assert (before["weights"], before["weight_threshold"]) == ("float32", 0.1)
-    assert (after["weights"], after["weight_threshold"], after["model"]) == ("int8", 0.2, str(tmp_path / "small"))
+    assert (after["weights"], after["weight_threshold"], after["model"]) == (
+        "int8",
+        0.2,
+        str(tmp_path / "small"),
+    )
     for facts, model in ((before, load(cli.model())), (after, load(tmp_path / "small"))):
         assert facts["n_weights"] == sum(len(layer.weight) for layer in model.members_[0].layers)
     assert after["n_weights"] < before["n_weights"] and after["n_bytes"] < before["n_bytes"]
@@ -42,8 +49,12 @@ def test_what_it_costs_is_what_evaluate_says(tmp_path, rows):
     train = "--train-labels", cli.home() / "Y.npz"
     result = compressed(tmp_path, *rows, *train, "--weights", "int8")
     for facts, model in ((result["before"], cli.model()), (result["after"], tmp_path / "small")):
-        cli.done("predict", model, rows[0], "--out", tmp_path / "pred.npz", "--overwrite", "--quiet")
-        shown = cli.done("evaluate", tmp_path / "pred.npz", rows[1], *train, "--json", "-", "--quiet").stdout
+        cli.done(
+            "predict", model, rows[0], "--out", tmp_path / "pred.npz", "--overwrite", "--quiet"
+        )
+        shown = cli.done(
+            "evaluate", tmp_path / "pred.npz", rows[1], *train, "--json", "-", "--quiet"
+        ).stdout
         expected = {k: v for k, v in json.loads(shown).items() if k.startswith(("P@", "PSP@"))}
         assert {k: facts[k] for k in expected} == pytest.approx(expected) and len(expected) == 6
 
@@ -52,13 +63,24 @@ def test_rows_with_texts_and_ids_are_matched_by_id(tmp_path):
     result = compressed(tmp_path, cli.home() / "test.tsv", model=cli.text_model())
     pred = tmp_path / "pred.tsv"
     cli.done("predict", cli.text_model(), cli.home() / "test.tsv", "--out", pred, "--quiet")
-    shown = json.loads(cli.done("evaluate", pred, cli.home() / "test.tsv", "--json", "-", "--quiet").stdout)
+    shown = json.loads(
+        cli.done("evaluate", pred, cli.home() / "test.tsv", "--json", "-", "--quiet").stdout
+    )
     assert result["before"]["P@1"] == pytest.approx(shown["P@1"]) and result["before"]["P@1"] > 20
 
 
 def test_people_see_a_table(tmp_path, rows):
     shown = cli.done("compress", cli.model(), tmp_path / "small", *rows).stdout.splitlines()
-    assert shown[0].split() == ["model", "weights", "threshold", "number", "size", "P@1", "P@3", "P@5"]
+    assert shown[0].split() == [
+        "model",
+        "weights",
+        "threshold",
+        "number",
+        "size",
+        "P@1",
+        "P@3",
+        "P@5",
+    ]
     assert shown[1].split()[:3] == [str(cli.model()), "float32", "0.1"]
     assert shown[2].split()[:3] == [str(tmp_path / "small"), "int8", "0.1"]
 
@@ -91,7 +113,9 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_rows_with_fewer_labels_or_features_are_refused(tmp_path, rows):
     narrow = cli.save_dense(tmp_path / "Y.npz", np.ones((150, 3)).tolist())
     line = cli.refusal(tmp_path, "compress", cli.model(), tmp_path / "small", rows[0], narrow)
-    assert line.startswith(f"{narrow}: expected ") and line.endswith(" labels as the model has, got 3")
+    assert line.startswith(f"{narrow}: expected ") and line.endswith(
+        " labels as the model has, got 3"
+    )
     line = cli.refusal(tmp_path, "compress", cli.model(), tmp_path / "small", narrow, rows[1])
     assert "features" in line
 

@@ -56,15 +56,31 @@ def test_stdin_and_stdout(tmp_path):
 
 
 def test_texts_become_matrices_and_the_vectoriser_is_kept(tmp_path):
-    convert(cli.home() / "train.tsv", tmp_path / "X.npz", tmp_path / "Y.npz", "--fit-vectorizer", tmp_path / "tfidf")
+    convert(
+        cli.home() / "train.tsv",
+        tmp_path / "X.npz",
+        tmp_path / "Y.npz",
+        "--fit-vectorizer",
+        tmp_path / "tfidf",
+    )
     data = read(cli.home() / "train.tsv")
     assert same(tmp_path / "Y.npz", cli.home() / "Y.npz")
-    X, again = sp.load_npz(tmp_path / "X.npz"), load_vectorizer(tmp_path / "tfidf").transform(data.texts)
+    X, again = (
+        sp.load_npz(tmp_path / "X.npz"),
+        load_vectorizer(tmp_path / "tfidf").transform(data.texts),
+    )
     assert (X != again).nnz == 0
 
 
 def test_text_flags_reach_the_vectoriser(tmp_path):
-    convert(cli.home() / "train.tsv", tmp_path / "X.svm", "--fit-vectorizer", tmp_path / "tfidf", "--max-features", 50)
+    convert(
+        cli.home() / "train.tsv",
+        tmp_path / "X.svm",
+        "--fit-vectorizer",
+        tmp_path / "tfidf",
+        "--max-features",
+        50,
+    )
     assert len(load_vectorizer(tmp_path / "tfidf").vocabulary_) == 50
 
 
@@ -73,15 +89,32 @@ def test_test_labels_stand_in_the_columns_of_the_training_labels(tmp_path):
     test = cli.write_lines(tmp_path / "test.tsv", "d,a\tone text")
     convert(train, tmp_path / "train.svm", "--fit-vectorizer", tmp_path / "tfidf", "--min-df", 1)
     convert(test, tmp_path / "X.npz", tmp_path / "Y.npz", "--vectorizer", tmp_path / "tfidf")
-    assert sp.load_npz(tmp_path / "Y.npz").toarray().tolist() == [[0, 1, 1]]  # b, d, and a that training lacks
+    assert sp.load_npz(tmp_path / "Y.npz").toarray().tolist() == [
+        [0, 1, 1]
+    ]  # b, d, and a that training lacks
 
 
 def test_a_model_has_a_vectoriser_too(tmp_path):
-    convert(cli.home() / "test.tsv", tmp_path / "X.npz", tmp_path / "Y.npz", "--vectorizer", cli.text_model())
+    convert(
+        cli.home() / "test.tsv",
+        tmp_path / "X.npz",
+        tmp_path / "Y.npz",
+        "--vectorizer",
+        cli.text_model(),
+    )
     assert sp.load_npz(tmp_path / "X.npz").shape[0] == cli.N_TEST
     assert same(tmp_path / "Y.npz", cli.home() / "Y.tst.npz")
-    line = cli.refusal(tmp_path, "convert", cli.home() / "test.tsv", tmp_path / "a.svm", "--vectorizer", cli.model())
-    assert line == f"{cli.model()}: expected a model that was trained on texts, it has no vectoriser"
+    line = cli.refusal(
+        tmp_path,
+        "convert",
+        cli.home() / "test.tsv",
+        tmp_path / "a.svm",
+        "--vectorizer",
+        cli.model(),
+    )
+    assert (
+        line == f"{cli.model()}: expected a model that was trained on texts, it has no vectoriser"
+    )
 
 
 def test_plain_texts_become_one_matrix(tmp_path):
@@ -89,9 +122,18 @@ def test_plain_texts_become_one_matrix(tmp_path):
     convert(notes, tmp_path / "X.npz", "--vectorizer", cli.text_model())
     assert sp.load_npz(tmp_path / "X.npz").shape[0] == 2
     line = cli.refusal(
-        tmp_path, "convert", notes, tmp_path / "A.npz", tmp_path / "B.npz", "--vectorizer", cli.text_model()
+        tmp_path,
+        "convert",
+        notes,
+        tmp_path / "A.npz",
+        tmp_path / "B.npz",
+        "--vectorizer",
+        cli.text_model(),
     )
-    assert line == f"{tmp_path / 'B.npz'}: expected labels to write, the rows have none; X alone is one path"
+    assert (
+        line
+        == f"{tmp_path / 'B.npz'}: expected labels to write, the rows have none; X alone is one path"
+    )
 
 
 def test_json_tells_sizes(tmp_path):
@@ -105,7 +147,10 @@ def test_json_tells_sizes(tmp_path):
     ("args", "message"),
     [
         (["a.txt"], "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"),
-        (["a.npz", "b.npz", "c.npz"], "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"),
+        (
+            ["a.npz", "b.npz", "c.npz"],
+            "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz",
+        ),
         (["-", "a.svm"], "stdin needs --format"),
         (["a.svm", "-", "--json", "-"], "data and --json can't both go to stdout"),
         (["a.tsv", "a.svm", "--min-df", "3"], "--min-df goes with --fit-vectorizer"),
@@ -129,7 +174,9 @@ def test_texts_need_a_vectoriser_to_become_features(tmp_path, targets):
 def test_rows_with_features_need_no_vectoriser(tmp_path):
     source = cli.write_lines(tmp_path / "a.txt", "1 3 2", "1 0:1.5 2:2")
     for flag in ("--fit-vectorizer", "--vectorizer"):
-        line = cli.refusal(tmp_path, "convert", source, tmp_path / "b.svm", flag, cli.text_model(), "--overwrite")
+        line = cli.refusal(
+            tmp_path, "convert", source, tmp_path / "b.svm", flag, cli.text_model(), "--overwrite"
+        )
         assert "expected" in line
 
 
@@ -146,7 +193,9 @@ def test_of_several_outputs_all_or_none_appear(tmp_path, monkeypatch):
 
     monkeypatch.setattr("xmc.io.npz.sp.save_npz", full)
     targets = (tmp_path / "X.npz", tmp_path / "Y.npz", "--fit-vectorizer", tmp_path / "tfidf")
-    assert cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", *targets).endswith("No space left on device")
+    assert cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", *targets).endswith(
+        "No space left on device"
+    )
 
 
 def test_an_existing_output_is_refused_before_anything_is_read_unless_overwrite(tmp_path):
@@ -165,5 +214,7 @@ def test_features_do_not_become_texts(tmp_path):
 
 
 def test_a_pair_is_two_matrices(tmp_path):
-    line = cli.refusal(tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", tmp_path / "b.svm")
+    line = cli.refusal(
+        tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", tmp_path / "b.svm"
+    )
     assert line == f"{tmp_path / 'b.svm'}: expected .npz, two paths are always X.npz Y.npz"

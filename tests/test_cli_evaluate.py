@@ -16,7 +16,9 @@ def evaluate(*args):
 
 
 def expected(ks=(1, 3, 5), **how):
-    return report(sp.load_npz(cli.home() / "Y.tst.npz"), read_predictions(cli.predictions("npz")).P, ks, **how)
+    return report(
+        sp.load_npz(cli.home() / "Y.tst.npz"), read_predictions(cli.predictions("npz")).P, ks, **how
+    )
 
 
 def test_metrics_are_those_of_the_library_in_percent():
@@ -26,7 +28,12 @@ def test_metrics_are_those_of_the_library_in_percent():
 
 
 def test_train_labels_bring_the_propensity_scored_metrics():
-    files = (cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", cli.home() / "Y.npz")
+    files = (
+        cli.predictions("npz"),
+        cli.home() / "Y.tst.npz",
+        "--train-labels",
+        cli.home() / "Y.npz",
+    )
     Y = sp.load_npz(cli.home() / "Y.npz")
     assert evaluate(*files) == expected(propensity=propensities(Y))
     found = evaluate(*files, "--propensity-a", 0.5, "--propensity-b", 0.4)
@@ -46,29 +53,40 @@ def test_truth_with_ids_measures_the_same(suffix):
     names = ("--label-names", cli.home() / "labels.txt", "--train-labels", cli.home() / "train.tsv")
     assert same_scores(
         evaluate(cli.predictions(suffix), cli.home() / "test.tsv", *names),
-        evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", cli.home() / "Y.npz"),
+        evaluate(
+            cli.predictions("npz"), cli.home() / "Y.tst.npz", "--train-labels", cli.home() / "Y.npz"
+        ),
     )
 
 
 def same_scores(found, other):
     """Equal but for how many labels without rows there are, and for the order of sums."""
     scores = {name for name in found if "@" in name}
-    return all(found[name] == pytest.approx(other[name], rel=1e-12) for name in scores) and scores <= other.keys()
+    return (
+        all(found[name] == pytest.approx(other[name], rel=1e-12) for name in scores)
+        and scores <= other.keys()
+    )
 
 
 def test_training_texts_tell_the_ids_of_predictions_in_columns():
-    found = evaluate(cli.predictions("npz"), cli.home() / "test.tsv", "--train-labels", cli.home() / "train.tsv")
+    found = evaluate(
+        cli.predictions("npz"), cli.home() / "test.tsv", "--train-labels", cli.home() / "train.tsv"
+    )
     assert same_scores(found, expected(propensity=propensities(sp.load_npz(cli.home() / "Y.npz"))))
 
 
 @pytest.mark.parametrize("name", ["truth.txt.gz", "truth.svm"])
 def test_truth_may_be_a_file_of_rows(tmp_path, name):
-    cli.done("convert", cli.home() / "X.tst.npz", cli.home() / "Y.tst.npz", tmp_path / name, "--quiet")
+    cli.done(
+        "convert", cli.home() / "X.tst.npz", cli.home() / "Y.tst.npz", tmp_path / name, "--quiet"
+    )
     assert evaluate(cli.predictions("npz"), tmp_path / name) == expected()
 
 
 def test_predictions_without_ids_name_columns(tmp_path):
-    cli.done("predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.tsv", "--quiet")
+    cli.done(
+        "predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.tsv", "--quiet"
+    )
     assert evaluate(tmp_path / "pred.tsv", cli.home() / "Y.tst.npz") == expected()
 
 
@@ -83,7 +101,11 @@ def test_predictions_and_truth_without_any_label_in_common(tmp_path):
     pred = cli.write_lines(tmp_path / "pred.tsv", "", "")
     truth = cli.write_lines(tmp_path / "truth.tsv", "a\tsome text", "\tmore")
     found = evaluate(pred, truth)
-    assert (found["P@1"], found["n_rows_without_labels"], found["n_rows_without_predictions"]) == (0, 1, 2)
+    assert (found["P@1"], found["n_rows_without_labels"], found["n_rows_without_predictions"]) == (
+        0,
+        1,
+        2,
+    )
 
 
 @pytest.mark.parametrize("flags", [["-k", "4,2"], ["-k", "2", "-k", "4"]])
@@ -97,11 +119,16 @@ def test_the_usual_ks_stop_at_what_is_there(tmp_path):
     found = evaluate(tmp_path / "pred.npz", cli.home() / "Y.tst.npz")
     assert [name for name in found if name.startswith("P@")] == ["P@1", "P@3"]
     result = cli.done("evaluate", tmp_path / "pred.npz", cli.home() / "Y.tst.npz", "-k", 5)
-    assert result.stderr == "evaluate: rows have at most 3 predictions; the missing ones count as misses\n"
+    assert (
+        result.stderr
+        == "evaluate: rows have at most 3 predictions; the missing ones count as misses\n"
+    )
 
 
 def test_the_table_has_a_line_per_metric():
-    shown = cli.done("evaluate", cli.predictions("npz"), cli.home() / "Y.tst.npz").stdout.splitlines()
+    shown = cli.done(
+        "evaluate", cli.predictions("npz"), cli.home() / "Y.tst.npz"
+    ).stdout.splitlines()
     assert shown[0].split() == ["%", "@1", "@3", "@5"]
     assert shown[1].split() == ["P", *(f"{expected()[f'P@{k}']:.2f}" for k in (1, 3, 5))]
     assert shown[-1].startswith(f"{cli.N_TEST} rows")
@@ -134,7 +161,10 @@ def test_k_larger_than_the_number_of_labels_is_refused(tmp_path):
     n_labels = sp.load_npz(cli.home() / "Y.tst.npz").shape[1]
     files = (cli.predictions("npz"), cli.home() / "Y.tst.npz")
     line = cli.refusal(tmp_path, "evaluate", *files, "-k", n_labels + 1)
-    assert line == f"evaluate: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+    assert (
+        line
+        == f"evaluate: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+    )
 
 
 def test_other_rows_are_refused(tmp_path):
@@ -169,7 +199,9 @@ def test_labels_that_are_no_column_are_refused(tmp_path, number):
     pred = cli.write_lines(tmp_path / "pred.tsv", f"{number}\t0.5")
     Y = cli.save_dense(tmp_path / "Y.npz", [[1, 0, 1]])
     line = cli.refusal(tmp_path, "evaluate", pred, Y)
-    assert line.startswith(f"{pred}: expected labels from 0 to 2, the columns of {Y}, got {number!r};")
+    assert line.startswith(
+        f"{pred}: expected labels from 0 to 2, the columns of {Y}, got {number!r};"
+    )
 
 
 def test_training_labels_of_another_width_are_refused(tmp_path):
@@ -184,7 +216,9 @@ def test_training_labels_with_ids_beside_columns_are_refused(tmp_path):
     files = (cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.tsv", "--quiet")
     cli.done("predict", *files)
     train = ("--train-labels", cli.home() / "train.tsv")
-    line = cli.refusal(tmp_path, "evaluate", tmp_path / "pred.tsv", cli.home() / "Y.tst.npz", *train)
+    line = cli.refusal(
+        tmp_path, "evaluate", tmp_path / "pred.tsv", cli.home() / "Y.tst.npz", *train
+    )
     assert line.startswith(f"{cli.home() / 'train.tsv'}: expected columns as")
 
 

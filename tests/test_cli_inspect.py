@@ -28,7 +28,9 @@ def test_inspect_tells_class_parameters_and_sizes():
 def test_inspect_tells_the_levels_of_each_tree():
     ((*inner, last),), (member,) = inspected(cli.model())["trees"], load(cli.model()).members_
     assert last["n_nodes"] == len(member.tree.labels)
-    assert [level["n_chunks"] for level in (*inner, last)] == [len(chunk) - 1 for chunk in member.tree.chunks]
+    assert [level["n_chunks"] for level in (*inner, last)] == [
+        len(chunk) - 1 for chunk in member.tree.chunks
+    ]
     assert last["width_min"] <= last["width_median"] <= last["width_max"]
     assert last["n_weights"] == len(member.layers[-1].weight)
 
@@ -53,7 +55,13 @@ def test_inspect_refuses_another_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("n_bytes", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (10**13, "10,000.0 GB")],
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (2_500_000, "2.5 MB"),
+        (10**13, "10,000.0 GB"),
+    ],
 )
 def test_sizes_are_told_in_the_unit_that_suits_them(n_bytes, text):
     assert size_text(n_bytes) == text
@@ -66,7 +74,9 @@ def test_datasets_lists_the_sample_first():
 
 
 def test_the_sample_is_exported_as_matrices_and_texts(tmp_path):
-    facts = json.loads(cli.done("datasets", "export", "debtags", tmp_path / "sample", "--json", "-").stdout)
+    facts = json.loads(
+        cli.done("datasets", "export", "debtags", tmp_path / "sample", "--json", "-").stdout
+    )
     assert {path.name for path in (tmp_path / "sample").iterdir()} == set(facts["files"])
     sample, test = load_sample(), read(tmp_path / "sample" / "test.tsv")
     assert (sp.load_npz(tmp_path / "sample" / "X.trn.npz") != sample.X).nnz == 0
@@ -80,9 +90,12 @@ def test_an_export_replaces_an_earlier_one_only(tmp_path):
     assert line == f"{tmp_path / 'sample'}: exists already; overwrite replaces it"
     cli.done("datasets", "export", "debtags", tmp_path / "sample", "--quiet", "--overwrite")
     cli.write_lines(tmp_path / "sample" / "thesis.txt", "mine")
-    line = cli.refusal(tmp_path, "datasets", "export", "debtags", tmp_path / "sample", "--overwrite")
+    line = cli.refusal(
+        tmp_path, "datasets", "export", "debtags", tmp_path / "sample", "--overwrite"
+    )
     assert (
-        line == f"{tmp_path / 'sample'}: expected an earlier export to replace, got 'thesis.txt'; choose a new folder"
+        line
+        == f"{tmp_path / 'sample'}: expected an earlier export to replace, got 'thesis.txt'; choose a new folder"
     )
 
 
@@ -92,10 +105,16 @@ def test_an_unknown_data_set_is_a_usage_error(tmp_path):
 
 def test_synthetic_data_are_made_from_a_seed(tmp_path):
     how = ("--like", "wiki10-31k", "--scale", "0.01")
-    facts = json.loads(cli.done("datasets", "synth", *how, "--out", tmp_path / "a", "--json", "-", "--quiet").stdout)
+    facts = json.loads(
+        cli.done(
+            "datasets", "synth", *how, "--out", tmp_path / "a", "--json", "-", "--quiet"
+        ).stdout
+    )
     cli.done("datasets", "synth", *how, "--out", tmp_path / "b", "--seed", 0, "--quiet")
     assert sp.load_npz(tmp_path / "a" / "Y.trn.npz").shape == (facts["rows"], facts["labels"])
-    assert (tmp_path / "a" / "X.tst.npz").read_bytes() == (tmp_path / "b" / "X.tst.npz").read_bytes()
+    assert (tmp_path / "a" / "X.tst.npz").read_bytes() == (
+        tmp_path / "b" / "X.tst.npz"
+    ).read_bytes()
 
 
 def test_synthetic_data_do_not_replace_anything_unasked(tmp_path):

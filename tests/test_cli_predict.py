@@ -15,7 +15,9 @@ from xmc.io import read_label_names, read_predictions
 
 
 def test_the_file_holds_what_the_model_says(tmp_path):
-    cli.done("predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.npz", "-k", 3)
+    cli.done(
+        "predict", cli.model(), cli.home() / "X.tst.npz", "--out", tmp_path / "pred.npz", "-k", 3
+    )
     top = load(cli.model()).predict_topk(sp.load_npz(cli.home() / "X.tst.npz"), 3)
     P = read_predictions(tmp_path / "pred.npz").P
     assert P.shape == (cli.N_TEST, load(cli.model()).n_labels_)
@@ -25,10 +27,15 @@ def test_the_file_holds_what_the_model_says(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
 def test_all_formats_hold_the_same(suffix):
-    expected, found = read_predictions(cli.predictions("npz")), read_predictions(cli.predictions(suffix))
+    expected, found = (
+        read_predictions(cli.predictions("npz")),
+        read_predictions(cli.predictions(suffix)),
+    )
     ids, _ = read_label_names(cli.home() / "labels.txt")
     np.testing.assert_array_equal(expected.P.data, found.P.data)
-    assert [ids[label] for label in expected.P.indices] == [found.label_ids[label] for label in found.P.indices]
+    assert [ids[label] for label in expected.P.indices] == [
+        found.label_ids[label] for label in found.P.indices
+    ]
 
 
 def test_jsonl_has_names():
@@ -42,7 +49,9 @@ def test_without_out_stdout_has_tsv_lines():
 
 
 def test_a_typed_text_is_answered_with_names():
-    shown = cli.done("predict", cli.text_model(), "--text", "a game\nfor X11", "-k", 2, "--quiet").stdout
+    shown = cli.done(
+        "predict", cli.text_model(), "--text", "a game\nfor X11", "-k", 2, "--quiet"
+    ).stdout
     text, first, _ = shown.splitlines()
     assert text == "a game for X11"
     assert re.fullmatch(r"  \d\.\d{3}  the \S+ tag  \S+::\S+", first)
@@ -50,7 +59,9 @@ def test_a_typed_text_is_answered_with_names():
 
 def test_a_terminal_gets_names_for_files_too(monkeypatch):
     monkeypatch.setattr("xmc.cli.predict.on_terminal", lambda: True)
-    shown = cli.done("predict", cli.text_model(), cli.home() / "test.tsv", "-k", 1, "--quiet").stdout
+    shown = cli.done(
+        "predict", cli.text_model(), cli.home() / "test.tsv", "-k", 1, "--quiet"
+    ).stdout
     assert re.fullmatch(r"  \d\.\d{3}  the \S+ tag  \S+::\S+", shown.splitlines()[1])
 
 
@@ -75,7 +86,9 @@ def test_headerless_rows_are_padded_to_the_width_of_the_model(tmp_path):
 
 def test_typed_texts_files_and_stdin_give_the_same(tmp_path):
     texts = ["a web browser", "a game"]
-    typed = cli.done("predict", cli.text_model(), "--text", texts[0], "--text", texts[1], "--json", "-")
+    typed = cli.done(
+        "predict", cli.text_model(), "--text", texts[0], "--text", texts[1], "--json", "-"
+    )
     first = json.loads(typed.stdout)["predictions"][0]["labels"][0]
     notes = cli.write_lines(tmp_path / "notes.txt", *texts)
     expected = cli.done("predict", cli.text_model(), notes).stdout
@@ -85,11 +98,18 @@ def test_typed_texts_files_and_stdin_give_the_same(tmp_path):
     documents = cli.write_lines(tmp_path / "notes.tsv", *[f"x,y\t{text}" for text in texts])
     for path in (packed, documents):
         assert cli.done("predict", cli.text_model(), path).stdout == expected
-    assert cli.done("predict", cli.text_model(), "-", "--format", "text", stdin="\n".join(texts)).stdout == expected
+    assert (
+        cli.done(
+            "predict", cli.text_model(), "-", "--format", "text", stdin="\n".join(texts)
+        ).stdout
+        == expected
+    )
 
 
 def test_json_holds_counts_and_without_out_the_predictions():
-    facts = json.loads(cli.done("predict", cli.text_model(), "--text", "zzzzzz", "--json", "-", "-k", 1).stdout)
+    facts = json.loads(
+        cli.done("predict", cli.text_model(), "--text", "zzzzzz", "--json", "-", "-k", 1).stdout
+    )
     assert (facts["n_rows"], facts["n_rows_without_features"], facts["k"]) == (1, 1, 1)
     ((label,),) = [row["labels"] for row in facts["predictions"]]
     assert label.keys() == {"id", "name", "score"}
@@ -103,16 +123,24 @@ def test_json_beside_out_holds_counts_only(tmp_path):
 
 def test_rows_without_features_are_told():
     result = cli.done("predict", cli.text_model(), "--text", "zzzzzz", "--text", "game")
-    assert result.stderr == "predict: rows without features: 1 of 2; only the bias ranks their labels\n"
+    assert (
+        result.stderr
+        == "predict: rows without features: 1 of 2; only the bias ranks their labels\n"
+    )
 
 
 def test_out_to_stdout_in_a_format():
     files = (cli.home() / "X.tst.npz", "--out", "-", "--out-format", "jsonl", "--quiet")
-    assert cli.done("predict", cli.named_model(), *files).stdout == cli.predictions("jsonl").read_text()
+    assert (
+        cli.done("predict", cli.named_model(), *files).stdout
+        == cli.predictions("jsonl").read_text()
+    )
 
 
 def test_classes_of_a_model_with_one_label_per_row_are_its_ids(tmp_path):
-    LabelTreeClassifier(random_state=0).fit(np.eye(3), ["red", "green", "blue"]).save(tmp_path / "model")
+    LabelTreeClassifier(random_state=0).fit(np.eye(3), ["red", "green", "blue"]).save(
+        tmp_path / "model"
+    )
     rows = cli.write_lines(tmp_path / "rows.svm", " 1:1")
     shown = cli.done("predict", tmp_path / "model", rows, "-k", 3).stdout
     assert set(shown.split("\t")[::2]) == {"red", "green", "blue"}
@@ -126,7 +154,10 @@ def test_classes_of_a_model_with_one_label_per_row_are_its_ids(tmp_path):
         (["-"], "stdin needs --format"),
         (["X.npz", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
         (["X.npz", "--out-format", "npz"], "--out-format goes with --out"),
-        (["X.npz", "--out", "-", "--out-format", "tsv", "--json", "-"], "--out and --json can't both be stdout"),
+        (
+            ["X.npz", "--out", "-", "--out-format", "tsv", "--json", "-"],
+            "--out and --json can't both be stdout",
+        ),
     ],
 )
 def test_misuse(args, message):
@@ -135,8 +166,20 @@ def test_misuse(args, message):
 
 def test_k_larger_than_the_number_of_labels_is_refused(tmp_path):
     n_labels = load(cli.model()).n_labels_
-    line = cli.refusal(tmp_path, "predict", cli.model(), "X.npz", "-k", n_labels + 1, "--out", tmp_path / "pred.npz")
-    assert line == f"predict: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+    line = cli.refusal(
+        tmp_path,
+        "predict",
+        cli.model(),
+        "X.npz",
+        "-k",
+        n_labels + 1,
+        "--out",
+        tmp_path / "pred.npz",
+    )
+    assert (
+        line
+        == f"predict: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
+    )
 
 
 def test_rows_of_another_width_are_refused(tmp_path):
@@ -160,7 +203,9 @@ def test_a_header_of_another_width_is_refused(tmp_path):
 
 def test_texts_need_a_vectoriser(tmp_path):
     line = cli.refusal(tmp_path, "predict", cli.model(), "--text", "a game")
-    assert line == "predict: expected rows of features, got texts; the model was not trained on texts"
+    assert (
+        line == "predict: expected rows of features, got texts; the model was not trained on texts"
+    )
 
 
 def test_bad_rows_are_refused_with_their_line(tmp_path):
@@ -177,7 +222,9 @@ def test_bad_rows_are_refused_with_their_line(tmp_path):
         ("no/pred.npz", "expected an existing folder to write into, got '{.parent}'"),
     ],
 )
-def test_an_output_that_can_not_be_is_refused_before_anything_is_read(tmp_path, monkeypatch, out, message):
+def test_an_output_that_can_not_be_is_refused_before_anything_is_read(
+    tmp_path, monkeypatch, out, message
+):
     monkeypatch.chdir(tmp_path)
     line = cli.refusal(tmp_path, "predict", "no-such-model", "X.npz", "--out", out)
     assert line == f"{out}: {message.format(cli.Path(out))}"
@@ -187,7 +234,15 @@ def test_an_existing_output_is_refused_before_anything_is_read_unless_overwrite(
     out = cli.write_lines(tmp_path / "pred.tsv", "mine")
     line = cli.refusal(tmp_path, "predict", "no-such-model", "X.npz", "--out", out)
     assert line == f"{out}: exists already; overwrite replaces it"
-    cli.done("predict", cli.named_model(), cli.home() / "X.tst.npz", "--out", out, "--overwrite", "--quiet")
+    cli.done(
+        "predict",
+        cli.named_model(),
+        cli.home() / "X.tst.npz",
+        "--out",
+        out,
+        "--overwrite",
+        "--quiet",
+    )
     assert out.read_text() == cli.predictions("tsv").read_text()
 
 

@@ -44,14 +44,18 @@ def recipe(tmp_path):
 
 def reproduced(path, data, *flags):
     """The JSON of a command that must succeed."""
-    return json.loads(cli.done("reproduce", path, "--data", data, "--json", "-", "--quiet", *flags).stdout)
+    return json.loads(
+        cli.done("reproduce", path, "--data", data, "--json", "-", "--quiet", *flags).stdout
+    )
 
 
 def by_hand(model, split, a=0.55, b=1.5):
     """METRICS of a model trained on a split."""
     X, Y, X_test, Y_test = split
     wide = sp.csr_matrix((Y.data, Y.indices, Y.indptr), shape=(Y.shape[0], Y_test.shape[1]))
-    found = report(Y_test, model.fit(X, Y).predict_topk(X_test, 5), propensity=propensities(wide, a, b))
+    found = report(
+        Y_test, model.fit(X, Y).predict_topk(X_test, 5), propensity=propensities(wide, a, b)
+    )
     return {key: found[key] for key in METRICS}
 
 
@@ -61,7 +65,9 @@ def test_what_is_measured_is_what_report_says_of_the_same_model(recipe, data):
     how = {"tree": "balanced", "arity": 4, "max_leaf_size": 10}
     split = read_split(data / "tiny")
     assert split.Y_test.shape[1] == split.Y.shape[1] + 1
-    expected = [by_hand(LabelTreeClassifier(**how, random_state=seed), split, 0.6, 2.6) for seed in (0, 3)]
+    expected = [
+        by_hand(LabelTreeClassifier(**how, random_state=seed), split, 0.6, 2.6) for seed in (0, 3)
+    ]
     assert [one["seed"] for one in run["measured"]] == [0, 3]
     for got, one in zip(run["measured"], expected, strict=True):
         assert {key: got[key] for key in METRICS} == pytest.approx(one)
@@ -72,7 +78,10 @@ def test_what_is_measured_is_what_report_says_of_the_same_model(recipe, data):
 def test_presets_and_texts_are_what_they_are_in_python(recipe, data):
     texts = ("[[run]]", 'name = "texts"', "text = { min_df = 3 }")
     two, three = reproduced(recipe(*TWO, *texts), data)["runs"]
-    assert two["mean"] | by_hand(preset("dismec", random_state=0), read_split(data / "tiny")) == two["mean"]
+    assert (
+        two["mean"] | by_hand(preset("dismec", random_state=0), read_split(data / "tiny"))
+        == two["mean"]
+    )
     split = read_split(data / "tiny", TextParams(min_df=3))
     assert three["mean"] | by_hand(LabelTreeClassifier(random_state=0), split) == three["mean"]
 
@@ -92,7 +101,15 @@ def test_what_is_expected_comes_out(recipe, data, tmp_path):
 
 
 def test_a_figure_out_of_tolerance_is_one_line_and_all_results_are_there(recipe, data, tmp_path):
-    result = cli.run("reproduce", recipe(*ONE, *WRONG), "--data", data, "--json", tmp_path / "found.json", "--quiet")
+    result = cli.run(
+        "reproduce",
+        recipe(*ONE, *WRONG),
+        "--data",
+        data,
+        "--json",
+        tmp_path / "found.json",
+        "--quiet",
+    )
     (run,) = json.loads((tmp_path / "found.json").read_text())["runs"]
     assert run["within"] is False
     p, psp = (f"{run['mean'][key]:.2f}" for key in ("P@1", "PSP@5"))
@@ -104,7 +121,9 @@ def test_a_figure_out_of_tolerance_is_one_line_and_all_results_are_there(recipe,
 
 
 def test_a_run_without_expectation_gets_no_verdict(recipe, data):
-    result = cli.done("reproduce", recipe(*ONE, 'note = "four at a time"'), "--data", data, "--quiet")
+    result = cli.done(
+        "reproduce", recipe(*ONE, 'note = "four at a time"'), "--data", data, "--quiet"
+    )
     assert result.stderr == ""
     assert "nothing expected" in result.stdout and "as expected" not in result.stdout
     assert "one: four at a time" in result.stdout
@@ -121,7 +140,9 @@ def test_published_figures_stand_beside_and_below_with_their_sources(recipe, dat
     assert sum(figures in line for line in lines) == 2
     assert lines[-1] == "[1] LibMultiLabel documentation"
     methods = [row["method"] for row in reproduced(path, data)["published"]]
-    assert methods == ["LibMultiLabel linear tree"] + [f"LibMultiLabel linear tree, {n} trees" for n in (15, 3)]
+    assert methods == ["LibMultiLabel linear tree"] + [
+        f"LibMultiLabel linear tree, {n} trees" for n in (15, 3)
+    ]
 
 
 def test_only_the_runs_that_are_named_are_trained(recipe, data):
@@ -178,7 +199,9 @@ def test_json_that_exists_is_refused_before_anything_is_trained(recipe, data, tm
 
 def test_a_recipe_that_is_wrong_is_one_line(recipe, data, tmp_path):
     path = recipe(*ONE, "seed = 1")
-    assert cli.refusal(tmp_path, "reproduce", path, "--data", data).startswith(f"{path}: run 'one': no such key")
+    assert cli.refusal(tmp_path, "reproduce", path, "--data", data).startswith(
+        f"{path}: run 'one': no such key"
+    )
 
 
 def test_recipes_are_listed_with_their_data_and_runs():
@@ -198,4 +221,6 @@ def test_it_is_either_a_recipe_or_the_list(args):
 
 
 def test_the_list_takes_no_flags_of_a_training():
-    assert cli.misuse("reproduce", "--list", "--only", "one") == "Error: --only doesn't go with --list"
+    assert (
+        cli.misuse("reproduce", "--list", "--only", "one") == "Error: --only doesn't go with --list"
+    )

@@ -21,7 +21,9 @@ def xmc_file(tmp_path, *lines, header="3 4 2"):
 
 def train(tmp_path, *args):
     """Facts that training tells as JSON; the model is the folder `model`."""
-    return json.loads(cli.done("train", *args, "--model", tmp_path / "model", "--quiet", "--json", "-").stdout)
+    return json.loads(
+        cli.done("train", *args, "--model", tmp_path / "model", "--quiet", "--json", "-").stdout
+    )
 
 
 def test_a_model_of_matrices_is_saved_with_its_sizes(tmp_path):
@@ -39,9 +41,18 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "optimize": "psp", "propensity_a": 0.6, "propensity_b": 2.6, "costs": "propensity", "negative_folds": 2,
         "tail_share": 0.2, "tail_gamma": 9.0,
     }  # fmt: skip
-    declared = {f.name for f in fields(LabelTreeParams)} - {"n_jobs", "random_state", "verbose", "memory"}
+    declared = {f.name for f in fields(LabelTreeParams)} - {
+        "n_jobs",
+        "random_state",
+        "verbose",
+        "memory",
+    }
     assert settings.keys() == declared
-    flags = [[f"--{name.replace('_', '-')}", value] for name, value in settings.items() if name != "normalize"]
+    flags = [
+        [f"--{name.replace('_', '-')}", value]
+        for name, value in settings.items()
+        if name != "normalize"
+    ]
     files = (cli.home() / "X.npz", cli.home() / "Y.npz")
     train(tmp_path, *files, *sum(flags, []), "--no-normalize", "--seed", 3, "--threads", 1)
     model = load(tmp_path / "model")
@@ -51,13 +62,26 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
 
 def test_flags_that_are_not_given_are_the_defaults_and_the_seed_is_0():
     model = load(cli.model())
-    unsaid = {f.name: f.default for f in fields(LabelTreeParams) if f.name not in ("n_jobs", "random_state", "verbose")}
+    unsaid = {
+        f.name: f.default
+        for f in fields(LabelTreeParams)
+        if f.name not in ("n_jobs", "random_state", "verbose")
+    }
     assert {name: getattr(model, name) for name in unsaid} == unsaid
     assert model.random_state == 0
 
 
 def test_one_vs_all_is_the_other_class_and_takes_its_own_flags(tmp_path):
-    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--one-vs-all", "--C", 0.5, "--max-iter", 5)
+    train(
+        tmp_path,
+        cli.home() / "X.npz",
+        cli.home() / "Y.npz",
+        "--one-vs-all",
+        "--C",
+        0.5,
+        "--max-iter",
+        5,
+    )
     model = load(tmp_path / "model")
     assert (type(model).__name__, model.C, model.max_iter) == ("OneVsAllClassifier", 0.5, 5)
 
@@ -65,7 +89,10 @@ def test_one_vs_all_is_the_other_class_and_takes_its_own_flags(tmp_path):
 def test_one_vs_all_refuses_every_flag_of_trees():
     flags = {f.name for f in fields(LabelTreeParams)} - {f.name for f in fields(OneVsAllParams)}
     for name in flags:
-        flag, value = f"--{name.replace('_', '-')}", {"tree": "shallow", "negatives": "man"}.get(name, "2")
+        flag, value = (
+            f"--{name.replace('_', '-')}",
+            {"tree": "shallow", "negatives": "man"}.get(name, "2"),
+        )
         message = cli.misuse("train", "X.npz", "Y.npz", "--model", "m", "--one-vs-all", flag, value)
         assert message == f"Error: {flag} doesn't go with --one-vs-all"
 
@@ -85,8 +112,13 @@ def test_flags_out_of_range_are_usage_errors(flags, message):
 
 
 def test_what_a_range_can_not_say_is_refused_before_anything_is_read(tmp_path):
-    line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan")
-    assert line == "LabelTreeClassifier: C must be a finite number > 0, or a tuple of such, one per level, got nan"
+    line = cli.refusal(
+        tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan"
+    )
+    assert (
+        line
+        == "LabelTreeClassifier: C must be a finite number > 0, or a tuple of such, one per level, got nan"
+    )
 
 
 def test_stdin_needs_a_format():
@@ -101,7 +133,16 @@ def test_text_flags_go_with_texts_only(tmp_path):
 
 def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):
     names = ("--label-names", cli.home() / "labels.txt")
-    train(tmp_path, cli.home() / "train.tsv", *names, "--max-ngram", 2, "--min-df", 3, "--no-sublinear-tf")
+    train(
+        tmp_path,
+        cli.home() / "train.tsv",
+        *names,
+        "--max-ngram",
+        2,
+        "--min-df",
+        3,
+        "--no-sublinear-tf",
+    )
     model = load(tmp_path / "model")
     assert model.vectorizer_.ngram_range == (1, 2)
     assert not model.vectorizer_.sublinear_tf
@@ -113,7 +154,9 @@ def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):
 def test_names_of_matrix_columns_go_by_line():
     lines = [line.split("\t") for line in (cli.home() / "labels.txt").read_text().splitlines()]
     model = load(cli.named_model())
-    assert list(zip(model.label_ids_, model.label_names_, strict=True)) == [tuple(line) for line in lines]
+    assert list(zip(model.label_ids_, model.label_names_, strict=True)) == [
+        tuple(line) for line in lines
+    ]
 
 
 def test_names_widen_headerless_labels(tmp_path):
@@ -141,7 +184,9 @@ def _folder(path):
 
 def test_rows_and_labels_worth_a_word_are_counted_and_told(tmp_path):
     rows = xmc_file(tmp_path, "0 0:1 1:2", "2 ", " 1:1", "2 3:1", header="4 4 3")
-    result = cli.done("train", rows, "--model", tmp_path / "model", "--json", tmp_path / "facts.json")
+    result = cli.done(
+        "train", rows, "--model", tmp_path / "model", "--json", tmp_path / "facts.json"
+    )
     assert result.stderr.splitlines()[:3] == [
         "train: rows without features: 1 of 4; only the bias learns from them",
         "train: rows without labels: 1 of 4; they only serve as negatives",
@@ -160,7 +205,9 @@ def test_quiet_says_nothing(tmp_path):
 def test_one_based_files_count_from_1(tmp_path):
     rows = xmc_file(tmp_path, "1 1:1 2:2", "2 2:1 3:1", "1,2 4:1")
     train(tmp_path, rows, "--one-based")
-    assert cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "m").startswith(f"{rows}:3: expected a label id")
+    assert cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "m").startswith(
+        f"{rows}:3: expected a label id"
+    )
 
 
 def test_valid_holds_rows_out_by_seed_and_reports_on_them(tmp_path):
@@ -174,18 +221,35 @@ def test_valid_holds_rows_out_by_seed_and_reports_on_them(tmp_path):
 
 
 def test_valid_prints_a_table(tmp_path):
-    shown = cli.done("train", cli.home() / "train.tsv", "--model", tmp_path / "model", "--valid", "0.1").stdout
+    shown = cli.done(
+        "train", cli.home() / "train.tsv", "--model", tmp_path / "model", "--valid", "0.1"
+    ).stdout
     assert shown.splitlines()[0].split() == ["%", "@1", "@3", "@5"]
 
 
 BAD = {
     "seven": (("0 0:1", "1 7", "0 1:1"), "train.txt:3: expected feature:value, got '7'"),
-    "feature range": (("0 0:1", "1 4:1", "0 1:1"), "train.txt:3: expected a feature id from 0 to 3, got '4:1'"),
-    "label range": (("0 0:1", "2 3:1", "0 1:1"), "train.txt:3: expected a label id from 0 to 1, got '2'"),
-    "nan": (("0 0:nan", "1 3:1", "0 1:1"), "train.txt:2: expected a finite float32 number, got '0:nan'"),
-    "inf": (("0 0:inf", "1 3:1", "0 1:1"), "train.txt:2: expected a finite float32 number, got '0:inf'"),
+    "feature range": (
+        ("0 0:1", "1 4:1", "0 1:1"),
+        "train.txt:3: expected a feature id from 0 to 3, got '4:1'",
+    ),
+    "label range": (
+        ("0 0:1", "2 3:1", "0 1:1"),
+        "train.txt:3: expected a label id from 0 to 1, got '2'",
+    ),
+    "nan": (
+        ("0 0:nan", "1 3:1", "0 1:1"),
+        "train.txt:2: expected a finite float32 number, got '0:nan'",
+    ),
+    "inf": (
+        ("0 0:inf", "1 3:1", "0 1:1"),
+        "train.txt:2: expected a finite float32 number, got '0:inf'",
+    ),
     "negative label": (("-1 0:1", "1 3:1", "0 1:1"), "train.txt:2: expected label,label, got '-1'"),
-    "negative feature": (("1 -2:1", "1 3:1", "0 1:1"), "train.txt:2: expected feature:value, got '-2:1'"),
+    "negative feature": (
+        ("1 -2:1", "1 3:1", "0 1:1"),
+        "train.txt:2: expected feature:value, got '-2:1'",
+    ),
     "too few rows": (("0 0:1", "1 3:1"), "train.txt:1: expected 3 rows as the header says, got 2"),
     "too many rows": (("0 0:1",) * 4, "train.txt:1: expected 3 rows as the header says, got 4"),
 }
@@ -205,7 +269,9 @@ def test_a_missing_file_is_refused(tmp_path, name):
 
 
 def test_a_missing_matrix_is_refused(tmp_path):
-    line = cli.refusal(tmp_path, "train", tmp_path / "X.npz", cli.home() / "Y.npz", "--model", tmp_path / "model")
+    line = cli.refusal(
+        tmp_path, "train", tmp_path / "X.npz", cli.home() / "Y.npz", "--model", tmp_path / "model"
+    )
     assert line == f"{tmp_path / 'X.npz'}: can't be read: No such file or directory"
 
 
@@ -225,13 +291,19 @@ def test_a_truncated_matrix_is_refused(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_matrix_with_nan_or_inf_is_refused(tmp_path, value):
-    X, Y = cli.save_dense(tmp_path / "X.npz", [[1, value], [1, 1]]), cli.save_dense(tmp_path / "Y.npz", [[1], [1]])
+    X, Y = (
+        cli.save_dense(tmp_path / "X.npz", [[1, value], [1, 1]]),
+        cli.save_dense(tmp_path / "Y.npz", [[1], [1]]),
+    )
     line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
     assert line == f"{X}: expected finite float32 numbers, got {value} in row 0, column 1"
 
 
 def test_matrices_of_different_row_counts_are_refused(tmp_path):
-    X, Y = cli.save_dense(tmp_path / "X.npz", [[1, 2]]), cli.save_dense(tmp_path / "Y.npz", [[1], [1]])
+    X, Y = (
+        cli.save_dense(tmp_path / "X.npz", [[1, 2]]),
+        cli.save_dense(tmp_path / "Y.npz", [[1], [1]]),
+    )
     line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
     assert line == f"{Y}: expected 1 rows as in {X}, got 2"
 
@@ -254,22 +326,37 @@ def test_an_empty_file_is_refused(tmp_path):
     ("name", "message"),
     [
         ("X.npz", "expected features and labels, an .npz file holds one of them; give X.npz Y.npz"),
-        ("notes.txt", "expected rows with labels, got plain text; a .tsv file has lines id,id<TAB>text"),
+        (
+            "notes.txt",
+            "expected rows with labels, got plain text; a .tsv file has lines id,id<TAB>text",
+        ),
     ],
 )
 def test_a_file_without_labels_is_refused(tmp_path, name, message):
     path = cli.write_lines(tmp_path / name, "some text")
-    assert cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model") == f"{path}: {message}"
+    assert (
+        cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model") == f"{path}: {message}"
+    )
 
 
 def test_two_files_must_be_matrices(tmp_path):
-    line = cli.refusal(tmp_path, "train", cli.home() / "train.tsv", "Y.npz", "--model", tmp_path / "model")
+    line = cli.refusal(
+        tmp_path, "train", cli.home() / "train.tsv", "Y.npz", "--model", tmp_path / "model"
+    )
     assert line == f"{cli.home() / 'train.tsv'}: expected .npz, two paths are always X.npz Y.npz"
 
 
 def test_label_names_must_fit_the_matrix(tmp_path):
     names = cli.write_lines(tmp_path / "labels.txt", "a", "b", "c")
-    line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "m", "--label-names", names)
+    line = cli.refusal(
+        tmp_path,
+        "train",
+        xmc_file(tmp_path, *ROWS),
+        "--model",
+        tmp_path / "m",
+        "--label-names",
+        names,
+    )
     assert line == f"{names}: expected 2 lines, one per label, got 3"
 
 
@@ -292,12 +379,17 @@ def test_overwrite_replaces_a_model_but_no_other_folder(tmp_path):
     assert type(load(tmp_path / "model")).__name__ == "OneVsAllClassifier"
     (tmp_path / "photos").mkdir()
     line = cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "photos", "--overwrite")
-    assert line == f"{tmp_path / 'photos'}: expected a folder with a model.json to replace, got something else"
+    assert (
+        line
+        == f"{tmp_path / 'photos'}: expected a folder with a model.json to replace, got something else"
+    )
 
 
 def test_the_folder_around_the_model_must_exist(tmp_path):
     line = cli.refusal(tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "no" / "model")
-    assert line.startswith(f"{tmp_path / 'no' / 'model'}: expected an existing folder to write into")
+    assert line.startswith(
+        f"{tmp_path / 'no' / 'model'}: expected an existing folder to write into"
+    )
 
 
 def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
@@ -311,7 +403,9 @@ def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_dry_run_tells_the_needs_and_trains_nothing(tmp_path):
     files = (cli.home() / "X.npz", cli.home() / "Y.npz")
-    told = json.loads(cli.done("train", *files, "--model", tmp_path / "model", "--dry-run", "--json", "-").stdout)
+    told = json.loads(
+        cli.done("train", *files, "--model", tmp_path / "model", "--dry-run", "--json", "-").stdout
+    )
     assert told["n_rows"] == sp.load_npz(files[0]).shape[0]
     assert told["memory_bytes"] > told["model_bytes"] > 0
     assert not (tmp_path / "model").exists()
@@ -319,8 +413,17 @@ def test_a_dry_run_tells_the_needs_and_trains_nothing(tmp_path):
 
 def test_a_dry_run_is_readable_without_json(tmp_path):
     files = (cli.home() / "X.npz", cli.home() / "Y.npz")
-    lines = cli.done("train", *files, "--model", tmp_path / "model", "--dry-run", "--quiet").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["rows", "labels", "trees", "time", "memory", "model"]
+    lines = cli.done(
+        "train", *files, "--model", tmp_path / "model", "--dry-run", "--quiet"
+    ).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "rows",
+        "labels",
+        "trees",
+        "time",
+        "memory",
+        "model",
+    ]
 
 
 def test_a_memory_budget_that_is_too_small_is_refused_with_the_need(tmp_path):
@@ -336,7 +439,15 @@ def test_a_budget_is_a_size(tmp_path, size):
 
 
 def test_levels_are_separated_by_commas(tmp_path):
-    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--C", "2,0.5", "--negatives", "tfn,man")
+    train(
+        tmp_path,
+        cli.home() / "X.npz",
+        cli.home() / "Y.npz",
+        "--C",
+        "2,0.5",
+        "--negatives",
+        "tfn,man",
+    )
     model = load(tmp_path / "model")
     assert (tuple(model.C), tuple(model.negatives)) == ((2.0, 0.5), ("tfn", "man"))
 

@@ -33,7 +33,10 @@ def test_sample_matrices_are_canonical_csr(sample, part):
 
 
 def test_sample_names_are_unique_and_one_per_column(sample):
-    for names, width in [(sample.features, sample.X.shape[1]), (sample.label_names, sample.Y.shape[1])]:
+    for names, width in [
+        (sample.features, sample.X.shape[1]),
+        (sample.label_names, sample.Y.shape[1]),
+    ]:
         assert len(names) == len(set(names)) == width
         assert all(name.split() == [name] for name in names)
     assert sample.label_names == sorted(sample.label_names)
@@ -55,7 +58,9 @@ def test_an_empty_row_is_an_empty_text(sample):
 
 
 def test_texts_refuse_a_foreign_vocabulary(sample):
-    with pytest.raises(DataError, match="expected one word per column, got 2 words for 14248 columns"):
+    with pytest.raises(
+        DataError, match="expected one word per column, got 2 words for 14248 columns"
+    ):
         sample_texts(sample.X, ["a", "b"])
 
 

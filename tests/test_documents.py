@@ -53,12 +53,17 @@ def test_documents_read_back_the_same(given):
 
 @pytest.mark.parametrize("label", ["a,b", "a\tb", "a\n", " a", ""])
 def test_an_id_that_would_not_read_back_is_not_written(label):
-    with pytest.raises(DataError, match="a.tsv: expected label ids without comma, tab or line break"):
+    with pytest.raises(
+        DataError, match="a.tsv: expected label ids without comma, tab or line break"
+    ):
         list(document_text(["one"], sp.csr_matrix((1, 1)), [label], "a.tsv"))
 
 
 def test_a_text_of_two_lines_is_not_written():
-    with pytest.raises(DataError, match=r"a.txt: expected one line per text, got a line break in row 1: 'two\\nlines'"):
+    with pytest.raises(
+        DataError,
+        match=r"a.txt: expected one line per text, got a line break in row 1: 'two\\nlines'",
+    ):
         list(plain_text(["one", "two\nlines"], "a.txt"))
 
 

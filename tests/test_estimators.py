@@ -20,7 +20,8 @@ from xmc.training.grow import SHALLOW_FOR
 N_TOPICS, PER_TOPIC, N_NOISE = 8, 5, 30
 N_LABELS = N_TOPICS * PER_TOPIC
 BY_TOPIC = LabelTree(
-    (np.array([0, N_TOPICS]), np.arange(0, N_LABELS + 1, PER_TOPIC)), np.arange(N_LABELS, dtype=np.int32)
+    (np.array([0, N_TOPICS]), np.arange(0, N_LABELS + 1, PER_TOPIC)),
+    np.arange(N_LABELS, dtype=np.int32),
 )
 SMALL = {"max_leaf_size": PER_TOPIC, "arity": 3, "random_state": 0}
 MODELS = {
@@ -39,7 +40,9 @@ TREES = [name for name in MODELS if name != "one-vs-all"]
 
 
 def planted(n_rows, seed):
-    """(X, Y): each row has a topic and one to three of its labels; features are the labels, the topic, and noise."""
+    """(X, Y): each row has a topic and one to three of its labels; features are the labels, the
+    topic, and noise.
+    """
     rng = np.random.default_rng(seed)
     topic = rng.integers(0, N_TOPICS, n_rows)
     Y = np.zeros((n_rows, N_LABELS), np.float32)
@@ -71,13 +74,19 @@ def tree_model(request):
 
 def arrays(model):
     """All that a model has learnt."""
-    trees = [array for member in model.members_ for array in (*member.tree.chunks, member.tree.labels)]
-    return trees + [array for member in model.members_ for layer in member.layers for array in layer]
+    trees = [
+        array for member in model.members_ for array in (*member.tree.chunks, member.tree.labels)
+    ]
+    return trees + [
+        array for member in model.members_ for layer in member.layers for array in layer
+    ]
 
 
 def same_model(a, b):
     ours, theirs = arrays(a), arrays(b)
-    return len(ours) == len(theirs) and all(np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+    return len(ours) == len(theirs) and all(
+        np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True)
+    )
 
 
 def same_answer(a, b):
@@ -102,9 +111,9 @@ def dense(top, n_labels=N_LABELS):
 
 def test_the_planted_labels_come_first(fitted):
     labels, _ = fitted.predict_topk(X_TEST, 3)
-    assert [set(row[: len(true)].tolist()) for row, true in zip(labels, row_sets(Y_TEST), strict=True)] == row_sets(
-        Y_TEST
-    )
+    assert [
+        set(row[: len(true)].tolist()) for row, true in zip(labels, row_sets(Y_TEST), strict=True)
+    ] == row_sets(Y_TEST)
 
 
 def test_predict_gives_the_planted_labels_and_few_others(fitted):
@@ -121,13 +130,19 @@ def test_the_reference_solver_finds_the_planted_labels():
 
 def test_the_reference_solver_gives_the_same_model_for_the_same_seed():
     pytest.importorskip("liblinear")
-    first, second = (OneVsAllClassifier(solver="liblinear", random_state=0).fit(X, Y) for _ in range(2))
+    first, second = (
+        OneVsAllClassifier(solver="liblinear", random_state=0).fit(X, Y) for _ in range(2)
+    )
     assert same_model(first, second)
 
 
 def svm(X, y, C=1.0):
-    """Margins of a classifier with the same objective, solved by scikit-learn, as a function of rows."""
-    solved = LinearSVC(C=C, loss="squared_hinge", dual=True, tol=1e-6, max_iter=100_000, random_state=0).fit(X, y)
+    """Margins of a classifier with the same objective, solved by scikit-learn, as a function of
+    rows.
+    """
+    solved = LinearSVC(
+        C=C, loss="squared_hinge", dual=True, tol=1e-6, max_iter=100_000, random_state=0
+    ).fit(X, y)
     return solved.decision_function
 
 
@@ -146,7 +161,9 @@ def test_one_vs_all_is_one_linear_svm_per_label():
     model = OneVsAllClassifier(C=2.0, **EXACT).fit(X, Y)
     y, rows = Y.toarray(), unit(X_TEST)
     margin = np.stack([svm(unit(X), y[:, label], 2.0)(rows) for label in range(N_LABELS)], axis=1)
-    np.testing.assert_allclose(dense(model.predict_topk(X_TEST, N_LABELS)), np.exp(log_p(margin)), atol=2e-3)
+    np.testing.assert_allclose(
+        dense(model.predict_topk(X_TEST, N_LABELS)), np.exp(log_p(margin)), atol=2e-3
+    )
     assert np.array_equal(model.predict(X_TEST).toarray() > 0, margin > 0)
 
 
@@ -154,12 +171,17 @@ def test_a_tree_multiplies_the_probabilities_along_the_path():
     model = LabelTreeClassifier(tree=BY_TOPIC, beam_size=N_TOPICS, **EXACT).fit(X, Y)
     y, rows = Y.toarray(), unit(X_TEST)
     topics = y.reshape(-1, N_TOPICS, PER_TOPIC).max(axis=2)
-    expected, margins = np.empty((len(rows.indptr) - 1, N_LABELS)), np.empty((len(rows.indptr) - 1, N_LABELS))
+    expected, margins = (
+        np.empty((len(rows.indptr) - 1, N_LABELS)),
+        np.empty((len(rows.indptr) - 1, N_LABELS)),
+    )
     for label in range(N_LABELS):
         topic = label // PER_TOPIC
         own = topics[:, topic] > 0
         margins[:, label] = svm(unit(X)[own], y[own, label])(rows)
-        expected[:, label] = np.exp(log_p(svm(unit(X), topics[:, topic])(rows)) + log_p(margins[:, label]))
+        expected[:, label] = np.exp(
+            log_p(svm(unit(X), topics[:, topic])(rows)) + log_p(margins[:, label])
+        )
     np.testing.assert_allclose(dense(model.predict_topk(X_TEST, N_LABELS)), expected, atol=2e-3)
     assert np.array_equal(model.predict(X_TEST).toarray() > 0, margins > 0)
 
@@ -179,7 +201,9 @@ def test_an_ensemble_averages_its_members_and_a_label_that_one_missed_counts_0()
     model.members_ = members
     together = model.predict_proba(X_TEST)
     found = np.stack(alone) > 0
-    assert (found.any(axis=0) & ~found.all(axis=0)).any(), "no label is missed by one member and found by another"
+    assert (found.any(axis=0) & ~found.all(axis=0)).any(), (
+        "no label is missed by one member and found by another"
+    )
     np.testing.assert_allclose(together.toarray(), np.mean(alone, axis=0), rtol=1e-6)
 
 
@@ -187,26 +211,35 @@ def test_auto_chooses_the_tree_by_the_number_of_labels():
     many = sp.eye(SHALLOW_FOR[0], format="csr", dtype=np.float32)
     settings = {"max_iter": 1, "arity": 30, "random_state": 0}
     for data, shape in (((X, Y), "balanced"), ((many, many), "shallow")):
-        auto, named = (LabelTreeClassifier(tree=tree, **settings).fit(*data) for tree in ("auto", shape))
+        auto, named = (
+            LabelTreeClassifier(tree=tree, **settings).fit(*data) for tree in ("auto", shape)
+        )
         assert same_model(auto, named)
 
 
 @pytest.mark.parametrize("limit", [1, 5, 7, 39, N_LABELS])
 def test_leaves_of_a_balanced_tree_hold_that_many_labels_at_most(limit):
-    model = LabelTreeClassifier(tree="balanced", arity=2, max_leaf_size=limit, random_state=0).fit(X, Y)
+    model = LabelTreeClassifier(tree="balanced", arity=2, max_leaf_size=limit, random_state=0).fit(
+        X, Y
+    )
     assert np.diff(model.members_[0].tree.chunks[-1]).max() <= limit
 
 
 @pytest.mark.parametrize("tree", ["balanced", "shallow"])
 @pytest.mark.parametrize("depth", [1, 2])
 def test_max_depth_bounds_the_levels(tree, depth):
-    model = LabelTreeClassifier(tree=tree, arity=2, max_leaf_size=2, max_depth=depth, random_state=0).fit(X, Y)
+    model = LabelTreeClassifier(
+        tree=tree, arity=2, max_leaf_size=2, max_depth=depth, random_state=0
+    ).fit(X, Y)
     assert model.members_[0].tree.depth == depth
 
 
 def test_negatives_are_different_rows():
     settings = {"beam_size": 2, **SMALL}
-    models = [LabelTreeClassifier(negatives=name, **settings).fit(X, Y) for name in ("tfn", "man", "tfn+man")]
+    models = [
+        LabelTreeClassifier(negatives=name, **settings).fit(X, Y)
+        for name in ("tfn", "man", "tfn+man")
+    ]
     assert not any(same_model(a, b) for a, b in zip(models, models[1:] + models[:1], strict=True))
 
 
@@ -228,7 +261,9 @@ def test_a_label_comes_once_per_row(fitted):
 
 
 def test_places_that_the_beam_leaves_empty_come_last(tree_model):
-    labels, scores = tree_model.set_params(beam_size=1, n_trees=1).fit(X, Y).predict_topk(X_TEST, N_LABELS)
+    labels, scores = (
+        tree_model.set_params(beam_size=1, n_trees=1).fit(X, Y).predict_topk(X_TEST, N_LABELS)
+    )
     empty = labels < 0
     assert empty.any(axis=1).all()
     assert (labels[empty] == -1).all() and np.isneginf(scores[empty]).all()
@@ -258,7 +293,9 @@ def test_csr_comes_back_sorted(fitted):
 def test_predict_gives_ones_among_the_labels_that_the_beam_reached(fitted):
     Y_hat, P = fitted.predict(X_TEST), fitted.predict_proba(X_TEST)
     assert (Y_hat.data == 1).all()
-    assert all(chosen <= reached for chosen, reached in zip(row_sets(Y_hat), row_sets(P), strict=True))
+    assert all(
+        chosen <= reached for chosen, reached in zip(row_sets(Y_hat), row_sets(P), strict=True)
+    )
 
 
 def test_equal_scores_stand_in_the_order_of_their_margins():
@@ -273,7 +310,9 @@ def test_equal_scores_stand_in_the_order_of_their_margins():
 
 def test_equal_scores_and_margins_stand_in_the_order_of_the_labels(model):
     nothing = sp.csr_matrix((1, X.shape[1]), dtype=np.float32)
-    (labels,), (scores,) = model.set_params(bias=0).fit(X, Y).predict_topk(nothing, N_LABELS)  # every margin is 0
+    (labels,), (scores,) = (
+        model.set_params(bias=0).fit(X, Y).predict_topk(nothing, N_LABELS)
+    )  # every margin is 0
     tied = [labels[scores == score] for score in set(scores[labels >= 0].tolist())]
     assert max(map(len, tied)) > 1
     assert all((equal == np.sort(equal)).all() for equal in tied)
@@ -285,16 +324,23 @@ def test_score_is_the_share_of_rows_whose_best_label_is_true(fitted):
     weight = np.linspace(0, 1, 60)
     assert 0.5 < hits.mean() < 1
     assert fitted.score(X_TEST, truth) == pytest.approx(hits.mean())
-    assert fitted.score(X_TEST, truth, weight) == pytest.approx((hits * weight).sum() / weight.sum())
+    assert fitted.score(X_TEST, truth, weight) == pytest.approx(
+        (hits * weight).sum() / weight.sum()
+    )
 
 
 # One label per row.
 
 X_ONE, Y_ONE = planted(800, 2)
-X_ONE, Y_ONE = X_ONE[np.diff(Y_ONE.indptr) == 1], Y_ONE[np.diff(Y_ONE.indptr) == 1].indices  # every label occurs
+X_ONE, Y_ONE = (
+    X_ONE[np.diff(Y_ONE.indptr) == 1],
+    Y_ONE[np.diff(Y_ONE.indptr) == 1].indices,
+)  # every label occurs
 
 
-@pytest.mark.parametrize("names", [np.arange(N_LABELS) * 7 - 3, np.array([f"label {n:02}" for n in range(N_LABELS)])])
+@pytest.mark.parametrize(
+    "names", [np.arange(N_LABELS) * 7 - 3, np.array([f"label {n:02}" for n in range(N_LABELS)])]
+)
 def test_one_label_per_row_comes_back_as_a_class(model, names):
     y = names[Y_ONE]
     model.fit(X_ONE, y)
@@ -320,7 +366,10 @@ def test_probabilities_of_one_label_per_row_are_dense_and_sum_to_1(model):
 
 @pytest.mark.parametrize("n_jobs", [2, 4])
 def test_the_number_of_threads_makes_no_difference(model, n_jobs):
-    one, many = clone(model).set_params(n_jobs=1).fit(X, Y), clone(model).set_params(n_jobs=n_jobs).fit(X, Y)
+    one, many = (
+        clone(model).set_params(n_jobs=1).fit(X, Y),
+        clone(model).set_params(n_jobs=n_jobs).fit(X, Y),
+    )
     assert same_model(one, many)
     many_rows = sp.vstack([X_TEST] * 150, format="csr")
     assert same_answer(one.predict_topk(many_rows, 5), many.predict_topk(many_rows, 5))
@@ -329,14 +378,21 @@ def test_the_number_of_threads_makes_no_difference(model, n_jobs):
 def test_the_order_of_rows_makes_no_difference(fitted, rng):
     order = rng.permutation(60)
     shuffled = fitted.predict_topk(X_TEST[order], N_LABELS)
-    assert same_answer(shuffled, [column[order] for column in fitted.predict_topk(X_TEST, N_LABELS)])
+    assert same_answer(
+        shuffled, [column[order] for column in fitted.predict_topk(X_TEST, N_LABELS)]
+    )
 
 
 def test_the_number_of_rows_at_a_time_makes_no_difference(fitted):
     together = fitted.predict_topk(X_TEST, N_LABELS)
     for size in (1, 7):
-        parts = [fitted.predict_topk(X_TEST[start : start + size], N_LABELS) for start in range(0, 60, size)]
-        assert same_answer(together, [np.concatenate(column) for column in zip(*parts, strict=True)])
+        parts = [
+            fitted.predict_topk(X_TEST[start : start + size], N_LABELS)
+            for start in range(0, 60, size)
+        ]
+        assert same_answer(
+            together, [np.concatenate(column) for column in zip(*parts, strict=True)]
+        )
 
 
 def test_more_rows_than_a_block_make_no_difference(fitted, monkeypatch):
@@ -347,7 +403,9 @@ def test_more_rows_than_a_block_make_no_difference(fitted, monkeypatch):
 
 def test_one_row_is_answered_alike_by_all_methods(fitted):
     row = X_TEST[3]
-    assert np.array_equal(fitted.predict_proba(row).toarray()[0], fitted.predict_proba(X_TEST).toarray()[3])
+    assert np.array_equal(
+        fitted.predict_proba(row).toarray()[0], fitted.predict_proba(X_TEST).toarray()[3]
+    )
     assert np.array_equal(fitted.predict(row).toarray()[0], fitted.predict(X_TEST).toarray()[3])
 
 
@@ -360,7 +418,9 @@ def test_another_seed_gives_another_model(model):
 
 
 def test_a_random_state_draws_the_seed():
-    first, second = (OneVsAllClassifier(random_state=np.random.RandomState(5)).fit(X, Y) for _ in range(2))
+    first, second = (
+        OneVsAllClassifier(random_state=np.random.RandomState(5)).fit(X, Y) for _ in range(2)
+    )
     assert same_model(first, second)
 
 
@@ -369,7 +429,9 @@ def variants(M):
     canonical = sp.csr_matrix(M)
     half = canonical.copy()
     half.data = half.data / 2
-    twice = sp.csr_matrix(canonical.shape, dtype=np.float32)  # every entry in two halves, in descending order
+    twice = sp.csr_matrix(
+        canonical.shape, dtype=np.float32
+    )  # every entry in two halves, in descending order
     twice.data, twice.indices = half.data[::-1].repeat(2), canonical.indices[::-1].repeat(2)
     twice.indptr = 2 * (canonical.nnz - canonical.indptr[::-1])
     twice = twice[::-1]
@@ -388,7 +450,10 @@ def variants(M):
 
 def with_zeros(M):
     coo = M.tocoo()
-    row, col = np.append(coo.row, 0), np.append(coo.col, (set(range(M.shape[1])) - set(M[0].indices)).pop())
+    row, col = (
+        np.append(coo.row, 0),
+        np.append(coo.col, (set(range(M.shape[1])) - set(M[0].indices)).pop()),
+    )
     return sp.csr_matrix((np.append(coo.data, np.float32(0)), (row, col)), shape=M.shape)
 
 
@@ -397,7 +462,9 @@ def test_the_writing_of_a_matrix_makes_no_difference(model, name):
     expected = clone(model).fit(X, Y)
     got = model.fit(variants(X)[name], variants(Y)[name])
     assert same_model(got, expected)
-    assert same_answer(got.predict_topk(variants(X_TEST)[name], 5), expected.predict_topk(X_TEST, 5))
+    assert same_answer(
+        got.predict_topk(variants(X_TEST)[name], 5), expected.predict_topk(X_TEST, 5)
+    )
 
 
 def test_values_of_y_make_no_difference(model):
@@ -497,7 +564,9 @@ def test_a_label_of_one_row_is_learnt(model, sparse_labels):
 def test_rows_without_features_all_get_the_same_answer(fitted):
     with_empty = sp.vstack([X_TEST[:2], sp.csr_matrix((3, X.shape[1])), X_TEST[2:4]], format="csr")
     top = fitted.predict_topk(with_empty, 5)
-    assert (top.labels[0, 0], top.labels[5, 0]) == tuple(fitted.predict_topk(X_TEST[[0, 2]], 1).labels.ravel())
+    assert (top.labels[0, 0], top.labels[5, 0]) == tuple(
+        fitted.predict_topk(X_TEST[[0, 2]], 1).labels.ravel()
+    )
     assert all((column[2:5] == column[2]).all() for column in top)
     assert same_answer(fitted.predict_topk(with_empty[2], 5), [column[2:3] for column in top])
 
@@ -523,7 +592,9 @@ def test_training_rows_without_labels_are_negatives(model):
 
 def test_a_single_label_is_legal(model):
     if isinstance(model.get_params().get("tree"), LabelTree):
-        model.set_params(tree=LabelTree((np.array([0, 1]), np.array([0, 1])), np.array([0], np.int32)))
+        model.set_params(
+            tree=LabelTree((np.array([0, 1]), np.array([0, 1])), np.array([0], np.int32))
+        )
     top = model.fit(X, Y[:, :1]).predict_topk(X_TEST, 1)
     assert (top.labels == 0).all()
 
@@ -540,7 +611,11 @@ def test_labels_of_a_given_tree_only_are_predicted():
 
 def test_the_beam_can_be_widened_after_training(tree_model):
     narrow = tree_model.set_params(beam_size=1).fit(X, Y).predict_proba(X_TEST).nnz
-    assert tree_model.set_params(beam_size=N_LABELS).predict_proba(X_TEST).nnz == 60 * N_LABELS > narrow
+    assert (
+        tree_model.set_params(beam_size=N_LABELS).predict_proba(X_TEST).nnz
+        == 60 * N_LABELS
+        > narrow
+    )
 
 
 def test_progress_is_lines_on_stderr_only_if_asked_for(model, capfd):
@@ -573,7 +648,9 @@ def test_ranking_reports_progress_if_threads_have_several_blocks_each(fitted, mo
 def test_k_outside_the_labels_is_refused(fitted, k):
     with pytest.raises(ParameterError) as error:
         fitted.predict_topk(X_TEST, k)
-    expected = f"predict_topk: k must be an int from 1 to {N_LABELS}, the number of labels, got {k!r}"
+    expected = (
+        f"predict_topk: k must be an int from 1 to {N_LABELS}, the number of labels, got {k!r}"
+    )
     assert str(error.value) == expected
 
 
@@ -615,7 +692,9 @@ def test_settings_that_are_changed_after_training_are_checked(fitted):
 def test_the_first_feature_that_is_not_finite_is_named_with_its_place(model, kind, value, word):
     wrong = X.toarray()
     wrong[7, 5] = value
-    message = f"^{type(model).__name__}: expected finite values in X, got {word} in row 7, column 5 "
+    message = (
+        f"^{type(model).__name__}: expected finite values in X, got {word} in row 7, column 5 "
+    )
     with pytest.raises(DataError, match=message):
         clone(model).fit(kind(wrong), Y)
     with pytest.raises(DataError, match=message):
@@ -640,7 +719,11 @@ BAD = [
     ),
     (X * 1j, Y, "Complex data not supported in X"),
     (X, [[1]] * 299 + [[1, 2]], "y can't be read: .*inhomogeneous"),
-    (X, [b"a", b"b"] * 150, "y can't be read: Support for labels represented as bytes is not supported"),
+    (
+        X,
+        [b"a", b"b"] * 150,
+        "y can't be read: Support for labels represented as bytes is not supported",
+    ),
     (X, np.linspace(0, 1, 300), "y can't be read: Unknown label type: continuous"),
     (X, np.array(["a", 1] * 150, object), "y can't be read: "),
     (X, np.zeros((300, 2, 2)), "y can't be read: "),
@@ -664,7 +747,9 @@ def test_missing_labels_are_refused(model):
 @pytest.mark.parametrize("kind", [sp.csr_matrix, np.asarray])
 def test_rows_of_another_width_are_refused(fitted, kind):
     wrong = kind(X_TEST[:, :5].toarray())
-    with pytest.raises(DataError, match=f"^X has 5 features, but {type(fitted).__name__} is expecting 78 features"):
+    with pytest.raises(
+        DataError, match=f"^X has 5 features, but {type(fitted).__name__} is expecting 78 features"
+    ):
         fitted.predict_topk(wrong, 3)
 
 
@@ -689,8 +774,16 @@ def test_truth_with_labels_that_the_model_does_not_know_counts_them_as_missed(fi
 @pytest.mark.parametrize(
     ("chunks", "labels", "message"),
     [
-        ([[0, 2], [0, 1]], [0, 1], "expected 3 ascending pointers from 0 on in level 1 of the tree"),
-        ([[0, 2], [0, 2, 1]], [0], "expected 3 ascending pointers from 0 on in level 1 of the tree"),
+        (
+            [[0, 2], [0, 1]],
+            [0, 1],
+            "expected 3 ascending pointers from 0 on in level 1 of the tree",
+        ),
+        (
+            [[0, 2], [0, 2, 1]],
+            [0],
+            "expected 3 ascending pointers from 0 on in level 1 of the tree",
+        ),
         ([[1, 2]], [0, 1], "expected 2 ascending pointers from 0 on in level 0 of the tree"),
         ([[0, 2]], [0, 0], "expected the tree to hold 2 different labels, one per leaf"),
         ([[0, 2]], [0], "expected the tree to hold 2 different labels, one per leaf"),
@@ -706,11 +799,14 @@ def test_a_tree_that_is_none_is_refused(chunks, labels, message):
 
 def test_a_tree_whose_labels_have_no_rows_is_refused(sparse_labels):
     tree = LabelTree((np.array([0, 2]),), np.array([7, 8], np.int32))
-    with pytest.raises(DataError, match="expected a tree that holds a label with rows, got one that holds none$"):
+    with pytest.raises(
+        DataError, match="expected a tree that holds a label with rows, got one that holds none$"
+    ):
         LabelTreeClassifier(tree=tree).fit(X, sparse_labels)
 
 
-# ---- compression -----------------------------------------------------------------------------------------------------
+# ---- compression
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weights", ["float16", "int8"])
@@ -721,9 +817,13 @@ def test_narrow_weights_rank_almost_alike(fitted, weights):
 
 
 def test_compressing_leaves_the_model_alone(fitted):
-    before = [part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer]
+    before = [
+        part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer
+    ]
     smaller = fitted.compress("int8", 0.5)
-    assert before == [part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer]
+    assert before == [
+        part.tobytes() for member in fitted.members_ for layer in member.layers for part in layer
+    ]
     assert (fitted.weights, smaller.weights, smaller.weight_threshold) == ("float32", "int8", 0.5)
 
 
@@ -731,10 +831,15 @@ def test_compressing_leaves_the_model_alone(fitted):
 def test_training_with_narrow_weights_is_training_and_compressing(model, weights):
     if model.get_params().get("negatives", "tfn") != "tfn":
         pytest.skip("matchers with narrow weights choose other negatives")
-    narrow, full = clone(model).set_params(weights=weights).fit(X, Y), model.fit(X, Y).compress(weights)
+    narrow, full = (
+        clone(model).set_params(weights=weights).fit(X, Y),
+        model.fit(X, Y).compress(weights),
+    )
     for one, other in zip(narrow.members_, full.members_, strict=True):
         for a, b in zip(one.layers, other.layers, strict=True):
-            assert all(p.tobytes() == q.tobytes() and p.dtype == q.dtype for p, q in zip(a, b, strict=True))
+            assert all(
+                p.tobytes() == q.tobytes() and p.dtype == q.dtype for p, q in zip(a, b, strict=True)
+            )
 
 
 @pytest.mark.parametrize("settings", [{"weights": "int4"}, {"weight_threshold": -1}])
@@ -744,7 +849,8 @@ def test_impossible_compression_is_refused(settings):
         model.compress(**settings)
 
 
-# ---- ranking by propensity -------------------------------------------------------------------------------------------
+# ---- ranking by propensity
+# -------------------------------------------------------------------------------------------
 
 
 def test_psp_ranks_by_probability_over_propensity(fitted):
@@ -762,13 +868,21 @@ def test_psp_ranks_by_probability_over_propensity(fitted):
 
 
 def test_propensities_are_those_of_the_parameters(fitted):
-    a, b = (copy(fitted).set_params(optimize="psp", **settings) for settings in ({}, {"propensity_a": 0.0}))
+    a, b = (
+        copy(fitted).set_params(optimize="psp", **settings)
+        for settings in ({}, {"propensity_a": 0.0})
+    )
     assert not np.array_equal(a.predict_topk(X_TEST, 3).scores, b.predict_topk(X_TEST, 3).scores)
-    assert b.predict_topk(X_TEST, 3).scores == pytest.approx(fitted.predict_topk(X_TEST, 3).scores, rel=1e-5)
+    assert b.predict_topk(X_TEST, 3).scores == pytest.approx(
+        fitted.predict_topk(X_TEST, 3).scores, rel=1e-5
+    )
 
 
 def test_probabilities_stay_as_they_are(fitted):
-    assert (fitted.predict_proba(X_TEST) != copy(fitted).set_params(optimize="psp").predict_proba(X_TEST)).nnz == 0
+    assert (
+        fitted.predict_proba(X_TEST)
+        != copy(fitted).set_params(optimize="psp").predict_proba(X_TEST)
+    ).nnz == 0
 
 
 # What errors cost, and what the user says about negatives.
@@ -802,7 +916,9 @@ def test_costs_by_propensity_are_those_of_its_inverse():
 
 
 def test_costs_need_our_own_solver():
-    with pytest.raises(ParameterError, match=r"^OneVsAllClassifier: costs='relevance' needs solver='block'$"):
+    with pytest.raises(
+        ParameterError, match=r"^OneVsAllClassifier: costs='relevance' needs solver='block'$"
+    ):
         OneVsAllClassifier(costs="relevance", solver="liblinear").fit(X, Y)
 
 
@@ -820,7 +936,11 @@ def test_named_negatives_are_trained_on():
     [
         ({}, [None, None], "expected a LabelTree as tree with user_negatives"),
         ({"tree": BY_TOPIC}, [None], "a matrix or None in user_negatives per level, 2, got 1"),
-        ({"tree": BY_TOPIC}, [None, X], r"shape \(300, 8\) in user_negatives\[1\], got \(300, 78\)"),
+        (
+            {"tree": BY_TOPIC},
+            [None, X],
+            r"shape \(300, 8\) in user_negatives\[1\], got \(300, 78\)",
+        ),
     ],
 )
 def test_negatives_that_name_no_nodes_are_refused(settings, given, message):

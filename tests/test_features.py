@@ -24,12 +24,20 @@ def test_tfidf_is_scikit_learns_and_fitted_on_the_training_rows():
 
 
 def test_pairs_are_the_products_of_every_two_features_of_a_row():
-    """Both parts of a row have unit length, the products then that of `pairs`; rows without two features have none."""
+    """Both parts of a row have unit length, the products then that of `pairs`; rows without two
+    features have none.
+    """
     got = made(pairs=0.5).toarray()
     dense = X.toarray()
-    products = np.array([[row[i] * row[j] for i in range(4) for j in range(i + 1, 4)] for row in dense])
-    lengths = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (dense, products)]
-    assert got == pytest.approx(np.hstack([dense / lengths[0], 0.5 * products / lengths[1]]), abs=1e-6)
+    products = np.array(
+        [[row[i] * row[j] for i in range(4) for j in range(i + 1, 4)] for row in dense]
+    )
+    lengths = [
+        np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (dense, products)
+    ]
+    assert got == pytest.approx(
+        np.hstack([dense / lengths[0], 0.5 * products / lengths[1]]), abs=1e-6
+    )
     assert not got[2:, 4:].any()
 
 
@@ -45,5 +53,7 @@ def test_matrices_stay_sparse():
 
 
 def test_a_wrong_parameter_is_refused():
-    with pytest.raises(ParameterError, match=r"^FeatureParams: pairs must be a finite number >= 0, got -1$"):
+    with pytest.raises(
+        ParameterError, match=r"^FeatureParams: pairs must be a finite number >= 0, got -1$"
+    ):
         made(pairs=-1)

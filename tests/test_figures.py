@@ -21,13 +21,19 @@ def test_sparse_inputs_come_first():
 
 
 def test_features_tell_two_sets_of_one_name_apart():
-    parabel = [row.metrics["P@1"] for row in published(["EURLex-4K"], "tfidf") if row.method == "Parabel"]
+    parabel = [
+        row.metrics["P@1"] for row in published(["EURLex-4K"], "tfidf") if row.method == "Parabel"
+    ]
     assert parabel == [82.12]
 
 
 def test_every_figure_is_a_percentage_of_a_metric_that_report_gives():
     eye = sp.eye(5, format="csr", dtype=np.float32)
-    known = report(eye, TopK(np.zeros((5, 5), np.int32) - 1, np.zeros((5, 5), np.float32)), propensity=np.ones(5))
+    known = report(
+        eye,
+        TopK(np.zeros((5, 5), np.int32) - 1, np.zeros((5, 5), np.float32)),
+        propensity=np.ones(5),
+    )
     assert set(METRICS) <= known.keys()
     names = ["Bibtex", "EURLex-4K", "Amazon-670K", "Wikipedia-500K"]
     assert all(0 < value < 100 for row in published(names) for value in row.metrics.values())

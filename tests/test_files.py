@@ -159,10 +159,16 @@ def test_a_link_stays_a_link(tmp_path):
     [
         ("there", False, "there: exists already; overwrite replaces it"),
         ("missing/a", True, "missing/a: expected an existing folder to write into, got 'missing'"),
-        ("pipe", True, "pipe: expected a file or folder to replace, got a device or pipe; - is stdout"),
+        (
+            "pipe",
+            True,
+            "pipe: expected a file or folder to replace, got a device or pipe; - is stdout",
+        ),
     ],
 )
-def test_targets_that_may_not_be_written_are_refused(tmp_path, monkeypatch, name, overwrite, message):
+def test_targets_that_may_not_be_written_are_refused(
+    tmp_path, monkeypatch, name, overwrite, message
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     os.mkfifo(tmp_path / "pipe")
@@ -172,12 +178,18 @@ def test_targets_that_may_not_be_written_are_refused(tmp_path, monkeypatch, name
 
 
 def test_a_file_does_not_replace_a_folder(tmp_path):
-    with pytest.raises(DataError, match="expected a file, got a folder"), created(tmp_path, overwrite=True):
+    with (
+        pytest.raises(DataError, match="expected a file, got a folder"),
+        created(tmp_path, overwrite=True),
+    ):
         pass
 
 
 def test_a_full_disk_is_one_line(tmp_path):
-    with pytest.raises(DataError, match="a: can't be written: No space left on device"), created(tmp_path / "a"):
+    with (
+        pytest.raises(DataError, match="a: can't be written: No space left on device"),
+        created(tmp_path / "a"),
+    ):
         raise OSError(28, "No space left on device")
     assert listing(tmp_path) == []
 

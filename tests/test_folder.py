@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from xmc.errors import ModelError
-from xmc.io.folder import FORMAT, OLDEST, pack_strings, read_folder, read_meta, unpack_strings, write_folder
+from xmc.io.folder import (
+    FORMAT,
+    OLDEST,
+    pack_strings,
+    read_folder,
+    read_meta,
+    unpack_strings,
+    write_folder,
+)
 
 FILE = "thing.json"
 META = {"name": "zw\u00f6lf", "sizes": [1, 2], "nothing": None}
@@ -58,7 +66,9 @@ def test_a_folder_is_one_json_and_one_npy_per_array(folder):
 def test_arrays_are_mapped_and_read_only(folder):
     _, arrays = read_folder(folder, FILE)
     assert not any(array.flags.writeable for array in arrays.values())
-    assert [name for name, array in arrays.items() if not mapped(array)] == ["none"], "an empty file can't be mapped"
+    assert [name for name, array in arrays.items() if not mapped(array)] == ["none"], (
+        "an empty file can't be mapped"
+    )
 
 
 def test_the_same_content_gives_the_same_bytes(folder, tmp_path):
@@ -102,7 +112,10 @@ def test_overwrite_refuses_a_folder_of_another_kind(tmp_path, file):
     before = content(target)
     with pytest.raises(ModelError) as error:
         write_folder(target, FILE, {}, {}, overwrite=True)
-    assert str(error.value) == f"{target}: expected a folder with a {FILE} to replace, got something else"
+    assert (
+        str(error.value)
+        == f"{target}: expected a folder with a {FILE} to replace, got something else"
+    )
     assert content(target) == before
 
 
@@ -115,7 +128,9 @@ def test_overwrite_refuses_a_file(tmp_path):
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_failing_write_leaves_what_was_there_and_no_litter(tmp_path, monkeypatch, failure, overwrite):
+def test_a_failing_write_leaves_what_was_there_and_no_litter(
+    tmp_path, monkeypatch, failure, overwrite
+):
     target = tmp_path / "thing"
     if overwrite:
         write_folder(target, FILE, META, ARRAYS, overwrite=False)
@@ -141,7 +156,9 @@ def failing_after(times, function, failure):
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(np, "save", failing_after(0, np.save, OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        np, "save", failing_after(0, np.save, OSError(28, "No space left on device"))
+    )
     with pytest.raises(ModelError) as error:
         write_folder(tmp_path / "thing", FILE, META, ARRAYS, overwrite=False)
     assert str(error.value) == f"{tmp_path / 'thing'}: can't be written: No space left on device"
@@ -179,7 +196,9 @@ def test_a_newer_format_is_refused(folder, format):
 
 def test_an_older_format_is_refused(folder):
     edit(folder, format=OLDEST - 1)
-    with pytest.raises(ModelError, match=f"expected format {OLDEST} at least, got {OLDEST - 1}; make it again"):
+    with pytest.raises(
+        ModelError, match=f"expected format {OLDEST} at least, got {OLDEST - 1}; make it again"
+    ):
         read_folder(folder, FILE)
 
 
@@ -193,7 +212,16 @@ def test_a_damaged_json_is_one_line(folder, text):
 
 
 @pytest.mark.parametrize(
-    "arrays", [[], 3, {"ids": 3}, {"ids": ["<i4"]}, {"ids": ["nothing", [5]]}, {"ids": ["<i4", ["x"]]}, {"ids": "??"}]
+    "arrays",
+    [
+        [],
+        3,
+        {"ids": 3},
+        {"ids": ["<i4"]},
+        {"ids": ["nothing", [5]]},
+        {"ids": ["<i4", ["x"]]},
+        {"ids": "??"},
+    ],
 )
 def test_a_damaged_list_of_arrays_is_one_line(folder, arrays):
     edit(folder, arrays=arrays)
@@ -221,12 +249,17 @@ def test_a_truncated_array_is_named(folder, name, left):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("array", [np.arange(4, dtype=np.int32), np.arange(5), np.arange(5, dtype=">i4")])
+@pytest.mark.parametrize(
+    "array", [np.arange(4, dtype=np.int32), np.arange(5), np.arange(5, dtype=">i4")]
+)
 def test_an_array_of_another_type_or_shape_is_named(folder, array):
     np.save(folder / "ids.npy", array)
     with pytest.raises(ModelError) as error:
         read_folder(folder, FILE)
-    assert str(error.value) == f"{folder / 'ids.npy'}: expected int32 (5,), got {array.dtype} {array.shape}"
+    assert (
+        str(error.value)
+        == f"{folder / 'ids.npy'}: expected int32 (5,), got {array.dtype} {array.shape}"
+    )
 
 
 class Bomb:
@@ -235,7 +268,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize("listed", [["<i4", [5]], ["|O", [1]], ["|O", [0]]])
-@pytest.mark.parametrize("write", [pickle.dump, lambda value, file: np.save(file, np.array([value], object))])
+@pytest.mark.parametrize(
+    "write", [pickle.dump, lambda value, file: np.save(file, np.array([value], object))]
+)
 def test_a_pickle_is_refused_and_not_run(folder, monkeypatch, write, listed):
     monkeypatch.chdir(folder)
     with open(folder / "ids.npy", "wb") as file:
@@ -253,14 +288,18 @@ def test_an_archive_in_place_of_an_array_is_refused(folder):
         read_folder(folder, FILE)
 
 
-@pytest.mark.parametrize("strings", [[], [""], ["a", "", "zw\u00f6lf", "\U0001f600", "nul\0", "new\nline"]])
+@pytest.mark.parametrize(
+    "strings", [[], [""], ["a", "", "zw\u00f6lf", "\U0001f600", "nul\0", "new\nline"]]
+)
 def test_strings_survive_packing(strings):
     data, offsets = pack_strings(strings)
     assert (data.dtype, offsets.dtype, len(offsets)) == (np.uint8, np.int64, len(strings) + 1)
     assert unpack_strings(data, offsets) == strings
 
 
-@pytest.mark.parametrize(("data", "offsets"), [([97], []), ([97], [0, 2]), ([97, 98], [0, 1]), ([0xFF], [0, 1])])
+@pytest.mark.parametrize(
+    ("data", "offsets"), [([97], []), ([97], [0, 2]), ([97, 98], [0, 1]), ([0xFF], [0, 1])]
+)
 def test_damaged_strings_are_an_error(data, offsets):
     with pytest.raises(ValueError):
         unpack_strings(np.array(data, np.uint8), np.array(offsets, np.int64))

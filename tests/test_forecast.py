@@ -30,7 +30,9 @@ def test_the_forecast_tells_the_shape_of_the_tree(sample):
     assert needs.n_labels == np.count_nonzero(Y.sum(axis=0))
 
 
-@pytest.mark.parametrize("model", [LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0)])
+@pytest.mark.parametrize(
+    "model", [LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0)]
+)
 def test_the_model_size_is_forecast_within_a_factor_of_two(model, sample, tmp_path):
     forecast = model.forecast(*sample).model_bytes
     model.fit(*sample).save(tmp_path / "model")
@@ -54,18 +56,25 @@ def test_a_budget_allows_as_many_threads_as_fit(memory, threads):
 
 
 def test_a_budget_that_not_one_thread_fits_is_refused_with_the_need():
-    with pytest.raises(ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\.00 GiB$"):
+    with pytest.raises(
+        ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\.00 GiB$"
+    ):
         plan(2 << 30, 1 << 30).threads_within(1 << 30, 2)
 
 
 def test_a_fit_beyond_its_memory_is_refused_before_training():
     X = sp.eye(20, format="csr", dtype=np.float32)
     model = LabelTreeClassifier(memory=1 << 20)
-    with pytest.raises(ParameterError, match=r"^memory: training needs about \d+\.\d\d GiB, got 0\.00 GiB$"):
+    with pytest.raises(
+        ParameterError, match=r"^memory: training needs about \d+\.\d\d GiB, got 0\.00 GiB$"
+    ):
         model.fit(X, X)
 
 
 def test_a_budget_changes_no_model(sample):
-    models = [LabelTreeClassifier(**SMALL, memory=memory, n_jobs=2).fit(*sample) for memory in (None, 64 << 30)]
+    models = [
+        LabelTreeClassifier(**SMALL, memory=memory, n_jobs=2).fit(*sample)
+        for memory in (None, 64 << 30)
+    ]
     a, b = (model.members_[0].layers[-1].weight for model in models)
     assert a.tobytes() == b.tobytes()

@@ -23,7 +23,9 @@ SINGLE = [(17, 16, 1), (33, 4, 1), (40, 2, 1)]  # one label per leaf
 
 def random_embeddings(n_labels, seed=0):
     rng = np.random.default_rng(seed)
-    return naive.as_rows(naive.unit(naive.to_dense(*naive.random_rows(rng, n_labels, 40, density=0.2, empty=0.02))))
+    return naive.as_rows(
+        naive.unit(naive.to_dense(*naive.random_rows(rng, n_labels, 40, density=0.2, empty=0.02)))
+    )
 
 
 def some_labels(n_labels):
@@ -32,7 +34,9 @@ def some_labels(n_labels):
 
 
 def planted(rng, n_topics, n_labels):
-    """Embeddings with words of the label's topic and a little of what is common to all; the topic of each label."""
+    """Embeddings with words of the label's topic and a little of what is common to all; the topic
+    of each label.
+    """
     topic = rng.permutation(np.arange(n_labels) % n_topics)
     dense = np.hstack([np.kron(np.eye(n_topics)[topic], np.ones(4)), np.full((n_labels, 6), 0.2)])
     return naive.as_rows(naive.unit(dense * rng.uniform(0.7, 1, dense.shape))), topic
@@ -44,7 +48,9 @@ def grown_balanced(n_labels, arity=16, max_leaf_size=100, max_depth=None, seed=(
 
 
 def grown_shallow(n_labels, arity=10, max_depth=3, seed=(0, 0), n_jobs=1):
-    return shallow(random_embeddings(n_labels), some_labels(n_labels), arity, max_depth, seed, n_jobs)
+    return shallow(
+        random_embeddings(n_labels), some_labels(n_labels), arity, max_depth, seed, n_jobs
+    )
 
 
 def children(tree):
@@ -69,19 +75,24 @@ def without(node, kept):
 
 def same_tree(a, b):
     return a.depth == b.depth and all(
-        np.array_equal(x, y) for x, y in zip((*a.chunks, a.labels), (*b.chunks, b.labels), strict=True)
+        np.array_equal(x, y)
+        for x, y in zip((*a.chunks, a.labels), (*b.chunks, b.labels), strict=True)
     )
 
 
 def small_tree():
     """Labels 4, 0, 2 | 1 | nothing in two nodes above three."""
-    return LabelTree((np.array([0, 2]), np.array([0, 2, 3]), np.array([0, 3, 4, 4])), np.int32([4, 0, 2, 1]))
+    return LabelTree(
+        (np.array([0, 2]), np.array([0, 2, 3]), np.array([0, 3, 4, 4])), np.int32([4, 0, 2, 1])
+    )
 
 
 def topics_of_leaves(tree, labels, topic):
     """The topics of the labels that share a parent."""
     of_label = dict(zip(labels, topic, strict=True))
-    return [{of_label[label] for label in part} for part in naive.split(tree.chunks[-1], tree.labels)]
+    return [
+        {of_label[label] for label in part} for part in naive.split(tree.chunks[-1], tree.labels)
+    ]
 
 
 @pytest.mark.parametrize(("n_labels", "arity", "max_leaf_size"), SHAPES + SINGLE)
@@ -92,7 +103,9 @@ def test_a_balanced_tree_holds_every_label_once(n_labels, arity, max_leaf_size):
 
 
 @pytest.mark.parametrize(("n_labels", "arity", "max_leaf_size"), SHAPES + SINGLE)
-def test_leaves_of_a_balanced_tree_are_even_and_no_larger_than_allowed(n_labels, arity, max_leaf_size):
+def test_leaves_of_a_balanced_tree_are_even_and_no_larger_than_allowed(
+    n_labels, arity, max_leaf_size
+):
     *_, leaves = children(grown_balanced(n_labels, arity, max_leaf_size))
     assert leaves.max() <= max_leaf_size
     assert leaves.max() - leaves.min() <= 1
@@ -106,7 +119,14 @@ def test_inner_nodes_of_a_balanced_tree_have_arity_children_at_most(n_labels, ar
 
 @pytest.mark.parametrize(
     ("n_labels", "arity", "max_leaf_size", "depth"),
-    [(1, 16, 100, 1), (100, 16, 100, 1), (101, 16, 100, 2), (1600, 16, 100, 2), (1601, 16, 100, 3), (64, 2, 8, 4)],
+    [
+        (1, 16, 100, 1),
+        (100, 16, 100, 1),
+        (101, 16, 100, 2),
+        (1600, 16, 100, 2),
+        (1601, 16, 100, 3),
+        (64, 2, 8, 4),
+    ],
 )
 def test_a_balanced_tree_is_as_deep_as_it_must_be(n_labels, arity, max_leaf_size, depth):
     assert grown_balanced(n_labels, arity, max_leaf_size).depth == depth
@@ -161,7 +181,9 @@ def test_shallow_clusters_are_parts_of_planted_topics(rng, seed):
     assert all(len(topics) == 1 for topics in topics_of_leaves(tree, some_labels(120), topic))
 
 
-@pytest.mark.parametrize("grow", [lambda **s: grown_balanced(300, 4, 10, **s), lambda **s: grown_shallow(300, 5, **s)])
+@pytest.mark.parametrize(
+    "grow", [lambda **s: grown_balanced(300, 4, 10, **s), lambda **s: grown_shallow(300, 5, **s)]
+)
 def test_the_seed_alone_decides_the_tree(grow):
     tree = grow(seed=(3, 1))
     for n_jobs in (1, 2, 4):
@@ -169,7 +191,9 @@ def test_the_seed_alone_decides_the_tree(grow):
     assert not same_tree(tree, grow(seed=(3, 2)))
 
 
-@pytest.mark.parametrize("rows", [np.zeros((40, 5)), np.tile([1.0, 0, 0, 0, 0], (40, 1))], ids=["no-features", "alike"])
+@pytest.mark.parametrize(
+    "rows", [np.zeros((40, 5)), np.tile([1.0, 0, 0, 0, 0], (40, 1))], ids=["no-features", "alike"]
+)
 def test_embeddings_that_tell_nothing_still_give_a_tree(rows):
     Z, labels = naive.as_rows(rows), some_labels(40)
     for tree in (balanced(Z, labels, 2, 5, None, (0,), 1), shallow(Z, labels, 5, 3, (0,), 1)):
@@ -223,21 +247,27 @@ def test_a_tree_without_levels_is_refused():
 @pytest.mark.parametrize("chunk", [[0, 2], [0, 2, 1], [1, 2, 3], [0, 1, 2, 3], []])
 def test_pointers_that_do_not_fit_their_level_are_refused(chunk):
     tree = LabelTree((np.array([0, 2]), np.array(chunk, int)), np.int32([0, 1, 2]))
-    with pytest.raises(DataError, match=r"^me: expected 3 ascending pointers from 0 on in level 1 of the tree$"):
+    with pytest.raises(
+        DataError, match=r"^me: expected 3 ascending pointers from 0 on in level 1 of the tree$"
+    ):
         check_tree(tree, 3, "me")
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [0, 1, 1], [0, 1, 2, 3]])
 def test_labels_that_repeat_or_do_not_fit_the_leaves_are_refused(labels):
     tree = LabelTree((np.array([0, 3]),), np.int32(labels))
-    with pytest.raises(DataError, match=r"^me: expected the tree to hold 3 different labels, one per leaf$"):
+    with pytest.raises(
+        DataError, match=r"^me: expected the tree to hold 3 different labels, one per leaf$"
+    ):
         check_tree(tree, 10, "me")
 
 
 @pytest.mark.parametrize(("labels", "got"), [([0, 2000, 1], "0 to 2000"), ([5, -1, 3], "-1 to 5")])
 def test_labels_that_do_not_exist_are_refused(labels, got):
     tree = LabelTree((np.array([0, 3]),), np.int32(labels))
-    with pytest.raises(DataError, match=rf"^me: expected labels 0 to 1,999 in the tree, got {got}$"):
+    with pytest.raises(
+        DataError, match=rf"^me: expected labels 0 to 1,999 in the tree, got {got}$"
+    ):
         check_tree(tree, 2000, "me")
 
 
@@ -245,15 +275,23 @@ def test_labels_that_do_not_exist_are_refused(labels, got):
 def test_label_embeddings_agree_with_numpy_for_any_number_of_threads(rng, n_kept):
     X, Y = naive.random_rows(rng, 50, 30), rng.random((50, 300)) < 0.1
     labels = np.flatnonzero(Y.any(axis=0) & (rng.random(300) < 0.5)).astype(np.int32)
-    found = [label_embeddings(X, naive.as_lists(Y.T), labels, n_kept, n_jobs) for n_jobs in (1, 2, 4)]
-    expected = naive.embed([np.flatnonzero(column) for column in Y.T], naive.to_dense(*X), labels, n_kept)
+    found = [
+        label_embeddings(X, naive.as_lists(Y.T), labels, n_kept, n_jobs) for n_jobs in (1, 2, 4)
+    ]
+    expected = naive.embed(
+        [np.flatnonzero(column) for column in Y.T], naive.to_dense(*X), labels, n_kept
+    )
     assert naive.to_dense(*found[0]) == pytest.approx(expected, abs=1e-6)
-    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+    assert all(
+        np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True)
+    )
 
 
 def test_label_embeddings_are_unit_rows(rng):
     X, Y = naive.random_rows(rng, 50, 30, empty=0), rng.random((50, 10)) < 0.2
-    Z = label_embeddings(X, naive.as_lists(Y.T), np.flatnonzero(Y.any(axis=0)).astype(np.int32), 256, 1)
+    Z = label_embeddings(
+        X, naive.as_lists(Y.T), np.flatnonzero(Y.any(axis=0)).astype(np.int32), 256, 1
+    )
     lengths = np.linalg.norm(naive.to_dense(*Z), axis=1)
     assert lengths == pytest.approx(np.ones(len(lengths)))
     assert Z.n_features == 30

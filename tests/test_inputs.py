@@ -13,7 +13,11 @@ FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
 def csr(data, indices, indptr, shape, dtype=np.float32, index=np.int32):
     """A CSR matrix that keeps these very arrays, however odd they are."""
     M = sp.csr_matrix(shape, dtype=dtype)
-    M.data, M.indices, M.indptr = np.array(data, dtype), np.array(indices, index), np.array(indptr, index)
+    M.data, M.indices, M.indptr = (
+        np.array(data, dtype),
+        np.array(indices, index),
+        np.array(indptr, index),
+    )
     return M
 
 
@@ -66,11 +70,15 @@ def test_every_sparse_format_becomes_the_same_csr(format, kind):
 )
 def test_every_writing_of_a_matrix_becomes_the_same_rows(M):
     got = as_rows(canonical(M, "who", "X"), normalize=False)
-    for array, expected in zip(got[:3], as_rows(sp.csr_matrix(DENSE), normalize=False)[:3], strict=True):
+    for array, expected in zip(
+        got[:3], as_rows(sp.csr_matrix(DENSE), normalize=False)[:3], strict=True
+    ):
         assert np.array_equal(array, expected)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64, np.float16, ">f4", np.float64, np.longdouble])
+@pytest.mark.parametrize(
+    "dtype", [bool, np.int8, np.uint8, np.int64, np.float16, ">f4", np.float64, np.longdouble]
+)
 def test_dense_numbers_of_every_type_become_float32(dtype):
     got = canonical(np.array([[0, 1], [1, 1]], dtype), "who", "X")
     assert got.dtype == np.float32
@@ -93,12 +101,17 @@ def test_duplicates_that_cancel_out_are_left_out():
     assert canonical(csr([1, -1], [0, 0], [0, 2], (1, 2)), "who", "X").nnz == 0
 
 
-@pytest.mark.parametrize("M", [unsorted(), unsorted().astype(np.float64), unsorted().tocsc(), unsorted().tocoo()])
+@pytest.mark.parametrize(
+    "M", [unsorted(), unsorted().astype(np.float64), unsorted().tocsc(), unsorted().tocoo()]
+)
 def test_the_callers_matrix_is_not_changed(M):
     before = M.copy()
     canonical(M, "who", "X")
     assert type(M) is type(before)
-    assert all(np.array_equal(getattr(M, name), getattr(before, name)) for name in ("data", *index_arrays(M)))
+    assert all(
+        np.array_equal(getattr(M, name), getattr(before, name))
+        for name in ("data", *index_arrays(M))
+    )
 
 
 def index_arrays(M):
@@ -160,7 +173,9 @@ def test_complex_numbers_are_refused(kind):
 
 @pytest.mark.parametrize("wrong", [-1, 4])
 def test_an_id_outside_the_width_is_refused(wrong):
-    with pytest.raises(DataError, match=f"^fit: expected ids 0 to 3 in the indices of X, got {wrong}$"):
+    with pytest.raises(
+        DataError, match=f"^fit: expected ids 0 to 3 in the indices of X, got {wrong}$"
+    ):
         canonical(csr([1, 1], [0, wrong], [0, 1, 2], (2, 4)), "fit", "X")
 
 
@@ -173,13 +188,17 @@ def test_an_id_outside_the_height_is_refused_in_other_formats(kind):
 
 
 def test_descending_pointers_are_refused():
-    with pytest.raises(DataError, match="^fit: expected ascending pointers in X, got descending ones$"):
+    with pytest.raises(
+        DataError, match="^fit: expected ascending pointers in X, got descending ones$"
+    ):
         canonical(csr([1, 1], [0, 1], [0, 2, 1, 2], (3, 4)), "fit", "X")
 
 
 def test_too_many_columns_are_refused():
     M = csr([1], [0], [0, 1], (1, 2**31), index=np.int64)
-    with pytest.raises(DataError, match="^fit: expected at most 2,147,483,647 columns in X, got 2,147,483,648$"):
+    with pytest.raises(
+        DataError, match="^fit: expected at most 2,147,483,647 columns in X, got 2,147,483,648$"
+    ):
         canonical(M, "fit", "X")
 
 
@@ -200,7 +219,9 @@ def test_normalised_rows_have_unit_length_and_empty_rows_stay_empty():
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_tiny_and_huge_rows_are_normalised_like_others(scale):
     rows = as_rows(sp.csr_matrix(DENSE * np.float32(scale)), normalize=True)
-    np.testing.assert_allclose(rows.data, as_rows(sp.csr_matrix(DENSE), normalize=True).data, rtol=1e-5)
+    np.testing.assert_allclose(
+        rows.data, as_rows(sp.csr_matrix(DENSE), normalize=True).data, rtol=1e-5
+    )
 
 
 def test_values_of_rows_that_have_length_1_are_not_copied():
@@ -215,9 +236,13 @@ def test_values_of_rows_that_have_length_1_are_not_copied():
 def test_each_row_is_scaled_whatever_the_others_are():
     """Or one row's answer would depend on its neighbours'."""
     unit = as_rows(sp.csr_matrix(DENSE), normalize=True)
-    M = sp.csr_matrix((unit.data * np.float32([1, 1, 3, 3]), unit.indices, unit.indptr), shape=DENSE.shape)
+    M = sp.csr_matrix(
+        (unit.data * np.float32([1, 1, 3, 3]), unit.indices, unit.indptr), shape=DENSE.shape
+    )
     together = as_rows(M, normalize=True).data
-    assert together.tobytes() == b"".join(as_rows(M[i], normalize=True).data.tobytes() for i in range(3))
+    assert together.tobytes() == b"".join(
+        as_rows(M[i], normalize=True).data.tobytes() for i in range(3)
+    )
     assert together[:2].tobytes() == unit.data[:2].tobytes()
 
 
@@ -231,7 +256,9 @@ def test_targets_are_pointers_and_ids_and_costs_if_there_are_any():
     indptr, ids, costs = as_targets(canonical(unsorted(), "who", "Y"))
     assert (indptr.tolist(), ids.tolist(), costs.tolist()) == ([0, 2, 2, 4], [1, 3, 0, 2], [])
     assert (indptr.dtype, ids.dtype, costs.dtype) == (np.int64, np.int32, np.float32)
-    assert as_targets(canonical(unsorted(), "who", "Y"), np.float32([1, 2, 3, 4])).costs.tolist() == [1, 2, 3, 4]
+    assert as_targets(
+        canonical(unsorted(), "who", "Y"), np.float32([1, 2, 3, 4])
+    ).costs.tolist() == [1, 2, 3, 4]
 
 
 def test_frozen_is_a_view():
@@ -241,7 +268,9 @@ def test_frozen_is_a_view():
 
 
 def test_different_row_counts_are_both_told():
-    with pytest.raises(DataError, match="^fit: expected as many rows in X as in Y, got 1,200 and 3$"):
+    with pytest.raises(
+        DataError, match="^fit: expected as many rows in X as in Y, got 1,200 and 3$"
+    ):
         same_rows(sp.csr_matrix((1200, 2)), sp.csr_matrix((3, 2)), "fit")
 
 

@@ -51,7 +51,9 @@ def test_npz_to_text_to_npz_keeps_every_bit(tmp_path, name, zero_based):
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
 def test_documents_survive_a_round_trip(tmp_path, name):
-    data = Dataset(None, sp.csr_matrix(np.float32([[1, 0], [1, 1]])), ["one", "zw\u00f6lf"], ["a", "b"])
+    data = Dataset(
+        None, sp.csr_matrix(np.float32([[1, 0], [1, 1]])), ["one", "zw\u00f6lf"], ["a", "b"]
+    )
     io.write(tmp_path / name, data)
     back = io.read(tmp_path / name)
     assert same(data.Y, back.Y)
@@ -74,7 +76,9 @@ def test_npz_fills_x_alone(tmp_path):
 
 
 def test_a_matrix_is_sorted_and_its_duplicates_are_summed(tmp_path):
-    io.write_matrix(tmp_path / "M.npz", sp.csr_matrix((np.float32([1, 2, 3]), [2, 0, 2], [0, 3]), shape=(1, 3)))
+    io.write_matrix(
+        tmp_path / "M.npz", sp.csr_matrix((np.float32([1, 2, 3]), [2, 0, 2], [0, 3]), shape=(1, 3))
+    )
     M = io.read_matrix(tmp_path / "M.npz")
     assert (M.indices.tolist(), M.data.tolist()) == ([0, 2], [2, 4])
 
@@ -140,7 +144,10 @@ def test_an_unknown_format_is_refused():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("a.csv", "a.csv: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got '.csv'"),
+        (
+            "a.csv",
+            "a.csv: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got '.csv'",
+        ),
         ("a", "a: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got ''"),
         ("-", "-: expected a format for stdin or stdout, got none"),
         ("a.txt", "a.txt: can't be read: No such file or directory"),
@@ -160,8 +167,16 @@ ONE = sp.csr_matrix(np.eye(1, dtype=np.float32))
 @pytest.mark.parametrize(
     ("path", "dataset", "message"),
     [
-        ("a.npz", Dataset(ONE, ONE), "a.npz: expected one matrix for npz, got 2; a pair is two paths"),
-        ("a.npz", Dataset(texts=["one"]), "a.npz: expected one matrix for npz, got 0; a pair is two paths"),
+        (
+            "a.npz",
+            Dataset(ONE, ONE),
+            "a.npz: expected one matrix for npz, got 2; a pair is two paths",
+        ),
+        (
+            "a.npz",
+            Dataset(texts=["one"]),
+            "a.npz: expected one matrix for npz, got 0; a pair is two paths",
+        ),
         ("a.svm", Dataset(texts=["one"]), "a.svm: expected features for format svmlight, got none"),
         ("a.tsv", Dataset(ONE, ONE), "a.tsv: expected texts for format tsv, got none"),
         ("a.txt", Dataset(), "a.txt: expected texts for format text, got none"),
@@ -170,7 +185,11 @@ ONE = sp.csr_matrix(np.eye(1, dtype=np.float32))
             Dataset(ONE, sp.csr_matrix((2, 1))),
             "a.txt: expected as many rows of labels as of data, 1, got 2",
         ),
-        ("a.svm", Dataset(ONE * np.nan), "a.svm: expected finite float32 numbers, got nan in row 0, column 0"),
+        (
+            "a.svm",
+            Dataset(ONE * np.nan),
+            "a.svm: expected finite float32 numbers, got nan in row 0, column 0",
+        ),
         ("there.svm", Dataset(ONE), "there.svm: exists already; overwrite replaces it"),
         ("no/a.svm", Dataset(ONE), "no/a.svm: expected an existing folder to write into, got 'no'"),
     ],
@@ -193,7 +212,10 @@ def test_overwrite_replaces(tmp_path):
 
 def test_names_default_to_ids(tmp_path):
     (tmp_path / "labels.txt").write_text("b\tsecond letter\na\n c \t\n")
-    assert io.read_label_names(tmp_path / "labels.txt") == (["b", "a", "c"], ["second letter", "a", "c"])
+    assert io.read_label_names(tmp_path / "labels.txt") == (
+        ["b", "a", "c"],
+        ["second letter", "a", "c"],
+    )
 
 
 @pytest.mark.parametrize(

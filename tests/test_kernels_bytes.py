@@ -30,7 +30,9 @@ def test_the_first_of_the_16_bytes_is_found(rng, offset):
     a = rng.integers(0, 20, 40).astype(np.uint8)
     for wanted in range(256):
         places = np.flatnonzero(a[offset : offset + N_BYTES] == wanted)
-        assert find(a, np.int64(offset), np.uint8(wanted)) == (places[0] if len(places) else N_BYTES)
+        assert find(a, np.int64(offset), np.uint8(wanted)) == (
+            places[0] if len(places) else N_BYTES
+        )
 
 
 @pytest.mark.parametrize("offset", [0, 3, 24])
@@ -41,7 +43,8 @@ def test_sums_of_the_first_bytes(rng, offset):
 
 
 @pytest.mark.skipif(
-    not (config.BOUNDSCHECK or config.DISABLE_JIT), reason="compiled without bounds checks, as `make bounds` has them"
+    not (config.BOUNDSCHECK or config.DISABLE_JIT),
+    reason="compiled without bounds checks, as `make bounds` has them",
 )
 @pytest.mark.parametrize("offset", [-1, 25, 1 << 40])
 def test_reading_past_the_end_raises(offset):

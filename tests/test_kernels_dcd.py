@@ -11,17 +11,32 @@ TIGHT = 1e-5
 
 
 def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0, costs=None):
-    """Signed dual variables (rows, lanes) and weights (features + bias, lanes) of up to 16 labels, and the passes."""
+    """Signed dual variables (rows, lanes) and weights (features + bias, lanes) of up to 16 labels,
+    and the passes.
+    """
     place, column = (part.astype(np.int32) for part in np.nonzero(Y))
     lane = np.arange(Y.shape[1], dtype=np.int32)
     A = signs(place, column, lane, X.n_rows)
-    ease = None if costs is None else eases(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
+    ease = (
+        None
+        if costs is None
+        else eases(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
+    )
     W = np.zeros((X.n_features + 1) * N_LANES, np.float32)
     diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
-    numbers = np.float32(bias), np.float32(diagonal), np.float32(upper), float(tol), int(max_iter), np.uint64(seed)
+    numbers = (
+        np.float32(bias),
+        np.float32(diagonal),
+        np.float32(upper),
+        float(tol),
+        int(max_iter),
+        np.uint64(seed),
+    )
     indptr, indices, data = (np.array(part) for part in X[:3])
     with np.errstate(over="ignore"):  # of the random numbers, where kernels run as plain Python
-        n_passes = solve_lanes(indptr, indices, data, squared_norms(indptr, data), *numbers, ease, A, W)
+        n_passes = solve_lanes(
+            indptr, indices, data, squared_norms(indptr, data), *numbers, ease, A, W
+        )
     return A.reshape(-1, N_LANES), W.reshape(-1, N_LANES), n_passes
 
 
@@ -35,7 +50,9 @@ def as_signs(Y):
 
 @pytest.fixture
 def problem(rng):
-    """Rows, two of them without features, and 16 labels that depend on them, frequent and rare, one in no row."""
+    """Rows, two of them without features, and 16 labels that depend on them, frequent and rare, one
+    in no row.
+    """
     X = naive.random_rows(rng, 25, 10, density=0.5, empty=0)
     dense = naive.to_dense(*X)
     dense[[3, 17]] = 0
@@ -52,7 +69,9 @@ def test_weights_agree_with_one_label_at_a_time(problem, loss, bias, C):
     X, Y = problem
     _, W, _ = solved(X, Y, LOSSES[loss], C, bias)
     for lane in range(0, N_LANES, 5):
-        w, _ = naive.dual_coordinate_descent(with_bias(X, bias), as_signs(Y[:, lane]), C, LOSSES[loss], tol=1e-7)
+        w, _ = naive.dual_coordinate_descent(
+            with_bias(X, bias), as_signs(Y[:, lane]), C, LOSSES[loss], tol=1e-7
+        )
         assert W[:-1, lane] == pytest.approx(w[:-1], abs=1e-3)
         assert bias * W[-1, lane] == pytest.approx(bias * w[-1], abs=1e-3)
 
@@ -74,7 +93,9 @@ def test_weights_with_costs_agree_with_one_label_at_a_time(problem, rng, loss, b
 @pytest.mark.parametrize("loss", LOSSES)
 def test_costs_of_1_change_nothing(problem, loss, bias):
     X, Y = problem
-    plain, equal = (solved(X, Y, LOSSES[loss], bias=bias, costs=costs) for costs in (None, np.ones(Y.shape)))
+    plain, equal = (
+        solved(X, Y, LOSSES[loss], bias=bias, costs=costs) for costs in (None, np.ones(Y.shape))
+    )
     assert equal[1] == pytest.approx(plain[1], abs=1e-3)
     assert np.array_equal(np.signbit(equal[0]), np.signbit(plain[0]))
 

@@ -79,7 +79,10 @@ def test_gathered_features_are_the_more_frequent_the_lower_and_ascend_in_each_ro
 
 
 def test_columns_are_counted(rng, X):
-    assert count(X.indices, X.n_features + 2).tolist() == np.bincount(X.indices, minlength=X.n_features + 2).tolist()
+    assert (
+        count(X.indices, X.n_features + 2).tolist()
+        == np.bincount(X.indices, minlength=X.n_features + 2).tolist()
+    )
 
 
 def test_gather_gives_marks_back_all_0(rng, X):
@@ -179,11 +182,15 @@ def test_targets_agree_with_scipys_block(rng, nodes):
     place, column, costs, count = targets(*nodes, rows, 3, 7)
     judge = naive.to_dense(*nodes[:2], naive.costs_of(nodes), 12)[rows, 3:7]
     costs = costs if len(nodes.costs) else np.ones(len(place))
-    assert np.array_equal(sp.csr_matrix((costs, (place, column)), shape=(len(rows), 4)).toarray(), judge)
+    assert np.array_equal(
+        sp.csr_matrix((costs, (place, column)), shape=(len(rows), 4)).toarray(), judge
+    )
     assert count.tolist() == (judge > 0).sum(axis=0).tolist()
 
 
-def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_first_appearance(rng, X):
+def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_first_appearance(
+    rng, X
+):
     rows, mark = some_rows(rng, X.n_rows), np.zeros(X.n_features, np.int32)
     indptr, indices, data, features = pick(X.indptr, X.indices, X.data, rows, mark)
     assert not mark.any()

@@ -12,7 +12,9 @@ N_FEATURES = 20
 @pytest.fixture(params=SIZES, ids=["nothing", "one-row", "random"])
 def Z(request, rng):
     """Rows of unit length, some of them without features."""
-    return naive.as_rows(naive.unit(naive.to_dense(*naive.random_rows(rng, request.param, N_FEATURES))))
+    return naive.as_rows(
+        naive.unit(naive.to_dense(*naive.random_rows(rng, request.param, N_FEATURES)))
+    )
 
 
 def many(rng, n_rows=60):
@@ -53,7 +55,9 @@ def embedded(Y, X, labels, n_kept):
     """Dense embeddings, the number of features of each label, and the two marks."""
     indptr, rows = naive.as_lists(Y.T)
     marks = np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.bool_)
-    found = embed(indptr, rows, X.indptr, X.indices, X.data, np.asarray(labels, np.int32), n_kept, *marks)
+    found = embed(
+        indptr, rows, X.indptr, X.indices, X.data, np.asarray(labels, np.int32), n_kept, *marks
+    )
     assert [part.dtype for part in found] == [np.int64, np.int32, np.float32]
     return naive.to_dense(*found, X.n_features), np.diff(found[0]), marks
 
@@ -91,7 +95,9 @@ def test_embeddings_agree_with_numpy(rng, n_rows, n_kept):
     labels = [8, 0, 3, 4]
     got, counts, _ = embedded(Y, X, labels, n_kept)
     rows_of_label = [np.flatnonzero(column) for column in Y.T]
-    assert got == pytest.approx(naive.embed(rows_of_label, naive.to_dense(*X), labels, n_kept), abs=1e-6)
+    assert got == pytest.approx(
+        naive.embed(rows_of_label, naive.to_dense(*X), labels, n_kept), abs=1e-6
+    )
     assert counts.max() <= n_kept
 
 
@@ -206,7 +212,9 @@ def test_bisect_finds_two_planted_clusters(rng, sizes):
     assert np.array_equal(halves(Z, sizes[0], seeds), cluster == 0)
 
 
-@pytest.mark.parametrize("rows", [[[1.0, 0.0]] * 6, [[0.0, 0.0]] * 6], ids=["alike", "without-features"])
+@pytest.mark.parametrize(
+    "rows", [[[1.0, 0.0]] * 6, [[0.0, 0.0]] * 6], ids=["alike", "without-features"]
+)
 def test_rows_that_are_all_alike_are_still_split(rows):
     left = halves(naive.as_rows(rows), 3, [0, 1])
     assert left.sum() == 3

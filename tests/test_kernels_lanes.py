@@ -21,7 +21,9 @@ BINARY = {
 
 def values(rng):
     """16 random numbers, half of them special."""
-    return rng.permutation(np.concatenate([rng.choice(SPECIAL, 8), rng.normal(size=8).astype(np.float32)]))
+    return rng.permutation(
+        np.concatenate([rng.choice(SPECIAL, 8), rng.normal(size=8).astype(np.float32)])
+    )
 
 
 def same(a, b, zeros=True):
@@ -50,7 +52,9 @@ def test_operation_of_two_equals_numpys(rng, name):
         with np.errstate(all="ignore"):
             apply(a, b, out)
             expected = numpys(a, b)
-        assert same(out, expected, zeros=name not in ("maximum", "minimum"))  # of two zeros, either may be the larger
+        assert same(
+            out, expected, zeros=name not in ("maximum", "minimum")
+        )  # of two zeros, either may be the larger
 
 
 def test_absolute_equals_numpys(rng):
@@ -70,7 +74,10 @@ def test_largest_equals_numpys(rng):
     def apply(a):
         return largest(load(a, np.int64(0)))
 
-    for a in [values(rng) for _ in range(20)] + [np.full(N_LANES, -np.inf, np.float32), np.float32(range(-16, 0))]:
+    for a in [values(rng) for _ in range(20)] + [
+        np.full(N_LANES, -np.inf, np.float32),
+        np.float32(range(-16, 0)),
+    ]:
         assert apply(a) == a.max()
 
 

@@ -2,17 +2,30 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import MANY, add_margins, count_buckets, map_page, order_by, pays, room_for, room_for_page
+from xmc.kernels.beam import (
+    MANY,
+    add_margins,
+    count_buckets,
+    map_page,
+    order_by,
+    pays,
+    room_for,
+    room_for_page,
+)
 
 
 def margins(x, layer, page):
-    """What a dense row adds to each child of a page, and in all of the 256 places: the same with and without a map."""
+    """What a dense row adds to each child of a page, and in all of the 256 places: the same with
+    and without a map.
+    """
     X = naive.as_rows([x])
     page_map = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
     map_page(page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], *page_map)
     found = np.zeros((2, 256), np.float32)
     for mapped, out in enumerate(found):
-        add_margins(X.indices, X.data, page, bool(mapped), *page_map, *layer[2:12], *room_for(X.indptr), out)
+        add_margins(
+            X.indices, X.data, page, bool(mapped), *page_map, *layer[2:12], *room_for(X.indptr), out
+        )
     assert found[0].tobytes() == found[1].tobytes()
     return found[0]
 
@@ -23,7 +36,9 @@ def sparse(rng, n_features, width, density):
 
 
 @pytest.mark.parametrize("shift", [0, 1, 3, 5, 8])
-@pytest.mark.parametrize(("n_features", "density"), [(1, 1), (37, 0.3), (300, 0.02), (300, 1), (2000, 0.001)])
+@pytest.mark.parametrize(
+    ("n_features", "density"), [(1, 1), (37, 0.3), (300, 0.02), (300, 1), (2000, 0.001)]
+)
 def test_margins_are_the_products_with_the_weights(rng, n_features, density, shift):
     W = sparse(rng, n_features, 20, density)
     layer = naive.as_layer(W, [0, 20], shift)
@@ -63,7 +78,11 @@ def test_a_page_without_weights_adds_nothing():
 
 @pytest.mark.parametrize("dtype", [np.int8, np.float16])
 def test_narrow_weights_are_read_as_what_they_stand_for(rng, dtype):
-    stored = rng.integers(-127, 128, (31, 40)) if dtype == np.int8 else rng.normal(size=(31, 40)).astype(np.float16)
+    stored = (
+        rng.integers(-127, 128, (31, 40))
+        if dtype == np.int8
+        else rng.normal(size=(31, 40)).astype(np.float16)
+    )
     W = 0.03125 * stored.astype(np.float32)
     layer, x = naive.as_layer(W, [0, 40], dtype=dtype, scale=0.03125), rng.normal(size=30)
     assert margins(x, layer, 0)[:40] == pytest.approx(x @ W[:-1], rel=1e-4, abs=1e-4)
@@ -92,11 +111,15 @@ def test_a_map_counts_features_by_words_and_entries_by_feature(rng, shift):
     layer = naive.as_layer(W, [0, 9, 20], shift)
     features, before = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
     for page, own in enumerate((W[:-1, :9], W[:-1, 9:])):
-        map_page(page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], features, before)
+        map_page(
+            page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], features, before
+        )
         n_entries = np.count_nonzero(own, axis=1)
         held = np.append(n_entries > 0, np.zeros(32 * len(features) - 200, bool))
         assert features[:, 0].tolist() == [held[: 32 * w].sum() for w in range(len(features))]
-        assert np.array_equal(np.unpackbits(features[:, 1:].copy().view(np.uint8), bitorder="little"), held)
+        assert np.array_equal(
+            np.unpackbits(features[:, 1:].copy().view(np.uint8), bitorder="little"), held
+        )
         assert before[: held.sum() + 1].tolist() == [0, *np.cumsum(n_entries[n_entries > 0])]
 
 
@@ -110,4 +133,6 @@ def test_a_page_is_mapped_for_as_many_features_to_find_as_it_has():
 @pytest.mark.parametrize("n", [0, 1, 500])
 def test_equal_keys_keep_their_order(rng, n):
     keys, elements = rng.integers(0, 20, 600).astype(np.int32), rng.permutation(600)[:n]
-    assert np.array_equal(order_by(keys, 20, elements), elements[np.argsort(keys[elements], kind="stable")])
+    assert np.array_equal(
+        order_by(keys, 20, elements), elements[np.argsort(keys[elements], kind="stable")]
+    )

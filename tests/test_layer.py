@@ -8,7 +8,9 @@ N_FEATURES = 90
 
 
 def packed(W, chunk_ptr, rng, weights="float32"):
-    """The layer of the weights W (features + the bias, nodes), packed chunk by chunk from entries in any order."""
+    """The layer of the weights W (features + the bias, nodes), packed chunk by chunk from entries
+    in any order.
+    """
     pages = []
     for first, last in zip(chunk_ptr, chunk_ptr[1:], strict=False):
         feature, child = np.nonzero(W[:-1, first:last])
@@ -20,7 +22,9 @@ def packed(W, chunk_ptr, rng, weights="float32"):
 
 
 def sparse(rng, widths, density=0.2):
-    W = rng.normal(size=(N_FEATURES + 1, sum(widths))) * (rng.random((N_FEATURES + 1, sum(widths))) < density)
+    W = rng.normal(size=(N_FEATURES + 1, sum(widths))) * (
+        rng.random((N_FEATURES + 1, sum(widths))) < density
+    )
     return W.astype(np.float32), np.concatenate([[0], np.cumsum(widths)])
 
 
@@ -38,7 +42,9 @@ def test_pages_are_unpacked_by_feature_then_child(rng, widths):
     starts = [s for a, b in zip(chunk_ptr, chunk_ptr[1:], strict=False) for s in range(a, b, 256)]
     ends = [min(s + 256, chunk_ptr[np.searchsorted(chunk_ptr, s, side="right")]) for s in starts]
     for page, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        expected = [(j, c, W[j, start + c]) for j, c in zip(*np.nonzero(W[:-1, start:end]), strict=True)]
+        expected = [
+            (j, c, W[j, start + c]) for j, c in zip(*np.nonzero(W[:-1, start:end]), strict=True)
+        ]
         assert list(zip(*unpack(layer, page), strict=True)) == expected
     assert page + 1 == len(layer.shift)
 

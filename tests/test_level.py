@@ -21,7 +21,14 @@ def make_task(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
     chunk_rows = rng.random((5, n_rows)) < 0.6
     chunk_rows[4] = False
     nodes = naive.as_targets(rng.random((n_rows, CHUNK_PTR[-1])) < 0.3)
-    return Task(naive.random_rows(rng, n_rows, N_FEATURES), nodes, naive.as_lists(chunk_rows), CHUNK_PTR, inner, seed)
+    return Task(
+        naive.random_rows(rng, n_rows, N_FEATURES),
+        nodes,
+        naive.as_lists(chunk_rows),
+        CHUNK_PTR,
+        inner,
+        seed,
+    )
 
 
 def trained(task, **settings):
@@ -43,7 +50,9 @@ def test_every_node_is_trained_on_the_rows_of_its_chunk(task, loss):
     for node in (0, 13, 19, 20, 22, 23):
         chunk = np.searchsorted(CHUNK_PTR, node, side="right") - 1
         rows = naive.split(*task.chunk_rows)[chunk]
-        w, _ = naive.dual_coordinate_descent(X[rows], Y[rows, node], 1.0, loss == "squared_hinge", tol=1e-6)
+        w, _ = naive.dual_coordinate_descent(
+            X[rows], Y[rows, node], 1.0, loss == "squared_hinge", tol=1e-6
+        )
         assert W[:, node] == pytest.approx(w, abs=1e-3)
 
 
@@ -57,7 +66,9 @@ def test_a_layer_holds_exactly_the_weights_at_or_above_the_threshold(task, solve
 
 
 def test_an_only_child_is_trained_on_the_last_level_only(rng):
-    leaves, inner = (trained(make_task(np.random.default_rng(0), inner=inner))[1] for inner in (False, True))
+    leaves, inner = (
+        trained(make_task(np.random.default_rng(0), inner=inner))[1] for inner in (False, True)
+    )
     assert leaves[:, 20].any()
     assert not inner[:, 20].any()
     others = np.arange(CHUNK_PTR[-1]) != 20
@@ -84,14 +95,18 @@ def test_chunks_are_trained_independently_of_each_other(task):
 
 
 def test_the_seed_decides_the_bits(task):
-    same, again, other = (bits(trained(task._replace(seed=seed))[0]) for seed in ((1, 2), (1, 2), (1, 3)))
+    same, again, other = (
+        bits(trained(task._replace(seed=seed))[0]) for seed in ((1, 2), (1, 2), (1, 3))
+    )
     assert same == again != other
 
 
 def test_every_chunk_has_a_seed_of_its_own(rng):
     has = rng.random((60, 3)) < 0.3
     X, everyone = naive.random_rows(rng, 60, N_FEATURES), naive.as_lists(np.ones((2, 60)))
-    _, W = trained(Task(X, naive.as_targets(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,)))
+    _, W = trained(
+        Task(X, naive.as_targets(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,))
+    )
     assert W[:, :3] == pytest.approx(W[:, 3:], abs=0.5)
     assert not np.array_equal(W[:, :3], W[:, 3:])
 
@@ -108,7 +123,9 @@ def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wi
 def test_work_is_nonzeros_times_lanes():
     X = naive.as_rows([[1, 1, 0], [1, 0, 0], [0, 0, 0]])
     rows = naive.as_lists([[1, 0, 0], [1, 1, 1], [1, 1, 1], [0, 0, 1]])
-    task = Task(X, naive.as_targets(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), False, ())
+    task = Task(
+        X, naive.as_targets(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), False, ()
+    )
     assert work(task).tolist() == [2 * 32, 3 * 16, 0, 0]
     assert work(task._replace(inner=True)).tolist() == [2 * 32, 0, 0, 0]
 

@@ -12,7 +12,9 @@ from xmc.training.grow import SHALLOW_FOR, grow_trees
 from xmc.training.member import train_member
 
 # Labels 0 1 | 2 3 under the first node of level 1, 4 5 | 6 under the second.
-TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 4]), np.array([0, 2, 4, 6, 7])), np.arange(7, dtype=np.int32))
+TREE = LabelTree(
+    (np.array([0, 2]), np.array([0, 2, 4]), np.array([0, 2, 4, 6, 7])), np.arange(7, dtype=np.int32)
+)
 X = naive.as_rows(np.eye(8))
 Y = np.array(
     [
@@ -96,7 +98,9 @@ def test_man_looks_at_every_row_of_large_sets_too(tasks, rng):
     member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
     found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
     beams, n_nodes = in_beams(found), len(tree.chunks[1]) - 1
-    assert rows_by_chunk(tasks[1]) == [[i for i, b in enumerate(beams) if node in b] for node in range(n_nodes)]
+    assert rows_by_chunk(tasks[1]) == [
+        [i for i, b in enumerate(beams) if node in b] for node in range(n_nodes)
+    ]
 
 
 def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
@@ -109,7 +113,10 @@ def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
     member, _ = member_of(X, Y, TREE, negatives="tfn+man", beam_size=beam_size)
     teacher = [naive.split(*task.chunk_rows) for task in tasks]
     assert teacher[0] == [list(range(8))]
-    for level, labels_of_node in ((1, [[0, 1, 2, 3], [4, 5, 6]]), (2, [[0, 1], [2, 3], [4, 5], [6]])):
+    for level, labels_of_node in (
+        (1, [[0, 1, 2, 3], [4, 5, 6]]),
+        (2, [[0, 1], [2, 3], [4, 5], [6]]),
+    ):
         found = beam(X, member.layers[:level], Search(beam_size, 1.0, 0))
         beams = in_beams(found)
         expected = [
@@ -133,7 +140,9 @@ def test_targets_are_the_labels_times_the_trees_indicators(tasks, seed):
     member_of(rows, labels, tree)
     expected = labels[:, tree.labels]
     for level in reversed(range(tree.depth)):
-        assert np.array_equal(naive.to_dense(*tasks[level].nodes[:2], 1, expected.shape[1]) > 0, expected)
+        assert np.array_equal(
+            naive.to_dense(*tasks[level].nodes[:2], 1, expected.shape[1]) > 0, expected
+        )
         indicator = np.eye(len(tree.chunks[level]) - 1)[tree.parents(level)]
         expected = (expected @ indicator) > 0
     assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes[:2]))
@@ -147,7 +156,9 @@ def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(task
 
 def test_one_vs_all_trains_every_label_on_every_row(tasks):
     params = OneVsAllParams(n_jobs=1)
-    member, _ = train_member(X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test")
+    member, _ = train_member(
+        X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test"
+    )
     assert [rows_by_chunk(task) for task in tasks] == [[list(range(8))]]
     assert not tasks[0].inner
     assert len(member.layers) == 1 and len(member.layers[0].bias_weight) == 7
@@ -170,7 +181,8 @@ def test_members_do_not_depend_on_the_number_of_threads(rng, negatives):
 def test_the_seed_decides_the_bits(rng):
     rows, labels, tree = random_case(rng, n_rows=200)
     same, again, other = (
-        member_of(rows, labels, tree, seed=seed)[0].layers[-1].weight.tobytes() for seed in ((0, 1), (0, 1), (0, 2))
+        member_of(rows, labels, tree, seed=seed)[0].layers[-1].weight.tobytes()
+        for seed in ((0, 1), (0, 1), (0, 2))
     )
     assert same == again != other
 
@@ -202,14 +214,22 @@ def test_labels_without_rows_are_not_in_the_tree():
     labels = np.zeros((60, 30), bool)
     labels[:, [3, 7, 20]] = True
     trees = grow_trees(
-        naive.as_rows(np.eye(60)), naive.as_lists(labels.T), LabelTreeParams(n_jobs=1, n_trees=2), 0, Progress(0)
+        naive.as_rows(np.eye(60)),
+        naive.as_lists(labels.T),
+        LabelTreeParams(n_jobs=1, n_trees=2),
+        0,
+        Progress(0),
     )
     assert all(sorted(tree.labels) == [3, 7, 20] for tree in trees)
 
 
 def test_auto_is_shallow_in_a_range_of_numbers_of_labels_and_balanced_outside(monkeypatch):
     assert (SHALLOW_FOR[0], SHALLOW_FOR[-1]) == (1000, 100_000)
-    for numbers, shape in ((range(31, 40), "balanced"), (range(30, 31), "shallow"), (range(20, 30), "balanced")):
+    for numbers, shape in (
+        (range(31, 40), "balanced"),
+        (range(30, 31), "shallow"),
+        (range(20, 30), "balanced"),
+    ):
         monkeypatch.setattr(grow, "SHALLOW_FOR", numbers)
         auto, named = (grown(tree=tree, arity=4, max_leaf_size=4)[0] for tree in ("auto", shape))
         assert all(np.array_equal(a, b) for a, b in zip(auto.chunks, named.chunks, strict=True))
@@ -217,7 +237,9 @@ def test_auto_is_shallow_in_a_range_of_numbers_of_labels_and_balanced_outside(mo
 
 
 def test_the_search_has_the_settings_of_the_model():
-    assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(7, 0.5, 1)
+    assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(
+        7, 0.5, 1
+    )
     assert search_of(OneVsAllParams(bias=2.0)) == Search(1, 2.0, 0)
 
 
@@ -225,7 +247,9 @@ def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(tasks):
     costs = np.where(Y, np.arange(1, 8), 0.0)
     params = LabelTreeParams(n_jobs=1, costs="relevance")
     train_member(X, naive.as_targets(costs, costs=True), TREE, params, (0, 0), Progress(0), "test")
-    for task, labels_of_node in zip(tasks, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False):
+    for task, labels_of_node in zip(
+        tasks, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False
+    ):
         summed = np.stack([costs[:, labels].sum(axis=1) for labels in labels_of_node], axis=1)
         expected = summed / summed[summed > 0].mean()
         assert naive.to_dense(*task.nodes, len(labels_of_node)) == pytest.approx(expected)
@@ -260,7 +284,9 @@ def test_the_rows_that_a_user_names_train_the_children_of_their_nodes_too(tasks)
 
 
 def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(tasks, rng):
-    """Every row's chunks of the last level are those of a beam that some matcher, trained without the row, gives it."""
+    """Every row's chunks of the last level are those of a beam that some matcher, trained without
+    the row, gives it.
+    """
     rows, labels, tree = random_case(rng, n_rows=90, shape=(4, 3))
     member_of(rows, labels, tree, negatives="man", negative_folds=3, beam_size=2)
     *parts, top, last = tasks
@@ -278,5 +304,10 @@ def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(tasks, rng
 
 def test_folds_change_nothing_where_no_beam_is_asked_for(rng):
     rows, labels, tree = random_case(rng)
-    one, three = (member_of(rows, labels, tree, negatives="tfn", negative_folds=n)[0] for n in (1, 3))
-    assert all(a.weight.tobytes() == b.weight.tobytes() for a, b in zip(one.layers, three.layers, strict=True))
+    one, three = (
+        member_of(rows, labels, tree, negatives="tfn", negative_folds=n)[0] for n in (1, 3)
+    )
+    assert all(
+        a.weight.tobytes() == b.weight.tobytes()
+        for a, b in zip(one.layers, three.layers, strict=True)
+    )

@@ -75,7 +75,9 @@ def test_metric_agrees_with_its_definition(case, name, k):
 def test_propensity_metric_agrees_with_its_definition(case, name, k):
     Y, top, p = case
     fast, slow = SCORED[name]
-    assert fast(Y, top, k, propensity=p) == pytest.approx(slow(as_sets(Y), top.labels.tolist(), k, p))
+    assert fast(Y, top, k, propensity=p) == pytest.approx(
+        slow(as_sets(Y), top.labels.tolist(), k, p)
+    )
 
 
 @pytest.mark.parametrize("k", range(1, 7))
@@ -95,7 +97,9 @@ def test_ndcg_agrees_with_scikit_learn(k):
 @pytest.mark.parametrize("k", [1, 3, 12])
 def test_precision_agrees_with_scikit_learn(k):
     Y, dense, P = full_predictions(np.random.default_rng(1))
-    judge = sklearn.metrics.precision_score(Y, binarised(dense, k), average="samples", zero_division=0)
+    judge = sklearn.metrics.precision_score(
+        Y, binarised(dense, k), average="samples", zero_division=0
+    )
     assert metrics.precision_at_k(Y, P, k) == pytest.approx(judge)
 
 
@@ -115,7 +119,9 @@ def test_f1_agrees_with_scikit_learn_on_rows_and_labels_that_count(average, k):
     Y[0] = False
     has, named = Y.any(axis=1), binarised(dense, k)
     seen = np.flatnonzero(Y[has].any(axis=0) | named[has].any(axis=0))
-    judge = sklearn.metrics.f1_score(Y[has], named[has], labels=seen, average=average, zero_division=0)
+    judge = sklearn.metrics.f1_score(
+        Y[has], named[has], labels=seen, average=average, zero_division=0
+    )
     assert metrics.f1_at_k(Y, P, k, average=average) == pytest.approx(judge)
 
 
@@ -137,7 +143,8 @@ def test_small_example_by_hand(metric, k, expected):
 
 
 def test_f1_of_the_small_example_by_hand():
-    # at 3, label: true, named, hit -> 0: 1, 2, 1   1: 1, 1, 1   2: 1, 1, 1   3: 0, 1, 0; row 1 is left out
+    # at 3, label: true, named, hit -> 0: 1, 2, 1   1: 1, 1, 1   2: 1, 1, 1   3: 0, 1, 0; row 1 is
+    # left out
     assert metrics.f1_at_k(Y_SMALL, SMALL, 3) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
     assert metrics.f1_at_k(Y_SMALL, SMALL, 3, average="micro") == pytest.approx(2 * 3 / (3 + 5))
 
@@ -171,7 +178,9 @@ def test_order_of_rows_does_not_matter(case):
     Y, top, p = case
     shuffled = np.random.default_rng(6).permutation(Y.shape[0])
     base = metrics.report(Y, top, (1, 3, 6), p)
-    assert metrics.report(Y[shuffled], TopK(*(part[shuffled] for part in top)), (1, 3, 6), p) == pytest.approx(base)
+    assert metrics.report(
+        Y[shuffled], TopK(*(part[shuffled] for part in top)), (1, 3, 6), p
+    ) == pytest.approx(base)
 
 
 def test_names_of_labels_do_not_matter(case):
@@ -179,7 +188,9 @@ def test_names_of_labels_do_not_matter(case):
     new = np.random.default_rng(7).permutation(Y.shape[1])
     old = np.argsort(new)
     renamed = TopK(np.where(top.labels < 0, -1, new[top.labels]), top.scores)
-    assert metrics.report(Y[:, old], renamed, (1, 6), p[old]) == pytest.approx(metrics.report(Y, top, (1, 6), p))
+    assert metrics.report(Y[:, old], renamed, (1, 6), p[old]) == pytest.approx(
+        metrics.report(Y, top, (1, 6), p)
+    )
 
 
 def test_csr_and_topk_agree(case):
@@ -189,7 +200,9 @@ def test_csr_and_topk_agree(case):
     assert metrics.report(Y, P, (1, 6), p) == metrics.report(Y, TopK.from_csr(P, 6), (1, 6), p)
 
 
-@pytest.mark.parametrize("form", [sp.csr_array, sp.coo_matrix, sp.csc_matrix, sp.lil_matrix, sp.dok_matrix])
+@pytest.mark.parametrize(
+    "form", [sp.csr_array, sp.coo_matrix, sp.csc_matrix, sp.lil_matrix, sp.dok_matrix]
+)
 def test_form_of_sparse_matrices_does_not_matter(form):
     Y, dense, P = full_predictions(np.random.default_rng(9))
     assert metrics.report(form(Y.astype(int)), form(P)) == metrics.report(sp.csr_matrix(Y), P)
@@ -243,7 +256,9 @@ def test_rows_without_labels_count_in_precision_and_not_in_recall():
 
 
 def test_truth_without_any_label_scores_zero():
-    found = metrics.report(sp.csr_matrix((3, 5)), sp.csr_matrix(np.ones((3, 5))), propensity=np.ones(5))
+    found = metrics.report(
+        sp.csr_matrix((3, 5)), sp.csr_matrix(np.ones((3, 5))), propensity=np.ones(5)
+    )
     assert {value for key, value in found.items() if "@" in key} == {0.0}
     assert found["n_rows_without_labels"] == 3
 
@@ -258,7 +273,9 @@ def test_inputs_are_not_changed_and_may_be_read_only(case):
     Y, top, p = case
     for part in (Y.data, Y.indices, Y.indptr, *top, p):
         part.flags.writeable = False
-    assert metrics.report(Y, top, (1, 6), p) == metrics.report(Y.copy(), TopK(*(a.copy() for a in top)), (1, 6), p)
+    assert metrics.report(Y, top, (1, 6), p) == metrics.report(
+        Y.copy(), TopK(*(a.copy() for a in top)), (1, 6), p
+    )
 
 
 def test_report_holds_every_metric_in_percent(case):
@@ -276,8 +293,17 @@ def test_report_holds_every_metric_in_percent(case):
 def test_report_goes_by_metric_then_k_then_counts():
     Y, top, p = random_case(np.random.default_rng(11))
     names = ["P", "nDCG", "R", "PSP", "PSnDCG", "coverage", "macro-F1", "micro-F1"]
-    counts = ["n_rows", "n_rows_without_labels", "n_rows_without_predictions", "n_labels", "n_labels_with_rows"]
-    assert list(metrics.report(Y, top, (5, 1), p)) == [f"{name}@{k}" for name in names for k in (5, 1)] + counts
+    counts = [
+        "n_rows",
+        "n_rows_without_labels",
+        "n_rows_without_predictions",
+        "n_labels",
+        "n_labels_with_rows",
+    ]
+    assert (
+        list(metrics.report(Y, top, (5, 1), p))
+        == [f"{name}@{k}" for name in names for k in (5, 1)] + counts
+    )
     assert not [name for name in metrics.report(Y, top) if name.startswith("PS")]
 
 
@@ -294,7 +320,10 @@ def test_report_counts_rows_and_labels():
 
 
 def test_report_is_plain_numbers():
-    assert {type(value) for value in metrics.report(Y_SMALL, SMALL, np.array([1, 3]), np.ones(4)).values()} == {
+    assert {
+        type(value)
+        for value in metrics.report(Y_SMALL, SMALL, np.array([1, 3]), np.ones(4)).values()
+    } == {
         float,
         int,
     }
@@ -328,7 +357,9 @@ def test_find_hits_agrees_with_sets(case):
     Y, top, _ = case
     labels = top.labels.copy()
     labels[7, :2] = 3
-    hits, repeated = kernels.find_hits(Y.indptr.astype(np.int64), Y.indices.astype(np.int32), labels, Y.shape[1])
+    hits, repeated = kernels.find_hits(
+        Y.indptr.astype(np.int64), Y.indices.astype(np.int32), labels, Y.shape[1]
+    )
     expected, first = naive.find_hits(Y.indptr, Y.indices, labels)
     assert hits.tolist() == expected
     assert repeated == first == 7
@@ -346,7 +377,9 @@ def test_place_gains_agree_with_a_plain_sum(n_rows):
     rng = np.random.default_rng(14)
     _, _, labels, hits = random_hits(rng, n_rows)
     weights = rng.random(9)
-    assert kernels.place_gains(labels, hits, weights) == pytest.approx(naive.place_gains(labels, hits, weights))
+    assert kernels.place_gains(labels, hits, weights) == pytest.approx(
+        naive.place_gains(labels, hits, weights)
+    )
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 30])
@@ -372,7 +405,8 @@ TOP = TopK(np.int32([[0, 1], [1, 2], [2, 0]]), np.float32([[2, 1]] * 3))
 @pytest.mark.parametrize("k", [0, -1, 4, 2.0, "2", None, True])
 def test_k_must_be_a_number_of_labels(k):
     with pytest.raises(
-        ParameterError, match="^precision_at_k: k must be an int from 1 to 3, the number of labels, got "
+        ParameterError,
+        match="^precision_at_k: k must be an int from 1 to 3, the number of labels, got ",
     ):
         metrics.precision_at_k(EYE, TOP, k)
 
@@ -408,10 +442,19 @@ def test_wrong_truth_is_refused(Y, message):
             sp.csr_matrix((np.ones(6), [0, 1, 1, 1, 0, 1], [0, 2, 4, 6]), shape=(3, 3)),
             "expected each label once per row, row 1 of predictions has one twice",
         ),
-        (TopK(TOP.labels, TOP.scores[:, :1]), "labels and scores must be 2-D and alike, got (3, 2) and (3, 1)"),
-        (TopK(TOP.labels[0], TOP.scores[0]), "labels and scores must be 2-D and alike, got (2,) and (2,)"),
+        (
+            TopK(TOP.labels, TOP.scores[:, :1]),
+            "labels and scores must be 2-D and alike, got (3, 2) and (3, 1)",
+        ),
+        (
+            TopK(TOP.labels[0], TOP.scores[0]),
+            "labels and scores must be 2-D and alike, got (2,) and (2,)",
+        ),
         (TopK([[0], [1, 2]], TOP.scores), "labels must be an array of numbers, got list"),
-        (TopK(TOP.scores, TOP.scores), "labels must be ints and scores numbers, got float32 and float32"),
+        (
+            TopK(TOP.scores, TOP.scores),
+            "labels must be ints and scores numbers, got float32 and float32",
+        ),
         (TopK(TOP.labels, TOP.scores * np.nan), "scores of predictions must not be NaN"),
         (TopK(TOP.labels[:2], TOP.scores[:2]), "Y_true has 3 rows, predictions have 2"),
         (
@@ -420,7 +463,10 @@ def test_wrong_truth_is_refused(Y, message):
         ),
         (TopK(TOP.labels + 2000, TOP.scores), "Y_true has 3 labels, predictions name label 2,002"),
         (TopK(TOP.labels - 2, TOP.scores), "Y_true has 3 labels, predictions name label -2"),
-        (TopK(TOP.labels * 0, TOP.scores), "expected each label once per row, row 0 of predictions has one twice"),
+        (
+            TopK(TOP.labels * 0, TOP.scores),
+            "expected each label once per row, row 0 of predictions has one twice",
+        ),
     ],
 )
 def test_wrong_predictions_are_refused(predictions, message):
@@ -449,7 +495,9 @@ def test_wrong_propensity_is_refused(metric, propensity, message):
 
 
 def test_average_must_be_macro_or_micro():
-    with pytest.raises(ParameterError, match="^f1_at_k: average must be 'macro' or 'micro', got 'weighted'$"):
+    with pytest.raises(
+        ParameterError, match="^f1_at_k: average must be 'macro' or 'micro', got 'weighted'$"
+    ):
         metrics.f1_at_k(EYE, TOP, 2, average="weighted")
 
 
@@ -460,7 +508,9 @@ def test_report_needs_a_sequence_of_ks(ks):
 
 
 def test_report_checks_each_k():
-    with pytest.raises(ParameterError, match="^report: k must be an int from 1 to 3, the number of labels, got 0$"):
+    with pytest.raises(
+        ParameterError, match="^report: k must be an int from 1 to 3, the number of labels, got 0$"
+    ):
         metrics.report(EYE, TOP, (0, 2))
 
 

@@ -17,7 +17,10 @@ MODELS = {
     "shallow": LabelTreeClassifier(tree="shallow", arity=4, random_state=0),
     "ensemble": LabelTreeClassifier(n_trees=3, beam_size=2, **SMALL),
     "given": LabelTreeClassifier(
-        tree=LabelTree((np.array([0, 2]), np.array([0, 8, 20])), np.arange(20)[::-1].astype(np.int32)), random_state=0
+        tree=LabelTree(
+            (np.array([0, 2]), np.array([0, 8, 20])), np.arange(20)[::-1].astype(np.int32)
+        ),
+        random_state=0,
     ),
     "one-vs-all": OneVsAllClassifier(random_state=0),
 }
@@ -26,7 +29,9 @@ TEXTS = ["red apple pie", "red apple", "green pear pie", "green pear", "blue plu
 
 @pytest.fixture(scope="module")
 def data():
-    """(X, Y): 100 rows of which label i has feature i and two that mean nothing; label 19 has no row."""
+    """(X, Y): 100 rows of which label i has feature i and two that mean nothing; label 19 has no
+    row.
+    """
     rng = np.random.default_rng(0)
     Y = rng.random((100, 20)) < 0.1
     Y[:, 19] = False
@@ -43,7 +48,9 @@ def fitted(request, data):
 @pytest.fixture
 def folder(tmp_path, data):
     """A saved model of two levels."""
-    LabelTreeClassifier(tree="balanced", max_leaf_size=10, arity=2, random_state=0).fit(*data).save(tmp_path / "model")
+    LabelTreeClassifier(tree="balanced", max_leaf_size=10, arity=2, random_state=0).fit(*data).save(
+        tmp_path / "model"
+    )
     return tmp_path / "model"
 
 
@@ -79,7 +86,9 @@ def mapped(array):
 def test_a_loaded_model_answers_the_same(fitted, data, tmp_path):
     fitted.save(tmp_path / "model")
     again = load(tmp_path / "model")
-    for ours, theirs in zip(fitted.predict_topk(data[0], 19), again.predict_topk(data[0], 19), strict=True):
+    for ours, theirs in zip(
+        fitted.predict_topk(data[0], 19), again.predict_topk(data[0], 19), strict=True
+    ):
         assert ours.tobytes() == theirs.tobytes()
     assert (fitted.predict(data[0]) != again.predict(data[0])).nnz == 0
     assert (fitted.predict_proba(data[0]) != again.predict_proba(data[0])).nnz == 0
@@ -92,8 +101,19 @@ def test_a_loaded_model_is_the_same_estimator(fitted, tmp_path):
     ours_tree, theirs_tree = ours.pop("tree", None), theirs.pop("tree", None)
     assert type(again) is type(fitted)
     assert ours == theirs
-    assert isinstance(theirs_tree, LabelTree) if isinstance(ours_tree, LabelTree) else theirs_tree == ours_tree
-    for name in ("n_labels_", "n_features_in_", "n_iter_", "label_ids_", "label_names_", "vectorizer_"):
+    assert (
+        isinstance(theirs_tree, LabelTree)
+        if isinstance(ours_tree, LabelTree)
+        else theirs_tree == ours_tree
+    )
+    for name in (
+        "n_labels_",
+        "n_features_in_",
+        "n_iter_",
+        "label_ids_",
+        "label_names_",
+        "vectorizer_",
+    ):
         assert getattr(again, name) == getattr(fitted, name)
 
 
@@ -109,12 +129,19 @@ def test_a_loaded_model_can_replace_its_own_folder(fitted, data, tmp_path):
     model = load(tmp_path / "model")
     model.save(tmp_path / "model", overwrite=True)
     assert content(tmp_path / "model") == before
-    assert np.array_equal(model.predict_topk(data[0], 3).labels, fitted.predict_topk(data[0], 3).labels)
+    assert np.array_equal(
+        model.predict_topk(data[0], 3).labels, fitted.predict_topk(data[0], 3).labels
+    )
 
 
 def test_loading_maps_arrays_read_only(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    arrays = [array for member in load(tmp_path / "model").members_ for layer in member.layers for array in layer]
+    arrays = [
+        array
+        for member in load(tmp_path / "model").members_
+        for layer in member.layers
+        for array in layer
+    ]
     assert not any(array.flags.writeable for array in arrays)
     assert all(mapped(array) for array in arrays if len(array))
 
@@ -157,13 +184,17 @@ def test_npz_and_text_of_the_same_data_give_the_same_bytes(data, tmp_path):
     for matrix, name in zip(data, ("X.npz", "Y.npz"), strict=True):
         io.write_matrix(tmp_path / name, matrix)
     names = ["rows.txt", "rows.txt.gz", "rows.svm", "rows.svm.gz"]
-    expected = trained(tmp_path / "model", *(io.read_matrix(tmp_path / name) for name in ("X.npz", "Y.npz")))
+    expected = trained(
+        tmp_path / "model", *(io.read_matrix(tmp_path / name) for name in ("X.npz", "Y.npz"))
+    )
     # SVMlight has no header, and the last label has no row.
     n_labels = data[1].shape[1]
     for name in names:
         io.write(tmp_path / name, io.Dataset(*data))
         read = io.read(tmp_path / name)
-        Y = sp.csr_matrix((read.Y.data, read.Y.indices, read.Y.indptr), shape=(read.Y.shape[0], n_labels))
+        Y = sp.csr_matrix(
+            (read.Y.data, read.Y.indices, read.Y.indptr), shape=(read.Y.shape[0], n_labels)
+        )
         assert trained(tmp_path / f"model of {name}", read.X, Y) == expected, name
 
 
@@ -195,12 +226,23 @@ def test_settings_as_numpy_numbers_are_saved_as_numbers(data, tmp_path):
     ).fit(*data)
     ours.save(tmp_path / "model")
     params = load(tmp_path / "model").get_params()
-    assert (params["C"], params["beam_size"], params["random_state"], params["normalize"]) == (0.5, 3, 5, False)
+    assert (params["C"], params["beam_size"], params["random_state"], params["normalize"]) == (
+        0.5,
+        3,
+        5,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
     "classes",
-    [["b", "a", "zw\u00f6lf"], np.array(["b", "a", ""], object), [7, -3, 5], [False, True, True], [0.5, 1.5, 2.5]],
+    [
+        ["b", "a", "zw\u00f6lf"],
+        np.array(["b", "a", ""], object),
+        [7, -3, 5],
+        [False, True, True],
+        [0.5, 1.5, 2.5],
+    ],
     ids=str,
 )
 def test_classes_survive(tmp_path, classes):
@@ -257,7 +299,10 @@ def test_texts_are_answered_as_their_matrix(tmp_path):
     ours.save(tmp_path / "model")
     model = load(tmp_path / "model")
     unseen = ["a plum", "a green apple", "nothing known"]
-    from_texts, from_matrix = model.predict_topk(unseen, 3), ours.predict_topk(ours.vectorizer_.transform(unseen), 3)
+    from_texts, from_matrix = (
+        model.predict_topk(unseen, 3),
+        ours.predict_topk(ours.vectorizer_.transform(unseen), 3),
+    )
     assert np.array_equal(from_texts.labels, from_matrix.labels)
     assert np.array_equal(from_texts.scores, from_matrix.scores)
     assert model.label_ids_[from_texts.labels[0, 0]] == "blue"
@@ -273,7 +318,9 @@ def test_a_list_of_texts_goes_wherever_a_matrix_goes(tmp_path):
 def test_texts_to_a_model_without_vectoriser_are_refused(folder):
     with pytest.raises(DataError) as error:
         load(folder).predict_topk(["a text"], 3)
-    expected = "LabelTreeClassifier: expected a matrix, got texts, and the model holds no vectoriser"
+    expected = (
+        "LabelTreeClassifier: expected a matrix, got texts, and the model holds no vectoriser"
+    )
     assert str(error.value) == expected
 
 
@@ -297,14 +344,18 @@ def test_a_model_is_replaced_only_with_overwrite(folder, data):
 
 def test_a_model_replaces_no_folder_of_another_kind(data, tmp_path):
     (tmp_path / "precious").write_text("text")
-    with pytest.raises(ModelError, match=f"expected a folder with a {FILE} to replace, got something else$"):
+    with pytest.raises(
+        ModelError, match=f"expected a folder with a {FILE} to replace, got something else$"
+    ):
         OneVsAllClassifier(random_state=0).fit(*data).save(tmp_path, overwrite=True)
     assert os.listdir(tmp_path) == ["precious"]
 
 
 def test_a_save_that_fails_leaves_the_old_model(folder, data, monkeypatch):
     before = content(folder)
-    monkeypatch.setattr(np, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(
+        np, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
     with pytest.raises(ModelError, match="can't be written: No space left$"):
         OneVsAllClassifier(random_state=0).fit(*data).save(folder, overwrite=True)
     assert content(folder) == before
@@ -335,7 +386,9 @@ def test_a_json_that_nobody_wrote_is_refused_in_one_line(folder, changes):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["class", "parameters", "n_labels", "depths", "one_label_per_row", "vectorizer"])
+@pytest.mark.parametrize(
+    "name", ["class", "parameters", "n_labels", "depths", "one_label_per_row", "vectorizer"]
+)
 def test_a_json_that_lacks_something_names_it(folder, name):
     meta = json.loads((folder / FILE).read_text())
     del meta[name]
@@ -347,7 +400,9 @@ def test_a_json_that_lacks_something_names_it(folder, name):
 
 def test_a_newer_format_is_refused(folder):
     edit(folder, format=3)
-    with pytest.raises(ModelError, match="expected format 2 at most, got 3; a newer xmc can read it$"):
+    with pytest.raises(
+        ModelError, match="expected format 2 at most, got 3; a newer xmc can read it$"
+    ):
         load(folder)
 
 
@@ -379,7 +434,12 @@ def test_arrays_that_do_not_fit_each_other_are_refused(folder, level, field):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda labels: labels[:-1], lambda labels: labels * 0, lambda labels: labels - 1, lambda labels: labels + 9],
+    [
+        lambda labels: labels[:-1],
+        lambda labels: labels * 0,
+        lambda labels: labels - 1,
+        lambda labels: labels + 9,
+    ],
     ids=["fewer", "equal", "negative", "too large"],
 )
 def test_labels_that_are_none_of_the_models_are_refused(folder, change):

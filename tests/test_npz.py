@@ -46,7 +46,9 @@ def test_the_same_matrix_gives_the_same_bytes(tmp_path):
 
 def test_standard_input_holds_npz_too(tmp_path, monkeypatch):
     write_npz(tmp_path / "M.npz", random_matrix())
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "M.npz").read_bytes())))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "M.npz").read_bytes()))
+    )
     assert (read_npz("-") != random_matrix()).nnz == 0
 
 
@@ -59,7 +61,13 @@ def saved(save, *args, **named):
 
 
 def csr_parts(**changes):
-    parts = {"format": b"csr", "shape": [2, 3], "data": np.ones(2), "indices": [0, 1], "indptr": [0, 1, 2]}
+    parts = {
+        "format": b"csr",
+        "shape": [2, 3],
+        "data": np.ones(2),
+        "indices": [0, 1],
+        "indptr": [0, 1, 2],
+    }
     return saved(np.savez, **(parts | changes))
 
 
@@ -89,7 +97,10 @@ DAMAGED = "expected a sound .npz file, got a damaged or truncated one"
         (lambda path: None, "can't be read: No such file or directory"),
         (lambda path: path.mkdir(), "can't be read: Is a directory"),
         (lambda path: path.touch(), "expected an .npz file, got bytes that begin with ''"),
-        (lambda path: path.write_text("1 2 3\n"), "expected an .npz file, got bytes that begin with '1 2 3\\n'"),
+        (
+            lambda path: path.write_text("1 2 3\n"),
+            "expected an .npz file, got bytes that begin with '1 2 3\\n'",
+        ),
         (
             saved(np.save, np.ones(3)),
             "expected a sparse matrix, got a dense array; scipy.sparse.save_npz writes sparse ones",
@@ -108,8 +119,14 @@ DAMAGED = "expected a sound .npz file, got a damaged or truncated one"
         (csr_parts(format=b"new"), DAMAGED),
         (csr_parts(data=np.array([{}, {}], object)), DAMAGED),
         (csr_parts(data=np.ones(2, complex)), "expected real numbers, got complex128"),
-        (saved(sp.save_npz, sp.csr_matrix((0, 4))), "expected at least one row and one column, got shape (0, 4)"),
-        (saved(sp.save_npz, sp.csr_matrix((4, 0))), "expected at least one row and one column, got shape (4, 0)"),
+        (
+            saved(sp.save_npz, sp.csr_matrix((0, 4))),
+            "expected at least one row and one column, got shape (0, 4)",
+        ),
+        (
+            saved(sp.save_npz, sp.csr_matrix((4, 0))),
+            "expected at least one row and one column, got shape (4, 0)",
+        ),
         (
             saved(sp.save_npz, sp.csr_matrix((1, 2**31))),
             "expected at most 2,147,483,647 rows and columns, got shape (1, 2147483648)",
@@ -133,7 +150,9 @@ def test_a_matrix_beyond_memory_is_named(tmp_path, monkeypatch):
 
     write_npz(tmp_path / "M.npz", random_matrix())
     monkeypatch.setattr(sp, "load_npz", out_of_memory)
-    with pytest.raises(DataError, match="M.npz: expected a matrix that fits into memory, got a larger or damaged"):
+    with pytest.raises(
+        DataError, match="M.npz: expected a matrix that fits into memory, got a larger or damaged"
+    ):
         read_npz(tmp_path / "M.npz")
 
 

@@ -18,7 +18,9 @@ def setup_cfg():
 
 
 def test_every_folder_of_modules_is_a_package(setup_cfg):
-    with_modules = {path.parent for name in ("xmc", "cli", "datasets") for path in (TOP / name).rglob("*.py")}
+    with_modules = {
+        path.parent for name in ("xmc", "cli", "datasets") for path in (TOP / name).rglob("*.py")
+    }
     assert with_modules == {TOP / folder for folder in FOLDERS.values()}
     assert setup_cfg["options"]["packages"].split() == list(FOLDERS)
 
@@ -27,6 +29,12 @@ def test_every_data_file_is_packed(setup_cfg):
     patterns = {name: globs.split() for name, globs in setup_cfg["options.package_data"].items()}
     for package, folder in FOLDERS.items():
         packed = {path for glob in patterns.get(package, []) for path in (TOP / folder).glob(glob)}
-        found = {path for path in (TOP / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+        found = {
+            path
+            for path in (TOP / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
         left_out = {path for path in found - packed if path.suffix != ".py"}
-        assert not left_out, f"setup.cfg: [options.package_data] leaves out {sorted(map(str, left_out))}"
+        assert not left_out, (
+            f"setup.cfg: [options.package_data] leaves out {sorted(map(str, left_out))}"
+        )

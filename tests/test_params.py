@@ -5,14 +5,25 @@ import pytest
 
 from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
 from xmc.errors import ParameterError
-from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams, check, param, rule_text
+from xmc.params import (
+    LabelTreeParams,
+    OneVsAllParams,
+    SolverParams,
+    TextParams,
+    check,
+    param,
+    rule_text,
+)
 
 SHARED = {f.name for f in fields(SolverParams)}
 ONE_LEAF = LabelTree((np.array([0, 1]),), np.array([0], np.int32))
 
 
 def rules(declaration):
-    return [pytest.param(declaration, f, id=f"{declaration.__name__}-{f.name}") for f in fields(declaration)]
+    return [
+        pytest.param(declaration, f, id=f"{declaration.__name__}-{f.name}")
+        for f in fields(declaration)
+    ]
 
 
 DECLARED = [
@@ -28,7 +39,11 @@ def illegal(rule):
         return [-1, "0", 0.5, np.random.default_rng(0)]
     if "levels" in rule:
         alone = illegal({key: value for key, value in rule.items() if key != "levels"})
-        return [value for value in alone if not isinstance(value, (list, tuple))] + [(), (alone[0],), ((1.0,),)]
+        return [value for value in alone if not isinstance(value, (list, tuple))] + [
+            (),
+            (alone[0],),
+            ((1.0,),),
+        ]
     if "among" in rule:
         return ["nothing", 1, None, ("tfn",)]
     if rule["kind"] is bool:
@@ -52,7 +67,9 @@ def legal(rule):
     if rule["kind"] is bool:
         return [True, False, np.True_]
     lowest = rule.get("low", rule.get("above", 0) + 1)
-    return [lowest, np.int64(lowest), rule.get("high", lowest + 1)] + ([None] if "optional" in rule else [])
+    return [lowest, np.int64(lowest), rule.get("high", lowest + 1)] + (
+        [None] if "optional" in rule else []
+    )
 
 
 @pytest.mark.parametrize(("declaration", "field"), DECLARED)
@@ -61,7 +78,10 @@ def test_every_illegal_value_is_named_with_its_rule(declaration, field):
         with pytest.raises(ParameterError) as error:
             check(declaration(**{field.name: value}))
         rule = rule_text(field)
-        assert str(error.value) == f"{declaration.__name__}: {field.name} must be {rule}, got {value!r}"
+        assert (
+            str(error.value)
+            == f"{declaration.__name__}: {field.name} must be {rule}, got {value!r}"
+        )
 
 
 @pytest.mark.parametrize(("declaration", "field"), DECLARED)
@@ -113,7 +133,9 @@ def test_every_parameter_has_its_words_tested():
 
 
 def test_a_rule_for_a_number_is_read_from_the_declaration():
-    positive = make_dataclass("Positive", [("x", float, param(1.0, "a number", kind=float, above=0))])
+    positive = make_dataclass(
+        "Positive", [("x", float, param(1.0, "a number", kind=float, above=0))]
+    )
     with pytest.raises(ParameterError, match=r"^Positive: x must be a finite number > 0, got 0$"):
         check(positive(x=0))
 
@@ -125,7 +147,9 @@ def test_the_first_broken_rule_is_reported():
 
 @pytest.mark.parametrize("model", [LabelTreeClassifier, OneVsAllClassifier])
 def test_fit_holds_its_parameters_against_the_declaration(model):
-    with pytest.raises(ParameterError, match=rf"^{model.__name__}: max_iter must be an int >= 1, got 0$"):
+    with pytest.raises(
+        ParameterError, match=rf"^{model.__name__}: max_iter must be an int >= 1, got 0$"
+    ):
         model(max_iter=0).fit(np.eye(2), [0, 1])
 
 
@@ -143,5 +167,7 @@ def test_defaults_change_on_purpose_only(model):
         "costs": "equal", "negative_folds": 1, "tail_share": 0.0, "tail_gamma": 30.0,
     }  # fmt: skip
     given = model().get_params()
-    assert {name: given[name] for name in given.keys() & promised} == {n: promised[n] for n in promised if n in given}
+    assert {name: given[name] for name in given.keys() & promised} == {
+        n: promised[n] for n in promised if n in given
+    }
     assert given.keys() - promised == {"tol", "max_iter"}

@@ -18,7 +18,9 @@ def parse_rows(text, base=0, n_labels=1000, n_features=1000, comment="\n", n_dou
     features, feature_ptr = np.full(colons, -1, np.int32), np.zeros(lines + 1, np.int64)
     values, doubts = np.zeros(colons, np.float32), np.zeros((n_doubts, 2), np.int64)
     arrays = labels, label_ptr, features, values, feature_ptr, doubts
-    fault, place, n_rows, doubtful = parse.parse_rows(data, 0, base, n_labels, n_features, ord(comment), *arrays)
+    fault, place, n_rows, doubtful = parse.parse_rows(
+        data, 0, base, n_labels, n_features, ord(comment), *arrays
+    )
     for entry, at in doubts[: min(doubtful, n_doubts)]:
         token = text[at:].split()[0]
         values[entry] = naive.nearest_float32(token)
@@ -41,7 +43,10 @@ def random_rows(rng, n_rows, base):
     lines = []
     for _ in range(n_rows):
         labels = ",".join(str(label + base) for label in rng.integers(0, 900, rng.integers(0, 4)))
-        pairs = [f"{f + base}:{np.float32(rng.normal())}" for f in rng.integers(0, 900, rng.integers(0, 6))]
+        pairs = [
+            f"{f + base}:{np.float32(rng.normal())}"
+            for f in rng.integers(0, 900, rng.integers(0, 6))
+        ]
         lines.append(labels + "".join(f"{rng.choice([' ', '  ', chr(9)])}{pair}" for pair in pairs))
     return lines
 
@@ -60,7 +65,9 @@ def test_rows_agree_with_the_slow_twin(seed, base):
     assert rows == naive.parse_rows(lines, base)
 
 
-@pytest.mark.parametrize("line", ["", " ", "3", "3,4", "1:2", " 1:2", "3 1:2", "3,4\t1:2\t5:6 ", "3 1:2\r"])
+@pytest.mark.parametrize(
+    "line", ["", " ", "3", "3,4", "1:2", " 1:2", "3 1:2", "3,4\t1:2\t5:6 ", "3 1:2\r"]
+)
 def test_one_row_agrees_with_the_slow_twin(line):
     fault, _, rows, _ = parse_rows(line + "\n")
     assert fault == parse.FINE
@@ -161,9 +168,16 @@ def test_odd_spellings_are_read(token, value):
     assert np.float32(got).tobytes() == np.float32(value).tobytes()
 
 
-@pytest.mark.filterwarnings("ignore:overflow")  # numpy warns where the compiled kernel just gets infinity
+@pytest.mark.filterwarnings(
+    "ignore:overflow"
+)  # numpy warns where the compiled kernel just gets infinity
 def test_values_near_the_middle_of_two_float32s_are_left_to_exact_arithmetic():
-    tokens = ["1.000000059604644775390625", "1.00000005960464477539062500001", "16777217.0", "3.4028235677973366e38"]
+    tokens = [
+        "1.000000059604644775390625",
+        "1.00000005960464477539062500001",
+        "16777217.0",
+        "3.4028235677973366e38",
+    ]
     text = " ".join(f"{i}:{token}" for i, token in enumerate(tokens)) + "\n"
     assert parse_rows(text)[3] == 4
 

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from xmc.errors import DataError, ParameterError
-from xmc.io.predictions import PREDICTION_FORMATS, prediction_format, read_predictions, write_predictions
+from xmc.io.predictions import (
+    PREDICTION_FORMATS,
+    prediction_format,
+    read_predictions,
+    write_predictions,
+)
 from xmc.topk import TopK
 
 TOP = TopK(
@@ -16,7 +21,10 @@ IDS = ["z", "10", "\u00e4"]
 
 def entries(P, ids):
     rows = zip(P.indptr, P.indptr[1:], strict=False)
-    return [[(str(ids[c]), s) for c, s in zip(P.indices[a:b], P.data[a:b].tolist(), strict=True)] for a, b in rows]
+    return [
+        [(str(ids[c]), s) for c, s in zip(P.indices[a:b], P.data[a:b].tolist(), strict=True)]
+        for a, b in rows
+    ]
 
 
 @pytest.mark.parametrize("name", ["p.npz", "p.tsv", "p.jsonl", "p.tsv.gz", "p.jsonl.gz"])
@@ -39,8 +47,12 @@ def test_text_predictions_read_as_documented(tmp_path):
 
 
 def test_json_predictions_carry_names(tmp_path):
-    write_predictions(tmp_path / "p.jsonl", TOP, 3, label_ids=IDS, label_names=["last", 'te"n', "umlaut"])
-    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
+    write_predictions(
+        tmp_path / "p.jsonl", TOP, 3, label_ids=IDS, label_names=["last", 'te"n', "umlaut"]
+    )
+    rows = [
+        json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert rows[1] == {"labels": [{"id": "10", "name": 'te"n', "score": 1e-7}]}
     assert rows[2] == {"labels": []}
 
@@ -62,7 +74,9 @@ def test_a_format_that_is_given_wins(format):
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ParameterError, match="format must be one of 'npz', 'tsv', 'jsonl', got 'csv'"):
+    with pytest.raises(
+        ParameterError, match="format must be one of 'npz', 'tsv', 'jsonl', got 'csv'"
+    ):
         prediction_format("p.tsv", "csv")
 
 
@@ -70,7 +84,10 @@ def test_an_unknown_format_is_refused():
     ("path", "message"),
     [
         ("p.txt", "p.txt: expected a name that ends in .npz, .tsv or .jsonl, got 'p.txt'"),
-        ("-", "-: expected a name that ends in .npz, .tsv or .jsonl, got stdin or stdout without a format"),
+        (
+            "-",
+            "-: expected a name that ends in .npz, .tsv or .jsonl, got stdin or stdout without a format",
+        ),
     ],
 )
 def test_a_path_that_does_not_tell_its_format_is_refused(path, message):
@@ -97,7 +114,11 @@ TSV, JSON = "label<TAB>score<TAB>...", '{"labels": [{"id": ..., "score": ...}]}'
         ("p.jsonl", '{"labels": 1}\n', f"p.jsonl:1: expected {JSON}, got '{{\"labels\": 1}}'"),
         ("p.jsonl", '{"labels": [{"id": "a"}]}', f"p.jsonl:1: expected {JSON}, got "),
         ("p.jsonl", '{"labels": [{"score": 1}]}', f"p.jsonl:1: expected {JSON}, got "),
-        ("p.jsonl", '{"labels": [{"id": "a", "score": true}]}', f"p.jsonl:1: expected {JSON}, got "),
+        (
+            "p.jsonl",
+            '{"labels": [{"id": "a", "score": true}]}',
+            f"p.jsonl:1: expected {JSON}, got ",
+        ),
         ("p.jsonl", '{"labels": [{"id": "a", "score": "x"}]}', f"p.jsonl:1: expected {JSON}, got "),
         (
             "p.jsonl",
@@ -120,7 +141,11 @@ def test_faults_in_predictions_have_a_line(tmp_path, monkeypatch, name, text, me
     [
         (IDS[:2], None, "p.tsv: expected 3 label ids, got 2"),
         (IDS, IDS[:2], "p.tsv: expected 3 label names, got 2"),
-        (["a", "b\tc", "d"], None, r"p.tsv: expected label ids without tab or line break .*, got 'b\\tc'"),
+        (
+            ["a", "b\tc", "d"],
+            None,
+            r"p.tsv: expected label ids without tab or line break .*, got 'b\\tc'",
+        ),
     ],
 )
 def test_ids_that_do_not_fit_are_not_written(tmp_path, monkeypatch, ids, names, message):
@@ -136,5 +161,7 @@ def test_commas_may_stand_in_the_ids_of_predictions(tmp_path):
 
 
 def test_scores_that_are_not_finite_are_not_written(tmp_path):
-    with pytest.raises(DataError, match="expected finite float32 numbers, got nan in row 0, column 1"):
+    with pytest.raises(
+        DataError, match="expected finite float32 numbers, got nan in row 0, column 1"
+    ):
         write_predictions(tmp_path / "p.tsv", TopK(np.int32([[1]]), np.float32([[np.nan]])), 3)

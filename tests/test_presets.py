@@ -22,7 +22,9 @@ def chunks(model):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_valid_estimator(name):
     check(preset(name))
-    assert isinstance(preset(name), OneVsAllClassifier if PRESETS[name].one_vs_all else LabelTreeClassifier)
+    assert isinstance(
+        preset(name), OneVsAllClassifier if PRESETS[name].one_vs_all else LabelTreeClassifier
+    )
 
 
 def test_parabel_is_three_binary_trees_with_at_most_100_labels_a_leaf(sample):
@@ -44,7 +46,9 @@ def test_bonsai_is_three_shallow_trees_of_up_to_100_clusters_of_any_size(sample)
         assert len(set(np.diff(levels[1]))) > 2
 
 
-@pytest.mark.parametrize(("name", "arity"), [("xr-linear", 16), ("xr-linear-man", 16), ("attentionxml-tree", 32)])
+@pytest.mark.parametrize(
+    ("name", "arity"), [("xr-linear", 16), ("xr-linear-man", 16), ("attentionxml-tree", 32)]
+)
 def test_balanced_presets_have_their_arity(sample, name, arity):
     model = preset(name, random_state=0, max_leaf_size=2).fit(*sample)
     (levels,) = chunks(model)
@@ -58,14 +62,21 @@ def test_pfastre_re_ranks_what_a_tree_finds_by_tail_classifiers(sample):
     assert (model.tail_share, model.tail_gamma) == (0.2, 30.0)
     assert model.label_means_.n_rows == sample[1].shape[1]
     plain = preset("parabel", random_state=0, n_trees=1).fit(*sample)
-    rare = [np.diff(sample[1].tocsc().indptr)[m.predict_topk(sample[0], 5).labels].mean() for m in (model, plain)]
+    rare = [
+        np.diff(sample[1].tocsc().indptr)[m.predict_topk(sample[0], 5).labels].mean()
+        for m in (model, plain)
+    ]
     assert rare[0] < rare[1]
 
 
 def test_xr_linear_differs_by_its_negatives_only():
     plain, man = preset("xr-linear").get_params(), preset("xr-linear-man").get_params()
     assert {name for name in plain if plain[name] != man[name]} == {"negatives"}
-    assert (man["negatives"], plain["score_transform"], plain["beam_size"]) == ("tfn+man", "l3_hinge", 10)
+    assert (man["negatives"], plain["score_transform"], plain["beam_size"]) == (
+        "tfn+man",
+        "l3_hinge",
+        10,
+    )
 
 
 def test_dismec_scores_every_label_and_keeps_weights_from_a_hundredth_on(sample):
@@ -76,7 +87,10 @@ def test_dismec_scores_every_label_and_keeps_weights_from_a_hundredth_on(sample)
 
 
 def test_settings_go_on_top():
-    assert preset("bonsai", n_trees=1, C=2.0).get_params() == preset("bonsai").set_params(n_trees=1, C=2.0).get_params()
+    assert (
+        preset("bonsai", n_trees=1, C=2.0).get_params()
+        == preset("bonsai").set_params(n_trees=1, C=2.0).get_params()
+    )
 
 
 def test_an_unknown_preset_is_refused():
@@ -86,15 +100,33 @@ def test_an_unknown_preset_is_refused():
 
 def test_the_command_line_takes_presets_and_flags_on_top(tmp_path):
     files = cli.home() / "X.npz", cli.home() / "Y.npz"
-    cli.done("train", *files, "--model", tmp_path / "model", "--preset", "parabel", "--n-trees", 1, "--quiet")
+    cli.done(
+        "train",
+        *files,
+        "--model",
+        tmp_path / "model",
+        "--preset",
+        "parabel",
+        "--n-trees",
+        1,
+        "--quiet",
+    )
     found = load(tmp_path / "model").get_params()
     expected = preset("parabel", n_trees=1).get_params()
-    assert all(found[name] == expected[name] for name in found if name not in ("n_jobs", "random_state", "verbose"))
+    assert all(
+        found[name] == expected[name]
+        for name in found
+        if name not in ("n_jobs", "random_state", "verbose")
+    )
     cli.done("train", *files, "--model", tmp_path / "ova", "--preset", "dismec", "--quiet")
     assert isinstance(load(tmp_path / "ova"), OneVsAllClassifier)
 
 
 def test_a_tree_preset_is_not_one_vs_all_and_the_other_way_round():
     both = ("train", "X.npz", "Y.npz", "--model", "m", "--preset")
-    assert cli.misuse(*both, "bonsai", "--one-vs-all").startswith("Error: --one-vs-all doesn't go with --preset bonsai")
-    assert cli.misuse(*both, "dismec", "--arity", 3) == "Error: --arity doesn't go with --one-vs-all"
+    assert cli.misuse(*both, "bonsai", "--one-vs-all").startswith(
+        "Error: --one-vs-all doesn't go with --preset bonsai"
+    )
+    assert (
+        cli.misuse(*both, "dismec", "--arity", 3) == "Error: --arity doesn't go with --one-vs-all"
+    )

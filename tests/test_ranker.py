@@ -16,9 +16,14 @@ def sample():
     return load_sample()
 
 
-@pytest.fixture(scope="module", params=[{}, {"n_trees": 2}, {"normalize": False}, {"tree": "balanced", "bias": 0}])
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"n_trees": 2}, {"normalize": False}, {"tree": "balanced", "bias": 0}],
+)
 def model(request, sample):
-    return LabelTreeClassifier(arity=8, random_state=0, **request.param).fit(sample.X[:1000], sample.Y[:1000])
+    return LabelTreeClassifier(arity=8, random_state=0, **request.param).fit(
+        sample.X[:1000], sample.Y[:1000]
+    )
 
 
 def same(a, b):
@@ -38,8 +43,14 @@ def odd_forms(x):
     """The same row, as matrices that need more than a look."""
     shuffled = sp.csr_matrix((x.data[::-1], x.indices[::-1], x.indptr), shape=x.shape)
     padded = np.append(x.indices, np.int32(x.shape[1] - 1)), np.append(x.data, np.float32(0))
-    twice = sp.csr_matrix((np.repeat(x.data / 2, 2), np.repeat(x.indices, 2), [0, 2 * x.nnz]), shape=x.shape)
-    yield from (shuffled, twice, sp.csr_matrix((padded[1], padded[0], [0, x.nnz + 1]), shape=x.shape))
+    twice = sp.csr_matrix(
+        (np.repeat(x.data / 2, 2), np.repeat(x.indices, 2), [0, 2 * x.nnz]), shape=x.shape
+    )
+    yield from (
+        shuffled,
+        twice,
+        sp.csr_matrix((padded[1], padded[0], [0, x.nnz + 1]), shape=x.shape),
+    )
     yield from (x.astype(np.float64), x.tocsc(), x.tocoo(), sp.csr_array(x))
 
 
@@ -84,8 +95,12 @@ def test_a_ranker_keeps_the_parameters_it_was_made_with(sample):
 def test_texts_are_ranked_where_a_vectoriser_is_held(sample):
     texts = sample_texts(sample.X[:500], sample.features)
     vectorizer = make_vectorizer(TextParams())
-    model = LabelTreeClassifier(arity=8, random_state=0).fit(fit_texts(vectorizer, texts), sample.Y[:500])
-    with pytest.raises(DataError, match="expected a matrix, got a text, and the model holds no vectoriser"):
+    model = LabelTreeClassifier(arity=8, random_state=0).fit(
+        fit_texts(vectorizer, texts), sample.Y[:500]
+    )
+    with pytest.raises(
+        DataError, match="expected a matrix, got a text, and the model holds no vectoriser"
+    ):
         model.ranker()(texts[0])
     model.vectorizer_ = vectorizer
     assert same(model.ranker()(texts[0]), model.predict_topk([texts[0]]))
@@ -102,7 +117,8 @@ def test_what_is_no_row_of_the_model_is_refused(model, sample):
     two, narrow = sample.X_test[:2], sample.X_test[0][:, :5]
     for x, got in ((two, r"shape \(2, "), (narrow, r"shape \(1, 5\)"), (None, "NoneType")):
         with pytest.raises(
-            DataError, match=rf"^{type(model).__name__}: expected a sparse matrix of shape \(1, \d+\), got {got}"
+            DataError,
+            match=rf"^{type(model).__name__}: expected a sparse matrix of shape \(1, \d+\), got {got}",
         ):
             rank(x)
 
@@ -119,7 +135,9 @@ def test_ids_out_of_range_are_refused(model, sample):
     for wrong in (-1, sample.X.shape[1]):
         x = sample.X_test[0].copy()
         x.indices[-1 if wrong > 0 else 0] = wrong
-        with pytest.raises(DataError, match=f"expected ids 0 to .* in the indices of x, got {wrong}"):
+        with pytest.raises(
+            DataError, match=f"expected ids 0 to .* in the indices of x, got {wrong}"
+        ):
             model.ranker()(x)
 
 

@@ -26,7 +26,9 @@ def run(command, folder):
 
 
 def test_the_python_example_runs(tmp_path):
-    precision, psp, tags, tags_of_small = run([sys.executable, "-c", block("python")], tmp_path).splitlines()
+    precision, psp, tags, tags_of_small = run(
+        [sys.executable, "-c", block("python")], tmp_path
+    ).splitlines()
     assert float(precision) > 0.88
     assert float(psp) > 0.69
     assert "::" in tags and tags_of_small == tags
@@ -39,7 +41,9 @@ def test_the_commands_run(tmp_path):
 
 def test_make_run_types_what_is_shown(monkeypatch, tmp_path):
     typed = []
-    monkeypatch.setattr(demo, "xmc", lambda *arguments: typed.append(f"$ xmc {shlex.join(arguments)}"))
+    monkeypatch.setattr(
+        demo, "xmc", lambda *arguments: typed.append(f"$ xmc {shlex.join(arguments)}")
+    )
     monkeypatch.setattr(demo, "show_examples", lambda *paths: None)
     monkeypatch.chdir(tmp_path)
     demo.main(".run")

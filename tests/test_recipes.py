@@ -95,7 +95,10 @@ def test_measured_sets_have_every_preset_and_one_vs_all(name):
 
 @pytest.mark.parametrize("name", ["bibtex", "debtags", "delicious", "eurlex57k", "tibkat-gnd"])
 def test_measured_sets_have_expectations_of_every_figure(name):
-    assert all(run.expected.keys() == set(figures.METRICS) and run.tolerance >= 0.2 for run in read_recipe(name).runs)
+    assert all(
+        run.expected.keys() == set(figures.METRICS) and run.tolerance >= 0.2
+        for run in read_recipe(name).runs
+    )
 
 
 def test_every_published_row_belongs_to_a_recipe():
@@ -112,13 +115,25 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*HEAD], "expected run, got none"),
         ([*HEAD[:2], *RUN], "expected source, got none"),
         ([*HEAD, "run = []"], "run must be a list of tables, [[run]], got []"),
-        ([*HEAD, "runs = 1", *RUN], "no such key as 'runs'; there are title, data, source, published, features, "),
+        (
+            [*HEAD, "runs = 1", *RUN],
+            "no such key as 'runs'; there are title, data, source, published, features, ",
+        ),
         (['title = ""', *HEAD[1:], *RUN], "title must be a text, got ''"),
         ([HEAD[0], 'data = "a/b"', HEAD[2], *RUN], "data must be the name of a folder, got 'a/b'"),
         ([HEAD[0], 'data = ".."', HEAD[2], *RUN], "data must be the name of a folder, got '..'"),
-        ([*HEAD, "propensity = [0.5]", *RUN], "propensity must be two numbers, A >= 0 and B > 0, got [0.5]"),
-        ([*HEAD, "propensity = [0.5, 0]", *RUN], "propensity must be two numbers, A >= 0 and B > 0, got [0.5, 0]"),
-        ([*HEAD, "propensity = [nan, 1]", *RUN], "propensity must be two numbers, A >= 0 and B > 0, got [nan, 1]"),
+        (
+            [*HEAD, "propensity = [0.5]", *RUN],
+            "propensity must be two numbers, A >= 0 and B > 0, got [0.5]",
+        ),
+        (
+            [*HEAD, "propensity = [0.5, 0]", *RUN],
+            "propensity must be two numbers, A >= 0 and B > 0, got [0.5, 0]",
+        ),
+        (
+            [*HEAD, "propensity = [nan, 1]", *RUN],
+            "propensity must be two numbers, A >= 0 and B > 0, got [nan, 1]",
+        ),
         ([*HEAD, 'published = "Bibtex"', *RUN], "published must be a list of texts, got 'Bibtex'"),
         (
             [*HEAD, 'published = ["Bibtex", "Bibtext"]', *RUN],
@@ -131,7 +146,10 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*HEAD, "[[run]]"], "run 1: expected name, got none"),
         ([*MINIMAL, "[[run]]", "name = 2"], "run 2: name must be a text, got 2"),
         ([*MINIMAL, *RUN], "expected a name of its own for each run, got 'one' twice"),
-        ([*MINIMAL, "seed = 1"], "run 'one': no such key as 'seed'; there are name, preset, one_vs_all, settings, "),
+        (
+            [*MINIMAL, "seed = 1"],
+            "run 'one': no such key as 'seed'; there are name, preset, one_vs_all, settings, ",
+        ),
         ([*MINIMAL, 'preset = "parable"'], "run 'one': preset must be one of 'parabel', "),
         (
             [*MINIMAL, 'preset = "parabel"', "one_vs_all = false"],
@@ -143,14 +161,23 @@ def test_every_published_row_belongs_to_a_recipe():
             [*MINIMAL, "settings = { arty = 2 }"],
             "run 'one': settings: no such parameter as 'arty'; there are loss, C, ",
         ),
-        ([*MINIMAL, "settings = { n_jobs = 2 }"], "run 'one': settings: no such parameter as 'n_jobs'; "),
-        ([*MINIMAL, "settings = { arity = 1 }"], "run 'one': settings: arity must be an int >= 2 or None, got 1"),
+        (
+            [*MINIMAL, "settings = { n_jobs = 2 }"],
+            "run 'one': settings: no such parameter as 'n_jobs'; ",
+        ),
+        (
+            [*MINIMAL, "settings = { arity = 1 }"],
+            "run 'one': settings: arity must be an int >= 2 or None, got 1",
+        ),
         (
             [*MINIMAL, "one_vs_all = true", "settings = { arity = 2 }"],
             "run 'one': settings: no such parameter as 'arity'; ",
         ),
         ([*MINIMAL, "text = { min_df = 0 }"], "run 'one': text: min_df must be an int >= 1, got 0"),
-        ([*MINIMAL, "text = { ngram = 2 }"], "run 'one': text: no such parameter as 'ngram'; there are max_ngram, "),
+        (
+            [*MINIMAL, "text = { ngram = 2 }"],
+            "run 'one': text: no such parameter as 'ngram'; there are max_ngram, ",
+        ),
         (
             [HEAD[0], 'data = "debtags"', HEAD[2], *RUN, "text = { }"],
             "run 'one': text needs data with texts, the embedded sample has none",
@@ -161,10 +188,19 @@ def test_every_published_row_belongs_to_a_recipe():
             [*MINIMAL, 'expected = { "P@2" = 1 }', "tolerance = 1"],
             "run 'one': expected: no such metric as 'P@2'; there are P@1, P@3, P@5, PSP@1, PSP@3, PSP@5",
         ),
-        ([*MINIMAL, 'expected = { "P@1" = "x" }'], "run 'one': expected must be a table of numbers, got {'P@1': 'x'}"),
+        (
+            [*MINIMAL, 'expected = { "P@1" = "x" }'],
+            "run 'one': expected must be a table of numbers, got {'P@1': 'x'}",
+        ),
         ([*MINIMAL, "expected = { }"], "run 'one': expected must be a table of numbers, got {}"),
-        ([*MINIMAL, 'expected = { "P@1" = 1 }'], "run 'one': expected and tolerance go together, got one of them"),
-        ([*MINIMAL, "tolerance = 1"], "run 'one': expected and tolerance go together, got one of them"),
+        (
+            [*MINIMAL, 'expected = { "P@1" = 1 }'],
+            "run 'one': expected and tolerance go together, got one of them",
+        ),
+        (
+            [*MINIMAL, "tolerance = 1"],
+            "run 'one': expected and tolerance go together, got one of them",
+        ),
         ([*MINIMAL, "tolerance = -1"], "run 'one': tolerance must be a number of points, got -1"),
         (
             [*MINIMAL, 'beside = ["Parabel"]'],
@@ -182,12 +218,16 @@ def test_a_wrong_recipe_is_told_where(wrong, lines, said):
 
 
 def test_a_name_that_is_no_recipe_is_refused():
-    with pytest.raises(DataError, match="^eurlex: no such recipe; there are amazon-3m, .*, or give a .toml file$"):
+    with pytest.raises(
+        DataError, match="^eurlex: no such recipe; there are amazon-3m, .*, or give a .toml file$"
+    ):
         read_recipe("eurlex")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"nothing\.toml: can't be read: No such file or directory$"):
+    with pytest.raises(
+        DataError, match=r"nothing\.toml: can't be read: No such file or directory$"
+    ):
         read_recipe(tmp_path / "nothing.toml")
 
 

@@ -37,7 +37,9 @@ def midpoint_tokens(rng, count):
 def test_decimals_near_the_middle_of_two_float32s_are_rounded_once():
     tokens = list(midpoint_tokens(np.random.default_rng(0), 200))
     got = nearest_float32(tokens)
-    assert np.array_equal(got.view(np.int32), np.array([naive.nearest_float32(t) for t in tokens]).view(np.int32))
+    assert np.array_equal(
+        got.view(np.int32), np.array([naive.nearest_float32(t) for t in tokens]).view(np.int32)
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,10 +103,17 @@ XMC_FAULTS = [
     ("1,2 3:4\n", "train.txt:1: expected a header 'rows features labels', got '1,2 3:4'"),
     ("1 2\n", "train.txt:1: expected a header 'rows features labels', got '1 2'"),
     ("-1 2 3\n", "train.txt:1: expected a header 'rows features labels', got '-1 2 3'"),
-    ("1 2147483648 3\n", "train.txt:1: expected header numbers up to 2147483647, got '1 2147483648 3'"),
+    (
+        "1 2147483648 3\n",
+        "train.txt:1: expected header numbers up to 2147483647, got '1 2147483648 3'",
+    ),
     (
         "1 2 " + "9" * 5000,
-        "train.txt:1: expected header numbers up to 2147483647, got '1 2 " + "9" * 21 + "..." + "9" * 12 + "'",
+        "train.txt:1: expected header numbers up to 2147483647, got '1 2 "
+        + "9" * 21
+        + "..."
+        + "9" * 12
+        + "'",
     ),
     ("0 2 3\n", "train.txt:1: expected at least one row and one feature, got '0 2 3'"),
     ("2 0 3\n0\n0\n", "train.txt:1: expected at least one row and one feature, got '2 0 3'"),
@@ -132,14 +141,22 @@ XMC_FAULTS = [
     ),
     (
         "1 9 9\n1 2:" + "x" * 100,
-        "train.txt:2: expected a finite float32 number, got '2:" + "x" * 23 + "..." + "x" * 12 + "'",
+        "train.txt:2: expected a finite float32 number, got '2:"
+        + "x" * 23
+        + "..."
+        + "x" * 12
+        + "'",
     ),
     (b"1 9 9\n1 \xff\xfe\n", "train.txt:2: expected feature:value, got '\ufffd\ufffd'"),
 ]
 
 
-@pytest.mark.filterwarnings("ignore:overflow")  # numpy warns where the compiled kernel just gets infinity
-@pytest.mark.parametrize(("text", "message"), XMC_FAULTS, ids=[message[:60] for _, message in XMC_FAULTS])
+@pytest.mark.filterwarnings(
+    "ignore:overflow"
+)  # numpy warns where the compiled kernel just gets infinity
+@pytest.mark.parametrize(
+    ("text", "message"), XMC_FAULTS, ids=[message[:60] for _, message in XMC_FAULTS]
+)
 def test_faults_in_xmc_text_have_a_line(given, text, message):
     with pytest.raises(DataError) as caught:
         read_xmc(given(text))
@@ -147,7 +164,9 @@ def test_faults_in_xmc_text_have_a_line(given, text, message):
 
 
 def test_one_based_ranges_are_told_as_the_file_counts(given):
-    with pytest.raises(DataError, match="train.txt:2: expected a feature id from 1 to 9, got '0:3'"):
+    with pytest.raises(
+        DataError, match="train.txt:2: expected a feature id from 1 to 9, got '0:3'"
+    ):
         read_xmc(given("1 9 9\n1 0:3\n"), zero_based=False)
 
 
@@ -156,7 +175,10 @@ def test_one_based_ranges_are_told_as_the_file_counts(given):
     [
         ("# nothing\n", "a.svm: expected at least one row, got an empty file"),
         ("2147483647 1:1\n", "a.svm:1: expected a label id from 0 to 2147483646, got '2147483647'"),
-        ("1 1:1\n\n1 99999999999999999999:1\n", "a.svm:3: expected a feature id from 0 to 2147483646, got '9999"),
+        (
+            "1 1:1\n\n1 99999999999999999999:1\n",
+            "a.svm:3: expected a feature id from 0 to 2147483646, got '9999",
+        ),
         ("+1 1:1\n", "a.svm:1: expected label,label, got '+1'"),
         ("1 qid:1 1:1\n", "a.svm:1: expected feature:value, got 'qid:1'"),
     ],
@@ -195,7 +217,9 @@ def test_any_damage_is_a_data_error_or_does_no_harm(given):
 
 def random_csr(rng, shape, density):
     M = sp.random(*shape, density=density, format="csr", dtype=np.float32, random_state=rng)
-    M.data = rng.integers(0, 0x7F7FFFFF, M.nnz, dtype=np.int32).view(np.float32) * rng.choice([-1, 1], M.nnz)
+    M.data = rng.integers(0, 0x7F7FFFFF, M.nnz, dtype=np.int32).view(np.float32) * rng.choice(
+        [-1, 1], M.nnz
+    )
     M.data = M.data.astype(np.float32)
     return M
 

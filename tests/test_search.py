@@ -27,14 +27,19 @@ def random_rows(rng, n_rows):
 
 def rows_of(found):
     """(score, margin, label) of each row's candidates."""
-    return naive.split(found.indptr, list(zip(found.score.tolist(), found.margin.tolist(), found.ids, strict=True)))
+    return naive.split(
+        found.indptr, list(zip(found.score.tolist(), found.margin.tolist(), found.ids, strict=True))
+    )
 
 
 def searched(X, members, beam_size, transform="l3_hinge", bias=1.0):
     """The candidates of each row that a slow search finds in all members, the best first."""
     rows = []
     for x in naive.to_dense(*X):
-        each = [naive.beam_search(x, m.layers, m.tree.labels, beam_size, bias, transform) for m in members]
+        each = [
+            naive.beam_search(x, m.layers, m.tree.labels, beam_size, bias, transform)
+            for m in members
+        ]
         rows.append(naive.best(each[0] if len(each) == 1 else naive.average(each), None))
     return rows
 
@@ -44,13 +49,18 @@ def ranked(X, members, beam_size, transform="l3_hinge", bias=1.0, k=None):
     search = Search(beam_size, bias, TRANSFORMS[transform])
     rows = [naive.best(row, k) for row in rows_of(label_candidates(X, members, search))]
     for most in (1, 3, 50):
-        assert listed(rank(X, members, search, most)) == [[(s, label) for s, _, label in row[:most]] for row in rows]
+        assert listed(rank(X, members, search, most)) == [
+            [(s, label) for s, _, label in row[:most]] for row in rows
+        ]
     return rows
 
 
 def listed(topk):
     """(score, label) of each row, without the empty places."""
-    pairs = (zip(scores, labels, strict=True) for labels, scores in zip(*map(np.ndarray.tolist, topk), strict=True))
+    pairs = (
+        zip(scores, labels, strict=True)
+        for labels, scores in zip(*map(np.ndarray.tolist, topk), strict=True)
+    )
     return [[(score, label) for score, label in row if label >= 0] for row in pairs]
 
 
@@ -59,24 +69,31 @@ def assert_same(got, expected):
     for ours, judge in zip(got, expected, strict=True):
         assert [label for *_, label in ours] == [label for *_, label in judge]
         assert [s for s, *_ in ours] == pytest.approx([s for s, *_ in judge], rel=1e-3, abs=1e-6)
-        assert [m for _, m, _ in ours] == pytest.approx([m for _, m, _ in judge], rel=1e-4, abs=1e-5)
+        assert [m for _, m, _ in ours] == pytest.approx(
+            [m for _, m, _ in judge], rel=1e-4, abs=1e-5
+        )
 
 
 def same_bits(a, b):
     return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
 
 
-# The 96th row would hold two log-probabilities that differ, in float32, where their probabilities are both 1.
+# The 96th row would hold two log-probabilities that differ, in float32, where their probabilities
+# are both 1.
 @pytest.mark.parametrize("n_rows", [1, 70])
 @pytest.mark.parametrize("beam_size", [1, 3, 1000])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_search_agrees_with_scoring_every_node(rng, transform, beam_size, n_rows):
     member, X = naive.random_member(rng, N_FEATURES), random_rows(rng, n_rows)
-    assert_same(ranked(X, (member,), beam_size, transform), searched(X, [member], beam_size, transform))
+    assert_same(
+        ranked(X, (member,), beam_size, transform), searched(X, [member], beam_size, transform)
+    )
 
 
 @pytest.mark.parametrize("bias", [0.0, 2.0])
-@pytest.mark.parametrize("widths", [(30,), (5, 6), (1, 3, 1, 4)], ids=["one-vs-all", "two-levels", "four-levels"])
+@pytest.mark.parametrize(
+    "widths", [(30,), (5, 6), (1, 3, 1, 4)], ids=["one-vs-all", "two-levels", "four-levels"]
+)
 def test_search_agrees_in_trees_of_any_height(rng, widths, bias):
     member, X = naive.random_member(rng, N_FEATURES, widths), random_rows(rng, 20)
     assert_same(ranked(X, (member,), 2, bias=bias), searched(X, [member], 2, bias=bias))
@@ -125,7 +142,10 @@ def test_members_are_averaged_and_a_missed_label_counts_0(rng, n_members, beam_s
 
 
 def test_members_that_hold_other_labels_are_averaged_too(rng):
-    wide, narrow = naive.random_member(rng, N_FEATURES, (9, 6)), naive.random_member(rng, N_FEATURES, (2, 2))
+    wide, narrow = (
+        naive.random_member(rng, N_FEATURES, (9, 6)),
+        naive.random_member(rng, N_FEATURES, (2, 2)),
+    )
     X = random_rows(rng, 10)
     for members in ((wide, narrow), (narrow, wide)):
         assert_same(ranked(X, members, 100), searched(X, members, 100))
@@ -147,7 +167,11 @@ def test_answers_do_not_depend_on_blocks_of_rows(rng, n_members):
 
 
 def test_answers_do_not_depend_on_the_order_of_rows(rng):
-    member, X, search = naive.random_member(rng, N_FEATURES), random_rows(rng, 100), Search(3, 1.0, LOG_SIGMOID)
+    member, X, search = (
+        naive.random_member(rng, N_FEATURES),
+        random_rows(rng, 100),
+        Search(3, 1.0, LOG_SIGMOID),
+    )
     order = rng.permutation(100)
     shuffled = naive.as_rows(naive.to_dense(*X)[order])
     whole, other = (rank(rows, (member,), search, 5) for rows in (X, shuffled))
@@ -156,14 +180,18 @@ def test_answers_do_not_depend_on_the_order_of_rows(rng):
 
 @pytest.mark.parametrize("beam_size", [1, 4, 1000])
 def test_beam_keeps_the_best_nodes_of_inner_layers(rng, beam_size):
-    """In the order of a slow search whose last level has one child per node, which keeps the order of its beam."""
+    """In the order of a slow search whose last level has one child per node, which keeps the order
+    of its beam.
+    """
     member, X = naive.random_member(rng, N_FEATURES, (5, 5)), random_rows(rng, 15)
     n_nodes = len(member.tree.labels)
     last = naive.as_layer(np.zeros((N_FEATURES + 1, n_nodes)), np.arange(n_nodes + 1))
     found = beam(X, member.layers, Search(beam_size, 1.0, L3_HINGE))
     for size, ids, x in zip(found.size, found.ids, naive.to_dense(*X), strict=True):
         nodes = ids[:size].tolist()
-        judge = naive.beam_search(x, (*member.layers, last), np.arange(n_nodes), beam_size, 1.0, "l3_hinge")
+        judge = naive.beam_search(
+            x, (*member.layers, last), np.arange(n_nodes), beam_size, 1.0, "l3_hinge"
+        )
         assert nodes == [node for *_, node in judge]
 
 
@@ -187,12 +215,17 @@ def test_rows_without_features_are_ranked_by_bias(rng):
     got = [label for *_, label in ranked(X, (member,), 1)[0]]
     bias = member.layers[0].bias_weight
     log_p = naive.log_probability(bias.astype(float), "l3_hinge")
-    assert got == [label for *_, label in naive.best(zip(log_p, bias, member.tree.labels, strict=True), None)]
+    assert got == [
+        label for *_, label in naive.best(zip(log_p, bias, member.tree.labels, strict=True), None)
+    ]
 
 
 def test_missing_places_are_empty():
     found = Candidates(
-        np.array([0, 1, 1, 4]), np.int32([7, 3, 1, 2]), np.float32([0.5, 0, 1, 0]), np.zeros(4, np.float32)
+        np.array([0, 1, 1, 4]),
+        np.int32([7, 3, 1, 2]),
+        np.float32([0.5, 0, 1, 0]),
+        np.zeros(4, np.float32),
     )
     got = as_topk(found, 2)
     assert got.labels.tolist() == [[7, -1], [-1, -1], [1, 2]]

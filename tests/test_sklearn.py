@@ -18,7 +18,9 @@ BATTERY = [
     LabelTreeClassifier(tree="shallow", arity=2, negatives="tfn+man", loss="hinge"),
     OneVsAllClassifier(),
 ]
-EXPECTED = {"check_classifier_multioutput": "several labels per row come back as CSR, the check asks for a dense array"}
+EXPECTED = {
+    "check_classifier_multioutput": "several labels per row come back as CSR, the check asks for a dense array"
+}
 MODELS = [LabelTreeClassifier(random_state=0), OneVsAllClassifier(random_state=0)]
 TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 5])), np.arange(5, dtype=np.int32))
 
@@ -28,7 +30,9 @@ def data():
     """(X, Y), sparse: 90 rows of five labels, of which label i has feature i."""
     rng = np.random.default_rng(0)
     Y = (rng.random((90, 5)) < 0.3) | np.eye(5, dtype=bool)[rng.integers(0, 5, 90)]
-    return sp.csr_matrix((Y + rng.uniform(0, 0.2, Y.shape)).astype(np.float32)), sp.csr_matrix(Y.astype(np.float32))
+    return sp.csr_matrix((Y + rng.uniform(0, 0.2, Y.shape)).astype(np.float32)), sp.csr_matrix(
+        Y.astype(np.float32)
+    )
 
 
 @parametrize_with_checks(BATTERY, expected_failed_checks=lambda model: EXPECTED)
@@ -75,7 +79,11 @@ def test_cross_validation_scores_by_precision_at_1(model, data):
 
 def test_cross_validation_runs_with_a_given_tree(data):
     X, Y = data
-    assert cross_val_score(LabelTreeClassifier(tree=TREE), X, Y.toarray(), cv=3).tolist() == [1, 1, 1]
+    assert cross_val_score(LabelTreeClassifier(tree=TREE), X, Y.toarray(), cv=3).tolist() == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_a_grid_search_on_sparse_labels_finds_the_setting_that_works(data):
@@ -85,8 +93,14 @@ def test_a_grid_search_on_sparse_labels_finds_the_setting_that_works(data):
 
 
 def test_a_grid_search_runs_on_arrays_of_settings(data):
-    grid = {"normalize": np.array([True, False]), "beam_size": np.array([1, 5]), "C": np.logspace(-1, 1, 2)}
-    search = GridSearchCV(LabelTreeClassifier(random_state=0), grid, cv=KFold(2), error_score="raise").fit(*data)
+    grid = {
+        "normalize": np.array([True, False]),
+        "beam_size": np.array([1, 5]),
+        "C": np.logspace(-1, 1, 2),
+    }
+    search = GridSearchCV(
+        LabelTreeClassifier(random_state=0), grid, cv=KFold(2), error_score="raise"
+    ).fit(*data)
     assert search.best_score_ == 1
 
 
@@ -101,7 +115,9 @@ def test_texts_go_through_a_pipeline():
 def test_a_pickled_model_answers_the_same(model, data):
     model = clone(model).fit(*data)
     again = pickle.loads(pickle.dumps(model))
-    for ours, theirs in zip(model.predict_topk(data[0], 5), again.predict_topk(data[0], 5), strict=True):
+    for ours, theirs in zip(
+        model.predict_topk(data[0], 5), again.predict_topk(data[0], 5), strict=True
+    ):
         assert np.array_equal(ours, theirs)
 
 
@@ -110,4 +126,6 @@ def test_a_column_of_labels_is_read_as_one_label_per_row(model, data):
     y = np.tile(["a", "b"], 45)
     with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
         column = clone(model).fit(data[0], y[:, None])
-    assert column.predict(data[0]).tolist() == clone(model).fit(data[0], y).predict(data[0]).tolist()
+    assert (
+        column.predict(data[0]).tolist() == clone(model).fit(data[0], y).predict(data[0]).tolist()
+    )

@@ -15,12 +15,16 @@ LOSSES = ["squared_hinge", "hinge"]
 
 def tight(solver="block", **settings):
     """Parameters that solve a problem to the end."""
-    return SolverParams(solver=solver, **{"tol": 1e-5, "max_iter": 5000, "weight_threshold": 0.0, **settings})
+    return SolverParams(
+        solver=solver, **{"tol": 1e-5, "max_iter": 5000, "weight_threshold": 0.0, **settings}
+    )
 
 
 def posed(X, Y, rows=None, first=0, last=None):
     rows = np.arange(X.n_rows, dtype=np.int32) if rows is None else np.asarray(rows, np.int32)
-    return pose(X, naive.as_targets(Y), rows, first, Y.shape[1] if last is None else last, np.uint64(1))
+    return pose(
+        X, naive.as_targets(Y), rows, first, Y.shape[1] if last is None else last, np.uint64(1)
+    )
 
 
 def dense_weights(problem, n_features, params):
@@ -40,15 +44,21 @@ def with_bias(X, bias):
 def objectives(X, Y, W, params):
     signs, squared = np.where(Y, 1.0, -1.0), params.loss == "squared_hinge"
     X = with_bias(X, params.bias)
-    return np.array([naive.primal(X, signs[:, b], W[:, b], params.C, squared) for b in range(Y.shape[1])])
+    return np.array(
+        [naive.primal(X, signs[:, b], W[:, b], params.C, squared) for b in range(Y.shape[1])]
+    )
 
 
 @pytest.fixture
 def data(rng):
-    """Rows of unit length, as short and wide as those of texts, and 20 labels from frequent to rare."""
+    """Rows of unit length, as short and wide as those of texts, and 20 labels from frequent to
+    rare.
+    """
     dense = naive.unit(naive.to_dense(*naive.random_rows(rng, 120, 300, density=0.04, empty=0.05)))
     margins = dense @ rng.normal(size=(300, 20)) + rng.normal(size=(120, 20)) / 4
-    return naive.as_rows(dense), margins > np.quantile(margins, np.linspace(0.4, 0.97, 20), axis=0).diagonal()
+    return naive.as_rows(dense), margins > np.quantile(
+        margins, np.linspace(0.4, 0.97, 20), axis=0
+    ).diagonal()
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +73,13 @@ def sample():
 def check_agreement(X, Y, settings):
     problem = posed(X, Y)
     ours, theirs = (
-        dense_weights(problem, X.n_features, tight(solver, **settings)) for solver in ("block", "liblinear")
+        dense_weights(problem, X.n_features, tight(solver, **settings))
+        for solver in ("block", "liblinear")
     )
     params = tight(**settings)
-    assert objectives(X, Y, ours, params) == pytest.approx(objectives(X, Y, theirs, params), rel=1e-4)
+    assert objectives(X, Y, ours, params) == pytest.approx(
+        objectives(X, Y, theirs, params), rel=1e-4
+    )
     assert np.abs(ours - theirs).max() < 1e-3
 
 
@@ -90,11 +103,19 @@ def test_scikit_learn_agrees(data, loss, bias):
     W = dense_weights(posed(X, Y), X.n_features, params)
     for label in (0, 6, 19):
         judge = LinearSVC(
-            loss=loss, C=1.0, dual=True, fit_intercept=bias > 0, intercept_scaling=bias or 1, tol=1e-6, max_iter=100_000
+            loss=loss,
+            C=1.0,
+            dual=True,
+            fit_intercept=bias > 0,
+            intercept_scaling=bias or 1,
+            tol=1e-6,
+            max_iter=100_000,
         )
         judge.fit(naive.to_dense(*X), Y[:, label])
         assert W[:-1, label] == pytest.approx(judge.coef_[0], abs=1e-3)
-        assert bias * W[-1, label] == pytest.approx(float(judge.intercept_[0] if bias else 0), abs=1e-3)
+        assert bias * W[-1, label] == pytest.approx(
+            float(judge.intercept_[0] if bias else 0), abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
@@ -114,7 +135,9 @@ def test_weights_are_numbered_as_X_numbers_features_and_from_the_first_sibling(d
     rows = np.flatnonzero(Y[:, :6].any(axis=1))
     part = dense_weights(posed(X, Y, rows, 6, 9), X.n_features, tight(solver))
     alone = naive.as_rows(naive.to_dense(*X)[rows])
-    assert part == pytest.approx(dense_weights(posed(alone, Y[rows, 6:9]), X.n_features, tight(solver)), abs=1e-3)
+    assert part == pytest.approx(
+        dense_weights(posed(alone, Y[rows, 6:9]), X.n_features, tight(solver)), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
@@ -163,7 +186,9 @@ def test_labels_of_all_rows_and_of_none_mirror_each_other(data, solver, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
 @pytest.mark.parametrize(
-    "dense", [np.zeros((0, 4)), np.zeros((3, 4)), np.eye(1, 4)], ids=["no-rows", "no-features", "one-row"]
+    "dense",
+    [np.zeros((0, 4)), np.zeros((3, 4)), np.eye(1, 4)],
+    ids=["no-rows", "no-features", "one-row"],
 )
 def test_hardly_any_rows_are_no_error(dense, solver, loss, bias):
     Y = np.array([[True, False]] * len(dense)).reshape(-1, 2)
@@ -203,7 +228,14 @@ def test_the_seed_of_a_problem_decides_its_weights(data, solver):
 def test_costs_agree_with_scikit_learns_sample_weights(data, rng, loss):
     X, Y = data
     costs = np.where(Y, rng.uniform(0.3, 4, Y.shape), 0)
-    problem = pose(X, naive.as_targets(costs, costs=True), np.arange(X.n_rows, dtype=np.int32), 0, 20, np.uint64(1))
+    problem = pose(
+        X,
+        naive.as_targets(costs, costs=True),
+        np.arange(X.n_rows, dtype=np.int32),
+        0,
+        20,
+        np.uint64(1),
+    )
     W = dense_weights(problem, X.n_features, tight(loss=loss))
     for b in range(0, 20, 6):
         judge = LinearSVC(C=1.0, loss=loss, tol=1e-8, max_iter=100_000, random_state=0)

@@ -36,7 +36,10 @@ def test_matrices_are_read_as_they_are(matrices):
     split = read_split(matrices)
     assert split.X.toarray().tolist() == [[1, 2, 0], [0, 0, 3]]
     assert split.Y.toarray().tolist() == [[1, 0], [0, 1]]
-    assert (split.X_test.toarray().tolist(), split.Y_test.toarray().tolist()) == ([[4, 0, 0]], [[0, 1]])
+    assert (split.X_test.toarray().tolist(), split.Y_test.toarray().tolist()) == (
+        [[4, 0, 0]],
+        [[0, 1]],
+    )
 
 
 def test_texts_become_tfidf_by_a_vectoriser_of_the_training_rows(texts):
@@ -62,7 +65,10 @@ def test_a_folder_without_data_is_told_with_the_place_to_get_them(tmp_path):
     with pytest.raises(DataError) as raised:
         read_split(tmp_path / "nothing", source="a place")
     expected = "X.trn.npz, Y.trn.npz, X.tst.npz, Y.tst.npz, or train.tsv.gz and test.tsv.gz"
-    assert str(raised.value) == f"{tmp_path}/nothing: expected {expected}, got none; to be had from a place"
+    assert (
+        str(raised.value)
+        == f"{tmp_path}/nothing: expected {expected}, got none; to be had from a place"
+    )
 
 
 def test_a_folder_without_texts_is_told_if_texts_are_asked_for(matrices):

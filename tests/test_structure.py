@@ -30,7 +30,10 @@ FLOORS = [
 ]
 # Imports inside functions that close a circle, each with its reason.
 LATE = {
-    ("xmc.estimators", "xmc.model_files"): "model.save(): reading a folder back needs the classes that models defines"
+    (
+        "xmc.estimators",
+        "xmc.model_files",
+    ): "model.save(): reading a folder back needs the classes that models defines"
 }
 SKLEARN = 3  # the floor that may import it
 THREADS = {"joblib", "threading", "concurrent", "multiprocessing"}
@@ -47,7 +50,9 @@ def sources():
 
 
 def imports(module, path, modules):
-    """Dotted names of all that a module imports, inside functions too; `from a import b` is a.b if that is a module."""
+    """Dotted names of all that a module imports, inside functions too; `from a import b` is a.b if
+    that is a module.
+    """
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -56,15 +61,22 @@ def imports(module, path, modules):
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package.split(".")[: 1 - node.level or None]) if node.level else ""
             name = ".".join(filter(None, (base, node.module)))
-            found |= {f"{name}.{a.name}" if f"{name}.{a.name}" in modules else name for a in node.names}
+            found |= {
+                f"{name}.{a.name}" if f"{name}.{a.name}" in modules else name for a in node.names
+            }
     return found
 
 
 MODULES = sources()
 IMPORTS = {module: imports(module, path, MODULES) for module, path in MODULES.items()}
-OURS = {module: {name for name in names if name in MODULES} - {module} for module, names in IMPORTS.items()}
+OURS = {
+    module: {name for name in names if name in MODULES} - {module}
+    for module, names in IMPORTS.items()
+}
 THEIRS = {
-    module: {name.split(".")[0] for name in names if name not in MODULES} - sys.stdlib_module_names - {"xmc"}
+    module: {name.split(".")[0] for name in names if name not in MODULES}
+    - sys.stdlib_module_names
+    - {"xmc"}
     for module, names in IMPORTS.items()
 }
 
@@ -86,11 +98,18 @@ def circle(graph):
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_module_has_a_floor(module):
-    assert floor(module) is not None, f"{module}: a new file needs a floor; add it to FLOORS in {Path(__file__).name}"
+    assert floor(module) is not None, (
+        f"{module}: a new file needs a floor; add it to FLOORS in {Path(__file__).name}"
+    )
 
 
 def test_every_named_module_exists():
-    named = {f"xmc.{name}" for line in FLOORS for name in line.split() if "." not in name and name != "xmc"}
+    named = {
+        f"xmc.{name}"
+        for line in FLOORS
+        for name in line.split()
+        if "." not in name and name != "xmc"
+    }
     assert not named - MODULES.keys(), "FLOORS names files that are gone"
 
 
@@ -101,7 +120,9 @@ def test_imports_point_down(module):
 
 
 def test_no_imports_go_in_circles():
-    graph = {module: {n for n in names if (module, n) not in LATE} for module, names in OURS.items()}
+    graph = {
+        module: {n for n in names if (module, n) not in LATE} for module, names in OURS.items()
+    }
     assert circle(graph) == []
 
 
@@ -110,11 +131,19 @@ def test_late_imports_are_still_needed():
 
 
 def test_only_models_and_text_import_sklearn():
-    assert {module for module, names in THEIRS.items() if "sklearn" in names and floor(module) != SKLEARN} == set()
+    assert {
+        module
+        for module, names in THEIRS.items()
+        if "sklearn" in names and floor(module) != SKLEARN
+    } == set()
 
 
 def test_only_parallel_starts_threads():
-    users = {module for module, names in IMPORTS.items() if {name.split(".")[0] for name in names} & THREADS}
+    users = {
+        module
+        for module, names in IMPORTS.items()
+        if {name.split(".")[0] for name in names} & THREADS
+    }
     assert users == {"xmc.parallel"}
 
 
@@ -122,7 +151,9 @@ def test_kernels_import_nothing_but_instructions():
     for module in MODULES:
         if module.startswith("xmc.kernels."):
             instructions = {"xmc.kernels.lanes", "xmc.kernels.bytes"}
-            assert OURS[module] <= instructions, f"{module}: a compile cache does not notice edits elsewhere"
+            assert OURS[module] <= instructions, (
+                f"{module}: a compile cache does not notice edits elsewhere"
+            )
             assert THEIRS[module] <= KERNELS, module
 
 

@@ -19,7 +19,9 @@ def made(tmp_path_factory):
 
 
 def read(folder):
-    return [sp.load_npz(folder / name) for name in ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")]
+    return [
+        sp.load_npz(folder / name) for name in ("X.trn.npz", "Y.trn.npz", "X.tst.npz", "Y.tst.npz")
+    ]
 
 
 def content(folder):
@@ -38,7 +40,10 @@ def test_sizes_and_averages_are_the_published_ones(tmp_path, like):
     n_features, n_labels = round(shape.features * scale**0.5), round(shape.labels * scale)
     assert X.shape == (round(shape.rows * scale), n_features)
     assert X_test.shape == (round(shape.test_rows * scale), n_features)
-    assert (Y.shape, Y_test.shape) == ((len(X.indptr) - 1, n_labels), (len(X_test.indptr) - 1, n_labels))
+    assert (Y.shape, Y_test.shape) == (
+        (len(X.indptr) - 1, n_labels),
+        (len(X_test.indptr) - 1, n_labels),
+    )
     for features, labels in [(X, Y), (X_test, Y_test)]:
         assert features.nnz / features.shape[0] == pytest.approx(shape.features_per_row, rel=0.01)
         assert labels.nnz / labels.shape[0] == pytest.approx(shape.labels_per_row, rel=0.03)
@@ -46,7 +51,12 @@ def test_sizes_and_averages_are_the_published_ones(tmp_path, like):
 
 def test_matrices_are_canonical_csr(made):
     for M in made:
-        assert (M.format, M.dtype, M.indices.dtype, M.indptr.dtype) == ("csr", np.float32, np.int32, np.int32)
+        assert (M.format, M.dtype, M.indices.dtype, M.indptr.dtype) == (
+            "csr",
+            np.float32,
+            np.int32,
+            np.int32,
+        )
         M.check_format(full_check=True)
         assert M.has_canonical_format
 
@@ -97,7 +107,9 @@ def test_every_topic_lies_within_its_parent_and_holds_about_30_children():
 
 
 def test_the_planted_structure_is_learnable(made):
-    """Nearest centroids are right at least 20 times as often as the most frequent label, and not always."""
+    """Nearest centroids are right at least 20 times as often as the most frequent label, and not
+    always.
+    """
     X, Y, X_test, Y_test = made
     Z = (Y.T @ X).tocsr()
     test = np.arange(500)
@@ -154,7 +166,10 @@ def test_progress_is_told_of_every_row_in_both_stages(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"like": "amazon"}, "like must be one of wiki10-31k, amazoncat-13k, amazon-670k, amazon-3m, got 'amazon'"),
+        (
+            {"like": "amazon"},
+            "like must be one of wiki10-31k, amazoncat-13k, amazon-670k, amazon-3m, got 'amazon'",
+        ),
         ({"scale": 0}, "scale must be a number from 0.005 to 1, got 0"),
         ({"scale": 1.5}, "scale must be a number from 0.005 to 1, got 1.5"),
         ({"scale": float("nan")}, "scale must be a number from 0.005 to 1, got nan"),
@@ -184,14 +199,18 @@ def test_overwrite_replaces_a_synthetic_set(tmp_path):
 
 def test_overwrite_spares_a_folder_with_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="expected a synthetic data set to replace, got 'thesis.txt'; choose a new"):
+    with pytest.raises(
+        DataError, match="expected a synthetic data set to replace, got 'thesis.txt'; choose a new"
+    ):
         synthesize("wiki10-31k", tmp_path, scale=0.02, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_overwrite_spares_a_file(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="expected a synthetic data set to replace, got 'thesis.txt'"):
+    with pytest.raises(
+        DataError, match="expected a synthetic data set to replace, got 'thesis.txt'"
+    ):
         synthesize("wiki10-31k", tmp_path / "thesis.txt", scale=0.02, overwrite=True)
 
 

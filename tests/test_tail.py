@@ -33,7 +33,9 @@ def test_scores_are_a_geometric_mean_with_the_probability_by_distance(rng, candi
     X, means = (naive.as_rows(naive.unit(naive.to_dense(*rows) + 1e-3)) for rows in (X, means))
     score = rng.random(len(ids)).astype(np.float32)
     got = with_tail(X, indptr, ids, score, Tail(means, 6.0, share))
-    distance = np.linalg.norm(naive.to_dense(*X)[:, None] - naive.to_dense(*means), axis=2)[places(indptr, ids)]
+    distance = np.linalg.norm(naive.to_dense(*X)[:, None] - naive.to_dense(*means), axis=2)[
+        places(indptr, ids)
+    ]
     probability = 1 / (1 + np.exp(6.0 / 2 * distance**2))
     assert got == pytest.approx(score ** (1 - share) * probability**share, rel=1e-4)
 
@@ -44,7 +46,10 @@ def test_means_point_where_the_labels_rows_point(rng):
     means = naive.to_dense(*label_means(X, naive.as_lists(Y.T), 1))
     summed = Y.T @ naive.to_dense(*X)
     expected = np.divide(
-        summed, np.linalg.norm(summed, axis=1, keepdims=True), where=Y.any(axis=0)[:, None], out=summed
+        summed,
+        np.linalg.norm(summed, axis=1, keepdims=True),
+        where=Y.any(axis=0)[:, None],
+        out=summed,
     )
     assert means == pytest.approx(expected, abs=1e-5)
 
@@ -54,13 +59,18 @@ def test_a_share_of_1_ranks_by_distance_alone(sample, model):
     X, Y, X_test = sample
     fitted = model(tail_share=1.0, tail_gamma=5.0, random_state=0).fit(X, Y)
     labels = fitted.predict_topk(X_test, 1).labels[:, 0]
-    units = [sp.diags(1 / np.maximum(1e-9, np.sqrt(M.multiply(M).sum(axis=1).A1))) @ M for M in (X, X_test)]
+    units = [
+        sp.diags(1 / np.maximum(1e-9, np.sqrt(M.multiply(M).sum(axis=1).A1))) @ M
+        for M in (X, X_test)
+    ]
     summed = (Y.T @ units[0]).toarray()
     cosines = units[1] @ (summed / np.maximum(1e-9, np.linalg.norm(summed, axis=1))[:, None]).T
     reached = fitted.predict_proba(X_test).toarray() > 0
     best = np.where(reached, cosines, -1).max(axis=1)
     known = np.asarray(X_test.sum(axis=1)).ravel() > 0
-    assert cosines[np.arange(100), labels][known] == pytest.approx(best[known], abs=0.02)  # 256 features of each mean
+    assert cosines[np.arange(100), labels][known] == pytest.approx(
+        best[known], abs=0.02
+    )  # 256 features of each mean
 
 
 def test_one_row_is_ranked_as_many(sample):
@@ -78,7 +88,9 @@ def test_the_tail_comes_back_from_disk(sample, tmp_path):
     model = OneVsAllClassifier(tail_share=0.3, random_state=0).fit(X, Y)
     model.save(tmp_path / "model")
     expected, got = model.predict_topk(X_test, 5), load(tmp_path / "model").predict_topk(X_test, 5)
-    assert np.array_equal(expected.labels, got.labels) and np.array_equal(expected.scores, got.scores)
+    assert np.array_equal(expected.labels, got.labels) and np.array_equal(
+        expected.scores, got.scores
+    )
 
 
 def test_a_damaged_tail_is_refused(sample, tmp_path):
@@ -94,5 +106,8 @@ def test_a_share_needs_tail_classifiers(sample):
     X, Y, X_test = sample
     model = OneVsAllClassifier(random_state=0).fit(X, Y).set_params(tail_share=0.2)
     for ask in (lambda: model.predict_topk(X_test), lambda: model.predict_topk(X_test[:1])):
-        with pytest.raises(ParameterError, match=r"^OneVsAllClassifier: tail_share must be 0, as it was in training$"):
+        with pytest.raises(
+            ParameterError,
+            match=r"^OneVsAllClassifier: tail_share must be 0, as it was in training$",
+        ):
             ask()

@@ -23,7 +23,10 @@ def same(A, B):
     return (
         A.shape == B.shape
         and A.dtype == B.dtype
-        and all(np.array_equal(a, b) for a, b in ((A.indptr, B.indptr), (A.indices, B.indices), (A.data, B.data)))
+        and all(
+            np.array_equal(a, b)
+            for a, b in ((A.indptr, B.indptr), (A.indices, B.indices), (A.data, B.data))
+        )
     )
 
 
@@ -42,7 +45,14 @@ def edit(folder, **changes):
 def test_the_default_is_tfidf_of_words_that_come_twice():
     vectorizer = make_vectorizer()
     fit_texts(vectorizer, TEXTS)
-    assert vectorizer.get_feature_names_out().tolist() == ["and", "dog", "fox", "lazy", "quick", "the"]
+    assert vectorizer.get_feature_names_out().tolist() == [
+        "and",
+        "dog",
+        "fox",
+        "lazy",
+        "quick",
+        "the",
+    ]
 
 
 def test_the_default_weights_are_sublinear_unit_rows_of_float32():
@@ -65,7 +75,10 @@ def test_the_default_weights_are_sublinear_unit_rows_of_float32():
 def test_every_setting_is_scikit_learns(settings, theirs):
     X = fit_texts(make_vectorizer(TextParams(**settings)), TEXTS)
     assert same(
-        X, TfidfVectorizer(**{"min_df": 2, "sublinear_tf": True, "dtype": np.float32, **theirs}).fit_transform(TEXTS)
+        X,
+        TfidfVectorizer(
+            **{"min_df": 2, "sublinear_tf": True, "dtype": np.float32, **theirs}
+        ).fit_transform(TEXTS),
     )
 
 
@@ -123,10 +136,15 @@ def test_saving_again_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("name", ["tokenizer", "preprocessor", "analyzer", "strip_accents"])
 def test_a_function_is_refused(tmp_path, name):
     settings = {name: str.split if name in ("tokenizer", "analyzer") else str.lower}
-    vectorizer = TfidfVectorizer(**settings, **({"token_pattern": None} if name == "tokenizer" else {})).fit(TEXTS)
+    vectorizer = TfidfVectorizer(
+        **settings, **({"token_pattern": None} if name == "tokenizer" else {})
+    ).fit(TEXTS)
     with pytest.raises(ModelError) as error:
         save_vectorizer(vectorizer, tmp_path / "vectorizer")
-    assert str(error.value) == f"vectoriser: expected settings that JSON can hold, got a function as {name}"
+    assert (
+        str(error.value)
+        == f"vectoriser: expected settings that JSON can hold, got a function as {name}"
+    )
 
 
 class Stemming(TfidfVectorizer):
@@ -137,7 +155,10 @@ class Stemming(TfidfVectorizer):
 def test_another_kind_of_vectoriser_is_refused(tmp_path, kind):
     with pytest.raises(ModelError) as error:
         save_vectorizer(kind().fit(TEXTS), tmp_path / "vectorizer")
-    assert str(error.value) == f"vectoriser: expected scikit-learn's TfidfVectorizer, got {kind.__name__}"
+    assert (
+        str(error.value)
+        == f"vectoriser: expected scikit-learn's TfidfVectorizer, got {kind.__name__}"
+    )
 
 
 def test_a_vectoriser_of_file_names_is_refused(tmp_path):

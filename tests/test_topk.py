@@ -11,7 +11,9 @@ def rows(*rows, n_labels=6, dtype=np.float32):
     """CSR whose rows hold these (label, score) pairs in this order."""
     labels = [label for row in rows for label, _ in row]
     scores = np.array([score for row in rows for _, score in row], dtype)
-    return sp.csr_matrix((scores, labels, np.cumsum([0, *map(len, rows)])), shape=(len(rows), n_labels))
+    return sp.csr_matrix(
+        (scores, labels, np.cumsum([0, *map(len, rows)])), shape=(len(rows), n_labels)
+    )
 
 
 def test_it_unpacks_into_labels_and_scores():
@@ -48,7 +50,9 @@ def test_scores_of_every_type_are_ordered(dtype):
 
 
 def test_to_csr_keeps_rows_best_first():
-    P = TopK(np.int32([[3, 1], [2, -1], [-1, -1]]), np.float32([[0.9, 0.4], [0.1, NONE], [NONE, NONE]])).to_csr(4)
+    P = TopK(
+        np.int32([[3, 1], [2, -1], [-1, -1]]), np.float32([[0.9, 0.4], [0.1, NONE], [NONE, NONE]])
+    ).to_csr(4)
     assert P.shape == (3, 4)
     assert (P.indptr.tolist(), P.indices.tolist()) == ([0, 2, 3, 3], [3, 1, 2])
     assert P.data.tolist() == [np.float32(0.9), np.float32(0.4), np.float32(0.1)]

@@ -1,4 +1,6 @@
-"""Extreme multi-label classification: rank the few right labels of a text among very many, on a CPU."""
+"""Extreme multi-label classification: rank the few right labels of a text among very many, on a
+CPU.
+"""
 
 from importlib import import_module
 from typing import Any

@@ -9,7 +9,8 @@ import numpy as np
 
 
 class Rows(NamedTuple):
-    """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays read-only.
+    """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays
+    read-only.
 
     indptr int64, indices int32, data float32.
     """
@@ -25,10 +26,11 @@ class Rows(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The labels that each row has, or their nodes on a level of a tree, ascending in each row; arrays read-only.
+    """The labels that each row has, or their nodes on a level of a tree, ascending in each row;
+    arrays read-only.
 
-    indptr int64, ids int32. costs: float32, of an error on each id, relative to one on what the row doesn't have;
-    empty if all are 1.
+    indptr int64, ids int32. costs: float32, of an error on each id, relative to one on what the row
+    doesn't have; empty if all are 1.
     """
 
     indptr: np.ndarray
@@ -44,8 +46,12 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 def pointers(sizes: Sequence[int]) -> np.ndarray:
-    """Where each of some parts starts that stand one after another, and where the last one ends: int64, read-only."""
+    """Where each of some parts starts that stand one after another, and where the last one ends:
+    int64, read-only.
+    """
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
-Lists = tuple[np.ndarray, np.ndarray]  # pointers (int64) and ids (int32), the ids of each row ascending
+Lists = tuple[
+    np.ndarray, np.ndarray
+]  # pointers (int64) and ids (int32), the ids of each row ascending

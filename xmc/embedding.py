@@ -10,9 +10,15 @@ from .parallel import run
 
 
 def label_embeddings(
-    X: Rows, rows_of_label: tuple[np.ndarray, np.ndarray], labels: np.ndarray, n_kept: int, n_jobs: int | None
+    X: Rows,
+    rows_of_label: tuple[np.ndarray, np.ndarray],
+    labels: np.ndarray,
+    n_kept: int,
+    n_jobs: int | None,
 ) -> Rows:
-    """One unit-length row per label, the direction of the sum of its training rows (PIFA), n_kept features."""
+    """One unit-length row per label, the direction of the sum of its training rows (PIFA), n_kept
+    features.
+    """
     indptr, rows = rows_of_label
     jobs = [(part,) for part in np.array_split(labels, max(1, min(64, len(labels) // 64)))]
 

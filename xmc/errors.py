@@ -1,4 +1,6 @@
-"""XmcError > DataError, ParameterError, ModelError: one line each, which the command line prints as it is."""
+"""XmcError > DataError, ParameterError, ModelError: one line each, which the command line prints as
+it is.
+"""
 
 
 class XmcError(Exception):

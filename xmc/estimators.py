@@ -51,8 +51,23 @@ from .training.member import train_member
 from .training.negatives import UserNegatives
 from .warmup import compile_kernels
 
-RANKED_WITH = ("members_", "vectorizer_", "label_counts_", "beam_size", "bias", "score_transform", "normalize")
-RANKED_WITH += ("optimize", "propensity_a", "propensity_b", "tail_share", "tail_gamma", "label_means_")
+RANKED_WITH = (
+    "members_",
+    "vectorizer_",
+    "label_counts_",
+    "beam_size",
+    "bias",
+    "score_transform",
+    "normalize",
+)
+RANKED_WITH += (
+    "optimize",
+    "propensity_a",
+    "propensity_b",
+    "tail_share",
+    "tail_gamma",
+    "label_means_",
+)
 
 
 class Training(NamedTuple):
@@ -66,19 +81,22 @@ class Training(NamedTuple):
 
 
 class Model(ClassifierMixin, BaseEstimator):
-    """What every estimator shares: from matrices at the door to members, and from candidates to answers.
+    """What every estimator shares: from matrices at the door to members, and from candidates to
+    answers.
 
-    Fitted attributes: members_ (the trained trees), classes_, n_labels_, n_features_in_, n_iter_ (most passes that the
-    solver needed), n_rows_ and label_counts_ (training rows, and those of each label); label_means_ with tail_share;
-    vectorizer_, label_ids_ and label_names_ are None unless the model was trained from text.
+    Fitted attributes: members_ (the trained trees), classes_, n_labels_, n_features_in_, n_iter_
+    (most passes that the solver needed), n_rows_ and label_counts_ (training rows, and those of
+    each label); label_means_ with tail_share; vectorizer_, label_ids_ and label_names_ are None
+    unless the model was trained from text.
     """
 
     def fit(self, X: Any, y: Any, user_negatives: Sequence[Any] | None = None) -> Model:
-        """Train on X (n_rows, n_features) and y: (n_rows, n_labels), nonzero is true, or one label per row.
+        """Train on X (n_rows, n_features) and y: (n_rows, n_labels), nonzero is true, or one label
+        per row.
 
-        user_negatives: with a LabelTree, for each of its levels from the top None or a matrix (n_rows, nodes of the
-        level above); where it is not 0, the row trains the node's children too, whatever `negatives` says.
-        Raises ParameterError and DataError, both ValueErrors.
+        user_negatives: with a LabelTree, for each of its levels from the top None or a matrix
+        (n_rows, nodes of the level above); where it is not 0, the row trains the node's children
+        too, whatever `negatives` says. Raises ParameterError and DataError, both ValueErrors.
         """
         data = self._training(X, y)
         with Progress(self.verbose) as progress:
@@ -88,11 +106,17 @@ class Model(ClassifierMixin, BaseEstimator):
             trained = []
             for n, tree in enumerate(trees):
                 title = f"tree {n + 1} of {len(trees)}"
-                trained.append(train_member(data.X, data.Y, tree, params, (data.seed, n), progress, title, negatives))
+                trained.append(
+                    train_member(
+                        data.X, data.Y, tree, params, (data.seed, n), progress, title, negatives
+                    )
+                )
         self.members_ = tuple(member for member, _ in trained)
         self.n_labels_ = len(data.rows_of_label[0]) - 1
         self.n_rows_, self.label_counts_ = data.X.n_rows, np.diff(data.rows_of_label[0])
-        self.label_means_ = label_means(data.X, data.rows_of_label, self.n_jobs) if self.tail_share else None
+        self.label_means_ = (
+            label_means(data.X, data.rows_of_label, self.n_jobs) if self.tail_share else None
+        )
         self.classes_ = np.arange(self.n_labels_) if data.classes is None else data.classes
         self.one_label_per_row_ = data.classes is not None
         self.n_iter_ = max(n_passes for _, n_passes in trained)
@@ -100,34 +124,44 @@ class Model(ClassifierMixin, BaseEstimator):
         return self
 
     def forecast(self, X: Any, y: Any) -> Forecast:
-        """What `fit` would take: time, memory and model size, from its trees and a sample of their scorers."""
+        """What `fit` would take: time, memory and model size, from its trees and a sample of their
+        scorers.
+        """
         data = self._training(X, y)
         start = time.perf_counter()
         trees = self._trees(data.X, data.rows_of_label, data.seed, Progress(0))
         return forecast(data.X, data.Y, trees, self, data.seed, time.perf_counter() - start)
 
     def predict_topk(self, X: Any, k: int = 5) -> TopK:
-        """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf where there are fewer.
+        """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf
+        where there are fewer.
 
-        Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of margin, label.
-        With tail_share, tail classifiers have their share in them; with optimize="psp" they are then multiplied by the
-        label's inverse propensity over the largest one (both Jain et al., KDD 2016).
+        Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of
+        margin, label. With tail_share, tail classifiers have their share in them; with
+        optimize="psp" they are then multiplied by the label's inverse propensity over the largest
+        one (both Jain et al., KDD 2016).
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
         if sp.issparse(X) and X.shape[0] == 1:
             return self._ready_ranker()(X, k)
         check_k(k, self._n_labels())
-        parts = self._answers(X, lambda rows, search: rank(rows, self.members_, search, k), rank_block)
+        parts = self._answers(
+            X, lambda rows, search: rank(rows, self.members_, search, k), rank_block
+        )
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any) -> Any:
-        """The labels that the beam reaches with a margin above 0, as 0/1 CSR; with 1-D y, the best class."""
+        """The labels that the beam reaches with a margin above 0, as 0/1 CSR; with 1-D y, the best
+        class.
+        """
         if self._one_label():
             return self.classes_[self.predict_topk(X, 1).labels[:, 0]]
         return self._csr(self._candidates(X, _positive))
 
     def predict_proba(self, X: Any) -> Any:
-        """The scores of all labels that the beam reaches, as CSR; with 1-D y, dense and scaled to sum to 1 per row."""
+        """The scores of all labels that the beam reaches, as CSR; with 1-D y, dense and scaled to
+        sum to 1 per row.
+        """
         P = self._csr(self._candidates(X))
         if not self._one_label():
             return P
@@ -165,16 +199,22 @@ class Model(ClassifierMixin, BaseEstimator):
         return kept[1]
 
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Model:
-        """A smaller copy: weights stored as `weights` says, those below the threshold (by default its own) dropped."""
+        """A smaller copy: weights stored as `weights` says, those below the threshold (by default
+        its own) dropped.
+        """
         check_is_fitted(self, "members_")
         smaller = copy(self)
         smaller.weights = weights
-        smaller.weight_threshold = self.weight_threshold if weight_threshold is None else weight_threshold
+        smaller.weight_threshold = (
+            self.weight_threshold if weight_threshold is None else weight_threshold
+        )
         check(smaller)
 
         def narrow(member: Member) -> Member:
             settings = self.n_features_in_, weights, smaller.weight_threshold
-            return member._replace(layers=tuple(repacked(layer, *settings) for layer in member.layers))
+            return member._replace(
+                layers=tuple(repacked(layer, *settings) for layer in member.layers)
+            )
 
         smaller.members_ = tuple(map(narrow, self.members_))
         return smaller
@@ -186,7 +226,9 @@ class Model(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "members_")
         save(self, path, overwrite)
 
-    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+    def _trees(
+        self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress
+    ) -> list[LabelTree]:
         raise NotImplementedError
 
     def _training(self, X: Any, y: Any) -> Training:
@@ -194,14 +236,18 @@ class Model(ClassifierMixin, BaseEstimator):
         compile_kernels(self.weights, self.costs != "equal")
         return_freed_arrays()
         who = type(self).__name__
-        vars(self).pop("members_", None)  # if this fit fails, the old trees and the new n_features_in_ don't meet
+        vars(self).pop(
+            "members_", None
+        )  # if this fit fails, the old trees and the new n_features_in_ don't meet
         csr = self._features(X, reset=True)
         Y, classes = self._labels(y)
         same_rows(csr, Y, who)
         targets = as_targets(Y)
         rows_of_label = tuple(map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label[1]):
-            raise DataError(f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without")
+            raise DataError(
+                f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
+            )
         targets = targets._replace(costs=self._costs(Y, rows_of_label))
         return Training(as_rows(csr, self.normalize), targets, rows_of_label, classes, self._seed())
 
@@ -210,13 +256,19 @@ class Model(ClassifierMixin, BaseEstimator):
         if self.costs == "equal":
             return frozen(np.empty(0, np.float32))
         if self.solver != "block":
-            raise ParameterError(f"{type(self).__name__}: costs={self.costs!r} needs solver='block'")
+            raise ParameterError(
+                f"{type(self).__name__}: costs={self.costs!r} needs solver='block'"
+            )
         if self.costs == "relevance":
             return frozen(Y.data)
-        p = propensities_of(np.diff(rows_of_label[0]), Y.shape[0], self.propensity_a, self.propensity_b)
+        p = propensities_of(
+            np.diff(rows_of_label[0]), Y.shape[0], self.propensity_a, self.propensity_b
+        )
         return frozen((1 / p).astype(np.float32)[Y.indices])
 
-    def _user_negatives(self, given: Sequence[Any] | None, tree: LabelTree, n_rows: int) -> UserNegatives:
+    def _user_negatives(
+        self, given: Sequence[Any] | None, tree: LabelTree, n_rows: int
+    ) -> UserNegatives:
         """The door of what the user says trains which nodes."""
         if given is None:
             return ()
@@ -235,7 +287,9 @@ class Model(ClassifierMixin, BaseEstimator):
             csr = None if M is None else canonical(M, who, f"user_negatives[{level}]")
             shape = n_rows, len(tree.chunks[level]) - 1
             if csr is not None and csr.shape != shape:
-                raise DataError(f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}")
+                raise DataError(
+                    f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}"
+                )
             checked.append(None if csr is None else as_targets(csr)[:2])
         return checked
 
@@ -265,13 +319,19 @@ class Model(ClassifierMixin, BaseEstimator):
         try:
             if not sp.issparse(X):
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-            elif reset or X.shape[1:] != (self.n_features_in_,) or hasattr(self, "feature_names_in_"):
-                validate_data(self, X, reset=reset, skip_check_array=True)  # costs more than ranking a row
+            elif (
+                reset or X.shape[1:] != (self.n_features_in_,) or hasattr(self, "feature_names_in_")
+            ):
+                validate_data(
+                    self, X, reset=reset, skip_check_array=True
+                )  # costs more than ranking a row
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
         csr = canonical(X, who, "X")
         if 0 in csr.shape:
-            raise DataError(f"{who}: expected at least one row and one feature in X, got shape {csr.shape}")
+            raise DataError(
+                f"{who}: expected at least one row and one feature in X, got shape {csr.shape}"
+            )
         return csr
 
     def _labels(self, y: Any) -> tuple[sp.csr_matrix, np.ndarray | None]:
@@ -287,7 +347,9 @@ class Model(ClassifierMixin, BaseEstimator):
                 return self._label_matrix(y), None
             if y.ndim == 2:
                 warnings.warn(
-                    "A column-vector y was passed when a 1d array was expected", DataConversionWarning, stacklevel=3
+                    "A column-vector y was passed when a 1d array was expected",
+                    DataConversionWarning,
+                    stacklevel=3,
                 )
             y = column_or_1d(y)
             check_classification_targets(y)
@@ -310,10 +372,14 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _candidates(self, X: Any, take: Any = lambda found: found) -> list[Candidates]:
         """`take` of the candidates of each block of rows."""
-        return self._answers(X, lambda rows, search: take(label_candidates(rows, self.members_, search)), block_size)
+        return self._answers(
+            X, lambda rows, search: take(label_candidates(rows, self.members_, search)), block_size
+        )
 
     def _answers(self, X: Any, answer: Any, most_rows: Any) -> list:
-        """`answer` of each block of rows and how to search; most_rows: of members and search, how many it takes."""
+        """`answer` of each block of rows and how to search; most_rows: of members and search, how
+        many it takes.
+        """
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
@@ -321,7 +387,9 @@ class Model(ClassifierMixin, BaseEstimator):
         if rows.n_rows == 1:
             return [answer(rows, search)]
         threads = n_threads(self.n_jobs)
-        jobs = row_blocks(rows.n_rows, min(most_rows(self.members_, search), -(-rows.n_rows // threads)))
+        jobs = row_blocks(
+            rows.n_rows, min(most_rows(self.members_, search), -(-rows.n_rows // threads))
+        )
         with Progress(self.verbose if len(jobs) > threads else 0) as progress:
             advance = progress.stage("ranking rows", rows.n_rows)
             return run(
@@ -332,12 +400,18 @@ class Model(ClassifierMixin, BaseEstimator):
             )
 
     def _search(self) -> Search:
-        """How to rank: with optimize="psp", labels gain by their inverse propensity over the largest one."""
+        """How to rank: with optimize="psp", labels gain by their inverse propensity over the
+        largest one.
+        """
         search = search_of(self)
         if self.tail_share:
             if self.label_means_ is None:
-                raise ParameterError(f"{type(self).__name__}: tail_share must be 0, as it was in training")
-            search = search._replace(tail=Tail(self.label_means_, float(self.tail_gamma), float(self.tail_share)))
+                raise ParameterError(
+                    f"{type(self).__name__}: tail_share must be 0, as it was in training"
+                )
+            search = search._replace(
+                tail=Tail(self.label_means_, float(self.tail_gamma), float(self.tail_share))
+            )
         if self.optimize == "p":
             return search
         p = propensities_of(self.label_counts_, self.n_rows_, self.propensity_a, self.propensity_b)
@@ -347,7 +421,9 @@ class Model(ClassifierMixin, BaseEstimator):
         if not (isinstance(X, list) and X and all(isinstance(text, str) for text in X)):
             return X
         if self.vectorizer_ is None:
-            raise DataError(f"{type(self).__name__}: expected a matrix, got texts, and the model holds no vectoriser")
+            raise DataError(
+                f"{type(self).__name__}: expected a matrix, got texts, and the model holds no vectoriser"
+            )
         return self.vectorizer_.transform(X)
 
     def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
@@ -368,31 +444,40 @@ class Model(ClassifierMixin, BaseEstimator):
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LabelTreeClassifier(LabelTreeParams, Model):
-    """A label tree with one linear scorer per node, searched by beam; several trees make an ensemble.
+    """A label tree with one linear scorer per node, searched by beam; several trees make an
+    ensemble.
 
-    The labels are clustered by their training rows; every node's scorer is trained on the rows of its parent, and a row
-    descends along its best nodes (Prabhu et al., WWW 2018; Khandagale et al., 2020; Yu et al., JMLR 2022).
+    The labels are clustered by their training rows; every node's scorer is trained on the rows of
+    its parent, and a row descends along its best nodes (Prabhu et al., WWW 2018; Khandagale et al.,
+    2020; Yu et al., JMLR 2022).
     """
 
-    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+    def _trees(
+        self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress
+    ) -> list[LabelTree]:
         if isinstance(self.tree, str):
             return grow_trees(X, rows_of_label, self, seed, progress)
         who = type(self).__name__
         check_tree(self.tree, len(rows_of_label[0]) - 1, who)
         tree = self.tree.restricted_to(np.diff(rows_of_label[0]) > 0)
         if not len(tree.labels):
-            raise DataError(f"{who}: expected a tree that holds a label with rows, got one that holds none")
+            raise DataError(
+                f"{who}: expected a tree that holds a label with rows, got one that holds none"
+            )
         return [tree] * self.n_trees
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class OneVsAllClassifier(OneVsAllParams, Model):
-    """One linear scorer per label, trained on all rows: the most accurate setting wherever it can be afforded.
+    """One linear scorer per label, trained on all rows: the most accurate setting wherever it can
+    be afforded.
 
     (Babbar & Schölkopf, DiSMEC, WSDM 2017.)
     """
 
-    def _trees(self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress) -> list[LabelTree]:
+    def _trees(
+        self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress
+    ) -> list[LabelTree]:
         return [one_vs_all(np.flatnonzero(np.diff(rows_of_label[0])))]
 
 
@@ -400,4 +485,9 @@ def _positive(found: Candidates) -> Candidates:
     """The candidates with a margin above 0, scored 1."""
     kept = found.margin > 0
     before = np.concatenate([[0], np.cumsum(kept)])
-    return Candidates(before[found.indptr], found.ids[kept], np.ones(int(before[-1]), np.float32), found.margin[kept])
+    return Candidates(
+        before[found.indptr],
+        found.ids[kept],
+        np.ones(int(before[-1]), np.float32),
+        found.margin[kept],
+    )

@@ -12,9 +12,10 @@ from .params import FeatureParams, check
 def make_features(params: FeatureParams) -> Pipeline:
     """An unfitted transformer of CSR (n_rows, n_features), to be fitted on the training rows.
 
-    With `tfidf`, values become TF-IDF weights. With `pairs`, every two features that a row has become one more, their
-    product, which lets linear models tell combinations apart: rows of unit length, and beside them their products,
-    scaled to the length `pairs`. So many pairs suit a few thousand features at most.
+    With `tfidf`, values become TF-IDF weights. With `pairs`, every two features that a row has
+    become one more, their product, which lets linear models tell combinations apart: rows of unit
+    length, and beside them their products, scaled to the length `pairs`. So many pairs suit a few
+    thousand features at most.
     """
     check(params)
     steps = [TfidfTransformer()] if params.tfidf else []

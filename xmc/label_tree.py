@@ -13,8 +13,9 @@ from .errors import DataError
 class LabelTree(NamedTuple):
     """A tree whose leaves are labels, all at the same depth.
 
-    chunks: per level from the top, pointers (int64): the children of node n of the level above are the nodes
-        chunks[level][n] .. chunks[level][n + 1] - 1; the last level's nodes are places in `labels`.
+    chunks: per level from the top, pointers (int64): the children of node n of the level above are
+        the nodes chunks[level][n] .. chunks[level][n + 1] - 1; the last level's nodes are places in
+        `labels`.
     labels: int32, the label at each place; a label that is not in the tree is never predicted.
     """
 
@@ -27,10 +28,14 @@ class LabelTree(NamedTuple):
 
     def parents(self, level: int) -> np.ndarray:
         """The parent of each node of a level, int32, ascending."""
-        return np.repeat(np.arange(len(self.chunks[level]) - 1, dtype=np.int32), np.diff(self.chunks[level]))
+        return np.repeat(
+            np.arange(len(self.chunks[level]) - 1, dtype=np.int32), np.diff(self.chunks[level])
+        )
 
     def restricted_to(self, kept: np.ndarray) -> LabelTree:
-        """The tree without the labels where `kept` is False, and without nodes that this leaves empty."""
+        """The tree without the labels where `kept` is False, and without nodes that this leaves
+        empty.
+        """
         alive = kept[self.labels]
         labels, chunks = self.labels[alive], []
         for level in reversed(range(self.depth)):
@@ -52,11 +57,15 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
     n_nodes = 1
     for level, chunk in enumerate(map(np.asarray, tree.chunks)):
         if len(chunk) != n_nodes + 1 or chunk[0] != 0 or (np.diff(chunk) < 0).any():
-            raise DataError(f"{who}: expected {n_nodes + 1} ascending pointers from 0 on in level {level} of the tree")
+            raise DataError(
+                f"{who}: expected {n_nodes + 1} ascending pointers from 0 on in level {level} of the tree"
+            )
         n_nodes = int(chunk[-1])
     labels = np.asarray(tree.labels)
     if len(labels) != n_nodes or len(np.unique(labels)) != len(labels):
-        raise DataError(f"{who}: expected the tree to hold {n_nodes:,} different labels, one per leaf")
+        raise DataError(
+            f"{who}: expected the tree to hold {n_nodes:,} different labels, one per leaf"
+        )
     if len(labels) and not (0 <= labels.min() and labels.max() < n_labels):
         raise DataError(
             f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {labels.min()} to {labels.max()}"

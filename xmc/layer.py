@@ -17,14 +17,19 @@ PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
 
 
 class Layer(NamedTuple):
-    """The linear scorers of a level. Chunk n holds the children of node n of the level above, 256 of them a page.
+    """The linear scorers of a level. Chunk n holds the children of node n of the level above, 256
+    of them a page.
 
     chunk_ptr: int64, nodes of each chunk; page_ptr: int64, its pages.
-    Of each page, bucket_ptr, feature_ptr, entry_ptr: int64, its parts of `bucket`, of `low` and `more`, and of `child`
-        and `weight`; shift: uint8, a bucket spans 2**shift features; scale: float32, of its weights.
-    bucket: (buckets, 2) uint32, features and entries of the page before each bucket; one more bucket ends the page.
-    Of each feature, low: uint8, its number without the bucket's; more: uint8, its entries but one; and 16 zeros.
-    Of each entry, child: uint8, node - the page's first node; weight: float32, int8, or uint16, the bits of a float16.
+    Of each page, bucket_ptr, feature_ptr, entry_ptr: int64, its parts of `bucket`, of `low` and
+        `more`, and of `child` and `weight`; shift: uint8, a bucket spans 2**shift features; scale:
+        float32, of its weights.
+    bucket: (buckets, 2) uint32, features and entries of the page before each bucket; one more
+    bucket ends the page.
+    Of each feature, low: uint8, its number without the bucket's; more: uint8, its entries but one;
+    and 16 zeros.
+    Of each entry, child: uint8, node - the page's first node; weight: float32, int8, or uint16, the
+    bits of a float16.
     bias_weight: float32, one per node.
     """
 
@@ -55,15 +60,24 @@ class Page(NamedTuple):
     weight: np.ndarray
 
 
-NO_PAGE = Page(0, 1.0, np.empty((0, 2), np.uint32), *np.empty((3, 0), np.uint8), np.empty(0, np.float32))
+NO_PAGE = Page(
+    0, 1.0, np.empty((0, 2), np.uint32), *np.empty((3, 0), np.uint8), np.empty(0, np.float32)
+)
 
 
 def pack(
-    feature: np.ndarray, child: np.ndarray, weight: np.ndarray, width: int, n_features: int, weights: str
+    feature: np.ndarray,
+    child: np.ndarray,
+    weight: np.ndarray,
+    width: int,
+    n_features: int,
+    weights: str,
 ) -> list[Page]:
-    """The pages of `width` siblings from their weights, in any order; child counts from the first sibling.
+    """The pages of `width` siblings from their weights, in any order; child counts from the first
+    sibling.
 
-    weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of the page.
+    weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of
+    the page.
     """
     n_pages = -(-width // PAGE)
     order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
@@ -76,7 +90,9 @@ def pack(
     return [_page(feature[part], own[part], weight[part], n_features, weights) for part in parts]
 
 
-def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str) -> Page:
+def _page(
+    feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str
+) -> Page:
     largest = float(np.abs(weight).max(initial=0))
     scale = largest / INT8_MOST if weights == "int8" and largest > 0 else 1.0
     stored = _stored(weight, scale, weights)
@@ -84,7 +100,9 @@ def _page(feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features
         feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
     starts = np.flatnonzero(np.diff(feature, prepend=-1))
     features, sizes = feature[starts], np.diff(starts, append=len(feature))
-    shift = min(8, max(0, math.ceil(math.log2(max(1, IN_BUCKET * n_features / max(1, len(features)))))))
+    shift = min(
+        8, max(0, math.ceil(math.log2(max(1, IN_BUCKET * n_features / max(1, len(features))))))
+    )
     return Page(
         shift,
         scale,
@@ -105,7 +123,9 @@ def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
 
 
 def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Feature, child and weight (float32) of each entry of a page, ascending by feature, then child."""
+    """Feature, child and weight (float32) of each entry of a page, ascending by feature, then
+    child.
+    """
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
     features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
     entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
@@ -132,10 +152,14 @@ def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
 
 
 def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) -> Layer:
-    """One layer of all its pages, which are used up: column by column, so that memory is not needed twice."""
+    """One layer of all its pages, which are used up: column by column, so that memory is not needed
+    twice.
+    """
     shift = np.array([page.shift for page in pages], np.uint8)
     scale = np.array([page.scale for page in pages], np.float32)
-    parts = [pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)]  # of bucket, low and child
+    parts = [
+        pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)
+    ]  # of bucket, low and child
     columns = [[page[n] for page in pages or [NO_PAGE]] for n in range(2, 7)]
     pages.clear()
     joined = []

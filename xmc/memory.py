@@ -21,7 +21,8 @@ def resident_bytes() -> int:
 
 
 def return_freed_arrays() -> None:
-    """Have large arrays go back to the system as soon as they are freed, where the C library is glibc.
+    """Have large arrays go back to the system as soon as they are freed, where the C library is
+    glibc.
 
     By itself it learns to keep what is below 32 MiB: on EURLex-57K 50 MB at the peak of training.
     """

@@ -2,12 +2,14 @@
 
 Every metric takes `(Y_true, predictions, k)` and returns a float in [0, 1].
 
-`Y_true` is a sparse or dense matrix, rows x labels; what is not zero is a true label. `predictions` is a TopK, taken in
-the order it stands, or a sparse matrix of scores: its stored entries, best first, equal scores in stored order. It may
-know fewer labels than `Y_true`: true labels that it doesn't know count as misses. An empty place counts as a miss.
+`Y_true` is a sparse or dense matrix, rows x labels; what is not zero is a true label. `predictions`
+is a TopK, taken in the order it stands, or a sparse matrix of scores: its stored entries, best
+first, equal scores in stored order. It may
+know fewer labels than `Y_true`: true labels that it doesn't know count as misses. An empty place
+counts as a miss.
 
-In the formulas, n is the number of rows, Y_i the true labels of row i and l_i1 ... l_ik its best k predictions;
-hit_ij is 1 if l_ij is in Y_i, else 0.
+In the formulas, n is the number of rows, Y_i the true labels of row i and l_i1 ... l_ik its best k
+predictions; hit_ij is 1 if l_ij is in Y_i, else 0.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ Predictions = TopK | sp.spmatrix | sp.sparray
 def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     """P@k, the share of the k places that hit: sum_ij hit_ij / (n k).
 
-    Rows without true labels count 0, rows with fewer than k predictions are divided by k all the same.
+    Rows without true labels count 0, rows with fewer than k predictions are divided by k all the
+    same.
     """
     return _precision(_judge("precision_at_k", Y_true, predictions, (k,)), k)
 
@@ -53,38 +56,47 @@ def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 
 
 def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray) -> float:
-    """PSP@k, propensity-scored precision: sum_ij hit_ij / p(l_ij) over the most that any predictions could reach.
+    """PSP@k, propensity-scored precision: sum_ij hit_ij / p(l_ij) over the most that any
+    predictions could reach.
 
-    A ratio of two sums over all rows, not a mean of ratios; the most is reached by each row's k true labels of smallest
-    p. `propensity` holds p of every column of `Y_true`, see `propensities`. Jain et al., KDD 2016.
+    A ratio of two sums over all rows, not a mean of ratios; the most is reached by each row's k
+    true labels of smallest p. `propensity` holds p of every column of `Y_true`, see `propensities`.
+    Jain et al., KDD 2016.
     """
     judged = _judge("psp_at_k", Y_true, predictions, (k,))
     return _psp(_gains("psp_at_k", judged, propensity), k)
 
 
-def psndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray) -> float:
-    """PSnDCG@k: sum_ij hit_ij / (p(l_ij) log2(j + 1)) over the most that any predictions could reach.
+def psndcg_at_k(
+    Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray
+) -> float:
+    """PSnDCG@k: sum_ij hit_ij / (p(l_ij) log2(j + 1)) over the most that any predictions could
+    reach.
 
-    PSDCG@k of Jain et al., KDD 2016, as a share of its maximum: a ratio of two sums over all rows, as in `psp_at_k`.
-    The most is reached by each row's k true labels of smallest p, in that order. The paper divides PSDCG@k by
-    sum_{j <= k} 1 / log2(j + 1), which is the same for all rows and cancels here. pyxclib divides each row by its own
-    ideal DCG over min(k, |Y_i|) places before it sums, so its numbers differ.
+    PSDCG@k of Jain et al., KDD 2016, as a share of its maximum: a ratio of two sums over all rows,
+    as in `psp_at_k`. The most is reached by each row's k true labels of smallest p, in that order.
+    The paper divides PSDCG@k by sum_{j <= k} 1 / log2(j + 1), which is the same for all rows and
+    cancels here. pyxclib divides each row by its own ideal DCG over min(k, |Y_i|) places before it
+    sums, so its numbers differ.
     """
     judged = _judge("psndcg_at_k", Y_true, predictions, (k,))
     return _psndcg(_gains("psndcg_at_k", judged, propensity), k)
 
 
 def coverage_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
-    """coverage@k, labels that hit in at least one row over labels with at least one true row; 0 without true labels."""
+    """coverage@k, labels that hit in at least one row over labels with at least one true row; 0
+    without true labels.
+    """
     return _coverage(_judge("coverage_at_k", Y_true, predictions, (k,)), k)
 
 
 def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = "macro") -> float:
-    """F1@k when a row's best k predictions are taken as its labels; rows without true labels are left out.
+    """F1@k when a row's best k predictions are taken as its labels; rows without true labels are
+    left out.
 
     For label l, t_l rows have it, s_l rows name it in their k places, h_l rows do both.
-    macro: mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.  micro: 2 sum h_l / (sum t_l + sum s_l).
-    Empty places are not named labels. 0 if no row has true labels.
+    macro: mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.  micro: 2 sum h_l / (sum
+    t_l + sum s_l). Empty places are not named labels. 0 if no row has true labels.
     """
     if average not in ("macro", "micro"):
         raise ParameterError(f"f1_at_k: average must be 'macro' or 'micro', got {average!r}")
@@ -92,11 +104,12 @@ def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = 
 
 
 def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray:
-    """(n_labels,) float64, the chance p_l that a true label is recorded, from its number of training rows N_l.
+    """(n_labels,) float64, the chance p_l that a true label is recorded, from its number of
+    training rows N_l.
 
-    p_l = 1 / (1 + C (N_l + b)^-a),  C = max(0, log N - 1) (b + 1)^a,  N training rows.  Jain et al., KDD 2016.
-    The paper's C is negative for N <= 2, where p would leave (0, 1]; with the maximum, p is 1 there.
-    Wikipedia-like sets use (0.5, 0.4), Amazon-like (0.6, 2.6).
+    p_l = 1 / (1 + C (N_l + b)^-a),  C = max(0, log N - 1) (b + 1)^a,  N training rows.  Jain et
+    al., KDD 2016. The paper's C is negative for N <= 2, where p would leave (0, 1]; with the
+    maximum, p is 1 there. Wikipedia-like sets use (0.5, 0.4), Amazon-like (0.6, 2.6).
     """
     if not (_is_real(a) and 0 <= a < np.inf):
         raise ParameterError(f"propensities: a must be a number >= 0, got {a!r}")
@@ -112,9 +125,11 @@ def report(
     ks: Sequence[int] = (1, 3, 5),
     propensity: np.ndarray | None = None,
 ) -> dict[str, float | int]:
-    """Every metric at every k in percent, `P@1` to `micro-F1@5`, and the counts they rest on, `n_rows` and so on.
+    """Every metric at every k in percent, `P@1` to `micro-F1@5`, and the counts they rest on,
+    `n_rows` and so on.
 
-    Keys go by metric, then by k: P, nDCG, R, PSP and PSnDCG (with `propensity` only), coverage, macro-F1, micro-F1.
+    Keys go by metric, then by k: P, nDCG, R, PSP and PSnDCG (with `propensity` only), coverage,
+    macro-F1, micro-F1.
     """
     if not np.iterable(ks) or not len(ks):
         raise ParameterError(f"report: ks must be a sequence of ints, got {ks!r}")
@@ -123,7 +138,11 @@ def report(
     found = {f"{name}@{k}": metric(judged, k) for name, metric in columns.items() for k in ks}
     if propensity is not None:
         gains = _gains("report", judged, propensity)
-        found |= {f"{name}@{k}": metric(gains, k) for name, metric in (("PSP", _psp), ("PSnDCG", _psndcg)) for k in ks}
+        found |= {
+            f"{name}@{k}": metric(gains, k)
+            for name, metric in (("PSP", _psp), ("PSnDCG", _psndcg))
+            for k in ks
+        }
     f1 = {k: _f1(judged, k) for k in ks}
     found |= {f"coverage@{k}": _coverage(judged, k) for k in ks}
     found |= {f"{average}-F1@{k}": f1[k][average] for average in ("macro", "micro") for k in ks}
@@ -230,7 +249,9 @@ def _judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int]
     indptr, indices = Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
     hits, repeated = find_hits(indptr, indices, labels, Y.shape[1])
     if repeated >= 0:
-        raise DataError(f"{who}: expected each label once per row, row {repeated} of predictions has one twice")
+        raise DataError(
+            f"{who}: expected each label once per row, row {repeated} of predictions has one twice"
+        )
     return _Judged(labels, hits, indptr, indices, Y.shape[1])
 
 
@@ -238,7 +259,9 @@ def _truth(who: str, Y: Any, name: str) -> sp.csr_matrix:
     """Y as bool CSR without zeros and duplicates."""
     Y = Y if sp.issparse(Y) else _array(who, Y, name)
     if Y.ndim != 2 or Y.dtype.kind not in "biuf":
-        raise DataError(f"{who}: {name} must be a 2-D matrix of numbers, got {Y.ndim}-D of {Y.dtype}")
+        raise DataError(
+            f"{who}: {name} must be a 2-D matrix of numbers, got {Y.ndim}-D of {Y.dtype}"
+        )
     if not Y.shape[0]:
         raise DataError(f"{who}: {name} must have rows, got none")
     Y = sp.coo_matrix(Y)
@@ -249,10 +272,15 @@ def _truth(who: str, Y: Any, name: str) -> sp.csr_matrix:
 
 
 def _best_labels(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> np.ndarray:
-    """(n_rows, k) int32, contiguous and writable, so that the kernels compile for one kind of array."""
+    """(n_rows, k) int32, contiguous and writable, so that the kernels compile for one kind of
+    array.
+    """
     if not isinstance(predictions, TopK):
         return _best_of_sparse(who, predictions, k, n_rows, n_labels).labels
-    labels, scores = _array(who, predictions.labels, "labels"), _array(who, predictions.scores, "scores")
+    labels, scores = (
+        _array(who, predictions.labels, "labels"),
+        _array(who, predictions.scores, "scores"),
+    )
     _check_topk(who, labels, scores)
     _check_rows(who, len(labels), n_rows)
     if labels.shape[1] < k:
@@ -268,12 +296,16 @@ def _best_labels(who: str, predictions: Any, k: int, n_rows: int, n_labels: int)
 
 def _best_of_sparse(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> TopK:
     if not sp.issparse(predictions) or predictions.ndim != 2:
-        raise DataError(f"{who}: predictions must be a TopK or a sparse matrix, got {type(predictions).__name__}")
+        raise DataError(
+            f"{who}: predictions must be a TopK or a sparse matrix, got {type(predictions).__name__}"
+        )
     if predictions.dtype.kind not in "biuf":
         raise DataError(f"{who}: scores must be numbers, got {predictions.dtype}")
     _check_rows(who, predictions.shape[0], n_rows)
     if predictions.shape[1] > n_labels:
-        raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions have {predictions.shape[1]:,}")
+        raise DataError(
+            f"{who}: Y_true has {n_labels:,} labels, predictions have {predictions.shape[1]:,}"
+        )
     P = predictions.tocsr()
     _check_scores(who, P.data)
     scores = P.data.astype(np.float64)  # bool and unsigned have no negative to sort by
@@ -284,30 +316,42 @@ def _array(who: str, values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise DataError(f"{who}: {name} must be an array of numbers, got {type(values).__name__}") from error
+        raise DataError(
+            f"{who}: {name} must be an array of numbers, got {type(values).__name__}"
+        ) from error
 
 
 def _checked_propensity(who: str, propensity: Any, n_labels: int) -> np.ndarray:
     p = _array(who, propensity, "propensity")
     if p.ndim != 1 or p.dtype.kind not in "iuf":
-        raise DataError(f"{who}: propensity must be a vector of numbers, got {p.ndim}-D of {p.dtype}")
+        raise DataError(
+            f"{who}: propensity must be a vector of numbers, got {p.ndim}-D of {p.dtype}"
+        )
     if len(p) != n_labels:
         raise DataError(f"{who}: Y_true has {n_labels:,} labels, propensity has {len(p):,}")
     if not ((p > 0) & (p <= 1)).all():
-        raise DataError(f"{who}: propensity must be above 0 and at most 1, got {p[~((p > 0) & (p <= 1))][0]}")
+        raise DataError(
+            f"{who}: propensity must be above 0 and at most 1, got {p[~((p > 0) & (p <= 1))][0]}"
+        )
     return p.astype(np.float64)
 
 
 def _check_k(who: str, k: Any, n_labels: int) -> None:
     if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 1 <= k <= n_labels:
-        raise ParameterError(f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}")
+        raise ParameterError(
+            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
+        )
 
 
 def _check_topk(who: str, labels: np.ndarray, scores: np.ndarray) -> None:
     if labels.ndim != 2 or labels.shape != scores.shape:
-        raise DataError(f"{who}: labels and scores must be 2-D and alike, got {labels.shape} and {scores.shape}")
+        raise DataError(
+            f"{who}: labels and scores must be 2-D and alike, got {labels.shape} and {scores.shape}"
+        )
     if labels.dtype.kind not in "iu" or scores.dtype.kind not in "iuf":
-        raise DataError(f"{who}: labels must be ints and scores numbers, got {labels.dtype} and {scores.dtype}")
+        raise DataError(
+            f"{who}: labels must be ints and scores numbers, got {labels.dtype} and {scores.dtype}"
+        )
     _check_scores(who, scores)
 
 

@@ -12,7 +12,15 @@ import numpy as np
 from . import __version__
 from .arrays import Rows
 from .estimators import LabelTreeClassifier, Model, OneVsAllClassifier
-from .io.folder import PathName, pack_strings, read_folder, read_meta, understood, unpack_strings, write_folder
+from .io.folder import (
+    PathName,
+    pack_strings,
+    read_folder,
+    read_meta,
+    understood,
+    unpack_strings,
+    write_folder,
+)
 from .kernels.bytes import N_BYTES
 from .label_tree import LabelTree, check_tree
 from .layer import Layer, page_counts
@@ -32,12 +40,19 @@ def save(model: Model, path: PathName, overwrite: bool = False) -> None:
     """Write a fitted model as a folder; nothing is left behind if that fails."""
     arrays: dict[str, np.ndarray] = {"label_counts": model.label_counts_}
     if model.label_means_ is not None:
-        arrays.update({f"label_means.{name}": array for name, array in zip(MEANS, model.label_means_, strict=False)})
+        arrays.update(
+            {
+                f"label_means.{name}": array
+                for name, array in zip(MEANS, model.label_means_, strict=False)
+            }
+        )
     for n, member in enumerate(model.members_):
         arrays.update(_member_arrays(f"tree{n}", member))
     for name in STRINGS:
         if getattr(model, name, None) is not None:
-            arrays[name], arrays[f"{name}offsets"] = pack_strings([str(s) for s in getattr(model, name)])
+            arrays[name], arrays[f"{name}offsets"] = pack_strings(
+                [str(s) for s in getattr(model, name)]
+            )
     settings = None
     if model.vectorizer_ is not None:
         settings, own = pack(model.vectorizer_)
@@ -82,7 +97,9 @@ def describe(path: PathName) -> dict[str, Any]:
 
 
 def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    members = tuple(_member(arrays, n, depth, meta["n_labels"]) for n, depth in enumerate(meta["depths"]))
+    members = tuple(
+        _member(arrays, n, depth, meta["n_labels"]) for n, depth in enumerate(meta["depths"])
+    )
     parameters = dict(meta["parameters"])
     if parameters.get("tree") == "given":
         parameters["tree"] = members[0].tree
@@ -90,24 +107,36 @@ def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     check(model)
     model.members_ = members
     model.one_label_per_row_ = meta["one_label_per_row"]
-    model.n_labels_, model.n_features_in_, model.n_iter_ = meta["n_labels"], meta["n_features"], meta["n_passes"]
+    model.n_labels_, model.n_features_in_, model.n_iter_ = (
+        meta["n_labels"],
+        meta["n_features"],
+        meta["n_passes"],
+    )
     model.n_rows_, model.label_counts_ = meta["n_rows"], arrays["label_counts"]
     if model.label_counts_.shape != (model.n_labels_,):
-        raise ValueError(f"label_counts: expected {model.n_labels_} numbers, got shape {model.label_counts_.shape}")
+        raise ValueError(
+            f"label_counts: expected {model.n_labels_} numbers, got shape {model.label_counts_.shape}"
+        )
     model.label_means_ = _means(arrays, model) if "label_means.indptr" in arrays else None
     model.label_ids_ = model.label_names_ = model.vectorizer_ = None
     for name in STRINGS:
         if name in arrays:
             setattr(model, name, unpack_strings(arrays[name], arrays[f"{name}offsets"]))
     if "feature_names_in_" in arrays:
-        model.feature_names_in_ = np.array(model.feature_names_in_, object)  # as scikit-learn has it
+        model.feature_names_in_ = np.array(
+            model.feature_names_in_, object
+        )  # as scikit-learn has it
     if meta["vectorizer"] is not None:
         own = {name.removeprefix("vectorizer."): array for name, array in arrays.items()}
         model.vectorizer_ = unpack(meta["vectorizer"], own)
     if "classes_offsets" in arrays:
         model.classes_ = np.array(unpack_strings(arrays["classes"], arrays["classes_offsets"]))
     else:
-        model.classes_ = np.asarray(arrays["classes"]) if model.one_label_per_row_ else np.arange(model.n_labels_)
+        model.classes_ = (
+            np.asarray(arrays["classes"])
+            if model.one_label_per_row_
+            else np.arange(model.n_labels_)
+        )
     return model
 
 
@@ -117,13 +146,18 @@ def _parameters(model: Model) -> dict[str, Any]:
         values["tree"] = "given"
     if not isinstance(values["random_state"], (int, np.integer)):
         values["random_state"] = None
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in values.items()
+    }
 
 
 def _member_arrays(prefix: str, member: Member) -> dict[str, np.ndarray]:
     arrays = {f"{prefix}.labels": member.tree.labels}
     for level, layer in enumerate(member.layers):
-        arrays.update({f"{prefix}.level{level}.{name}": array for name, array in layer._asdict().items()})
+        arrays.update(
+            {f"{prefix}.level{level}.{name}": array for name, array in layer._asdict().items()}
+        )
     return arrays
 
 
@@ -140,7 +174,11 @@ def _member(arrays: dict[str, np.ndarray], n: int, depth: int, n_labels: int) ->
 def _means(arrays: dict[str, np.ndarray], model: Model) -> Rows:
     """The means of the tail classifiers; kernels trust pointers and ids, so these are looked at."""
     indptr, indices, data = (arrays[f"label_means.{name}"] for name in MEANS)
-    fits = len(indptr) == model.n_labels_ + 1 and indptr[0] == 0 and indptr[-1] == len(indices) == len(data)
+    fits = (
+        len(indptr) == model.n_labels_ + 1
+        and indptr[0] == 0
+        and indptr[-1] == len(indices) == len(data)
+    )
     if (
         not fits
         or (np.diff(indptr) < 0).any()
@@ -154,12 +192,19 @@ def _check_layer(layer: Layer, name: str) -> None:
     """The kernels trust pointers: raise ValueError unless they end where their arrays do."""
     n_pages = len(layer.shift)
     low = layer.low[:-N_BYTES]
-    pointed = ((layer.bucket_ptr, layer.bucket), (layer.feature_ptr, low), (layer.entry_ptr, layer.child))
+    pointed = (
+        (layer.bucket_ptr, layer.bucket),
+        (layer.feature_ptr, low),
+        (layer.entry_ptr, layer.child),
+    )
     fits = (
         layer.chunk_ptr[-1] == len(layer.bias_weight)
         and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
         and layer.page_ptr[-1] == n_pages == len(layer.scale)
-        and all(len(pointers) == n_pages + 1 and pointers[-1] == len(array) for pointers, array in pointed)
+        and all(
+            len(pointers) == n_pages + 1 and pointers[-1] == len(array)
+            for pointers, array in pointed
+        )
         and layer.bucket.shape[1:] == (2,)
         and len(layer.more) == len(layer.low)
         and len(layer.weight) == len(layer.child)

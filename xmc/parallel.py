@@ -23,7 +23,10 @@ def run(
     if len(jobs) < 2 or n_threads(n_jobs) == 1:
         return [_tell(done, n, task(*job)) for n, job in enumerate(jobs)]
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator", batch_size=1)
-    return [_tell(done, n, result) for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))]
+    return [
+        _tell(done, n, result)
+        for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))
+    ]
 
 
 def n_threads(n_jobs: int | None) -> int:

@@ -1,4 +1,5 @@
-"""The hyper-parameters, declared once; estimators, command-line flags, model.json and the documentation read them here.
+"""The hyper-parameters, declared once; estimators, command-line flags, model.json and the
+documentation read them here.
 
 Nothing heavy is imported: `xmc --help` reads this module.
 """
@@ -12,14 +13,20 @@ from typing import Any
 
 from .errors import ParameterError
 
-BOUNDS = {"low": ">=", "above": ">", "high": "<=", "besides": "!="}  # of a number, as rules name and words write them
+BOUNDS = {
+    "low": ">=",
+    "above": ">",
+    "high": "<=",
+    "besides": "!=",
+}  # of a number, as rules name and words write them
 
 
 def param(default: Any, help: str, **rule: Any) -> Any:
-    """A dataclass field with its rule: `among` strings, or `kind` int or float with `low`, `high`, `above`, `besides`.
+    """A dataclass field with its rule: `among` strings, or `kind` int or float with `low`, `high`,
+    `above`, `besides`.
 
-    `optional` allows None, `tree` a LabelTree, `levels` a tuple of values, one per level of a tree, see at_level;
-    `size` is a number of bytes, `seed` what seeds a random generator.
+    `optional` allows None, `tree` a LabelTree, `levels` a tuple of values, one per level of a tree,
+    see at_level; `size` is a number of bytes, `seed` what seeds a random generator.
     """
     return field(default=default, metadata={"help": help, **rule})
 
@@ -29,7 +36,9 @@ class SolverParams:
     """What every linear model is trained with."""
 
     loss: str = param(
-        "squared_hinge", "loss of a row on the wrong side of its margin", among=("squared_hinge", "hinge")
+        "squared_hinge",
+        "loss of a row on the wrong side of its margin",
+        among=("squared_hinge", "hinge"),
     )
     C: Any = param(
         1.0,
@@ -43,20 +52,28 @@ class SolverParams:
         "cost of missing a label, times C: Y's value for relevance, 1 / propensity, each summed up the tree",
         among=("equal", "relevance", "propensity"),
     )
-    tol: float = param(0.1, "stop when the largest violation of optimality is below this", kind=float, above=0)
+    tol: float = param(
+        0.1, "stop when the largest violation of optimality is below this", kind=float, above=0
+    )
     max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
     solver: str = param(
         "block",
         "block: siblings solved side by side; liblinear: the reference, one at a time",
         among=("block", "liblinear"),
     )
-    bias: float = param(1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0)
+    bias: float = param(
+        1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0
+    )
     weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
     weights: str = param(
-        "float32", "how weights are stored; int8 is scaled per 256 siblings", among=("float32", "float16", "int8")
+        "float32",
+        "how weights are stored; int8 is scaled per 256 siblings",
+        among=("float32", "float16", "int8"),
     )
     score_transform: str = param(
-        "l3_hinge", "how a margin becomes a log-probability", among=("l3_hinge", "l2_hinge", "log_sigmoid")
+        "l3_hinge",
+        "how a margin becomes a log-probability",
+        among=("l3_hinge", "l2_hinge", "log_sigmoid"),
     )
     optimize: str = param(
         "p",
@@ -71,12 +88,21 @@ class SolverParams:
         high=1,
     )
     tail_gamma: float = param(
-        30.0, "how fast the probability of a tail classifier falls with distance", kind=float, above=0
+        30.0,
+        "how fast the probability of a tail classifier falls with distance",
+        kind=float,
+        above=0,
     )
-    propensity_a: float = param(0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0)
-    propensity_b: float = param(1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0)
+    propensity_a: float = param(
+        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
+    )
+    propensity_b: float = param(
+        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
+    )
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
-    n_jobs: int | None = param(None, "threads; -1 for one per processor", kind=int, besides=0, optional=True)
+    n_jobs: int | None = param(
+        None, "threads; -1 for one per processor", kind=int, besides=0, optional=True
+    )
     memory: int | None = param(
         None,
         "bytes that training may use; fewer threads if need be, or a refusal",
@@ -106,11 +132,19 @@ class LabelTreeParams(SolverParams):
         tree=True,
     )
     arity: int | None = param(
-        None, "children of an inner node: 16 if balanced, 100 if shallow", kind=int, low=2, optional=True
+        None,
+        "children of an inner node: 16 if balanced, 100 if shallow",
+        kind=int,
+        low=2,
+        optional=True,
     )
     max_leaf_size: int = param(100, "labels in a leaf of a balanced tree at most", kind=int, low=1)
     max_depth: int | None = param(
-        None, "levels of scorers at most, the ranker's included: 3 if shallow", kind=int, low=1, optional=True
+        None,
+        "levels of scorers at most, the ranker's included: 3 if shallow",
+        kind=int,
+        low=1,
+        optional=True,
     )
     negatives: Any = param(
         "tfn",
@@ -119,7 +153,10 @@ class LabelTreeParams(SolverParams):
         levels=True,
     )
     negative_folds: int = param(
-        1, "parts of the rows; the beam of man comes from matchers that have not seen a row's part", kind=int, low=1
+        1,
+        "parts of the rows; the beam of man comes from matchers that have not seen a row's part",
+        kind=int,
+        low=1,
     )
     beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
 
@@ -130,7 +167,9 @@ class TextParams:
 
     max_ngram: int = param(1, "words in the longest sequence that is a feature", kind=int, low=1)
     min_df: int = param(2, "rows that a feature must occur in at least", kind=int, low=1)
-    max_features: int | None = param(None, "features kept at most, the most frequent", kind=int, low=1, optional=True)
+    max_features: int | None = param(
+        None, "features kept at most, the most frequent", kind=int, low=1, optional=True
+    )
     sublinear_tf: bool = param(True, "1 + log(count) instead of the count", kind=bool)
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
 
@@ -141,24 +180,32 @@ class FeatureParams:
 
     tfidf: bool = param(False, "weigh values by how rare their feature is", kind=bool)
     pairs: float = param(
-        0.0, "length of a row's products of two features beside its own, 0 for none", kind=float, low=0
+        0.0,
+        "length of a row's products of two features beside its own, 0 for none",
+        kind=float,
+        low=0,
     )
 
 
 def at_level(value: Any, level: int) -> Any:
-    """A parameter's value on a level of a tree, 0 being the top; the last one of a tuple holds below, too."""
+    """A parameter's value on a level of a tree, 0 being the top; the last one of a tuple holds
+    below, too.
+    """
     return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
 
 
 def check(estimator: Any, who: str | None = None) -> None:
     """Hold every parameter of `estimator` against its declaration.
 
-    Raises ParameterError with the first that breaks its rule; `who` set it, the estimator itself unless told.
+    Raises ParameterError with the first that breaks its rule; `who` set it, the estimator itself
+    unless told.
     """
     for f in fields(estimator):
         value = getattr(estimator, f.name)
         if not _obeys(value, f):
-            raise ParameterError(f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}")
+            raise ParameterError(
+                f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}"
+            )
 
 
 def rule_text(f: Field) -> str:
@@ -181,16 +228,29 @@ def rule_text(f: Field) -> str:
 def _obeys(value: Any, f: Field) -> bool:
     rule = f.metadata
     if "levels" in rule and isinstance(value, (tuple, list)):
-        return len(value) > 0 and all(not isinstance(v, (tuple, list)) and _obeys(v, f) for v in value)
+        return len(value) > 0 and all(
+            not isinstance(v, (tuple, list)) and _obeys(v, f) for v in value
+        )
     if value is None and ("optional" in rule or "seed" in rule):
         return True
     if "seed" in rule:
-        return hasattr(value, "random_sample") or (isinstance(value, numbers.Integral) and value >= 0)
+        return hasattr(value, "random_sample") or (
+            isinstance(value, numbers.Integral) and value >= 0
+        )
     if "among" in rule:
-        return value in rule["among"] if isinstance(value, str) else "tree" in rule and hasattr(value, "chunks")
+        return (
+            value in rule["among"]
+            if isinstance(value, str)
+            else "tree" in rule and hasattr(value, "chunks")
+        )
     if rule["kind"] is bool:
-        return type(value).__name__ in ("bool", "bool_")  # numpy's too, whose name depends on its version
+        return type(value).__name__ in (
+            "bool",
+            "bool_",
+        )  # numpy's too, whose name depends on its version
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
     if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("besides"):
         return False
-    return rule.get("low", -math.inf) <= value <= rule.get("high", math.inf) and value > rule.get("above", -math.inf)
+    return rule.get("low", -math.inf) <= value <= rule.get("high", math.inf) and value > rule.get(
+        "above", -math.inf
+    )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Preset(NamedTuple):
     """The settings of a published method.
 
-    one_vs_all: whether OneVsAllClassifier takes them, else LabelTreeClassifier does; source: the paper.
+    one_vs_all: whether OneVsAllClassifier takes them, else LabelTreeClassifier does; source: the
+    paper.
     """
 
     settings: dict[str, Any]
@@ -21,20 +22,44 @@ class Preset(NamedTuple):
     one_vs_all: bool = False
 
 
-PARABEL = {"tree": "balanced", "arity": 2, "max_leaf_size": 100, "n_trees": 3, "score_transform": "l2_hinge"}
-BONSAI = {"tree": "shallow", "arity": 100, "max_depth": 3, "n_trees": 3, "score_transform": "l2_hinge"}
-XR_LINEAR = {"tree": "balanced", "arity": 16, "max_leaf_size": 100, "beam_size": 10, "score_transform": "l3_hinge"}
+PARABEL = {
+    "tree": "balanced",
+    "arity": 2,
+    "max_leaf_size": 100,
+    "n_trees": 3,
+    "score_transform": "l2_hinge",
+}
+BONSAI = {
+    "tree": "shallow",
+    "arity": 100,
+    "max_depth": 3,
+    "n_trees": 3,
+    "score_transform": "l2_hinge",
+}
+XR_LINEAR = {
+    "tree": "balanced",
+    "arity": 16,
+    "max_leaf_size": 100,
+    "beam_size": 10,
+    "score_transform": "l3_hinge",
+}
 
 PRESETS = {
     "parabel": Preset(PARABEL, "Prabhu et al., Parabel, WWW 2018"),
     "bonsai": Preset(BONSAI, "Khandagale et al., Bonsai, Machine Learning 2020"),
     "xr-linear": Preset(XR_LINEAR, "Yu et al., PECOS, JMLR 2022"),
     "xr-linear-man": Preset(XR_LINEAR | {"negatives": "tfn+man"}, "Yu et al., PECOS, JMLR 2022"),
-    "dismec": Preset({"loss": "squared_hinge", "weight_threshold": 0.01}, "Babbar & Schölkopf, WSDM 2017", True),
+    "dismec": Preset(
+        {"loss": "squared_hinge", "weight_threshold": 0.01}, "Babbar & Schölkopf, WSDM 2017", True
+    ),
     # Its own trees are not Parabel's, but the tail classifiers re-rank what any tree finds.
-    "pfastre": Preset(PARABEL | {"tail_share": 0.2, "tail_gamma": 30.0}, "Jain et al., PfastreXML, KDD 2016"),
+    "pfastre": Preset(
+        PARABEL | {"tail_share": 0.2, "tail_gamma": 30.0}, "Jain et al., PfastreXML, KDD 2016"
+    ),
     # Its tree is binary, and five levels at a time become one.
-    "attentionxml-tree": Preset(PARABEL | {"arity": 32, "n_trees": 1}, "You et al., AttentionXML, NeurIPS 2019"),
+    "attentionxml-tree": Preset(
+        PARABEL | {"arity": 32, "n_trees": 1}, "You et al., AttentionXML, NeurIPS 2019"
+    ),
 }
 
 

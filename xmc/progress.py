@@ -1,4 +1,6 @@
-"""Progress of long work on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
+"""Progress of long work on stderr: a bar with the time left on a terminal, plain lines elsewhere,
+or nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ LINE_EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """`with Progress(verbose) as progress: advance = progress.stage("training", total); advance(n)`.
+    """`with Progress(verbose) as progress: advance = progress.stage("training", total);
+    advance(n)`.
 
     Stages follow one another; `total` and the amounts advanced are in any one unit.
     """
@@ -27,7 +30,9 @@ class Progress:
             self._bars.start()
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bars is not None:
             self._bars.stop()
 
@@ -57,7 +62,11 @@ def _lines(title: str, total: float) -> Callable[[float], None]:
             left = (now - started) * (total / finished - 1) if finished > 0 else 0
             print(
                 f"{title}: "
-                + (f"done in {now - started:.1f} s" if done else f"{finished / total:.0%}, {left:.0f} s left"),
+                + (
+                    f"done in {now - started:.1f} s"
+                    if done
+                    else f"{finished / total:.0%}, {left:.0f} s left"
+                ),
                 file=sys.stderr,
             )
 
@@ -66,7 +75,13 @@ def _lines(title: str, total: float) -> Callable[[float], None]:
 
 def _rich_bars() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     columns = (

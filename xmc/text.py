@@ -13,13 +13,23 @@ from .params import TextParams, check
 
 FILE = "vectorizer.json"
 SETTINGS = (
-    *("analyzer", "ngram_range", "lowercase", "strip_accents", "stop_words", "token_pattern", "binary"),
+    *(
+        "analyzer",
+        "ngram_range",
+        "lowercase",
+        "strip_accents",
+        "stop_words",
+        "token_pattern",
+        "binary",
+    ),
     *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
 )
 
 
 def make_vectorizer(params: TextParams | None = None) -> TfidfVectorizer:
-    """An unfitted vectoriser: unigrams, min_df 2, sublinear tf and unit length unless the parameters say otherwise."""
+    """An unfitted vectoriser: unigrams, min_df 2, sublinear tf and unit length unless the
+    parameters say otherwise.
+    """
     params = params or TextParams()
     check(params)
     return TfidfVectorizer(
@@ -49,14 +59,18 @@ def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndar
     Raises ModelError if it has settings that only pickle could keep.
     """
     if type(vectorizer) is not TfidfVectorizer:
-        raise ModelError(f"vectoriser: expected scikit-learn's TfidfVectorizer, got {type(vectorizer).__name__}")
+        raise ModelError(
+            f"vectoriser: expected scikit-learn's TfidfVectorizer, got {type(vectorizer).__name__}"
+        )
     if vectorizer.input != "content":
         raise ModelError(f"vectoriser: expected texts as input, got {vectorizer.input!r}")
     settings = {name: getattr(vectorizer, name) for name in SETTINGS}
     own = [name for name in ("preprocessor", "tokenizer") if getattr(vectorizer, name) is not None]
     own += [name for name, value in settings.items() if callable(value)]
     if own:
-        raise ModelError(f"vectoriser: expected settings that JSON can hold, got a function as {own[0]}")
+        raise ModelError(
+            f"vectoriser: expected settings that JSON can hold, got a function as {own[0]}"
+        )
     settings["ngram_range"] = [int(n) for n in settings["ngram_range"]]
     settings["dtype"] = np.dtype(vectorizer.dtype).name
     names = [str(name) for name in vectorizer.get_feature_names_out()]
@@ -70,9 +84,13 @@ def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndar
 def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
     """The vectoriser that `pack` packed."""
     names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
-    own = {name: settings[name] for name in SETTINGS} | {"ngram_range": tuple(settings["ngram_range"])}
+    own = {name: settings[name] for name in SETTINGS} | {
+        "ngram_range": tuple(settings["ngram_range"])
+    }
     vocabulary = {name: column for column, name in enumerate(names)}
-    vectorizer = TfidfVectorizer(vocabulary=vocabulary, dtype=np.dtype(settings["dtype"]).type, **own)
+    vectorizer = TfidfVectorizer(
+        vocabulary=vocabulary, dtype=np.dtype(settings["dtype"]).type, **own
+    )
     with np.errstate(divide="ignore"):  # without smooth_idf, over words that no row has
         vectorizer.fit([""])
     if vectorizer.use_idf:

@@ -18,20 +18,28 @@ class TopK(NamedTuple):
     scores: np.ndarray
 
     def to_csr(self, n_labels: int) -> sp.csr_matrix:
-        """The scores as (n_rows, n_labels) CSR, each row's entries best first (so its indices are not sorted)."""
+        """The scores as (n_rows, n_labels) CSR, each row's entries best first (so its indices are
+        not sorted).
+        """
         filled = self.labels >= 0
         indptr = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
-        return sp.csr_matrix((self.scores[filled], self.labels[filled], indptr), shape=(len(self.labels), n_labels))
+        return sp.csr_matrix(
+            (self.scores[filled], self.labels[filled], indptr), shape=(len(self.labels), n_labels)
+        )
 
     @classmethod
     def from_csr(cls, P: sp.csr_matrix, k: int) -> TopK:
         """The best k entries of each row of P; entries of equal score keep their stored order."""
         counts = np.diff(P.indptr)
         rows = np.repeat(np.arange(P.shape[0]), counts)
-        order = np.lexsort((np.negative(P.data, dtype=np.float64), rows))  # unsigned numbers have no negative
+        order = np.lexsort(
+            (np.negative(P.data, dtype=np.float64), rows)
+        )  # unsigned numbers have no negative
         place = np.arange(P.nnz) - np.repeat(P.indptr[:-1], counts)
         kept = place < k
-        top = cls(np.full((P.shape[0], k), -1, np.int32), np.full((P.shape[0], k), -np.inf, np.float32))
+        top = cls(
+            np.full((P.shape[0], k), -1, np.int32), np.full((P.shape[0], k), -np.inf, np.float32)
+        )
         top.labels[rows[kept], place[kept]] = P.indices[order][kept]
         top.scores[rows[kept], place[kept]] = P.data[order][kept]
         return top

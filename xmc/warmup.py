@@ -35,5 +35,10 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
             members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
-    rank(X, tuple(members), search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)), 1)
+    rank(
+        X,
+        tuple(members),
+        search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)),
+        1,
+    )
     Ranker("warmup", tuple(members[:1]), search_of(params), 8, 8, True, None)(eye[0], 1)

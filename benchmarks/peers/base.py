@@ -4,7 +4,8 @@
 class Peer:
     """Trains, keeps, loads and predicts by one library.
 
-    Only `train`, `load`, `predict` and `predict_one` are timed; nothing is shared between the calls but the arguments.
+    Only `train`, `load`, `predict` and `predict_one` are timed; nothing is shared between the calls
+    but the arguments.
     """
 
     share = 1.0  # of the labels that `train` trains; the worker divides time and size by it
@@ -14,7 +15,9 @@ class Peer:
         self.settings, self.threads, self.seed = settings, threads, seed
 
     def prepare(self, X, Y, scratch):
-        """What stands for loading the data: whatever `train` takes. `scratch` is a folder for files."""
+        """What stands for loading the data: whatever `train` takes. `scratch` is a folder for
+        files.
+        """
         return X, Y
 
     def train(self, inputs):
@@ -42,5 +45,7 @@ class Peer:
         return self.predict(model, row, k)
 
     def as_top(self, found, k):
-        """(labels, scores) of what `predict` gave, (n_rows, k), best first, empty places -1 and -inf."""
+        """(labels, scores) of what `predict` gave, (n_rows, k), best first, empty places -1 and
+        -inf.
+        """
         raise NotImplementedError

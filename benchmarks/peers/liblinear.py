@@ -1,4 +1,6 @@
-"""liblinear-official, one-vs-rest over a sample of the labels, on as many processes as others get threads."""
+"""liblinear-official, one-vs-rest over a sample of the labels, on as many processes as others get
+threads.
+"""
 
 import multiprocessing
 import os
@@ -21,7 +23,9 @@ class Adapter(Peer):
     def prepare(self, X, Y, scratch):
         sample = sampled_labels(Y, self.settings["n_labels"], self.seed)
         self.share = len(sample) / np.count_nonzero(np.bincount(Y.indices, minlength=Y.shape[1]))
-        rows = problem(np.ones(X.shape[0]), X.astype(np.float64), parameter(self.settings["options"]).bias)
+        rows = problem(
+            np.ones(X.shape[0]), X.astype(np.float64), parameter(self.settings["options"]).bias
+        )
         return rows, Y[:, sample].tocsc()
 
     def train(self, inputs):

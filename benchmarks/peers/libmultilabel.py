@@ -1,4 +1,6 @@
-"""LibMultiLabel's linear tree: k-means into up to 100 clusters a node, one-vs-rest by liblinear-multicore in each."""
+"""LibMultiLabel's linear tree: k-means into up to 100 clusters a node, one-vs-rest by
+liblinear-multicore in each.
+"""
 
 import os
 import pickle
@@ -16,7 +18,9 @@ class Adapter(Peer):
 
     def __init__(self, settings, threads, seed):
         super().__init__(settings, threads, seed)
-        psutil.cpu_count = lambda logical=True: threads  # what the library trains with, it has no parameter for it
+        psutil.cpu_count = lambda logical=True: (
+            threads
+        )  # what the library trains with, it has no parameter for it
         import libmultilabel.linear as linear
 
         self.linear = linear

@@ -1,4 +1,6 @@
-"""napkinXC: a probabilistic label tree as its Python class makes it by default, logistic regression in every node."""
+"""napkinXC: a probabilistic label tree as its Python class makes it by default, logistic regression
+in every node.
+"""
 
 import os
 import shutil
@@ -11,7 +13,9 @@ from peers.base import Peer
 
 
 class Adapter(Peer):
-    """Training takes the matrices and ends with the weights on disk; there is no way to train without writing them."""
+    """Training takes the matrices and ends with the weights on disk; there is no way to train
+    without writing them.
+    """
 
     def prepare(self, X, Y, scratch):
         folder = os.path.join(scratch, "plt")
@@ -38,4 +42,6 @@ class Adapter(Peer):
         return model.predict_proba(X, top_k=k)
 
     def as_top(self, found, k):
-        return top_of_rows([(np.array([label for label, _ in row], int), [p for _, p in row]) for row in found], k)
+        return top_of_rows(
+            [(np.array([label for label, _ in row], int), [p for _, p in row]) for row in found], k
+        )

@@ -1,4 +1,6 @@
-"""Omikuji, through its C interface: buffers without copies, and no list of pairs per row as in its Python class."""
+"""Omikuji, through its C interface: buffers without copies, and no list of pairs per row as in its
+Python class.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,9 @@ RANGES = 8  # of rows, per thread
 
 
 class Adapter(Peer):
-    """Trains from a text file, which is written and read before the clock starts; it never needs the matrices again."""
+    """Trains from a text file, which is written and read before the clock starts; it never needs
+    the matrices again.
+    """
 
     def prepare(self, X, Y, scratch):
         path = os.path.join(scratch, "train.txt")
@@ -52,7 +56,9 @@ class Adapter(Peer):
         ids, values = X.indices.view(np.uint32), X.data
         labels, scores = np.zeros((X.shape[0], k), np.uint32), np.zeros((X.shape[0], k), np.float32)
         counts = np.zeros(X.shape[0], np.int64)
-        buffers = [ffi.from_buffer(kind, array) for kind, array in self._kinds(ids, values, labels, scores)]
+        buffers = [
+            ffi.from_buffer(kind, array) for kind, array in self._kinds(ids, values, labels, scores)
+        ]
         ends = X.indptr.tolist()
 
         def span(first, last):
@@ -60,7 +66,9 @@ class Adapter(Peer):
             for i in range(first, last):
                 a = ends[i]
                 places = found + i * k, score + i * k
-                counts[i] = lib.omikuji_predict(model, 10, ends[i + 1] - a, x + a, v + a, k, *places, ffi.NULL)
+                counts[i] = lib.omikuji_predict(
+                    model, 10, ends[i + 1] - a, x + a, v + a, k, *places, ffi.NULL
+                )
 
         if self.threads == 1:
             span(0, X.shape[0])
@@ -80,10 +88,16 @@ class Adapter(Peer):
     def as_top(self, found, k):
         labels, scores, counts = found
         filled = np.arange(k) < counts[:, None]
-        return np.where(filled, labels, -1).astype(np.int32), np.where(filled, scores, -np.inf).astype(np.float32)
+        return np.where(filled, labels, -1).astype(np.int32), np.where(
+            filled, scores, -np.inf
+        ).astype(np.float32)
 
     def _kinds(self, ids, values, labels, scores):
-        return zip(("uint32_t[]", "float[]", "uint32_t[]", "float[]"), (ids, values, labels, scores), strict=True)
+        return zip(
+            ("uint32_t[]", "float[]", "uint32_t[]", "float[]"),
+            (ids, values, labels, scores),
+            strict=True,
+        )
 
 
 def text(path):
@@ -92,11 +106,15 @@ def text(path):
 
 
 def write_text(path, X, Y):
-    """Both matrices as XMC text: a line of three sizes, then `label,label feature:value feature:value`."""
+    """Both matrices as XMC text: a line of three sizes, then `label,label feature:value
+    feature:value`.
+    """
     with open(path, "w") as file:
         file.write(f"{X.shape[0]} {X.shape[1]} {Y.shape[1]}\n")
         for i in range(X.shape[0]):
             a, b = X.indptr[i], X.indptr[i + 1]
             labels = ",".join(map(str, Y.indices[Y.indptr[i] : Y.indptr[i + 1]].tolist()))
             pairs = zip(X.indices[a:b].tolist(), X.data[a:b].tolist(), strict=True)
-            file.write(f"{labels} {' '.join([f'{feature}:{value:.9g}' for feature, value in pairs])}\n")
+            file.write(
+                f"{labels} {' '.join([f'{feature}:{value:.9g}' for feature, value in pairs])}\n"
+            )

@@ -1,4 +1,6 @@
-"""PECOS XR-Linear (libpecos): PIFA label embeddings, balanced k-means, one layer of linear models per level."""
+"""PECOS XR-Linear (libpecos): PIFA label embeddings, balanced k-means, one layer of linear models
+per level.
+"""
 
 import os
 
@@ -10,7 +12,9 @@ from peers.base import Peer
 
 
 class Adapter(Peer):
-    """Training begins with the label embeddings. A model that wasn't reloaded as predict-only ranks far slower."""
+    """Training begins with the label embeddings. A model that wasn't reloaded as predict-only ranks
+    far slower.
+    """
 
     def prepare(self, X, Y, scratch):
         return X, Y.tocsc()
@@ -28,7 +32,14 @@ class Adapter(Peer):
             threads=self.threads,
         )
         return XLinearModel.train(
-            X, Y, C=tree, nr_splits=splits, threshold=0.1, threads=self.threads, beam_size=10, only_topk=20
+            X,
+            Y,
+            C=tree,
+            nr_splits=splits,
+            threshold=0.1,
+            threads=self.threads,
+            beam_size=10,
+            only_topk=20,
         )
 
     def save(self, model, folder):

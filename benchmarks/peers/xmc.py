@@ -17,8 +17,14 @@ class Adapter(Peer):
         return X, Y
 
     def train(self, inputs):
-        arguments = {name: value for name, value in self.settings.items() if name not in ("model", "n_labels")}
-        model = MODELS[self.settings["model"]](**arguments, n_jobs=self.threads, random_state=self.seed)
+        arguments = {
+            name: value
+            for name, value in self.settings.items()
+            if name not in ("model", "n_labels")
+        }
+        model = MODELS[self.settings["model"]](
+            **arguments, n_jobs=self.threads, random_state=self.seed
+        )
         return model.fit(*inputs)
 
     def save(self, model, folder):

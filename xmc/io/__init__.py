@@ -1,4 +1,6 @@
-"""Data sets, matrices and predictions in and out of files: npz, XMC text, SVMlight, labelled documents, plain text."""
+"""Data sets, matrices and predictions in and out of files: npz, XMC text, SVMlight, labelled
+documents, plain text.
+"""
 
 from .datasets import FORMATS, Dataset, format_of, read, read_matrix, write, write_matrix
 from .files import check_target, read_lines, replacing

@@ -1,4 +1,6 @@
-"""Data sets and matrices in and out of files: npz, XMC text, SVMlight, labelled documents, plain text."""
+"""Data sets and matrices in and out of files: npz, XMC text, SVMlight, labelled documents, plain
+text.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,10 @@ SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}
 class Dataset(NamedTuple):
     """What a file holds; the parts that it doesn't are None.
 
-    X (n_rows, n_features) and Y (n_rows, n_labels): float32 CSR, sorted, without duplicates; the entries of Y are 1,
-    and label_ids[i] is the id of its column i.
-    npz: X alone, whatever it means. xmc, svmlight: X and Y. tsv: texts, Y and label_ids. text: texts.
+    X (n_rows, n_features) and Y (n_rows, n_labels): float32 CSR, sorted, without duplicates; the
+    entries of Y are 1, and label_ids[i] is the id of its column i.
+    npz: X alone, whatever it means. xmc, svmlight: X and Y. tsv: texts, Y and label_ids. text:
+    texts.
     """
 
     X: sp.csr_matrix | None = None
@@ -40,7 +43,8 @@ class Dataset(NamedTuple):
 
 
 def format_of(path: FilePath, format: str | None = None) -> str:
-    """The format that is given, or that the suffix says, .gz aside; .txt is XMC if its first line is three integers.
+    """The format that is given, or that the suffix says, .gz aside; .txt is XMC if its first line
+    is three integers.
 
     Raises ParameterError if there is no such format, DataError if the path doesn't tell.
     """
@@ -55,7 +59,9 @@ def _named_format(path: FilePath, format: str | None) -> str:
     """The format that is given or that the suffix says; "txt" is still open."""
     if format is not None:
         if format not in FORMATS:
-            raise ParameterError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
+            raise ParameterError(
+                f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}"
+            )
         return format
     name = os.fspath(path)
     if is_standard(path):
@@ -71,7 +77,8 @@ def _named_format(path: FilePath, format: str | None) -> str:
 
 
 def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) -> Dataset:
-    """The data set in a file, "-" being stdin; ids in XMC text and SVMlight count from 0 if zero_based, else from 1.
+    """The data set in a file, "-" being stdin; ids in XMC text and SVMlight count from 0 if
+    zero_based, else from 1.
 
     Raises DataError if the file isn't what its format says.
     """
@@ -98,12 +105,19 @@ def read_matrix(path: FilePath) -> sp.csr_matrix:
 
 
 def write(
-    path: FilePath, dataset: Dataset, *, format: str | None = None, zero_based: bool = True, overwrite: bool = False
+    path: FilePath,
+    dataset: Dataset,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    overwrite: bool = False,
 ) -> None:
-    """Writes the parts of the data set that the format holds; "-" is stdout, and .txt is XMC where there is an X.
+    """Writes the parts of the data set that the format holds; "-" is stdout, and .txt is XMC where
+    there is an X.
 
-    Y stands for the columns where it isn't 0; ids in XMC text and SVMlight count from 0 if zero_based, else from 1.
-    Raises DataError if the format asks for other parts, or the path exists without overwrite or can't be written.
+    Y stands for the columns where it isn't 0; ids in XMC text and SVMlight count from 0 if
+    zero_based, else from 1. Raises DataError if the format asks for other parts, or the path exists
+    without overwrite or can't be written.
     """
     format = _named_format(path, format)
     if format == "txt":
@@ -120,7 +134,8 @@ def write(
 def write_matrix(path: FilePath, M: sp.spmatrix, *, overwrite: bool = False) -> None:
     """Writes a sparse matrix as .npz, as CSR in its stored order, uncompressed.
 
-    Raises DataError if it is empty or not finite, or the path exists without overwrite or can't be written.
+    Raises DataError if it is empty or not finite, or the path exists without overwrite or can't be
+    written.
     """
     write_npz(path, M, overwrite)
 
@@ -128,11 +143,15 @@ def write_matrix(path: FilePath, M: sp.spmatrix, *, overwrite: bool = False) -> 
 def _one_matrix(path: FilePath, dataset: Dataset) -> sp.csr_matrix:
     matrices = [M for M in (dataset.X, dataset.Y) if M is not None]
     if len(matrices) != 1:
-        raise DataError(f"{os.fspath(path)}: expected one matrix for npz, got {len(matrices)}; a pair is two paths")
+        raise DataError(
+            f"{os.fspath(path)}: expected one matrix for npz, got {len(matrices)}; a pair is two paths"
+        )
     return matrices[0]
 
 
-def _matrix_rows(name: str, dataset: Dataset, format: str, zero_based: bool) -> Iterator[memoryview | bytes]:
+def _matrix_rows(
+    name: str, dataset: Dataset, format: str, zero_based: bool
+) -> Iterator[memoryview | bytes]:
     if dataset.X is None:
         raise DataError(f"{name}: expected features for format {format}, got none")
     X, Y = as_csr(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
@@ -147,7 +166,11 @@ def _document_rows(name: str, dataset: Dataset, format: str, zero_based: bool) -
     if format == "text":
         return documents.plain_text(dataset.texts, name)
     Y = _written_labels(dataset, len(dataset.texts), name)
-    ids = [str(column) for column in range(Y.shape[1])] if dataset.label_ids is None else dataset.label_ids
+    ids = (
+        [str(column) for column in range(Y.shape[1])]
+        if dataset.label_ids is None
+        else dataset.label_ids
+    )
     return documents.document_text(dataset.texts, Y, ids, name)
 
 
@@ -156,7 +179,9 @@ def _written_labels(dataset: Dataset, n_rows: int, name: str) -> sp.csr_matrix:
     if dataset.Y is None:
         return sp.csr_matrix((n_rows, 0))
     if dataset.Y.shape[0] != n_rows:
-        raise DataError(f"{name}: expected as many rows of labels as of data, {n_rows}, got {dataset.Y.shape[0]}")
+        raise DataError(
+            f"{name}: expected as many rows of labels as of data, {n_rows}, got {dataset.Y.shape[0]}"
+        )
     Y = sp.csr_matrix(dataset.Y, copy=True)
     Y.eliminate_zeros()
     return Y

@@ -1,4 +1,6 @@
-"""Documents with label ids, `id,id<TAB>text` a line, and plain ones; columns that are told apart by id."""
+"""Documents with label ids, `id,id<TAB>text` a line, and plain ones; columns that are told apart by
+id.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from .label_ids import check_id, csr_by_id
 
 
 def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]:
-    """Texts, Y and the id of each of its columns, ascending, from lines `id,id<TAB>text`; the label field may be empty.
+    """Texts, Y and the id of each of its columns, ascending, from lines `id,id<TAB>text`; the label
+    field may be empty.
 
     Raises DataError, with the line, where a tab or an id is missing.
     """
@@ -23,7 +26,9 @@ def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]
         field, tab, text = line.partition("\t")
         ids = [label.strip() for label in field.split(",")] if field.strip() else []
         if not tab or "" in ids:
-            raise DataError(f"{source_name(path)}:{number}: expected id,id<TAB>text, got {shown(line)}")
+            raise DataError(
+                f"{source_name(path)}:{number}: expected id,id<TAB>text, got {shown(line)}"
+            )
         columns.extend([found.setdefault(label, len(found)) for label in ids])
         counts.append(len(columns))
         texts.append(text)
@@ -33,7 +38,9 @@ def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]
     return texts, Y, ids
 
 
-def document_text(texts: Sequence[str], Y: sp.csr_matrix | None, ids: Sequence[str], name: str) -> Iterator[bytes]:
+def document_text(
+    texts: Sequence[str], Y: sp.csr_matrix | None, ids: Sequence[str], name: str
+) -> Iterator[bytes]:
     """Lines `id,id<TAB>text`.
 
     Raises DataError if a text spans lines or an id can't be told apart in such a line.
@@ -53,5 +60,7 @@ def plain_text(texts: Sequence[str], name: str) -> Iterator[bytes]:
 
 def _one_line(text: str, row: int, name: str) -> str:
     if "\n" in text:
-        raise DataError(f"{name}: expected one line per text, got a line break in row {row}: {shown(text)}")
+        raise DataError(
+            f"{name}: expected one line per text, got a line break in row {row}: {shown(text)}"
+        )
     return text

@@ -107,7 +107,9 @@ def _decoded(line: bytes, path: FilePath, number: int) -> str:
     try:
         return line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise DataError(f"{source_name(path)}:{number}: expected UTF-8, got byte 0x{line[error.start]:02x}") from error
+        raise DataError(
+            f"{source_name(path)}:{number}: expected UTF-8, got byte 0x{line[error.start]:02x}"
+        ) from error
 
 
 def empty(path: FilePath) -> DataError:
@@ -116,26 +118,33 @@ def empty(path: FilePath) -> DataError:
 
 
 def check_target(path: FilePath, overwrite: bool = False) -> None:
-    """Raises DataError if nothing may be written at `path`; worth asking before the work whose result goes there."""
+    """Raises DataError if nothing may be written at `path`; worth asking before the work whose
+    result goes there.
+    """
     name, target = os.fspath(path), os.path.realpath(path)
     if is_standard(path):
         return
     if not os.path.isdir(os.path.dirname(target)):
-        raise DataError(f"{name}: expected an existing folder to write into, got {shown(os.path.dirname(name))}")
+        raise DataError(
+            f"{name}: expected an existing folder to write into, got {shown(os.path.dirname(name))}"
+        )
     if not os.path.exists(target):
         return
     if not (os.path.isfile(target) or os.path.isdir(target)):
-        raise DataError(f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout")
+        raise DataError(
+            f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout"
+        )
     if not overwrite:
         raise DataError(f"{name}: exists already; overwrite replaces it")
 
 
 @contextmanager
 def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
-    """An unused path beside `path`: what is made there is moved to `path` at the end, or removed on any failure.
+    """An unused path beside `path`: what is made there is moved to `path` at the end, or removed on
+    any failure.
 
-    With overwrite the old file goes only then, or the old folder with everything in it: ask what it is before.
-    Raises DataError if `path` exists without overwrite, or can't be written.
+    With overwrite the old file goes only then, or the old folder with everything in it: ask what it
+    is before. Raises DataError if `path` exists without overwrite, or can't be written.
     """
     check_target(path, overwrite)
     target = Path(os.path.realpath(path))
@@ -144,7 +153,9 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
         yield fresh
         _move(fresh, target)
     except OSError as error:
-        raise DataError(f"{os.fspath(path)}: can't be written: {error.strerror or error}") from error
+        raise DataError(
+            f"{os.fspath(path)}: can't be written: {error.strerror or error}"
+        ) from error
     finally:
         _remove(fresh)
 
@@ -174,7 +185,9 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def created(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """A file to write bytes to, as `replacing`; gzipped without time or name if the path ends in .gz; "-" is stdout."""
+    """A file to write bytes to, as `replacing`; gzipped without time or name if the path ends in
+    .gz; "-" is stdout.
+    """
     if is_standard(path):
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -1,4 +1,6 @@
-"""Folders of one JSON and one .npy file per array: written whole or not at all, opened memory-mapped, never pickled."""
+"""Folders of one JSON and one .npy file per array: written whole or not at all, opened
+memory-mapped, never pickled.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,25 @@ PathName = str | os.PathLike[str]
 
 
 def write_folder(
-    path: PathName, file: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], overwrite: bool
+    path: PathName,
+    file: str,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    overwrite: bool,
 ) -> None:
     """Write arrays and `meta`, the JSON named `file`, as the folder `path`.
 
-    Raises ModelError if `path` exists without overwrite or is no folder of this kind, or can't be written.
+    Raises ModelError if `path` exists without overwrite or is no folder of this kind, or can't be
+    written.
     """
     if overwrite and os.path.exists(path) and not (Path(path) / file).is_file():
-        raise ModelError(f"{os.fspath(path)}: expected a folder with a {file} to replace, got something else")
+        raise ModelError(
+            f"{os.fspath(path)}: expected a folder with a {file} to replace, got something else"
+        )
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-    text = json.dumps({"format": FORMAT, **meta, "arrays": shapes}, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(
+        {"format": FORMAT, **meta, "arrays": shapes}, indent=1, sort_keys=True, ensure_ascii=False
+    )
     try:
         with replacing(path, overwrite) as fresh:
             fresh.mkdir()
@@ -56,9 +67,13 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{name}: {file} can't be read: {error.strerror}") from None
     if not isinstance(found, int) or found > FORMAT:
-        raise ModelError(f"{name}: expected format {FORMAT} at most, got {found}; a newer xmc can read it")
+        raise ModelError(
+            f"{name}: expected format {FORMAT} at most, got {found}; a newer xmc can read it"
+        )
     if found < OLDEST:
-        raise ModelError(f"{name}: expected format {OLDEST} at least, got {found}; make it again with this xmc")
+        raise ModelError(
+            f"{name}: expected format {OLDEST} at least, got {found}; make it again with this xmc"
+        )
     return meta
 
 
@@ -75,7 +90,9 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
 
 @contextmanager
 def understood(path: PathName, file: str) -> Iterator[None]:
-    """Raise ModelError, naming folder and file, where reading raises over content that `write_folder` never wrote."""
+    """Raise ModelError, naming folder and file, where reading raises over content that
+    `write_folder` never wrote.
+    """
     try:
         yield
     except KeyError as error:

@@ -12,18 +12,25 @@ from .files import FilePath, numbered_lines, shown, source_name
 
 
 def csr_by_id(values, columns, ptr, ids: list[str]) -> tuple[sp.csr_matrix, list[str]]:
-    """The matrix of these CSR arrays with its columns, whose ids are given, in ascending order of id; and those ids.
+    """The matrix of these CSR arrays with its columns, whose ids are given, in ascending order of
+    id; and those ids.
 
     Each row's entries keep their order.
     """
-    M = sp.csr_matrix((values, np.array(columns, np.int32), np.array(ptr)), shape=(len(ptr) - 1, len(ids)))
+    M = sp.csr_matrix(
+        (values, np.array(columns, np.int32), np.array(ptr)), shape=(len(ptr) - 1, len(ids))
+    )
     return align_labels(M, ids, sorted(ids))
 
 
-def align_labels(M: sp.csr_matrix, label_ids: Sequence[str], to_ids: Sequence[str]) -> tuple[sp.csr_matrix, list[str]]:
-    """M with its columns, whose ids are `label_ids`, where `to_ids` has them; and the ids of all columns.
+def align_labels(
+    M: sp.csr_matrix, label_ids: Sequence[str], to_ids: Sequence[str]
+) -> tuple[sp.csr_matrix, list[str]]:
+    """M with its columns, whose ids are `label_ids`, where `to_ids` has them; and the ids of all
+    columns.
 
-    Ids that `to_ids` lacks become columns after its own, in their order. Each row's entries keep theirs.
+    Ids that `to_ids` lacks become columns after its own, in their order. Each row's entries keep
+    theirs.
     """
     to_ids = list(to_ids)
     place = {label: column for column, label in enumerate(to_ids)}
@@ -36,7 +43,9 @@ def check_id(label: str, name: str, separators: str = "") -> None:
     """Raises DataError unless the id survives in a field between tabs and these separators."""
     if label != label.strip() or not label or any(c in label for c in "\t\n" + separators):
         kinds = "comma, tab or line break" if separators else "tab or line break"
-        raise DataError(f"{name}: expected label ids without {kinds} or blanks around them, got {shown(label)}")
+        raise DataError(
+            f"{name}: expected label ids without {kinds} or blanks around them, got {shown(label)}"
+        )
 
 
 def read_label_names(path: FilePath) -> tuple[list[str], list[str]]:

@@ -15,9 +15,11 @@ INT32_MAX = 2**31 - 1
 
 
 def read_npz(path: FilePath) -> sp.csr_matrix:
-    """A sparse matrix as float32 CSR with int32 indices, each row's entries in their stored order if CSR was stored.
+    """A sparse matrix as float32 CSR with int32 indices, each row's entries in their stored order
+    if CSR was stored.
 
-    Raises DataError unless the file holds a sound sparse matrix of finite numbers with a row and a column.
+    Raises DataError unless the file holds a sound sparse matrix of finite numbers with a row and a
+    column.
     """
     name = source_name(path)
     with opened(path) as file:
@@ -27,9 +29,15 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
             M = sp.load_npz(content)
             _check_structure(M)
         except MemoryError as error:
-            raise DataError(f"{name}: expected a matrix that fits into memory, got a larger or damaged one") from error
-        except Exception as error:  # a damaged file can make scipy and zipfile raise nearly anything
-            raise DataError(f"{name}: expected a sound .npz file, got a damaged or truncated one") from error
+            raise DataError(
+                f"{name}: expected a matrix that fits into memory, got a larger or damaged one"
+            ) from error
+        except (
+            Exception
+        ) as error:  # a damaged file can make scipy and zipfile raise nearly anything
+            raise DataError(
+                f"{name}: expected a sound .npz file, got a damaged or truncated one"
+            ) from error
     return as_csr(M, name)
 
 
@@ -39,7 +47,9 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
     Raises DataError if the path is stdout or gzipped, or M holds NaN or infinity.
     """
     if is_standard(path) or is_gzip(path):
-        raise DataError(f"{path}: expected a plain file for npz, got {'stdout' if is_standard(path) else 'gzip'}")
+        raise DataError(
+            f"{path}: expected a plain file for npz, got {'stdout' if is_standard(path) else 'gzip'}"
+        )
     M = as_csr(M, str(path))
     with created(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
@@ -58,11 +68,15 @@ def _check_kind(name: str, content) -> None:
         with zipfile.ZipFile(content) as archive:
             members = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{name}: expected a sound .npz file, got a damaged or truncated one") from error
+        raise DataError(
+            f"{name}: expected a sound .npz file, got a damaged or truncated one"
+        ) from error
     content.seek(0)
     if "format.npy" not in members:
         got = ", ".join(member.removesuffix(".npy") for member in members)
-        raise DataError(f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {shown(got)}")
+        raise DataError(
+            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {shown(got)}"
+        )
 
 
 def _check_structure(M) -> None:
@@ -73,12 +87,15 @@ def _check_structure(M) -> None:
 def as_csr(M, name: str) -> sp.csr_matrix:
     """M as float32 CSR with int32 indices, the order of CSR entries kept.
 
-    Raises DataError, beginning with `name`, if M is empty, too wide or holds other things than finite real numbers.
+    Raises DataError, beginning with `name`, if M is empty, too wide or holds other things than
+    finite real numbers.
     """
     if min(M.shape) == 0:
         raise DataError(f"{name}: expected at least one row and one column, got shape {M.shape}")
     if max(M.shape) > INT32_MAX:
-        raise DataError(f"{name}: expected at most {INT32_MAX:,} rows and columns, got shape {M.shape}")
+        raise DataError(
+            f"{name}: expected at most {INT32_MAX:,} rows and columns, got shape {M.shape}"
+        )
     if M.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected real numbers, got {M.dtype}")
     with np.errstate(over="ignore"):
@@ -90,10 +107,14 @@ def as_csr(M, name: str) -> sp.csr_matrix:
 
 
 def check_finite(M: sp.csr_matrix, name: str) -> None:
-    """Raises DataError, beginning with `name`, at the first NaN or infinity; rows and columns count from 0."""
+    """Raises DataError, beginning with `name`, at the first NaN or infinity; rows and columns count
+    from 0.
+    """
     finite = np.isfinite(M.data)
     if finite.all():
         return
     at = int(np.argmin(finite))
     row = int(np.searchsorted(M.indptr, at, side="right")) - 1
-    raise DataError(f"{name}: expected finite float32 numbers, got {M.data[at]} in row {row}, column {M.indices[at]}")
+    raise DataError(
+        f"{name}: expected finite float32 numbers, got {M.data[at]} in row {row}, column {M.indices[at]}"
+    )

@@ -1,4 +1,6 @@
-"""Predictions on disk, best first: npz, tsv `label<TAB>score<TAB>label<TAB>score`, and jsonl, one object a row."""
+"""Predictions on disk, best first: npz, tsv `label<TAB>score<TAB>label<TAB>score`, and jsonl, one
+object a row.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
 
 
 class Predictions(NamedTuple):
-    """Scores as (n_rows, n_labels) CSR, each row's entries in stored order, and the id of each column.
+    """Scores as (n_rows, n_labels) CSR, each row's entries in stored order, and the id of each
+    column.
 
     label_ids is None for npz. A label that was written without an id has its column number for one.
     """
@@ -39,12 +42,16 @@ def prediction_format(path: FilePath, format: str | None = None) -> str:
     Raises ParameterError if there is no such format, DataError if the path doesn't tell.
     """
     if format is not None and format not in PREDICTION_FORMATS:
-        raise ParameterError(f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}")
+        raise ParameterError(
+            f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}"
+        )
     if format is None:
         format = os.fspath(path).lower().removesuffix(".gz").rpartition(".")[2]
     if format not in PREDICTION_FORMATS:
         what = "stdin or stdout without a format" if is_standard(path) else shown(os.fspath(path))
-        raise DataError(f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}")
+        raise DataError(
+            f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}"
+        )
     return format
 
 
@@ -58,15 +65,19 @@ def write_predictions(
     format: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes predictions best first; without label_ids a label is its column number. Names stand only in jsonl.
+    """Writes predictions best first; without label_ids a label is its column number. Names stand
+    only in jsonl.
 
-    Raises DataError if the path exists without overwrite or can't be written, or an id doesn't fit the format.
+    Raises DataError if the path exists without overwrite or can't be written, or an id doesn't fit
+    the format.
     """
     format = prediction_format(path, format)
     P = as_csr(top.to_csr(n_labels), os.fspath(path))
     for what, known in (("ids", label_ids), ("names", label_names)):
         if known is not None and len(known) != n_labels:
-            raise DataError(f"{os.fspath(path)}: expected {n_labels} label {what}, got {len(known)}")
+            raise DataError(
+                f"{os.fspath(path)}: expected {n_labels} label {what}, got {len(known)}"
+            )
     if format == "npz":
         return write_npz(path, P, overwrite)
     if format == "tsv":
@@ -87,12 +98,19 @@ def _rows(P: sp.csr_matrix) -> Iterator[list[tuple[int, str]]]:
 
 def _tsv_lines(P: sp.csr_matrix, ids: Sequence[str] | None) -> Iterator[str]:
     for row in _rows(P):
-        yield "\t".join([f"{label if ids is None else ids[label]}\t{score}" for label, score in row]) + "\n"
+        yield (
+            "\t".join([f"{label if ids is None else ids[label]}\t{score}" for label, score in row])
+            + "\n"
+        )
 
 
-def _json_lines(P: sp.csr_matrix, ids: Sequence[str] | None, names: Sequence[str] | None) -> Iterator[str]:
+def _json_lines(
+    P: sp.csr_matrix, ids: Sequence[str] | None, names: Sequence[str] | None
+) -> Iterator[str]:
     def entry(label: int, score: str) -> str:
-        known = {"id": label if ids is None else ids[label]} | ({} if names is None else {"name": names[label]})
+        known = {"id": label if ids is None else ids[label]} | (
+            {} if names is None else {"name": names[label]}
+        )
         return f'{json.dumps(known, ensure_ascii=False)[:-1]}, "score": {score}}}'
 
     for row in _rows(P):
@@ -100,7 +118,8 @@ def _json_lines(P: sp.csr_matrix, ids: Sequence[str] | None, names: Sequence[str
 
 
 def read_predictions(path: FilePath, *, format: str | None = None) -> Predictions:
-    """Predictions of any of the three formats; those in text have one column per id that occurs, ascending by id.
+    """Predictions of any of the three formats; those in text have one column per id that occurs,
+    ascending by id.
 
     Raises DataError, with the line, at anything that `write_predictions` doesn't write.
     """
@@ -113,7 +132,9 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
             pairs = _tsv_row(line) if format == "tsv" else _json_row(line)
         except (ValueError, RecursionError) as error:
             expected = "label<TAB>score<TAB>..." if format == "tsv" else JSON_ROW
-            raise DataError(f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}") from error
+            raise DataError(
+                f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}"
+            ) from error
         columns.extend([found.setdefault(label, len(found)) for label, _ in pairs])
         scores.extend([score for _, score in pairs])
         counts.append(len(columns))
@@ -121,7 +142,9 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
     if not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values)))
         line = int(np.searchsorted(counts, at, side="right"))
-        raise DataError(f"{source_name(path)}:{line}: expected a finite float32 number, got {shown(scores[at])}")
+        raise DataError(
+            f"{source_name(path)}:{line}: expected a finite float32 number, got {shown(scores[at])}"
+        )
     return Predictions(*csr_by_id(values, columns, counts, list(found)))
 
 

@@ -42,13 +42,19 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
 
 def _header(line: bytes, name: str) -> tuple[int, int, int]:
     if not is_header(line):
-        raise DataError(f"{name}:1: expected a header 'rows features labels', got {shown(line.strip())}")
+        raise DataError(
+            f"{name}:1: expected a header 'rows features labels', got {shown(line.strip())}"
+        )
     digits = HEADER.fullmatch(line).groups()
     if max(map(len, digits)) > 10 or max(map(int, digits)) > INT32_MAX:
-        raise DataError(f"{name}:1: expected header numbers up to {INT32_MAX}, got {shown(line.strip())}")
+        raise DataError(
+            f"{name}:1: expected header numbers up to {INT32_MAX}, got {shown(line.strip())}"
+        )
     n_rows, n_features, n_labels = map(int, digits)
     if n_rows == 0 or n_features == 0:
-        raise DataError(f"{name}:1: expected at least one row and one feature, got {shown(line.strip())}")
+        raise DataError(
+            f"{name}:1: expected at least one row and one feature, got {shown(line.strip())}"
+        )
     return n_rows, n_features, n_labels
 
 
@@ -58,7 +64,15 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
     A blank line is a row without labels and features; a line that holds only a comment is none.
     Raises DataError, with the line, at anything else.
     """
-    X, Y = _parse(read_bytes(path), 0, source_name(path), int(not zero_based), INT32_MAX, INT32_MAX, comment=b"#")
+    X, Y = _parse(
+        read_bytes(path),
+        0,
+        source_name(path),
+        int(not zero_based),
+        INT32_MAX,
+        INT32_MAX,
+        comment=b"#",
+    )
     if X.shape[0] == 0:
         raise empty(path)
     return _narrowed(X), _narrowed(Y)
@@ -69,7 +83,15 @@ def _narrowed(M: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((M.data, M.indices, M.indptr), shape=(M.shape[0], width))
 
 
-def _parse(content: bytearray, start: int, name: str, base: int, n_features: int, n_labels: int, comment: bytes):
+def _parse(
+    content: bytearray,
+    start: int,
+    name: str,
+    base: int,
+    n_features: int,
+    n_labels: int,
+    comment: bytes,
+):
     from ..kernels import parse
 
     text = _frozen(np.frombuffer(content, np.uint8))
@@ -88,7 +110,9 @@ def _parse(content: bytearray, start: int, name: str, base: int, n_features: int
         raise _fault(fault, content, at, name, base, n_features, n_labels)
     _settle(content, name, values, doubts[:n_doubts])
     X = _canonical(values, features, feature_ptr[: n_rows + 1], n_features)
-    Y = _canonical(np.ones(label_ptr[n_rows], np.float32), labels, label_ptr[: n_rows + 1], n_labels)
+    Y = _canonical(
+        np.ones(label_ptr[n_rows], np.float32), labels, label_ptr[: n_rows + 1], n_labels
+    )
     Y.data[:] = 1
     return X, Y
 
@@ -107,15 +131,21 @@ def _settle(content: bytearray, name: str, values: np.ndarray, doubts: np.ndarra
     tokens = [NUMBER.match(content, at).group() for at in doubts[:, 1].tolist()]
     values[doubts[:, 0]] = exact = nearest_float32(tokens)
     if np.isinf(exact).any():
-        token, at = next((t, at) for t, at, v in zip(tokens, doubts[:, 1], exact, strict=True) if np.isinf(v))
-        raise DataError(f"{name}:{_line(content, at)}: expected a finite float32 number, got {shown(token)}")
+        token, at = next(
+            (t, at) for t, at, v in zip(tokens, doubts[:, 1], exact, strict=True) if np.isinf(v)
+        )
+        raise DataError(
+            f"{name}:{_line(content, at)}: expected a finite float32 number, got {shown(token)}"
+        )
 
 
 def _line(content: bytearray, at: int) -> int:
     return content.count(b"\n", 0, at) + 1
 
 
-def _fault(fault: int, content: bytearray, at: int, name: str, base: int, n_features: int, n_labels: int) -> DataError:
+def _fault(
+    fault: int, content: bytearray, at: int, name: str, base: int, n_features: int, n_labels: int
+) -> DataError:
     from ..kernels import parse
 
     token, line = TOKEN.match(content, at).group(), _line(content, at)
@@ -132,13 +162,18 @@ def _fault(fault: int, content: bytearray, at: int, name: str, base: int, n_feat
 
 
 def _range(kind: str, base: int, count: int) -> str:
-    return f"a {kind} id from {base} to {count - 1 + base}" if count else f"no {kind} as the header says"
+    return (
+        f"a {kind} id from {base} to {count - 1 + base}"
+        if count
+        else f"no {kind} as the header says"
+    )
 
 
 def nearest_float32(tokens: Sequence[str | bytes]) -> np.ndarray:
     """The float32 nearest to each decimal, the even one of two; infinity beyond the largest.
 
-    Python rounds to float64 correctly; rounding that again is wrong only where it is the middle of two float32s.
+    Python rounds to float64 correctly; rounding that again is wrong only where it is the middle of
+    two float32s.
     """
     doubles = np.array([float(token) for token in tokens], np.float64)
     with np.errstate(over="ignore"):
@@ -156,7 +191,9 @@ def nearest_float32(tokens: Sequence[str | bytes]) -> np.ndarray:
 
 
 def row_text(X: sp.csr_matrix, Y: sp.csr_matrix, zero_based: bool = True) -> Iterator[memoryview]:
-    """The rows of X and Y as blocks of lines `l1,l2 f:v f:v`, each number as short as it reads back the same."""
+    """The rows of X and Y as blocks of lines `l1,l2 f:v f:v`, each number as short as it reads back
+    the same.
+    """
     from ..kernels.format import FEATURE_BYTES, LABEL_BYTES, format_rows
 
     x_ptr, y_ptr = X.indptr.astype(np.int64), Y.indptr.astype(np.int64)
@@ -173,7 +210,9 @@ def row_text(X: sp.csr_matrix, Y: sp.csr_matrix, zero_based: bool = True) -> Ite
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:
-    """A read-only view, so that kernels are compiled once for arrays that may be written and for those that mayn't."""
+    """A read-only view, so that kernels are compiled once for arrays that may be written and for
+    those that mayn't.
+    """
     view = values.view()
     view.flags.writeable = False
     return view

@@ -1,6 +1,7 @@
 """Descend a label tree: score the children of the nodes in every row's beam, keep the best.
 
-The weights stand in pages of 256 children at most, small enough to stay in the cache; pages.Layer describes them.
+The weights stand in pages of 256 children at most, small enough to stay in the cache; pages.Layer
+describes them.
 """
 
 import numpy as np
@@ -14,7 +15,9 @@ WORD = 32  # features that one word of a page's map stands for
 MANY = 64  # rows from which on those with equal nodes are scored together
 AHEAD = 3  # so many pairs before its turn, a pair's row is asked for: rows lie anywhere
 L3_HINGE, L2_HINGE, LOG_SIGMOID = 0, 1, 2
-LEAST = np.float32(-104)  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
+LEAST = np.float32(
+    -104
+)  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
 
 
 @njit(nogil=True, cache=True)
@@ -23,17 +26,20 @@ def best_children(
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
     bias_weight, bias, transform, inner, names, gain, size, ids, score, margin,
 ):  # fmt: skip
-    """Write each row's best k children of the nodes in its beam, best first: by score, then margin, then smaller id.
+    """Write each row's best k children of the nodes in its beam, best first: by score, then margin,
+    then smaller id.
 
-    beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path log-probabilities, best first.
-    chunk_ptr ... bias_weight: the layer (see pages.Layer). inner: an only child takes its parent's score; on the last
-    level none does, and scores become probabilities. names: what the children are called; numbers if empty.
+    beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path
+    log-probabilities, best first.
+    chunk_ptr ... bias_weight: the layer (see pages.Layer). inner: an only child takes its parent's
+    score; on the last level none does, and scores become probabilities. names: what the children
+    are called; numbers if empty.
     gain: at most 0, added to the log-probability of the child of that name; none if empty.
     size, ids, score, margin: the result, in the form of the beam, -1 and -inf in empty places.
 
-    As no child scores better than its parent, nodes worse than a row's k-th best child are left out. Of many rows, the
-    best nodes are scored first, then the second best, then twice as many each time: in order of the nodes, so that
-    their pages stay in the cache.
+    As no child scores better than its parent, nodes worse than a row's k-th best child are left
+    out. Of many rows, the best nodes are scored first, then the second best, then twice as many
+    each time: in order of the nodes, so that their pages stay in the cache.
     """
     n_rows, k = ids.shape
     n_turns = beam_ids.shape[1]
@@ -57,11 +63,22 @@ def best_children(
                 width = min(PAGE, last - first)
                 mapped = pays(last_pair - first_pair, page, x_indptr, feature_ptr)
                 if mapped:
-                    map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before)
+                    map_page(
+                        page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before
+                    )
                 for p in range(first_pair, last_pair):
                     i, path = pairs[p] // n_turns, paths[pairs[p]]
                     if p + AHEAD < pairs.shape[0]:
-                        _ask_for(pairs[p + AHEAD] // n_turns, x_indptr, x_indices, x_data, size, ids, score, margin)
+                        _ask_for(
+                            pairs[p + AHEAD] // n_turns,
+                            x_indptr,
+                            x_indices,
+                            x_data,
+                            size,
+                            ids,
+                            score,
+                            margin,
+                        )
                     if size[i] == k and path < score[i, 0]:
                         continue
                     for c in range(width):
@@ -93,7 +110,8 @@ def best_children(
 
 @njit(nogil=True, cache=True)
 def _promising(turn, until, beam_size, beam_score, size, score):
-    """The nodes at the places turn..until-1 of the rows' beams that may hold one of a row's best children.
+    """The nodes at the places turn..until-1 of the rows' beams that may hold one of a row's best
+    children.
 
     They are numbered through all beams, row by row, best first.
     """
@@ -110,7 +128,9 @@ def _promising(turn, until, beam_size, beam_score, size, score):
 
 @njit(nogil=True, cache=True)
 def order_by(keys, n_keys, elements):
-    """`elements`, numbers of keys, in ascending order of their keys; those of equal keys keep theirs."""
+    """`elements`, numbers of keys, in ascending order of their keys; those of equal keys keep
+    theirs.
+    """
     place = np.zeros(n_keys + 1, np.int64)
     for e in elements:
         place[keys[e] + 1] += 1
@@ -150,7 +170,8 @@ def all_children(
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
     bias_weight, bias, transform, names, ids, score, margin,
 ):  # fmt: skip
-    """Write name, path probability and margin of every child of each (row, node, log-probability), on the last level.
+    """Write name, path probability and margin of every child of each (row, node, log-probability),
+    on the last level.
 
     out_ptr: where each pair's children go.
     """
@@ -218,7 +239,8 @@ def pays(n_rows, page, x_indptr, feature_ptr):
 def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before):
     """Draw a map on which many rows' features are found without comparing.
 
-    features: for each 32 features, how many of smaller number the page has, and a bit for each that it has itself.
+    features: for each 32 features, how many of smaller number the page has, and a bit for each that
+    it has itself.
     before: entries before each of the page's features and after the last.
     """
     features[:] = 0
@@ -247,11 +269,14 @@ def add_margins(
 ):  # fmt: skip
     """Add the weights of a row's features on a page to the margins of the page's children.
 
-    mapped: whether `features` and `before` are the map of this page. start, end, value: what `room_for` gives.
-    First all features are found and their entries asked for, then they are added up: so that memory is waited for once.
+    mapped: whether `features` and `before` are the map of this page. start, end, value: what
+    `room_for` gives. First all features are found and their entries asked for, then they are added
+    up: so that memory is waited for once.
     """
     if mapped:
-        found = _find_on_map(x_indices, x_data, entry_ptr[page], features, before, child, weight, start, end, value)
+        found = _find_on_map(
+            x_indices, x_data, entry_ptr[page], features, before, child, weight, start, end, value
+        )
     else:
         found = _find_in_buckets(
             x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
@@ -268,7 +293,9 @@ def _find_in_buckets(
     x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
     start, end, value,
 ):  # fmt: skip
-    """Write where the entries of a row's features on a page start and end, and the features' values; gives how many."""
+    """Write where the entries of a row's features on a page start and end, and the features'
+    values; gives how many.
+    """
     first_bucket, first_feature, first_entry = bucket_ptr[page], feature_ptr[page], entry_ptr[page]
     counts = bucket.reshape(-1)
     bits = np.int64(shift[page])
@@ -276,7 +303,10 @@ def _find_in_buckets(
     found = np.uint64(0)
     for p in range(np.uint64(x_indices.shape[0])):
         b = np.uint64(2 * (first_bucket + (np.int64(x_indices[p]) >> bits)))
-        f, last = first_feature + np.int64(counts[b]), first_feature + np.int64(counts[b + np.uint64(2)])
+        f, last = (
+            first_feature + np.int64(counts[b]),
+            first_feature + np.int64(counts[b + np.uint64(2)]),
+        )
         e = first_entry + np.int64(counts[b + np.uint64(1)])
         wanted = np.uint8(np.int64(x_indices[p]) & mask)
         at = find_byte(low, f, wanted)
@@ -295,11 +325,18 @@ def _find_in_buckets(
 
 
 @njit(nogil=True, cache=True)
-def _find_on_map(x_indices, x_data, first_entry, features, before, child, weight, start, end, value):
-    """As `_find_in_buckets`. What isn't there is written too, and then overwritten: guessing wrong costs more."""
+def _find_on_map(
+    x_indices, x_data, first_entry, features, before, child, weight, start, end, value
+):
+    """As `_find_in_buckets`. What isn't there is written too, and then overwritten: guessing wrong
+    costs more.
+    """
     found = 0
     for p in range(np.uint64(x_indices.shape[0])):
-        w, bit = np.uint64(x_indices[p]) // np.uint64(WORD), np.int64(1) << np.int64(x_indices[p]) % WORD
+        w, bit = (
+            np.uint64(x_indices[p]) // np.uint64(WORD),
+            np.int64(1) << np.int64(x_indices[p]) % WORD,
+        )
         word = np.int64(features[w, 1])
         start[np.uint64(found)] = np.int64(features[w, 0]) + count_bits(word & (bit - 1))
         value[np.uint64(found)] = x_data[p]
@@ -321,7 +358,8 @@ def _ask_for_entries(e, child, weight):
 
 @njit(nogil=True, cache=True)
 def add_log_probabilities(margin, width, path, transform, out):
-    """Write `path` + the log-probability of each child given its parent, which is at most 0 and rises with the margin.
+    """Write `path` + the log-probability of each child given its parent, which is at most 0 and
+    rises with the margin.
 
     One loop per transform, without branches: many children at a time.
     """
@@ -342,27 +380,44 @@ def add_log_probabilities(margin, width, path, transform, out):
 
 @njit(nogil=True, cache=True)
 def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, score, margin):
-    """Write each row's best k candidates, best first, into (rows, k), and how many there are into `size`."""
+    """Write each row's best k candidates, best first, into (rows, k), and how many there are into
+    `size`.
+    """
     size[:] = 0
     for i in range(ids.shape[0]):
         for c in range(indptr[i], indptr[i + 1]):
-            _offer(candidate_score[c], candidate_margin[c], candidate_ids[c], size, ids, score, margin, i)
+            _offer(
+                candidate_score[c],
+                candidate_margin[c],
+                candidate_ids[c],
+                size,
+                ids,
+                score,
+                margin,
+                i,
+            )
         _finish(size[i], ids, score, margin, i)
 
 
 @njit(nogil=True, cache=True)
 def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
-    """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it is better."""
+    """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it
+    is better.
+    """
     at = size[i]
     if at == ids.shape[1]:
-        if new_score < score[i, 0] or not _before(new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]):
+        if new_score < score[i, 0] or not _before(
+            new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]
+        ):
             return
         _sink(new_score, new_margin, new_id, at, ids, score, margin, i)
         return
     size[i] += 1
     while at > 0:  # rise above all that are better
         above = (at - 1) // 2
-        if not _before(score[i, above], margin[i, above], ids[i, above], new_score, new_margin, new_id):
+        if not _before(
+            score[i, above], margin[i, above], ids[i, above], new_score, new_margin, new_id
+        ):
             break
         score[i, at], margin[i, at], ids[i, at] = score[i, above], margin[i, above], ids[i, above]
         at = above
@@ -380,7 +435,9 @@ def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
             score[i, below + 1], margin[i, below + 1], ids[i, below + 1],
         ):  # fmt: skip
             below += 1
-        if not _before(new_score, new_margin, new_id, score[i, below], margin[i, below], ids[i, below]):
+        if not _before(
+            new_score, new_margin, new_id, score[i, below], margin[i, below], ids[i, below]
+        ):
             break
         score[i, at], margin[i, at], ids[i, at] = score[i, below], margin[i, below], ids[i, below]
         at = below

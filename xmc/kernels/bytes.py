@@ -1,7 +1,7 @@
 """Small numbers: bits of a word, 16 bytes of an array at once, and weights of 8 or 16 bits.
 
-As with `lanes`: remove the compile cache (`make clean`) after a change here, and without the compiler
-(NUMBA_DISABLE_JIT=1) these are numpy's operations.
+As with `lanes`: remove the compile cache (`make clean`) after a change here, and without the
+compiler (NUMBA_DISABLE_JIT=1) these are numpy's operations.
 """
 
 import numpy as np
@@ -39,12 +39,16 @@ def count_bits(typingctx, word):
 
 @intrinsic
 def find_byte(typingctx, array, offset, wanted):
-    """The first place, from `offset` on, of a byte among the 16 of a uint8 array; 16 if it is none of them."""
+    """The first place, from `offset` on, of a byte among the 16 of a uint8 array; 16 if it is none
+    of them.
+    """
 
     def code(context, builder, signature, args):
         held = _load(context, builder, signature.args[0], *args[:2])
         same = builder.icmp_unsigned("==", held, splat(builder, args[2], BYTES))
-        places = builder.or_(builder.zext(builder.bitcast(same, SHORT), LONG), ir.Constant(LONG, 1 << N_BYTES))
+        places = builder.or_(
+            builder.zext(builder.bitcast(same, SHORT), LONG), ir.Constant(LONG, 1 << N_BYTES)
+        )
         return _call(builder, "llvm.cttz.i64", LONG, places, ir.Constant(BIT, 1))
 
     return types.int64(array, types.int64, types.uint8), code
@@ -57,26 +61,36 @@ def sum_bytes(typingctx, array, offset, n):
     def code(context, builder, signature, args):
         held = _load(context, builder, signature.args[0], *args[:2])
         number = ir.Constant(BYTES, list(range(N_BYTES)))
-        wanted = builder.icmp_unsigned("<", number, splat(builder, builder.trunc(args[2], BYTE), BYTES))
+        wanted = builder.icmp_unsigned(
+            "<", number, splat(builder, builder.trunc(args[2], BYTE), BYTES)
+        )
         kept = builder.zext(builder.select(wanted, held, ir.Constant(BYTES, [0] * N_BYTES)), SHORTS)
-        return builder.zext(_call(builder, f"llvm.vector.reduce.add.v{N_BYTES}i16", SHORT, kept), LONG)
+        return builder.zext(
+            _call(builder, f"llvm.vector.reduce.add.v{N_BYTES}i16", SHORT, kept), LONG
+        )
 
     return types.int64(array, types.int64, types.int64), code
 
 
 def as_float(weight):
     """A stored weight as float32: float32 and int8 are numbers, uint16 holds the bits of a float16."""
-    return np.float32(weight.view(np.float16)) if isinstance(weight, np.uint16) else np.float32(weight)
+    return (
+        np.float32(weight.view(np.float16)) if isinstance(weight, np.uint16) else np.float32(weight)
+    )
 
 
 @intrinsic
 def _half(typingctx, bits):
-    """A finite float16 by the float32 of the same bits, whose exponent counts from another zero: LLVM would call C."""
+    """A finite float16 by the float32 of the same bits, whose exponent counts from another zero:
+    LLVM would call C.
+    """
 
     def code(context, builder, signature, args):
         wide = builder.zext(args[0], WORD)
         moved = builder.shl(builder.and_(wide, ir.Constant(WORD, 0x7FFF)), ir.Constant(WORD, 13))
-        size = builder.fmul(builder.bitcast(moved, ir.FloatType()), ir.Constant(ir.FloatType(), 2.0**112))
+        size = builder.fmul(
+            builder.bitcast(moved, ir.FloatType()), ir.Constant(ir.FloatType(), 2.0**112)
+        )
         sign = builder.shl(builder.and_(wide, ir.Constant(WORD, 0x8000)), ir.Constant(WORD, 16))
         return builder.bitcast(builder.or_(builder.bitcast(size, WORD), sign), ir.FloatType())
 
@@ -85,7 +99,11 @@ def _half(typingctx, bits):
 
 @overload(as_float)
 def _as_float(weight):
-    return (lambda weight: _half(weight)) if weight == types.uint16 else lambda weight: np.float32(weight)
+    return (
+        (lambda weight: _half(weight))
+        if weight == types.uint16
+        else lambda weight: np.float32(weight)
+    )
 
 
 if config.DISABLE_JIT:

@@ -1,4 +1,6 @@
-"""Candidates, the scored labels of each row: averaged over trees, held against the training rows of labels."""
+"""Candidates, the scored labels of each row: averaged over trees, held against the training rows of
+labels.
+"""
 
 import numpy as np
 from numba import njit
@@ -6,7 +8,8 @@ from numba import njit
 
 @njit(nogil=True, cache=True)
 def average(indptr, ids, score, margin, n_members, n_ids):
-    """Candidates of the same row and id become one, the first's place: score summed / n_members, margin averaged.
+    """Candidates of the same row and id become one, the first's place: score summed / n_members,
+    margin averaged.
 
     Gives (pointers, ids, scores, margins).
     """
@@ -37,8 +40,12 @@ def average(indptr, ids, score, margin, n_members, n_ids):
 
 
 @njit(nogil=True, cache=True)
-def products(x_indptr, x_indices, x_data, n_features, indptr, ids, mean_indptr, mean_indices, mean_data):
-    """Scalar product of each row with the mean of each of its candidate labels: one float32 per candidate."""
+def products(
+    x_indptr, x_indices, x_data, n_features, indptr, ids, mean_indptr, mean_indices, mean_data
+):
+    """Scalar product of each row with the mean of each of its candidate labels: one float32 per
+    candidate.
+    """
     row = np.zeros(n_features, np.float32)
     out = np.empty(ids.shape[0], np.float32)
     for i in range(indptr.shape[0] - 1):

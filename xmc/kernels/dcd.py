@@ -3,7 +3,19 @@
 import numpy as np
 from numba import njit
 
-from .lanes import N_LANES, absolute, copysign, fill, fma, largest, load, maximum, minimum, prefetch, store
+from .lanes import (
+    N_LANES,
+    absolute,
+    copysign,
+    fill,
+    fma,
+    largest,
+    load,
+    maximum,
+    minimum,
+    prefetch,
+    store,
+)
 
 LONGEST_REST = 7  # passes
 AHEAD = 4  # rows: how early the next ones are fetched, which memory would otherwise be waited for
@@ -12,20 +24,26 @@ LINE = 16  # indices or values in a cache line
 
 
 @njit(nogil=True, cache=True)
-def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, ease, A, W):
-    """Train 16 linear classifiers on the rows, in a new random order in each pass; returns the number of passes.
+def solve_lanes(
+    indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, ease, A, W
+):
+    """Train 16 linear classifiers on the rows, in a new random order in each pass; returns the
+    number of passes.
 
     Per lane, with y in {-1, +1} (Hsieh et al., ICML 2008):
         min_w  1/2 |w|^2 + sum_i c_i loss(y_i w.x_i)
-        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a_i <= c_i upper,  Q_ij = y_i y_j x_i.x_j + [i = j] diagonal / c_i
-        row i: g = y_i w.x_i - 1 + a_i diagonal / c_i;  a_i <- clip(a_i - g / Q_ii);  w += (change of y_i a_i) x_i
+        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a_i <= c_i upper,  Q_ij = y_i y_j x_i.x_j + [i = j]
+        diagonal / c_i
+        row i: g = y_i w.x_i - 1 + a_i diagonal / c_i;  a_i <- clip(a_i - g / Q_ii);  w += (change
+        of y_i a_i) x_i
     squared hinge: diagonal 1/(2C), upper infinite; hinge: diagonal 0, upper C.
     ease: flat (rows x 16), 1/c_i of each lane; None if all are 1.
 
-    A row that moved no lane by more than tol / 2 rests for 1, then 3, then 7 passes, which saves most of the work; the
-    solver is done when no row that was due moved any lane by more than tol.
+    A row that moved no lane by more than tol / 2 rests for 1, then 3, then 7 passes, which saves
+    most of the work; the solver is done when no row that was due moved any lane by more than tol.
 
-    A: flat (rows x 16) signed dual variables y_i a_i; the sign of a zero holds y_i. Starts at +0.0 and -0.0.
+    A: flat (rows x 16) signed dual variables y_i a_i; the sign of a zero holds y_i. Starts at +0.0
+    and -0.0.
     W: flat ((features + 1) x 16) weights, the bias's last. Starts at 0. Both are changed in place.
     """
     zero, one, ceiling = fill(np.float32(0)), fill(np.float32(1)), fill(np.float32(upper))
@@ -47,9 +65,15 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
                 prefetch(indices, p)
                 prefetch(data, p)
 
-            start, end = np.uint64(indptr[i]), np.uint64(indptr[i + 1])  # unsigned: no test for counting from the end
+            start, end = (
+                np.uint64(indptr[i]),
+                np.uint64(indptr[i + 1]),
+            )  # unsigned: no test for counting from the end
             half = (end - start) // np.uint64(2)
-            first, second = fma(bias, load(W, bias_at), zero), zero  # two sums, so that additions overlap
+            first, second = (
+                fma(bias, load(W, bias_at), zero),
+                zero,
+            )  # two sums, so that additions overlap
             for p in range(start, start + half):
                 first = fma(data[p], load(W, np.int64(indices[p]) * N_LANES), first)
                 second = fma(data[p + half], load(W, np.int64(indices[p + half]) * N_LANES), second)
@@ -62,14 +86,20 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
             short = copysign(one, signed) * (first + second) - one
             if ease is None:
                 curvature = norms[i] + bias * bias + diagonal
-                stepped = fma(np.float32(-1) / curvature, fma(diagonal, a, short), a) if curvature > 0 else ceiling
+                stepped = (
+                    fma(np.float32(-1) / curvature, fma(diagonal, a, short), a)
+                    if curvature > 0
+                    else ceiling
+                )
                 stepped = copysign(maximum(zero, minimum(stepped, ceiling)), signed)
                 change = stepped - signed
                 step = curvature * largest(absolute(change))
             else:
                 eased = load(ease, np.int64(i) * N_LANES)
                 own = fma(diagonal, eased, zero)
-                curvatures = own + fill(norms[i] + bias * bias)  # where it is 0, the step is infinite, and clipped
+                curvatures = own + fill(
+                    norms[i] + bias * bias
+                )  # where it is 0, the step is infinite, and clipped
                 stepped = a - (own * a + short) / curvatures
                 stepped = copysign(maximum(zero, minimum(stepped, ceiling / eased)), signed)
                 change = stepped - signed
@@ -90,7 +120,9 @@ def solve_lanes(indptr, indices, data, norms, bias, diagonal, upper, tol, max_it
 
 @njit(nogil=True, cache=True)
 def _due(resting, due):
-    """List the rows that don't rest in this pass and count the others' rest down; gives their number."""
+    """List the rows that don't rest in this pass and count the others' rest down; gives their
+    number.
+    """
     n = 0
     for i in range(resting.shape[0]):
         if resting[i] > 0:
@@ -103,17 +135,23 @@ def _due(resting, due):
 
 @njit(nogil=True, cache=True)
 def _shuffle(order, seed):
-    """Fisher and Yates' shuffle driven by a 64-bit linear congruential generator; gives its new state."""
+    """Fisher and Yates' shuffle driven by a 64-bit linear congruential generator; gives its new
+    state.
+    """
     for i in range(order.shape[0] - 1, 0, -1):
         seed = seed * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        j = np.int64(((seed >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))  # a remainder would be slower
+        j = np.int64(
+            ((seed >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32)
+        )  # a remainder would be slower
         order[i], order[j] = order[j], order[i]
     return seed
 
 
 @njit(nogil=True, cache=True)
 def signs(place, column, lane_of_column, n_rows):
-    """Dual variables to start from: flat (rows x 16), +0.0 where the row has the lane's label, else -0.0."""
+    """Dual variables to start from: flat (rows x 16), +0.0 where the row has the lane's label, else
+    -0.0.
+    """
     A = np.full(n_rows * N_LANES, np.float32(-0.0))
     for t in range(place.shape[0]):
         lane = lane_of_column[column[t]]

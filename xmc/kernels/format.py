@@ -1,9 +1,11 @@
-"""Rows of XMC and SVMlight text, from flat arrays to bytes; a number is the shortest that reads back to its float32.
+"""Rows of XMC and SVMlight text, from flat arrays to bytes; a number is the shortest that reads
+back to its float32.
 
-Schubfach (Giulietti, "The Schubfach way to render doubles", 2020). A float32 is c * 2**q. k is chosen so that the
-numbers that round to it, scaled by 10**-k, span at least 1 and less than 10: they hold an integer, and at most one
-multiple of ten, which is then the shorter one. 64 bits of 10**-k are enough to compare exactly, if the product with 4c
-keeps in its last bit whether anything was cut off.
+Schubfach (Giulietti, "The Schubfach way to render doubles", 2020). A float32 is c * 2**q. k is
+chosen so that the numbers that round to it, scaled by 10**-k, span at least 1 and less than 10:
+they hold an integer, and at most one multiple of ten, which is then the shorter one. 64 bits of
+10**-k are enough to compare exactly, if the product with 4c keeps in its last bit whether anything
+was cut off.
 """
 
 import numpy as np
@@ -32,7 +34,9 @@ POWERS_LOW = np.array([_leading_bits(p) & LOW_HALF for p in range(LEAST_POWER, L
 
 @njit(nogil=True, cache=True)
 def scale(power, number):
-    """The bits of 10**power * number from 2**64 on, the last bit set if anything below was; number < 2**30."""
+    """The bits of 10**power * number from 2**64 on, the last bit set if anything below was; number
+    < 2**30.
+    """
     high, low = POWERS_HIGH[power - LEAST_POWER], POWERS_LOW[power - LEAST_POWER]
     product = high * number + (low * number >> 32)
     return (product >> 32) | ((product & LOW_HALF) > 1)
@@ -40,7 +44,8 @@ def scale(power, number):
 
 @njit(nogil=True, cache=True)
 def shortest(bits):
-    """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits, the nearest of those.
+    """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits,
+    the nearest of those.
 
     digits may end in zeros.
     """
@@ -48,7 +53,9 @@ def shortest(bits):
     c, q = (HIDDEN_BIT | fraction, place - 150) if place else (fraction, np.int64(-149))
     if -24 < q <= 0 and c & ((1 << -q) - 1) == 0:
         return c >> -q, np.int64(0)
-    near = np.int64(fraction == 0 and place > 1)  # the next smaller float32 is only half as far away
+    near = np.int64(
+        fraction == 0 and place > 1
+    )  # the next smaller float32 is only half as far away
     odd = c & 1
     k = (q * 1262611 - near * 524031) >> 22
     h = q + (-k * 1741647 >> 19) + 1
@@ -92,7 +99,9 @@ def write_zeros(count, out, at):
 
 @njit(nogil=True, cache=True)
 def write_digits(digits, point, out, at):
-    """Writes digits >= 1, a decimal point after the first `point` of them if any follow; returns the place after it."""
+    """Writes digits >= 1, a decimal point after the first `point` of them if any follow; returns
+    the place after it.
+    """
     end = write_integer(digits, out, at)
     if end - at <= point:
         return end
@@ -137,7 +146,9 @@ def write_value(bits, out, at):
 
 @njit(nogil=True, cache=True)
 def format_values(bits, out):
-    """Writes the finite float32s of these bits, a line each; returns the bytes used, VALUE_BYTES + 1 each at most."""
+    """Writes the finite float32s of these bits, a line each; returns the bytes used, VALUE_BYTES +
+    1 each at most.
+    """
     at = 0
     for i in range(bits.shape[0]):
         at = write_value(np.int64(bits[i]), out, at)
@@ -148,9 +159,11 @@ def format_values(bits, out):
 
 @njit(nogil=True, cache=True)
 def format_rows(first, last, base, labels, label_ptr, features, bits, feature_ptr, out):
-    """Writes rows first..last-1 as lines `l1,l2 f:v f:v`, ids counted from `base`; returns the bytes used.
+    """Writes rows first..last-1 as lines `l1,l2 f:v f:v`, ids counted from `base`; returns the
+    bytes used.
 
-    bits: the float32 values as int32. out: a byte per row, LABEL_BYTES per label and FEATURE_BYTES per entry suffice.
+    bits: the float32 values as int32. out: a byte per row, LABEL_BYTES per label and FEATURE_BYTES
+    per entry suffice.
     """
     at = 0
     for row in range(first, last):

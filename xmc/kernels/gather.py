@@ -1,9 +1,13 @@
-"""Pick rows out of sparse matrices: the training rows of a chunk, transposes, and targets folded up a tree."""
+"""Pick rows out of sparse matrices: the training rows of a chunk, transposes, and targets folded up
+a tree.
+"""
 
 import numpy as np
 from numba import njit
 
-UNIT = 2 * np.finfo(np.float32).eps  # how far from 1 the length of a row is that was scaled in float32
+UNIT = (
+    2 * np.finfo(np.float32).eps
+)  # how far from 1 the length of a row is that was scaled in float32
 
 
 @njit(nogil=True, cache=True)
@@ -39,8 +43,8 @@ def pick(indptr, indices, data, rows, mark):
 def gather(indptr, indices, data, rows, mark):
     """As `pick`, but features are renumbered by descending frequency and ascend in each row.
 
-    What is used often lies together then, and solvers wait less for memory. Equally frequent features are in the order
-    of their first appearance.
+    What is used often lies together then, and solvers wait less for memory. Equally frequent
+    features are in the order of their first appearance.
     """
     out_indptr, out_indices, out_data, found = pick(indptr, indices, data, rows, mark)
     rank = _rank(count(out_indices, found.shape[0]), rows.shape[0])
@@ -48,7 +52,9 @@ def gather(indptr, indices, data, rows, mark):
     for s in range(found.shape[0]):
         features[rank[s]] = found[s]
     last = 0
-    while last < rows.shape[0]:  # rows with as many entries as there are features, so that their buffer is small
+    while (
+        last < rows.shape[0]
+    ):  # rows with as many entries as there are features, so that their buffer is small
         first, last = last, last + 1
         while last < rows.shape[0] and out_indptr[last] - out_indptr[first] < found.shape[0]:
             last += 1
@@ -67,7 +73,9 @@ def count(indices, n_columns):
 
 @njit(nogil=True, cache=True)
 def _rank(frequency, most):
-    """Place of each feature by descending frequency, equal ones in their order; frequencies are 1 to `most`."""
+    """Place of each feature by descending frequency, equal ones in their order; frequencies are 1
+    to `most`.
+    """
     place = np.zeros(most + 1, np.int64)
     for n in frequency:
         place[most - n + 1] += 1
@@ -82,7 +90,9 @@ def _rank(frequency, most):
 
 @njit(nogil=True, cache=True)
 def _sort_by_rank(indptr, indices, data, rank):
-    """Replace the features of some rows by their rank, ascending in each row: a counting sort by rank, then by row."""
+    """Replace the features of some rows by their rank, ascending in each row: a counting sort by
+    rank, then by row.
+    """
     place = np.zeros(rank.shape[0] + 1, np.int64)
     for p in range(indptr[0], indptr[-1]):
         place[rank[indices[p]] + 1] += 1
@@ -108,7 +118,9 @@ def _sort_by_rank(indptr, indices, data, rank):
 
 @njit(nogil=True, cache=True)
 def squared_norms(indptr, data):
-    """Squared length of each row, float64: the squares of very large or small values are no float32."""
+    """Squared length of each row, float64: the squares of very large or small values are no
+    float32.
+    """
     out = np.zeros(indptr.shape[0] - 1, np.float64)
     for i in range(out.shape[0]):
         total = 0.0
@@ -120,7 +132,8 @@ def squared_norms(indptr, data):
 
 @njit(nogil=True, cache=True)
 def unit_row(indices, data, n_features, scaled, out):
-    """Whether a row is canonical: features ascending and in range, values finite and not 0. If so, write its values.
+    """Whether a row is canonical: features ascending and in range, values finite and not 0. If so,
+    write its values.
 
     scaled: to length 1, as matrix.as_rows does it for many rows.
     """
@@ -158,7 +171,9 @@ def transpose(indptr, indices, n_columns):
 
 @njit(nogil=True, cache=True)
 def relabel(indptr, indices, costs, new_id):
-    """Each row's columns replaced by `new_id` (-1 drops), ascending, with their costs; those may be none at all."""
+    """Each row's columns replaced by `new_id` (-1 drops), ascending, with their costs; those may be
+    none at all.
+    """
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
     out_costs = np.empty(costs.shape[0], np.float32)
@@ -180,7 +195,9 @@ def relabel(indptr, indices, costs, new_id):
 
 @njit(nogil=True, cache=True)
 def fold(indptr, indices, costs, parent):
-    """Each row's columns replaced by their parents, every parent once, costs summed; `parent` and each row ascend."""
+    """Each row's columns replaced by their parents, every parent once, costs summed; `parent` and
+    each row ascend.
+    """
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
     out_costs = np.zeros(costs.shape[0], np.float32)
@@ -200,7 +217,8 @@ def fold(indptr, indices, costs, parent):
 
 @njit(nogil=True, cache=True)
 def targets(indptr, indices, costs, rows, first, last):
-    """Which of the columns first..last-1 the given rows have: (place of the row, column - first, cost), their counts.
+    """Which of the columns first..last-1 the given rows have: (place of the row, column - first,
+    cost), their counts.
 
     costs: one per entry, or none at all; then none are given.
     """

@@ -8,7 +8,8 @@ from .lanes import N_LANES, fill, fma, load, store
 
 @njit(nogil=True, cache=True)
 def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, mark):
-    """Sum of each label's rows, its n_kept largest features scaled to unit length: (pointers, features, values).
+    """Sum of each label's rows, its n_kept largest features scaled to unit length: (pointers,
+    features, values).
 
     total, mark: one float32 and one bool per feature, all 0, returned so.
     """
@@ -53,9 +54,11 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
 
 @njit(nogil=True, cache=True)
 def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, similarity):
-    """Write the most similar centroid of rows first..last-1, the first of equals, and its similarity.
+    """Write the most similar centroid of rows first..last-1, the first of equals, and its
+    similarity.
 
-    centroids: flat (blocks of 16 clusters x features x 16); a block at a time, so that it stays in the cache.
+    centroids: flat (blocks of 16 clusters x features x 16); a block at a time, so that it stays in
+    the cache.
     """
     n_blocks = (n_clusters + N_LANES - 1) // N_LANES
     block_size = centroids.shape[0] // n_blocks
@@ -100,7 +103,9 @@ def means(indptr, indices, data, cluster, block, n_features, centroids):
 
 @njit(nogil=True, cache=True)
 def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
-    """2-means with clusters of n_left and the other rows; True is left. `seeds`: the two rows to start from."""
+    """2-means with clusters of n_left and the other rows; True is left. `seeds`: the two rows to
+    start from.
+    """
     n_rows = indptr.shape[0] - 1
     left = np.zeros(n_rows, np.bool_)
     direction = np.zeros(n_features, np.float32)
@@ -128,7 +133,9 @@ def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
 
 @njit(nogil=True, cache=True)
 def _direction(indptr, indices, data, left, direction):
-    """Write left centroid - right centroid, both of unit length; returns the rows' summed similarity to their own."""
+    """Write left centroid - right centroid, both of unit length; returns the rows' summed
+    similarity to their own.
+    """
     sums = np.zeros((2, direction.shape[0]), np.float32)
     for i in range(indptr.shape[0] - 1):
         side = 0 if left[i] else 1

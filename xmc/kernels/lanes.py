@@ -1,10 +1,13 @@
-"""`Lanes`, a value of 16 float32 that stays in vector registers: one lane per sibling, one cache line per feature.
+"""`Lanes`, a value of 16 float32 that stays in vector registers: one lane per sibling, one cache
+line per feature.
 
-LLVM vectorises a loop over 16 lanes badly or not at all; these few operations say exactly what is meant, and cost one
-instruction each with AVX-512 (two with AVX2, four with NEON). Kernels that use them are cached on disk without
+LLVM vectorises a loop over 16 lanes badly or not at all; these few operations say exactly what is
+meant, and cost one instruction each with AVX-512 (two with AVX2, four with NEON). Kernels that use
+them are cached on disk without
 noticing edits here: remove the cache (`make clean`) after a change to this file.
 
-Without the compiler (NUMBA_DISABLE_JIT=1) a Lanes value is a numpy array of 16 and every operation is numpy's.
+Without the compiler (NUMBA_DISABLE_JIT=1) a Lanes value is a numpy array of 16 and every operation
+is numpy's.
 """
 
 import operator
@@ -44,12 +47,17 @@ def splat(builder, value, vector):
     """A vector with `value` in each of its 16 places."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N_LANES))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N_LANES)
+    )
 
 
 def _llvm(builder, name, args, result=VECTOR):
     signature = ir.FunctionType(result, [a.type for a in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{N_LANES}f32"), args)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{N_LANES}f32"),
+        args,
+    )
 
 
 def pointer(context, builder, array_type, array, offset, vector):
@@ -77,7 +85,9 @@ def store(typingctx, array, offset, lanes):
     """Write the 16 values into a flat float32 array from `offset` on."""
 
     def code(context, builder, signature, args):
-        builder.store(args[2], pointer(context, builder, signature.args[0], *args[:2], VECTOR), align=4)
+        builder.store(
+            args[2], pointer(context, builder, signature.args[0], *args[:2], VECTOR), align=4
+        )
         return context.get_dummy_value()
 
     return types.none(array, types.int64, lanes_type), code
@@ -92,7 +102,10 @@ def prefetch(typingctx, array, offset):
         pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
         how = [ir.Constant(ir.IntType(32), n) for n in (0, 3, 1)]  # to read, into every cache, data
         kind = ir.FunctionType(ir.VoidType(), [pointer.type] + [n.type for n in how])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8"), [pointer, *how])
+        builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8"),
+            [pointer, *how],
+        )
         return context.get_dummy_value()
 
     return types.none(array, types.int64), code
@@ -101,7 +114,9 @@ def prefetch(typingctx, array, offset):
 @intrinsic
 def fill(typingctx, value):
     """The same float32 in every lane."""
-    return lanes_type(types.float32), lambda context, builder, signature, args: splat(builder, args[0], VECTOR)
+    return lanes_type(types.float32), lambda context, builder, signature, args: splat(
+        builder, args[0], VECTOR
+    )
 
 
 @intrinsic
@@ -130,7 +145,9 @@ def _elementwise(name, n_args):
 
     signature = lanes_type(*[lanes_type] * n_args)
     return intrinsic(
-        (lambda typingctx, a: (signature, code)) if n_args == 1 else lambda typingctx, a, b: (signature, code)
+        (lambda typingctx, a: (signature, code))
+        if n_args == 1
+        else lambda typingctx, a, b: (signature, code)
     )
 
 
@@ -145,7 +162,9 @@ def _operator(function, build):
     def typer(context):
         return lambda a, b: lanes_type if a == b == lanes_type else None
 
-    lower_builtin(function, lanes_type, lanes_type)(lambda context, builder, signature, args: build(builder)(*args))
+    lower_builtin(function, lanes_type, lanes_type)(
+        lambda context, builder, signature, args: build(builder)(*args)
+    )
 
 
 _operator(operator.add, lambda builder: builder.fadd)
@@ -175,4 +194,10 @@ if config.DISABLE_JIT:
     def fma(value, lanes, addend):
         return np.float32(value) * lanes + addend
 
-    absolute, maximum, minimum, copysign, largest = np.abs, np.maximum, np.minimum, np.copysign, np.max
+    absolute, maximum, minimum, copysign, largest = (
+        np.abs,
+        np.maximum,
+        np.minimum,
+        np.copysign,
+        np.max,
+    )

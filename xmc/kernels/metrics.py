@@ -1,7 +1,7 @@
 """Compiled passes over predictions and true labels.
 
-True labels come as `indptr`, `indices` of a CSR without duplicates, in any order within a row. An empty place of
-`labels` holds a negative number.
+True labels come as `indptr`, `indices` of a CSR without duplicates, in any order within a row. An
+empty place of `labels` holds a negative number.
 """
 
 import numpy as np
@@ -10,9 +10,11 @@ from numba import njit
 
 @njit(nogil=True, cache=True)
 def find_hits(indptr, indices, labels, n_labels):
-    """(n_rows, k) bool, whether the label in a place is true, and the first row that names a label twice or -1.
+    """(n_rows, k) bool, whether the label in a place is true, and the first row that names a label
+    twice or -1.
 
-    The two scratch arrays hold the last row that saw a label, so that nothing is cleared between rows.
+    The two scratch arrays hold the last row that saw a label, so that nothing is cleared between
+    rows.
     """
     hits = np.zeros(labels.shape, np.bool_)
     true_in = np.full(n_labels, -1, np.int64)
@@ -34,7 +36,9 @@ def find_hits(indptr, indices, labels, n_labels):
 
 @njit(nogil=True, cache=True)
 def row_gains(hits, discounts):
-    """(n_rows,) float64, the discounts of the places that hit, summed; places beyond `discounts` don't count."""
+    """(n_rows,) float64, the discounts of the places that hit, summed; places beyond `discounts`
+    don't count.
+    """
     gains = np.zeros(hits.shape[0], np.float64)
     for row in range(hits.shape[0]):
         for place in range(discounts.shape[0]):
@@ -56,7 +60,9 @@ def place_gains(labels, hits, weights):
 
 @njit(nogil=True, cache=True)
 def best_place_gains(indptr, indices, weights, k):
-    """(k,) float64, `place_gains` of the best possible predictions: a row's true labels, heaviest first."""
+    """(k,) float64, `place_gains` of the best possible predictions: a row's true labels, heaviest
+    first.
+    """
     gains = np.zeros(k, np.float64)
     for row in range(indptr.shape[0] - 1):
         ascending = np.sort(weights[indices[indptr[row] : indptr[row + 1]]])

@@ -66,7 +66,9 @@ def skip_blanks(text, i):
 
 @njit(nogil=True, cache=True)
 def read_id(text, i):
-    """(id, end) of the digits from i on; id is -1 if there are none and at least 2**31 if it exceeds int32."""
+    """(id, end) of the digits from i on; id is -1 if there are none and at least 2**31 if it
+    exceeds int32.
+    """
     if not is_digit(text[i]):
         return np.int64(-1), i
     number = np.int64(0)
@@ -92,10 +94,11 @@ def read_exponent(text, i):
 
 @njit(nogil=True, cache=True)
 def nearest_float32(number, exponent):
-    """(value, sure): number * 10**exponent as float32, for a number of at most 18 digits, perhaps cut off after them.
+    """(value, sure): number * 10**exponent as float32, for a number of at most 18 digits, perhaps
+    cut off after them.
 
-    The float64 product is off by less than 4 of its last places. Where float64s that near round to different float32s,
-    the number is close to the middle between two of them; then `sure` is False.
+    The float64 product is off by less than 4 of its last places. Where float64s that near round to
+    different float32s, the number is close to the middle between two of them; then `sure` is False.
     """
     if number == 0 or exponent < LEAST_POWER:
         return np.float32(0), True
@@ -144,7 +147,9 @@ def read_value(text, i):
 
 @njit(nogil=True, cache=True)
 def parse_labels(text, i, base, n_labels, comment, labels, filled):
-    """(fault, place, filled) after a first token `l1,l2`, which may be missing; `labels` is filled from `filled` on."""
+    """(fault, place, filled) after a first token `l1,l2`, which may be missing; `labels` is filled
+    from `filled` on.
+    """
     start = i
     if ends_token(text[i], comment):
         return FINE, i, filled
@@ -165,13 +170,27 @@ def parse_labels(text, i, base, n_labels, comment, labels, filled):
 
 @njit(nogil=True, cache=True)
 def parse_rows(
-    text, start, base, n_labels, n_features, comment, labels, label_ptr, features, values, feature_ptr, doubts
+    text,
+    start,
+    base,
+    n_labels,
+    n_features,
+    comment,
+    labels,
+    label_ptr,
+    features,
+    values,
+    feature_ptr,
+    doubts,
 ):
-    """Fills CSR arrays from lines `l1,l2 f:v f:v`, from byte `start` on; ids count from `base`, order is kept.
+    """Fills CSR arrays from lines `l1,l2 f:v f:v`, from byte `start` on; ids count from `base`,
+    order is kept.
 
-    `comment` is the byte that hides the rest of its line, newline for none; a line that holds only a comment is no row.
-    doubts: (m, 2), the entry and the place of every value that must be read exactly; if there are more than m, the
-    others are only counted. Returns (fault, place, n_rows, n_doubts), place being where the faulty token begins.
+    `comment` is the byte that hides the rest of its line, newline for none; a line that holds only
+    a comment is no row.
+    doubts: (m, 2), the entry and the place of every value that must be read exactly; if there are
+    more than m, the others are only counted. Returns (fault, place, n_rows, n_doubts), place being
+    where the faulty token begins.
     """
     label_ptr[0], feature_ptr[0] = 0, 0
     i, row, n_l, n_f, n_d = start, 0, 0, 0, 0

@@ -20,7 +20,8 @@ from .search import Search, rank
 class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
 
-    It keeps the parameters that the model had when the ranker was made. who: what errors begin with.
+    It keeps the parameters that the model had when the ranker was made. who: what errors begin
+    with.
     """
 
     def __init__(
@@ -38,24 +39,31 @@ class Ranker:
         self._normalize, self._vectorizer = normalize, vectorizer
 
     def __call__(self, x: Any, k: int = 5) -> TopK:
-        """The best k labels, (1, k): as `predict_topk` ranks x, a sparse matrix of one row or a text.
+        """The best k labels, (1, k): as `predict_topk` ranks x, a sparse matrix of one row or a
+        text.
 
         Raises DataError and ParameterError as `predict_topk` does.
         """
         check_k(k, self._n_labels)
         if isinstance(x, str):
             if self._vectorizer is None:
-                raise DataError(f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser")
+                raise DataError(
+                    f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser"
+                )
             x = self._vectorizer.transform([x])
         return rank(self._row(x), self._members, self._search, k)
 
     def _row(self, x: Any) -> Rows:
         if not sp.issparse(x) or x.shape != (1, self._n_features):
             what = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
-            raise DataError(f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}")
+            raise DataError(
+                f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}"
+            )
         if x.format == "csr" and x.data.dtype == np.float32 and x.indices.dtype == np.int32:
             scaled = np.empty_like(x.data)
-            if unit_row(frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled):
+            if unit_row(
+                frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled
+            ):
                 indptr = np.array((0, len(scaled)))
                 return Rows(frozen(indptr), frozen(x.indices), frozen(scaled), self._n_features)
         return as_rows(canonical(x, self._who, "x"), self._normalize)
@@ -64,4 +72,6 @@ class Ranker:
 def check_k(k: Any, n_labels: int) -> None:
     """Raise ParameterError unless k labels can be asked for."""
     if not isinstance(k, numbers.Integral) or not 1 <= k <= n_labels:
-        raise ParameterError(f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}")
+        raise ParameterError(
+            f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}"
+        )

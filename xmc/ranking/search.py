@@ -24,7 +24,8 @@ NOTHING = frozen(np.empty(0, np.float32))
 
 
 class Search(NamedTuple):
-    """How to descend: nodes kept per level, value of the constant feature, margin to log-probability.
+    """How to descend: nodes kept per level, value of the constant feature, margin to
+    log-probability.
 
     gain: float32, at most 0, what ranking adds to each label's log-probability; empty for nothing.
     tail: what has a share in ranking's scores, before the gain.
@@ -38,7 +39,8 @@ class Search(NamedTuple):
 
 
 class Beam(NamedTuple):
-    """The best nodes or labels of each row, best first: (rows, most) each, -1 and -inf from the `size`-th on.
+    """The best nodes or labels of each row, best first: (rows, most) each, -1 and -inf from the
+    `size`-th on.
 
     size: int64, one per row; ids int32, scores and margins float32.
     """
@@ -59,7 +61,9 @@ class Candidates(NamedTuple):
 
 
 def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
-    """The best `beam_size` nodes of each row below the given inner layers, scores being path log-probabilities."""
+    """The best `beam_size` nodes of each row below the given inner layers, scores being path
+    log-probabilities.
+    """
     n = X.n_rows
     found = Beam(np.ones(n, np.int64), np.zeros((n, 1), np.int32), *np.zeros((2, n, 1), np.float32))
     for layer in layers:
@@ -81,7 +85,9 @@ def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
 
 
 def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
-    """Every label that a row's beam reaches, scores being path probabilities averaged over the members."""
+    """Every label that a row's beam reaches, scores being path probabilities averaged over the
+    members.
+    """
     pairs = [_leaf_pairs(X, member, search) for member in members]
     row, width = (np.concatenate([pair[column] for pair in pairs]) for column in (0, 3))
     order = np.argsort(row, kind="stable")  # a row's members one after another
@@ -89,9 +95,13 @@ def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Ca
     start[order] = np.cumsum(width[order]) - width[order]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(row, width, X.n_rows).astype(np.int64))])
     n = indptr[-1]
-    found = Candidates(indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32))
+    found = Candidates(
+        indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
+    )
     ends = np.cumsum([len(pair[0]) for pair in pairs])[:-1]
-    for member, (row, node, path, _), out_ptr in zip(members, pairs, np.split(start, ends), strict=True):
+    for member, (row, node, path, _), out_ptr in zip(
+        members, pairs, np.split(start, ends), strict=True
+    ):
         all_children(
             *(X.indptr, X.indices, X.data, row, node, path, out_ptr, *member.layers[-1]),
             *(np.float32(search.bias), search.transform, member.tree.labels, *found[1:]),
@@ -103,7 +113,9 @@ def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Ca
 
 
 def _leaf_pairs(X: Rows, member: Member, search: Search) -> tuple[np.ndarray, ...]:
-    """Row, node, log-probability and number of children of every node in a row's beam above the last level."""
+    """Row, node, log-probability and number of children of every node in a row's beam above the
+    last level.
+    """
     found = beam(X, member.layers[:-1], search)
     row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
     node = found.ids[row, place]
@@ -123,7 +135,9 @@ def rank_block(members: tuple[Member, ...], search: Search) -> int:
 
 
 def _needs_all_candidates(members: tuple[Member, ...], search: Search) -> bool:
-    """Whether ranking writes them down, which takes memory: to average them, or for tail classifiers."""
+    """Whether ranking writes them down, which takes memory: to average them, or for tail
+    classifiers.
+    """
     return len(members) > 1 or search.tail is not None
 
 
@@ -144,26 +158,47 @@ def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
 def slice_rows(X: Rows, start: int, end: int) -> Rows:
     """Rows start..end-1, without copying values."""
     first, last = X.indptr[start], X.indptr[end]
-    return Rows(frozen(X.indptr[start : end + 1] - first), X.indices[first:last], X.data[first:last], X.n_features)
+    return Rows(
+        frozen(X.indptr[start : end + 1] - first),
+        X.indices[first:last],
+        X.data[first:last],
+        X.n_features,
+    )
 
 
 def _room(n_rows: int, k: int) -> Beam:
     shape = n_rows, k
     return Beam(
-        np.empty(n_rows, np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.float32)
+        np.empty(n_rows, np.int64),
+        np.empty(shape, np.int32),
+        np.empty(shape, np.float32),
+        np.empty(shape, np.float32),
     )
 
 
-def _best_children(X: Rows, found: Beam, layer: Layer, search: Search, labels: np.ndarray, k: int) -> Beam:
-    """The best k children of the nodes in each row's beam: labels on the last level, on inner ones NUMBERS."""
+def _best_children(
+    X: Rows, found: Beam, layer: Layer, search: Search, labels: np.ndarray, k: int
+) -> Beam:
+    """The best k children of the nodes in each row's beam: labels on the last level, on inner ones
+    NUMBERS.
+    """
     kept, inner = _room(X.n_rows, k), labels is NUMBERS
     best_children(
         *(X.indptr, X.indices, X.data, *found[:3], *layer),
-        *(np.float32(search.bias), search.transform, inner, labels, NOTHING if inner else search.gain, *kept),
+        *(
+            np.float32(search.bias),
+            search.transform,
+            inner,
+            labels,
+            NOTHING if inner else search.gain,
+            *kept,
+        ),
     )
     return kept
 
 
 def search_of(params: SolverParams) -> Search:
     """How to descend with these parameters."""
-    return Search(getattr(params, "beam_size", 1), float(params.bias), TRANSFORMS[params.score_transform])
+    return Search(
+        getattr(params, "beam_size", 1), float(params.bias), TRANSFORMS[params.score_transform]
+    )

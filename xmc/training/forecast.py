@@ -1,4 +1,6 @@
-"""What a training will take, before it starts: time, memory and model size, from a few blocks trained for a sample."""
+"""What a training will take, before it starts: time, memory and model size, from a few blocks
+trained for a sample.
+"""
 
 from __future__ import annotations
 
@@ -50,18 +52,33 @@ class Forecast(NamedTuple):
         Raises ParameterError if not even one fits.
         """
         if memory < self.memory(1):
-            raise ParameterError(f"memory: training needs about {_size(self.memory(1))}, got {_size(memory)}")
+            raise ParameterError(
+                f"memory: training needs about {_size(self.memory(1))}, got {_size(memory)}"
+            )
         return min(wanted, (memory - self.shared_bytes) // max(1, self.thread_bytes))
 
 
 def forecast(
-    X: Rows, Y: Targets, trees: Sequence[LabelTree], params: SolverParams, seed: int, tree_seconds: float = 0.0
+    X: Rows,
+    Y: Targets,
+    trees: Sequence[LabelTree],
+    params: SolverParams,
+    seed: int,
+    tree_seconds: float = 0.0,
 ) -> Forecast:
-    """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like it."""
+    """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like
+    it.
+    """
     tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
-    seconds, entries = np.transpose([_sample(task, params_at(params, level)) for level, task in enumerate(tasks)])
-    seconds[:-1] *= getattr(params, "negative_folds", 1)  # matchers are trained once more for each part but one
-    model_bytes = len(trees) * sum(_layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True))
+    seconds, entries = np.transpose(
+        [_sample(task, params_at(params, level)) for level, task in enumerate(tasks)]
+    )
+    seconds[:-1] *= getattr(
+        params, "negative_folds", 1
+    )  # matchers are trained once more for each part but one
+    model_bytes = len(trees) * sum(
+        _layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True)
+    )
     return Forecast(
         X.n_rows,
         X.n_features,
@@ -76,16 +93,22 @@ def forecast(
 
 
 def _sample(task: Task, params: SolverParams) -> tuple[float, float]:
-    """Seconds that a level takes on one thread, and weights that it will keep, scaled up from a few of its blocks."""
+    """Seconds that a level takes on one thread, and weights that it will keep, scaled up from a few
+    of its blocks.
+    """
     cost = work(task).astype(np.float64)
     if not cost.sum():
         return 0.0, 0.0
     rng = np.random.default_rng(0)
     n_blocks = -(-np.diff(task.chunk_ptr) // N_LANES) * (cost > 0)
     n_drawn = INNER_SAMPLE if task.inner else SAMPLE
-    places = (np.arange(n_drawn) + 0.5) / n_drawn  # of the blocks among their chunk's, which go by frequency
+    places = (
+        np.arange(n_drawn) + 0.5
+    ) / n_drawn  # of the blocks among their chunk's, which go by frequency
     timed = zip(_draw(rng, cost, n_drawn), places, strict=True)
-    seconds = [_train_one(task, n, place, params)[0] / (cost[n] / n_blocks[n]) for n, place in timed]
+    seconds = [
+        _train_one(task, n, place, params)[0] / (cost[n] / n_blocks[n]) for n, place in timed
+    ]
     drawn = zip(_draw(rng, n_blocks, n_drawn), places, strict=True)
     kept = [_train_one(task, n, place, params)[1] for n, place in drawn]
     per_node = sum(len(block.weight) for block in kept) / sum(len(block.biased) for block in kept)
@@ -106,10 +129,16 @@ def _train_one(task: Task, n: int, place: float, params: SolverParams) -> tuple[
 
 
 def _layer_bytes(task: Task, entries: float) -> float:
-    """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share a feature."""
+    """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share
+    a feature.
+    """
     widths = np.diff(task.chunk_ptr)
     per_chunk = entries * widths / max(1, widths.sum())
-    return ENTRY * entries + FEATURE * np.minimum(per_chunk, task.X.n_features).sum() + NODE * widths.sum()
+    return (
+        ENTRY * entries
+        + FEATURE * np.minimum(per_chunk, task.X.n_features).sum()
+        + NODE * widths.sum()
+    )
 
 
 def _chunk_bytes(task: Task) -> np.ndarray:

@@ -16,31 +16,48 @@ from ..parallel import n_threads, run
 from ..params import LabelTreeParams
 from ..progress import Progress
 
-WIDE_LEAF, NARROW_LEAF = 4, 50  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
+WIDE_LEAF, NARROW_LEAF = (
+    4,
+    50,
+)  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
 KMEANS_MAX_ITER = 20
-# Largest features of a label that k-means sees, and the gain at which it stops: halves of many labels that are alike
-# need more of both to come out well than clusters of any size.
+# Largest features of a label that k-means sees, and the gain at which it stops: halves of many
+# labels that are alike need more of both to come out well than clusters of any size.
 EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
 KMEANS_TOL = {"balanced": 1e-4, "shallow": 1e-3}
 
 
 def balanced(
-    Z: Rows, labels: np.ndarray, arity: int, max_leaf_size: int, max_depth: int | None, seed: tuple, n_jobs: int | None
+    Z: Rows,
+    labels: np.ndarray,
+    arity: int,
+    max_leaf_size: int,
+    max_depth: int | None,
+    seed: tuple,
+    n_jobs: int | None,
 ) -> LabelTree:
     """Recursive 2-means of equal halves, its levels merged into nodes of `arity` children.
 
-    (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to labels[i].
+    (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to
+    labels[i].
     """
     n_leaves = math.ceil(len(labels) / max_leaf_size)
     inner = next(n for n in range(64) if arity**n >= n_leaves)
     inner = inner if max_depth is None else min(inner, max_depth - 1)
     n_leaves = min(n_leaves, arity**inner)
-    ends = np.arange(n_leaves + 1) * len(labels) // n_leaves  # where each leaf ends among the labels
+    ends = (
+        np.arange(n_leaves + 1) * len(labels) // n_leaves
+    )  # where each leaf ends among the labels
     parts, leaves, chunks = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)], []
     for level in range(inner):
         below = [_shares(part, arity ** (inner - 1 - level)) for part in leaves]
-        sizes = [[int(ends[share.stop] - ends[share.start]) for share in shares] for shares in below]
-        jobs = [(Z, part, size, (*seed, level, n)) for n, (part, size) in enumerate(zip(parts, sizes, strict=True))]
+        sizes = [
+            [int(ends[share.stop] - ends[share.start]) for share in shares] for shares in below
+        ]
+        jobs = [
+            (Z, part, size, (*seed, level, n))
+            for n, (part, size) in enumerate(zip(parts, sizes, strict=True))
+        ]
         parts = [child for children in run(_split, jobs, n_jobs) for child in children]
         chunks.append(pointers([len(shares) for shares in below]))
         leaves = [share for shares in below for share in shares]
@@ -54,18 +71,29 @@ def _shares(leaves: range, most: int) -> list[range]:
     return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None) -> LabelTree:
-    """k-means with k = arity and clusters of any size; the clusters of very many labels are clustered again.
+def shallow(
+    Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None
+) -> LabelTree:
+    """k-means with k = arity and clusters of any size; the clusters of very many labels are
+    clustered again.
 
     (Khandagale et al., Bonsai, Machine Learning 2020.) Row i of Z belongs to labels[i].
     """
     parts = [np.arange(len(labels), dtype=np.int32)]
     chunks: list[np.ndarray] = []
-    while len(chunks) < max_depth - 1 and len(labels) > (WIDE_LEAF * arity * len(parts) if chunks else arity):
-        counts = [arity if not chunks else min(arity, math.ceil(len(part) / NARROW_LEAF)) for part in parts]
-        inner = n_jobs if len(parts) == 1 else 1  # the root's rows are shared among the threads, else the nodes are
+    while len(chunks) < max_depth - 1 and len(labels) > (
+        WIDE_LEAF * arity * len(parts) if chunks else arity
+    ):
+        counts = [
+            arity if not chunks else min(arity, math.ceil(len(part) / NARROW_LEAF))
+            for part in parts
+        ]
+        inner = (
+            n_jobs if len(parts) == 1 else 1
+        )  # the root's rows are shared among the threads, else the nodes are
         jobs = [
-            (Z, part, k, (*seed, len(chunks), n), inner) for n, (part, k) in enumerate(zip(parts, counts, strict=True))
+            (Z, part, k, (*seed, len(chunks), n), inner)
+            for n, (part, k) in enumerate(zip(parts, counts, strict=True))
         ]
         split = run(_cluster, jobs, n_jobs)
         chunks.append(pointers([len(children) for children in split]))
@@ -75,12 +103,16 @@ def shallow(Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple
 
 def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray) -> LabelTree:
     order = np.concatenate(parts)
-    return LabelTree((*chunks, pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32)))
+    return LabelTree(
+        (*chunks, pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32))
+    )
 
 
 def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
     """The members in clusters of the given sizes, by 2-means again and again."""
-    return [members[part] for part in _halves(_pick(Z, members), np.arange(len(members)), sizes, seed)]
+    return [
+        members[part] for part in _halves(_pick(Z, members), np.arange(len(members)), sizes, seed)
+    ]
 
 
 def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
@@ -90,7 +122,14 @@ def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> l
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     starts = rng.choice(len(members), 2, replace=False)
-    left = bisect(*rows[:3], rows.n_features, sum(sizes[:half]), starts, KMEANS_TOL["balanced"], KMEANS_MAX_ITER)
+    left = bisect(
+        *rows[:3],
+        rows.n_features,
+        sum(sizes[:half]),
+        starts,
+        KMEANS_TOL["balanced"],
+        KMEANS_MAX_ITER,
+    )
     found = []
     for n, (part, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
         kept = np.flatnonzero(part).astype(np.int32)
@@ -99,7 +138,9 @@ def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> l
     return found
 
 
-def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | None) -> list[np.ndarray]:
+def _cluster(
+    Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | None
+) -> list[np.ndarray]:
     """The members in at most k clusters by spherical k-means."""
     if k < 2 or len(members) <= k:
         return [members]
@@ -114,8 +155,16 @@ def _cluster(Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | No
     centroids = np.empty(n_blocks * rows.n_features * N_LANES, np.float32)
     before = -math.inf
     for _ in range(KMEANS_MAX_ITER):
-        run(means, [(*rows[:3], cluster, block, rows.n_features, centroids) for block in range(n_blocks)], n_jobs)
-        run(nearest, [(*rows[:3], *block, centroids, k, cluster, similarity) for block in blocks], n_jobs)
+        run(
+            means,
+            [(*rows[:3], cluster, block, rows.n_features, centroids) for block in range(n_blocks)],
+            n_jobs,
+        )
+        run(
+            nearest,
+            [(*rows[:3], *block, centroids, k, cluster, similarity) for block in blocks],
+            n_jobs,
+        )
         together = float(similarity.sum(dtype=np.float64))
         if together <= before * (1 + KMEANS_TOL["shallow"]):
             break
@@ -132,8 +181,8 @@ def _pick(Z: Rows, members: np.ndarray) -> Rows:
     return Rows(indptr, indices, data, len(features))
 
 
-# Numbers of labels for which "auto" takes the shallow tree. It ranks better than the balanced one, but with more labels
-# its clusters of very uneven size take far longer to train.
+# Numbers of labels for which "auto" takes the shallow tree. It ranks better than the balanced one,
+# but with more labels its clusters of very uneven size take far longer to train.
 SHALLOW_FOR = range(1000, 100_001)
 
 
@@ -142,7 +191,13 @@ def grow_trees(
 ) -> list[LabelTree]:
     """One tree per ensemble member over the labels that have rows."""
     labels = np.flatnonzero(np.diff(rows_of_label[0])).astype(np.int32)
-    shape = params.tree if params.tree != "auto" else "shallow" if len(labels) in SHALLOW_FOR else "balanced"
+    shape = (
+        params.tree
+        if params.tree != "auto"
+        else "shallow"
+        if len(labels) in SHALLOW_FOR
+        else "balanced"
+    )
     advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
     Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
     advance(1)
@@ -150,10 +205,18 @@ def grow_trees(
     for member in range(params.n_trees):
         if shape == "balanced":
             tree = balanced(
-                Z, labels, params.arity or 16, params.max_leaf_size, params.max_depth, (seed, member), params.n_jobs
+                Z,
+                labels,
+                params.arity or 16,
+                params.max_leaf_size,
+                params.max_depth,
+                (seed, member),
+                params.n_jobs,
             )
         else:
-            tree = shallow(Z, labels, params.arity or 100, params.max_depth or 3, (seed, member), params.n_jobs)
+            tree = shallow(
+                Z, labels, params.arity or 100, params.max_depth or 3, (seed, member), params.n_jobs
+            )
         trees.append(tree)
         advance(1)
     return trees

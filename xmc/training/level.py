@@ -19,11 +19,15 @@ from ..progress import Progress
 from .problem import Problem, Weights, blocks, pose
 from .solver import solve
 
-WIDE = 1 << 28  # multiplications a pass from which the blocks of a chunk are solved on several threads
+WIDE = (
+    1 << 28
+)  # multiplications a pass from which the blocks of a chunk are solved on several threads
 
 
 class Chunk(NamedTuple):
-    """The trained scorers of one chunk. bias_weight: one per child; n_passes: most that the solver needed."""
+    """The trained scorers of one chunk. bias_weight: one per child; n_passes: most that the solver
+    needed.
+    """
 
     pages: list[Page]
     bias_weight: np.ndarray
@@ -35,7 +39,8 @@ class Task(NamedTuple):
 
     nodes: those of this level that each row has.
     chunk_rows: (pointers, rows that train each chunk), ascending.
-    inner: whether the level's nodes have children; seed: goes into SeedSequence before the chunk's number.
+    inner: whether the level's nodes have children; seed: goes into SeedSequence before the chunk's
+    number.
     """
 
     X: Rows
@@ -61,21 +66,33 @@ def train_layer(task: Task, params: SolverParams, done: Callable[[int], None]) -
     done: told the work as it is finished.
     """
     cost = work(task)
-    order = np.argsort(-cost, kind="stable")  # long work first, so that no thread is left alone with it
+    order = np.argsort(
+        -cost, kind="stable"
+    )  # long work first, so that no thread is left alone with it
     n_wide = int((cost >= WIDE).sum())
     chunks = {n: _train_wide(task, n, params, done, cost[n]) for n in order[:n_wide].tolist()}
     narrow = order[n_wide:].tolist()
     jobs = [(task, n, params) for n in narrow]
-    chunks.update(zip(narrow, run(train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]])), strict=True))
+    chunks.update(
+        zip(
+            narrow,
+            run(train_chunk, jobs, params.n_jobs, lambda n: done(cost[narrow[n]])),
+            strict=True,
+        )
+    )
     trained = [chunks.pop(n) for n in range(len(cost))]
-    bias_weight = np.concatenate([np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)])
+    bias_weight = np.concatenate(
+        [np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)]
+    )
     n_passes = max((chunk.n_passes for chunk in trained), default=0)
     pages = [page for chunk in trained for page in chunk.pages]
     trained.clear()
     return assemble(task.chunk_ptr, pages, bias_weight), n_passes
 
 
-def _train_wide(task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int) -> Chunk:
+def _train_wide(
+    task: Task, n: int, params: SolverParams, done: Callable[[int], None], cost: int
+) -> Chunk:
     problem = pose_chunk(task, n)
     jobs = [(problem, siblings, params) for siblings in blocks(problem)]
     solved = run(solve, jobs, params.n_jobs, lambda _: done(cost / len(jobs)))
@@ -96,7 +113,14 @@ def pose_chunk(task: Task, n: int) -> Problem:
     """The problem that trains the children of node n."""
     indptr, rows = task.chunk_rows
     seed = np.random.SeedSequence((*task.seed, n)).generate_state(1, np.uint64)[0]
-    return pose(task.X, task.nodes, rows[indptr[n] : indptr[n + 1]], task.chunk_ptr[n], task.chunk_ptr[n + 1], seed)
+    return pose(
+        task.X,
+        task.nodes,
+        rows[indptr[n] : indptr[n + 1]],
+        task.chunk_ptr[n],
+        task.chunk_ptr[n + 1],
+        seed,
+    )
 
 
 def _chunk(blocks: list[Weights], width: int, n_features: int, weights: str) -> Chunk:
@@ -106,13 +130,17 @@ def _chunk(blocks: list[Weights], width: int, n_features: int, weights: str) -> 
     for block in blocks:
         bias_weight[block.biased] = block.bias
     if blocks:
-        feature, sibling, weight = map(np.concatenate, zip(*(block[:3] for block in blocks), strict=True))
+        feature, sibling, weight = map(
+            np.concatenate, zip(*(block[:3] for block in blocks), strict=True)
+        )
     n_passes = max((block.n_passes for block in blocks), default=0)
     return Chunk(pack(feature, sibling, weight, width, n_features, weights), bias_weight, n_passes)
 
 
 def level_tasks(X: Rows, Y: Targets, tree: LabelTree, seed: tuple[int, ...]) -> Iterator[Task]:
-    """What each level is trained on from the top, a node's trainers being the rows of its parent (teacher forcing)."""
+    """What each level is trained on from the top, a node's trainers being the rows of its parent
+    (teacher forcing).
+    """
     parents = _everyone(X.n_rows)
     for level, nodes in enumerate(_levels(Y, tree)):
         chunk_ptr = tree.chunks[level]
@@ -122,11 +150,14 @@ def level_tasks(X: Rows, Y: Targets, tree: LabelTree, seed: tuple[int, ...]) -> 
 
 
 def _levels(Y: Targets, tree: LabelTree) -> list[Targets]:
-    """The nodes of each level that every row belongs to, from the top; a node costs what the row's labels below it do.
+    """The nodes of each level that every row belongs to, from the top; a node costs what the row's
+    labels below it do.
 
     Costs are scaled to a mean of 1 on every level, so that C means the same on all of them.
     """
-    place = np.full(max(int(Y.ids.max(initial=-1)), int(tree.labels.max(initial=-1))) + 1, -1, np.int32)
+    place = np.full(
+        max(int(Y.ids.max(initial=-1)), int(tree.labels.max(initial=-1))) + 1, -1, np.int32
+    )
     place[tree.labels] = np.arange(len(tree.labels))
     levels = [Targets(*map(frozen, relabel(*Y, place)))]
     for level in range(tree.depth - 1, 0, -1):
@@ -135,7 +166,9 @@ def _levels(Y: Targets, tree: LabelTree) -> list[Targets]:
 
 
 def _of_mean_1(costs: np.ndarray) -> np.ndarray:
-    return frozen((costs / costs.mean(dtype=np.float64)).astype(np.float32)) if len(costs) else costs
+    return (
+        frozen((costs / costs.mean(dtype=np.float64)).astype(np.float32)) if len(costs) else costs
+    )
 
 
 def params_at(params: SolverParams, level: int) -> SolverParams:
@@ -145,8 +178,12 @@ def params_at(params: SolverParams, level: int) -> SolverParams:
     return own
 
 
-def train_level(task: Task, level: int, params: SolverParams, progress: Progress, title: str) -> tuple[Layer, int]:
-    return train_layer(task, params_at(params, level), progress.stage(title, max(1, work(task).sum())))
+def train_level(
+    task: Task, level: int, params: SolverParams, progress: Progress, title: str
+) -> tuple[Layer, int]:
+    return train_layer(
+        task, params_at(params, level), progress.stage(title, max(1, work(task).sum()))
+    )
 
 
 def _everyone(n_rows: int) -> Lists:

@@ -23,11 +23,19 @@ def solve_with_liblinear(problem: Problem, siblings: np.ndarray, params: SolverP
     if not problem.n_rows:  # liblinear would return a model without weights
         nothing = np.empty(0, np.float32)
         return Weights(
-            nothing.astype(np.int32), siblings[:0], nothing, siblings, np.zeros(len(siblings), np.float32), 1
+            nothing.astype(np.int32),
+            siblings[:0],
+            nothing,
+            siblings,
+            np.zeros(len(siblings), np.float32),
+            1,
         )
     with LIBLINEAR:
         _seed_liblinear(problem.seed)
-        columns = [_train_liblinear(X, problem.place[problem.sibling == sibling], params) for sibling in siblings]
+        columns = [
+            _train_liblinear(X, problem.place[problem.sibling == sibling], params)
+            for sibling in siblings
+        ]
     W = np.stack(columns, axis=1).astype(np.float32)
     bias = W[-1] if params.bias > 0 else np.zeros(len(siblings), np.float32)
     W = W[: len(problem.features)]

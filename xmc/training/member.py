@@ -22,13 +22,17 @@ def train_member(
     title: str,
     user_negatives: UserNegatives = (),
 ) -> tuple[Member, int]:
-    """Train every level of a tree, the matchers first; gives the member and the most passes that the solver took."""
+    """Train every level of a tree, the matchers first; gives the member and the most passes that
+    the solver took.
+    """
     beams = unseen_beams(X, Y, tree, params, seed, progress, title, user_negatives)
     layers: list[Layer] = []
     n_passes = 0
     for level, task in enumerate(level_tasks(X, Y, tree, seed)):
         task = with_negatives(task, level, layers, params, user_negatives, beams.get(level))
-        layer, passes = train_level(task, level, params, progress, f"{title}, level {level + 1} of {tree.depth}")
+        layer, passes = train_level(
+            task, level, params, progress, f"{title}, level {level + 1} of {tree.depth}"
+        )
         layers.append(layer)
         n_passes = max(n_passes, passes)
     return Member(tree, tuple(layers)), n_passes

@@ -1,4 +1,6 @@
-"""Which rows train a node beyond its positives: its parent's, those the matcher brings to it, those the user names."""
+"""Which rows train a node beyond its positives: its parent's, those the matcher brings to it, those
+the user names.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from ..progress import Progress
 from ..ranking.search import beam, row_blocks, search_of, slice_rows
 from .level import Task, _columns, _frozen, level_tasks, train_level
 
-UserNegatives = Sequence[Lists | None]  # by level from the top: nodes above it whose children each row trains, too
+UserNegatives = Sequence[
+    Lists | None
+]  # by level from the top: nodes above it whose children each row trains, too
 
 
 def with_negatives(
@@ -28,7 +32,8 @@ def with_negatives(
 ) -> Task:
     """The task with each chunk trained on the rows that the scheme of negatives says.
 
-    layers: those above. beams: the nodes above this level in each row's beam, if others than these layers found them.
+    layers: those above. beams: the nodes above this level in each row's beam, if others than these
+    layers found them.
     """
     schemes = at_level(getattr(params, "negatives", "tfn"), level).split("+")
     own = user_negatives[level] if level < len(user_negatives) else None
@@ -60,7 +65,11 @@ def unseen_beams(
     Nothing where all rows train the matchers that find their negatives.
     """
     n_folds = getattr(params, "negative_folds", 1)
-    levels = [level for level in range(1, tree.depth) if "man" in at_level(getattr(params, "negatives", ""), level)]
+    levels = [
+        level
+        for level in range(1, tree.depth)
+        if "man" in at_level(getattr(params, "negatives", ""), level)
+    ]
     if n_folds == 1 or not levels:
         return {}
     rng = np.random.default_rng(np.random.SeedSequence((*seed, tree.depth)))
@@ -74,7 +83,9 @@ def unseen_beams(
                 found[level].append(pairs[fold_of_row[pairs >> 32] == n])
             if level == levels[-1]:
                 break
-            task = _without(with_negatives(task, level, layers, params, user_negatives), fold_of_row == n)
+            task = _without(
+                with_negatives(task, level, layers, params, user_negatives), fold_of_row == n
+            )
             part = f"{title}, part {n + 1} of {n_folds} left out, level {level + 1}"
             layers.append(train_level(task, level, params, progress, part)[0])
     return {level: np.concatenate(pairs) for level, pairs in found.items()}

@@ -16,7 +16,8 @@ AS_IT_IS = 128  # siblings up to which all rows are used where they are: sorting
 class Problem(NamedTuple):
     """The training rows of a chunk, features by frequency, and which row has which sibling.
 
-    place, sibling, cost: one entry per positive, cost empty if all are 1; count: positives of each sibling;
+    place, sibling, cost: one entry per positive, cost empty if all are 1; count: positives of each
+    sibling;
     seed: of the order of the visits.
     """
 
@@ -37,7 +38,8 @@ class Problem(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Pruned weights of some siblings: entries (feature as X numbers it, sibling, weight), and (sibling, bias weight).
+    """Pruned weights of some siblings: entries (feature as X numbers it, sibling, weight), and
+    (sibling, bias weight).
 
     n_passes: over the rows until done; 1 where the solver doesn't tell.
     """
@@ -50,8 +52,12 @@ class Weights(NamedTuple):
     n_passes: int
 
 
-def pose(X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed: np.uint64) -> Problem:
-    """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes of their level."""
+def pose(
+    X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed: np.uint64
+) -> Problem:
+    """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes
+    of their level.
+    """
     if len(rows) == X.n_rows and last - first <= AS_IT_IS:
         indptr, indices, data, _ = X
         features = np.arange(X.n_features, dtype=np.int32)
@@ -60,10 +66,14 @@ def pose(X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed:
         indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
         indptr, indices, data = frozen(indptr), frozen(indices), frozen(data)
     norms = squared_norms(indptr, data).astype(np.float32)
-    return Problem(indptr, indices, data, features, norms, *targets(*nodes, rows, first, last), seed)
+    return Problem(
+        indptr, indices, data, features, norms, *targets(*nodes, rows, first, last), seed
+    )
 
 
 def blocks(problem: Problem) -> list[np.ndarray]:
-    """The siblings in groups that are solved side by side, equally frequent ones together: they need as many passes."""
+    """The siblings in groups that are solved side by side, equally frequent ones together: they
+    need as many passes.
+    """
     order = np.argsort(-problem.count, kind="stable")
     return [order[start : start + N_LANES] for start in range(0, len(order), N_LANES)]

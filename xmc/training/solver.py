@@ -1,6 +1,8 @@
-"""Train the one-vs-rest classifiers of a chunk: side by side by block dual coordinate descent, or by liblinear.
+"""Train the one-vs-rest classifiers of a chunk: side by side by block dual coordinate descent, or
+by liblinear.
 
-Both minimise, per sibling, 1/2 |w|^2 + C sum_i loss(y_i w.x_i) over the chunk's rows, the bias one of the features.
+Both minimise, per sibling, 1/2 |w|^2 + C sum_i loss(y_i w.x_i) over the chunk's rows, the bias one
+of the features.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ HUGE_PAGE = 1 << 19  # float32 values
 
 def solve(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
     """The siblings' classifiers, weights below the threshold dropped."""
-    return (_solve_block if params.solver == "block" else solve_with_liblinear)(problem, siblings, params)
+    return (_solve_block if params.solver == "block" else solve_with_liblinear)(
+        problem, siblings, params
+    )
 
 
 def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -> Weights:
@@ -49,7 +53,9 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
 
 
 def _zeros(n: int) -> np.ndarray:
-    """n float32 zeros; many of them start with a huge page, as numpy asks for these from 4 MiB on: fewer page walks."""
+    """n float32 zeros; many of them start with a huge page, as numpy asks for these from 4 MiB on:
+    fewer page walks.
+    """
     if n < HUGE_PAGE // 2:
         return np.zeros(n, np.float32)
     room = np.zeros(max(n, HUGE_PAGE) + HUGE_PAGE, np.float32)
