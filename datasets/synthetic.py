@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from xmc.datasets.registry import SHAPES, SPLIT, Shape
 from xmc.errors import DataError, ParameterError
 from xmc.io.files import replacing
+from xmc.kernels import kernel
 from xmc.progress import Progress
 
 LOWEST_SCALE = 0.005
@@ -205,7 +205,7 @@ def _deal_rows(tree: Tree, counts: np.ndarray, n_rows: int, rng: np.random.Gener
     return Labels(*_cut(labels, _pointers(sizes), rng.permutation(n_rows)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _deal(counts, paths, first, stop, reach, wide, key):
     """The labels of all occurrences, ordered by the places they are dealt to: a counting sort.
 
@@ -246,7 +246,7 @@ def _deal(counts, paths, first, stop, reach, wide, key):
     return labels
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _cut(labels, bounds, order):
     """Row i holds the labels of slice `order[i]`, each once, ascending: (indptr, indices)."""
     n_rows = order.shape[0]
@@ -309,7 +309,7 @@ def _draw_rows(
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noise, tree_key, key):
     """Features, ascending in each row, and their float32 counts; row i has indptr[i + 1] -
     indptr[i] of them.
@@ -354,7 +354,7 @@ def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noi
     return indices, counts
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _mix(z):
     """A random-looking uint64 for each uint64: the finaliser of SplitMix64 (Steele, Lea and Flood
     2014).
@@ -364,7 +364,7 @@ def _mix(z):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _uniform(key, i):
     """The i-th number in [0, 1) of the stream `key`."""
     z = _mix(key + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15))

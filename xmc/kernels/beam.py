@@ -5,8 +5,8 @@ describes them.
 """
 
 import numpy as np
-from numba import njit
 
+from . import kernel
 from .bytes import N_BYTES, as_float, count_bits, find_byte, sum_bytes
 from .lanes import N_LANES, prefetch
 
@@ -20,7 +20,7 @@ LEAST = np.float32(
 )  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def best_children(
     x_indptr, x_indices, x_data, beam_size, beam_ids, beam_score,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
@@ -108,7 +108,7 @@ def best_children(
                 score[i, c] = np.exp(score[i, c])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _promising(turn, until, beam_size, beam_score, size, score):
     """The nodes at the places turn..until-1 of the rows' beams that may hold one of a row's best
     children.
@@ -126,7 +126,7 @@ def _promising(turn, until, beam_size, beam_score, size, score):
     return pairs[:n]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def order_by(keys, n_keys, elements):
     """`elements`, numbers of keys, in ascending order of their keys; those of equal keys keep
     theirs.
@@ -143,7 +143,7 @@ def order_by(keys, n_keys, elements):
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _end_of_equals(keys, elements, first):
     """Where the elements from `first` on end whose keys are equal."""
     end = first + 1
@@ -152,7 +152,7 @@ def _end_of_equals(keys, elements, first):
     return end
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for(i, x_indptr, x_indices, x_data, size, ids, score, margin):
     """Have a row and its best children so far fetched into the cache."""
     for line in range(2):
@@ -164,7 +164,7 @@ def _ask_for(i, x_indptr, x_indices, x_data, size, ids, score, margin):
     prefetch(margin, i * ids.shape[1])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def all_children(
     x_indptr, x_indices, x_data, row, node, path, out_ptr,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
@@ -206,7 +206,7 @@ def all_children(
             first += width
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def room_for(x_indptr):
     """What `add_margins` works in: one int64, int64 and float32 per feature of the longest row."""
     longest = 0
@@ -215,7 +215,7 @@ def room_for(x_indptr):
     return np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float32)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def room_for_page(n_rows, bucket_ptr, feature_ptr, shift):
     """Where `map_page` writes the map of any page of a layer; for few rows none is drawn."""
     n_words, n_features = 0, 0
@@ -227,7 +227,7 @@ def room_for_page(n_rows, bucket_ptr, feature_ptr, shift):
     return np.empty((n_words, 2), np.uint32), np.empty(n_features + 1, np.uint32)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pays(n_rows, page, x_indptr, feature_ptr):
     """Whether so many rows are looked up sooner on a page if it is mapped first."""
     n_all = x_indptr.shape[0] - 1
@@ -235,7 +235,7 @@ def pays(n_rows, page, x_indptr, feature_ptr):
     return n_all >= MANY and n_rows * (x_indptr[n_all] // n_all) >= n_features
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before):
     """Draw a map on which many rows' features are found without comparing.
 
@@ -261,7 +261,7 @@ def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, 
         n_features += count_bits(np.int64(features[w, 1]))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_margins(
     x_indices, x_data, page, mapped, features, before,
     bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
@@ -288,7 +288,7 @@ def add_margins(
             margin[child[e]] += own * as_float(weight[e])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _find_in_buckets(
     x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
     start, end, value,
@@ -324,7 +324,7 @@ def _find_in_buckets(
     return np.int64(found)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _find_on_map(
     x_indices, x_data, first_entry, features, before, child, weight, start, end, value
 ):
@@ -349,14 +349,14 @@ def _find_on_map(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _ask_for_entries(e, child, weight):
     prefetch(child, e)
     prefetch(weight, e)
     prefetch(weight, e + N_LANES)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_log_probabilities(margin, width, path, transform, out):
     """Write `path` + the log-probability of each child given its parent, which is at most 0 and
     rises with the margin.
@@ -378,7 +378,7 @@ def add_log_probabilities(margin, width, path, transform, out):
         out[c] = max(out[c], LEAST)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, score, margin):
     """Write each row's best k candidates, best first, into (rows, k), and how many there are into
     `size`.
@@ -399,7 +399,7 @@ def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, sc
         _finish(size[i], ids, score, margin, i)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
     """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it
     is better.
@@ -424,7 +424,7 @@ def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
     score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
     """Replace the top of row i's heap."""
     at = 0
@@ -444,7 +444,7 @@ def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
     score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _finish(size, ids, score, margin, i):
     """Put row i's heap in order, best first, and mark the places after it as empty."""
     ids[i, size:] = -1
@@ -455,7 +455,7 @@ def _finish(size, ids, score, margin, i):
         _sink(last_score, last_margin, last_id, last, ids, score, margin, i)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _before(score_a, margin_a, id_a, score_b, margin_b, id_b):
     if score_a != score_b:
         return score_a > score_b
@@ -464,7 +464,7 @@ def _before(score_a, margin_a, id_a, score_b, margin_b, id_b):
     return id_a < id_b
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_buckets(feature, sizes, shift, n_buckets):
     """Features and entries before each bucket and after the last; sizes: entries of each feature."""
     bucket = np.zeros((n_buckets + 1, 2), np.uint32)

@@ -3,10 +3,11 @@ labels.
 """
 
 import numpy as np
-from numba import njit
+
+from . import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def average(indptr, ids, score, margin, n_members, n_ids):
     """Candidates of the same row and id become one, the first's place: score summed / n_members,
     margin averaged.
@@ -39,7 +40,7 @@ def average(indptr, ids, score, margin, n_members, n_ids):
     return out_indptr, out_ids[:t].copy(), out_score[:t].copy(), out_margin[:t].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def products(
     x_indptr, x_indices, x_data, n_features, indptr, ids, mean_indptr, mean_indices, mean_data
 ):

@@ -1,8 +1,8 @@
 """Block dual coordinate descent: 16 one-vs-rest problems over the same rows, one SIMD lane each."""
 
 import numpy as np
-from numba import njit
 
+from . import kernel
 from .lanes import (
     N_LANES,
     absolute,
@@ -23,7 +23,7 @@ EARLIER = 12  # rows: how early it is fetched where they lie
 LINE = 16  # indices or values in a cache line
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def solve_lanes(
     indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, ease, A, W
 ):
@@ -118,7 +118,7 @@ def solve_lanes(
     return max_iter
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _due(resting, due):
     """List the rows that don't rest in this pass and count the others' rest down; gives their
     number.
@@ -133,7 +133,7 @@ def _due(resting, due):
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _shuffle(order, seed):
     """Fisher and Yates' shuffle driven by a 64-bit linear congruential generator; gives its new
     state.
@@ -147,7 +147,7 @@ def _shuffle(order, seed):
     return seed
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def signs(place, column, lane_of_column, n_rows):
     """Dual variables to start from: flat (rows x 16), +0.0 where the row has the lane's label, else
     -0.0.
@@ -160,7 +160,7 @@ def signs(place, column, lane_of_column, n_rows):
     return A
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def eases(place, column, cost, lane_of_column, n_rows):
     """1 / cost of an error, flat (rows x 16): 1 where the row doesn't have the lane's label."""
     ease = np.ones(n_rows * N_LANES, np.float32)
@@ -171,7 +171,7 @@ def eases(place, column, cost, lane_of_column, n_rows):
     return ease
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def prune(W, n_lanes, threshold):
     """Entries of W of at least `threshold` (bias aside), in feature order: (feature, lane, weight)."""
     n_features = W.shape[0] // N_LANES - 1

@@ -9,7 +9,8 @@ was cut off.
 """
 
 import numpy as np
-from numba import njit
+
+from . import kernel
 
 VALUE_BYTES = 17
 LABEL_BYTES = 11
@@ -32,7 +33,7 @@ POWERS_HIGH = np.array([_leading_bits(p) >> 32 for p in range(LEAST_POWER, LAST_
 POWERS_LOW = np.array([_leading_bits(p) & LOW_HALF for p in range(LEAST_POWER, LAST_POWER + 1)])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scale(power, number):
     """The bits of 10**power * number from 2**64 on, the last bit set if anything below was; number
     < 2**30.
@@ -42,7 +43,7 @@ def scale(power, number):
     return (product >> 32) | ((product & LOW_HALF) > 1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def shortest(bits):
     """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits,
     the nearest of those.
@@ -75,7 +76,7 @@ def shortest(bits):
     return s + up, k
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_integer(number, out, at):
     """Writes a number >= 0; returns the place after it."""
     end, rest = at + 1, number // 10
@@ -88,7 +89,7 @@ def write_integer(number, out, at):
     return end
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_zeros(count, out, at):
     """Writes that many zeros, none if count is negative; returns the place after them."""
     for _ in range(count):
@@ -97,7 +98,7 @@ def write_zeros(count, out, at):
     return at
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_digits(digits, point, out, at):
     """Writes digits >= 1, a decimal point after the first `point` of them if any follow; returns
     the place after it.
@@ -111,7 +112,7 @@ def write_digits(digits, point, out, at):
     return end + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def write_value(bits, out, at):
     """Writes the finite float32 of these bits in at most VALUE_BYTES; returns the place after it.
 
@@ -144,7 +145,7 @@ def write_value(bits, out, at):
     return write_integer(point - 1, out, at + 1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def format_values(bits, out):
     """Writes the finite float32s of these bits, a line each; returns the bytes used, VALUE_BYTES +
     1 each at most.
@@ -157,7 +158,7 @@ def format_values(bits, out):
     return at
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def format_rows(first, last, base, labels, label_ptr, features, bits, feature_ptr, out):
     """Writes rows first..last-1 as lines `l1,l2 f:v f:v`, ids counted from `base`; returns the
     bytes used.

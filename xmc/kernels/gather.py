@@ -3,14 +3,15 @@ a tree.
 """
 
 import numpy as np
-from numba import njit
+
+from . import kernel
 
 UNIT = (
     2 * np.finfo(np.float32).eps
 )  # how far from 1 the length of a row is that was scaled in float32
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pick(indptr, indices, data, rows, mark):
     """The given rows with only the features they use, renumbered by first appearance.
 
@@ -39,7 +40,7 @@ def pick(indptr, indices, data, rows, mark):
     return out_indptr, out_indices, out_data, features[:seen].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def gather(indptr, indices, data, rows, mark):
     """As `pick`, but features are renumbered by descending frequency and ascend in each row.
 
@@ -62,7 +63,7 @@ def gather(indptr, indices, data, rows, mark):
     return out_indptr, out_indices, out_data, features
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count(indices, n_columns):
     """How often each column occurs."""
     out = np.zeros(n_columns, np.int64)
@@ -71,7 +72,7 @@ def count(indices, n_columns):
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _rank(frequency, most):
     """Place of each feature by descending frequency, equal ones in their order; frequencies are 1
     to `most`.
@@ -88,7 +89,7 @@ def _rank(frequency, most):
     return rank
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _sort_by_rank(indptr, indices, data, rank):
     """Replace the features of some rows by their rank, ascending in each row: a counting sort by
     rank, then by row.
@@ -116,7 +117,7 @@ def _sort_by_rank(indptr, indices, data, rank):
             t += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def squared_norms(indptr, data):
     """Squared length of each row, float64: the squares of very large or small values are no
     float32.
@@ -130,7 +131,7 @@ def squared_norms(indptr, data):
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def unit_row(indices, data, n_features, scaled, out):
     """Whether a row is canonical: features ascending and in range, values finite and not 0. If so,
     write its values.
@@ -152,7 +153,7 @@ def unit_row(indices, data, n_features, scaled, out):
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def transpose(indptr, indices, n_columns):
     """Rows of each column, ascending: (pointers, rows)."""
     out_indptr = np.zeros(n_columns + 1, np.int64)
@@ -169,7 +170,7 @@ def transpose(indptr, indices, n_columns):
     return out_indptr, rows
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def relabel(indptr, indices, costs, new_id):
     """Each row's columns replaced by `new_id` (-1 drops), ascending, with their costs; those may be
     none at all.
@@ -193,7 +194,7 @@ def relabel(indptr, indices, costs, new_id):
     return out_indptr, out[:t].copy(), out_costs[:t].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fold(indptr, indices, costs, parent):
     """Each row's columns replaced by their parents, every parent once, costs summed; `parent` and
     each row ascend.
@@ -215,7 +216,7 @@ def fold(indptr, indices, costs, parent):
     return out_indptr, out[:t].copy(), out_costs[:t].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def targets(indptr, indices, costs, rows, first, last):
     """Which of the columns first..last-1 the given rows have: (place of the row, column - first,
     cost), their counts.

@@ -1,12 +1,12 @@
 """Spherical k-means over sparse unit rows: k clusters of any size, or two of given sizes."""
 
 import numpy as np
-from numba import njit
 
+from . import kernel
 from .lanes import N_LANES, fill, fma, load, store
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, mark):
     """Sum of each label's rows, its n_kept largest features scaled to unit length: (pointers,
     features, values).
@@ -52,7 +52,7 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
     return out_indptr, out_indices[:t].copy(), out_data[:t].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, similarity):
     """Write the most similar centroid of rows first..last-1, the first of equals, and its
     similarity.
@@ -76,7 +76,7 @@ def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, 
                     similarity[i] = lanes[c]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def means(indptr, indices, data, cluster, block, n_features, centroids):
     """Write the unit-length centroids of 16 clusters as `nearest` reads them; an empty one's is 0.
 
@@ -101,7 +101,7 @@ def means(indptr, indices, data, cluster, block, n_features, centroids):
         lanes[t] *= scale[t % N_LANES]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
     """2-means with clusters of n_left and the other rows; True is left. `seeds`: the two rows to
     start from.
@@ -131,7 +131,7 @@ def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
     return left
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _direction(indptr, indices, data, left, direction):
     """Write left centroid - right centroid, both of unit length; returns the rows' summed
     similarity to their own.

@@ -5,10 +5,11 @@ empty place of `labels` holds a negative number.
 """
 
 import numpy as np
-from numba import njit
+
+from . import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def find_hits(indptr, indices, labels, n_labels):
     """(n_rows, k) bool, whether the label in a place is true, and the first row that names a label
     twice or -1.
@@ -34,7 +35,7 @@ def find_hits(indptr, indices, labels, n_labels):
     return hits, repeated
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def row_gains(hits, discounts):
     """(n_rows,) float64, the discounts of the places that hit, summed; places beyond `discounts`
     don't count.
@@ -47,7 +48,7 @@ def row_gains(hits, discounts):
     return gains
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def place_gains(labels, hits, weights):
     """(k,) float64, the weights of the labels that hit in each place, summed over rows."""
     gains = np.zeros(hits.shape[1], np.float64)
@@ -58,7 +59,7 @@ def place_gains(labels, hits, weights):
     return gains
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def best_place_gains(indptr, indices, weights, k):
     """(k,) float64, `place_gains` of the best possible predictions: a row's true labels, heaviest
     first.
@@ -72,7 +73,7 @@ def best_place_gains(indptr, indices, weights, k):
     return gains
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_labels(indptr, labels, hits, k, n_labels):
     """Two (n_labels,) int64: rows that name a label in the first k places, and those where it hits.
 

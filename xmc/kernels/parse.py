@@ -4,7 +4,8 @@
 """
 
 import numpy as np
-from numba import njit
+
+from . import kernel
 
 FINE, BAD_LABEL, BAD_FEATURE, LABEL_RANGE, FEATURE_RANGE, BAD_VALUE = range(6)
 
@@ -33,7 +34,7 @@ EXACT_INTEGER = 2**53
 BEYOND_FLOAT32 = 3.5e38
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_marks(text):
     """(newlines, colons, commas) of the text: bounds for the arrays that `parse_rows` fills."""
     newlines, colons, commas = 0, 0, 0
@@ -44,19 +45,19 @@ def count_marks(text):
     return newlines, colons, commas
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def is_digit(c):
     """Whether the byte is one of 0 to 9."""
     return c >= ZERO and c <= NINE
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ends_token(c, comment):
     """Whether the byte can't be part of a token."""
     return c == SPACE or c == NEWLINE or c == TAB or c == RETURN or c == comment
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def skip_blanks(text, i):
     """The first place from i on that holds neither space, tab nor carriage return."""
     while text[i] == SPACE or text[i] == TAB or text[i] == RETURN:
@@ -64,7 +65,7 @@ def skip_blanks(text, i):
     return i
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def read_id(text, i):
     """(id, end) of the digits from i on; id is -1 if there are none and at least 2**31 if it
     exceeds int32.
@@ -79,7 +80,7 @@ def read_id(text, i):
     return number, i
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def read_exponent(text, i):
     """(exponent, end) of an `e-5` at i: (0, i) if there is none, end -1 if its digits are missing."""
     if text[i] != SMALL_E and text[i] != LETTER_E:
@@ -92,7 +93,7 @@ def read_exponent(text, i):
     return (-exponent if negative else exponent), end
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nearest_float32(number, exponent):
     """(value, sure): number * 10**exponent as float32, for a number of at most 18 digits, perhaps
     cut off after them.
@@ -113,7 +114,7 @@ def nearest_float32(number, exponent):
     return np.float32(product), exponent == 0 and number <= EXACT_INTEGER
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def read_value(text, i):
     """(value, end, sure) of the decimal number from i on; end is -1 where none stands.
 
@@ -145,7 +146,7 @@ def read_value(text, i):
     return (-value if negative else value), end, sure
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def parse_labels(text, i, base, n_labels, comment, labels, filled):
     """(fault, place, filled) after a first token `l1,l2`, which may be missing; `labels` is filled
     from `filled` on.
@@ -168,7 +169,7 @@ def parse_labels(text, i, base, n_labels, comment, labels, filled):
         i = end + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def parse_rows(
     text,
     start,
