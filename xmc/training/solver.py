@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.dcd import eases, prune, signs, solve_lanes
+from ..kernels.dcd import inverse_costs, prune, signs, solve_lanes
 from ..kernels.lanes import N_LANES
 from ..params import SolverParams
 from .liblinear import solve_with_liblinear
@@ -31,7 +31,7 @@ def _solve_block(problem: Problem, siblings: np.ndarray, params: SolverParams) -
     A = signs(problem.place, problem.sibling, lane, problem.n_rows)
     ease = None
     if len(problem.cost):
-        ease = eases(problem.place, problem.sibling, problem.cost, lane, problem.n_rows)
+        ease = inverse_costs(problem.place, problem.sibling, problem.cost, lane, problem.n_rows)
     W = _zeros((len(problem.features) + 1) * N_LANES)
     squared = params.loss == "squared_hinge"
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
