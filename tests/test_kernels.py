@@ -275,7 +275,7 @@ def test_a_stranger_starts_with_what_root_compiled(warm, python, everybodys, hom
     assert files(everybodys) == before
 
 
-def test_no_command_compiles_after_roots_warmup(warm, python, everybodys):
+def test_a_text_is_labelled_by_a_stranger_without_compiling_or_writing(warm, python, everybodys):
     text = "text-mode email client with IMAP support for the terminal"
     before = files(everybodys)
     words = ("predict", everybodys / "model", "--text", text)
@@ -284,6 +284,41 @@ def test_no_command_compiles_after_roots_warmup(warm, python, everybodys):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == run(warm, XMC, *words, python=python).stdout
     assert done.stdout.startswith(text)
+
+
+COMMANDS = """
+import os, sys
+from xmc.cli.main import xmc
+os.chdir(sys.argv[1])
+for words in '''
+train DATA/few.tsv --model a --tree shallow --n-trees 2 --negatives tfn+man --tail-share 0.2
+train DATA/few.tsv --model b --one-vs-all --costs propensity --weights float16 --valid 0.1
+train DATA/few.tsv --model c --tree balanced --weights int8 --loss hinge --optimize psp
+predict a DATA/few.tsv --out a.jsonl
+predict b DATA/few.tsv --out b.tsv
+predict c DATA/few.tsv --out c.npz
+evaluate a.jsonl DATA/few.tsv --train-labels DATA/few.tsv
+compress a d DATA/few.tsv --weights int8
+convert DATA/few.tsv X.npz Y.npz --fit-vectorizer words
+convert X.npz Y.npz rows.svm
+convert rows.svm rows.txt
+train rows.txt --model e
+datasets synth --like wiki10-31k --scale 0.005 --out synthetic
+'''.replace("DATA", sys.argv[2]).strip().splitlines():
+    print("#", words, file=sys.stderr)
+    xmc(words.split(), standalone_mode=False)
+"""
+
+
+def test_a_strangers_commands_compile_nothing_either(warm, python, everybodys):
+    """No kernel that any command needs is missing in the warmup."""
+    home = everybodys / "work"
+    home.mkdir()
+    os.chown(home, installation.STRANGER, installation.STRANGER)
+    done = run(warm, COMMANDS, home, everybodys / "data", python=python, stranger=True)
+    assert done.returncode == 0, done.stderr
+    assert "# datasets synth" in done.stderr
+    assert "compiling" not in done.stderr
 
 
 def test_a_command_says_once_that_it_compiles(site, tmp_path):
