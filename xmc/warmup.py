@@ -30,8 +30,9 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     rows_of_label = tuple(map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
-        settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}
-        params = LabelTreeParams(**settings, max_iter=1, weights=weights)
+        params = LabelTreeParams(
+            tree=shape, arity=2, max_leaf_size=2, negatives=negatives, max_iter=1, weights=weights
+        )
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
             members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
