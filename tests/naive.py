@@ -7,7 +7,7 @@ import numpy as np
 from xmc.arrays import Rows, Targets, frozen
 from xmc.label_tree import LabelTree
 from xmc.layer import Layer
-from xmc.model import Member
+from xmc.member import Member
 
 # ---- random input
 # ----------------------------------------------------------------------------------------------------

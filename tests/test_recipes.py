@@ -159,7 +159,7 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*MINIMAL, "settings = 1"], "run 'one': settings must be a table, got 1"),
         (
             [*MINIMAL, "settings = { arty = 2 }"],
-            "run 'one': settings: no such parameter as 'arty'; there are loss, C, ",
+            "run 'one': settings: no such parameter as 'arty'; there are n_trees, tree, ",
         ),
         (
             [*MINIMAL, "settings = { n_jobs = 2 }"],

@@ -15,6 +15,7 @@ from .progress import Progress
 from .ranking.ranker import Ranker
 from .ranking.search import rank, search_of
 from .ranking.tail import Tail, label_means
+from .ranking.trees import Trees
 from .training.grow import grow_trees
 from .training.member import train_member
 
@@ -41,4 +42,4 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
         search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)),
         1,
     )
-    Ranker("warmup", tuple(members[:1]), search_of(params), 8, 8, True, None)(eye[0], 1)
+    Ranker("warmup", Trees(tuple(members[:1])), search_of(params), 8, 8, True, None)(eye[0], 1)

@@ -11,7 +11,7 @@ from ..arrays import Rows, frozen
 from ..kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
 from ..kernels.candidates import average
 from ..layer import Layer
-from ..model import Member
+from ..member import Member
 from ..params import LabelTreeParams
 from ..topk import TopK
 from .tail import Tail, with_tail
@@ -34,7 +34,7 @@ class Search(NamedTuple):
     beam_size: int
     bias: float
     transform: int
-    gain: np.ndarray = NOTHING
+    boost: np.ndarray = NOTHING
     tail: Tail | None = None
 
 
@@ -74,10 +74,7 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
     if _needs_all_candidates(members, search):
-        found = label_candidates(X, members, search)
-        score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
-        gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
-        return as_topk(found._replace(score=score * gain), k)
+        return as_topk(scored(X, label_candidates(X, members, search), search), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
@@ -129,9 +126,20 @@ def as_topk(found: Candidates, k: int) -> TopK:
     return TopK(kept.ids, kept.score)
 
 
-def rank_block(members: tuple[Member, ...], search: Search) -> int:
-    """Rows to `rank` at once."""
-    return block_size(members, search) if _needs_all_candidates(members, search) else MOST_ROWS
+def scored(X: Rows, found: Candidates, search: Search) -> Candidates:
+    score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
+    boost = search.boost[found.ids] if len(search.boost) else np.float32(1)
+    return found._replace(score=score * boost)
+
+
+def probability_at_0(transform: int) -> np.float32:
+    return np.float32(0.5 if transform == LOG_SIGMOID else np.exp(np.float32(-1)))
+
+
+def rows_per_batch(members: tuple[Member, ...], search: Search, all_candidates: bool) -> int:
+    if all_candidates or _needs_all_candidates(members, search):
+        return block_size(members, search)
+    return MOST_ROWS
 
 
 def _needs_all_candidates(members: tuple[Member, ...], search: Search) -> bool:
@@ -190,7 +198,7 @@ def _best_children(
             search.transform,
             inner,
             labels,
-            NOTHING if inner else search.gain,
+            NOTHING if inner else np.log(search.boost),
             *kept,
         ),
     )
@@ -199,6 +207,4 @@ def _best_children(
 
 def search_of(params: LabelTreeParams) -> Search:
     """How to descend with these parameters."""
-    return Search(
-        params.beam_size, float(params.bias), TRANSFORMS[params.score_transform]
-    )
+    return Search(params.beam_size, float(params.bias), TRANSFORMS[params.score_transform])

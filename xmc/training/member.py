@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..arrays import Rows, Targets
 from ..label_tree import LabelTree
 from ..layer import Layer
-from ..model import Member
+from ..member import Member
 from ..params import SolverParams
 from ..progress import Progress
 from .level import level_tasks, train_level
