@@ -14,7 +14,9 @@ from sklearn.svm import LinearSVC
 
 from xmc import DataError, LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError
 from xmc.metrics import propensities
+from xmc.params import BeamParams, DataParams, LabelTreeParams, names
 from xmc.ranking import search
+from xmc.ranking.trees import Trees
 from xmc.training.grow import SHALLOW_FOR
 
 N_TOPICS, PER_TOPIC, N_NOISE = 8, 5, 30
@@ -117,7 +119,9 @@ def test_the_planted_labels_come_first(fitted):
 
 
 def test_predict_gives_the_planted_labels_and_few_others(fitted):
-    Y_hat = fitted.predict(X_TEST)
+    # Two levels with margins near 1 make .73 ** 2, where a hinge makes 1.
+    threshold = 0.25 if fitted.score_transform == "log_sigmoid" else None
+    Y_hat = fitted.predict(X_TEST, threshold)
     assert Y_hat.multiply(Y_TEST).nnz == Y_TEST.nnz
     assert Y_hat.nnz <= 1.25 * Y_TEST.nnz
 
@@ -164,7 +168,8 @@ def test_one_vs_all_is_one_linear_svm_per_label():
     np.testing.assert_allclose(
         dense(model.predict_topk(X_TEST, N_LABELS)), np.exp(log_p(margin)), atol=2e-3
     )
-    assert np.array_equal(model.predict(X_TEST).toarray() > 0, margin > 0)
+    certain = np.abs(margin) > 1e-3  # two solvers agree to that
+    assert np.array_equal((model.predict(X_TEST).toarray() > 0)[certain], (margin > 0)[certain])
 
 
 def test_a_tree_multiplies_the_probabilities_along_the_path():
@@ -183,7 +188,9 @@ def test_a_tree_multiplies_the_probabilities_along_the_path():
             log_p(svm(unit(X), topics[:, topic])(rows)) + log_p(margins[:, label])
         )
     np.testing.assert_allclose(dense(model.predict_topk(X_TEST, N_LABELS)), expected, atol=2e-3)
-    assert np.array_equal(model.predict(X_TEST).toarray() > 0, margins > 0)
+    certain = np.abs(expected - np.exp(-1)) > 2e-3
+    sets = model.predict(X_TEST).toarray() > 0
+    assert np.array_equal(sets[certain], (expected >= np.exp(-1))[certain])
 
 
 def test_a_tree_of_height_one_is_one_vs_all():
@@ -193,12 +200,11 @@ def test_a_tree_of_height_one_is_one_vs_all():
 
 def test_an_ensemble_averages_its_members_and_a_label_that_one_missed_counts_0():
     model = LabelTreeClassifier(n_trees=3, beam_size=2, **SMALL).fit(X, Y)
-    members = model.members_
-    alone = []
-    for member in members:
-        model.members_ = (member,)
+    whole, alone = model.model_, []
+    for member in model.members_:
+        model.model_ = whole._replace(scorer=Trees((member,)))
         alone.append(model.predict_proba(X_TEST).toarray())
-    model.members_ = members
+    model.model_ = whole
     together = model.predict_proba(X_TEST)
     found = np.stack(alone) > 0
     assert (found.any(axis=0) & ~found.all(axis=0)).any(), (
@@ -296,6 +302,72 @@ def test_predict_gives_ones_among_the_labels_that_the_beam_reached(fitted):
     assert all(
         chosen <= reached for chosen, reached in zip(row_sets(Y_hat), row_sets(P), strict=True)
     )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 1.0])
+def test_predict_gives_the_labels_whose_probability_reaches_the_threshold(fitted, threshold):
+    P = fitted.predict_proba(X_TEST)
+    P.data[:] = (P.data >= np.float32(threshold)).astype(np.float32)
+    P.eliminate_zeros()
+    assert (fitted.predict(X_TEST, threshold) != P).nnz == 0
+
+
+def test_without_a_threshold_predict_takes_what_a_margin_of_0_gives_on_one_level(fitted):
+    threshold = 0.5 if fitted.score_transform == "log_sigmoid" else np.exp(np.float32(-1))
+    assert (fitted.predict(X_TEST) != fitted.predict(X_TEST, threshold)).nnz == 0
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, np.nan, "0.5", True])
+def test_a_threshold_that_is_no_probability_is_refused(fitted, threshold):
+    with pytest.raises(ParameterError, match="threshold must be a number from 0 to 1 or None"):
+        fitted.predict(X_TEST, threshold)
+
+
+# By name and value: every parameter that can be set on a trained model, changed.
+RANKING = {
+    "beam_size": 1, "score_transform": "l2_hinge", "optimize": "psp", "tail_share": 0.9,
+    "tail_gamma": 2.0, "normalize": False, "bias": 0.5, "propensity_a": 0.1, "propensity_b": 9.0,
+}  # fmt: skip
+NEEDED_BESIDE = {
+    "tail_gamma": {"tail_share": 0.5},
+    "propensity_a": {"optimize": "psp"},
+    "propensity_b": {"optimize": "psp"},
+}
+
+
+def test_every_ranking_parameter_is_tried():
+    assert set(RANKING) == set(names(LabelTreeParams, BeamParams, DataParams))
+
+
+@pytest.mark.parametrize("name", RANKING)
+@pytest.mark.parametrize("n_trees", [1, 2])
+def test_a_ranking_parameter_set_after_training_changes_one_row_and_a_batch_alike(name, n_trees):
+    model = LabelTreeClassifier(n_trees=n_trees, tail_share=0.1, **SMALL).fit(X, Y)
+    model.set_params(**{"tail_share": 0.0, "beam_size": 2} | NEEDED_BESIDE.get(name, {}))
+    before = model.predict_topk(X_TEST, 5)
+    alone = [model.predict_topk(X_TEST[i], 5) for i in range(60)]  # a ranker is kept from here on
+    assert all(np.array_equal(alone[i].scores[0], before.scores[i]) for i in range(60))
+    model.set_params(**{name: RANKING[name]})
+    after = model.predict_topk(X_TEST, 5)
+    alone = [model.predict_topk(X_TEST[i], 5) for i in range(60)]
+    assert not np.array_equal(before.scores, after.scores), f"{name} makes no difference here"
+    assert all(np.array_equal(alone[i].scores[0], after.scores[i]) for i in range(60))
+    assert all(np.array_equal(alone[i].labels[0], after.labels[i]) for i in range(60))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"optimize": "psp"}, {"tail_share": 0.5}, {"optimize": "psp", "tail_share": 0.3}],
+)
+def test_what_ranks_is_what_is_shown(model, settings):
+    model.set_params(**{"tail_share": 0.1} | settings).fit(X, Y)
+    top, P = model.predict_topk(X_TEST, N_LABELS), model.predict_proba(X_TEST)
+    assert np.array_equal(dense(top), P.toarray())
+    y = np.arange(300) % N_LABELS
+    of_one = clone(model).fit(X, y)
+    P, best = of_one.predict_proba(X_TEST), of_one.predict(X_TEST)
+    columns = np.searchsorted(of_one.classes_, best)
+    assert np.array_equal(P[np.arange(60), columns], P.max(axis=1))
 
 
 def test_equal_scores_stand_in_the_order_of_their_margins():
@@ -878,11 +950,10 @@ def test_propensities_are_those_of_the_parameters(fitted):
     )
 
 
-def test_probabilities_stay_as_they_are(fitted):
-    assert (
-        fitted.predict_proba(X_TEST)
-        != copy(fitted).set_params(optimize="psp").predict_proba(X_TEST)
-    ).nnz == 0
+def test_sets_stay_as_they_are(fitted):
+    for settings in ({"optimize": "psp"}, {"propensity_a": 0.3}):
+        changed = copy(fitted).set_params(**settings)
+        assert (fitted.predict(X_TEST) != changed.predict(X_TEST)).nnz == 0
 
 
 # What errors cost, and what the user says about negatives.
@@ -934,7 +1005,7 @@ def test_named_negatives_are_trained_on():
 @pytest.mark.parametrize(
     ("settings", "given", "message"),
     [
-        ({}, [None, None], "expected a LabelTree as tree with user_negatives"),
+        ({}, [None, None], "user_negatives needs tree=LabelTree, and every label of it must have"),
         ({"tree": BY_TOPIC}, [None], "a matrix or None in user_negatives per level, 2, got 1"),
         (
             {"tree": BY_TOPIC},

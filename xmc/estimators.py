@@ -309,6 +309,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
         """X as canonical CSR with the model's number of features, which `reset` sets."""
         who = type(self).__name__
+        if isinstance(X, str) or (isinstance(X, list) and X and isinstance(X[0], str)):
+            raise DataError(f"{who}: expected a matrix, got texts; a TextClassifier takes those")
         try:
             if not sp.issparse(X):
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
