@@ -18,7 +18,7 @@ from xmc.cli.data import (
     widened,
 )
 from xmc.cli.inspect import size_text
-from xmc.cli.output import Voice, check_folder, check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 
 
 @click.command("compress", short_help="Shrink a model and measure what that costs.")
@@ -49,9 +49,7 @@ def command(
     format: str | None,
     zero_based: bool,
     threads: int | None,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Store the model in DIR with narrower and fewer weights as OUT.
 
@@ -64,18 +62,17 @@ def command(
         options.refuse(
             ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on"
         )
-    voice = Voice("compress", quiet)
-    check_folder(target, "model.json", overwrite)
-    check_outputs(json_path, overwrite=overwrite)
+    output.check(folder=target)
+    output.check_folder(target, "model.json")
     model = load_model(folder, threads)
     rows = read_rows(model, sources, train_labels, format, zero_based) if sources else None
     smaller = model.compress(weights, threshold)
-    smaller.save(target, overwrite=overwrite)
+    smaller.save(target, overwrite=output.overwrite)
     result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
-    if json_path != "-":
+    if output.for_people:
         show(result)
-    voice.say(f"saved as {target}")
-    write_json(json_path, result, overwrite)
+    output.notices.say(f"saved as {target}")
+    output.write_json(result)
 
 
 def read_rows(

@@ -10,7 +10,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import check_stdin, load_model, read_labelled, widened
-from xmc.cli.output import Voice, check_folder, check_outputs, write_json
+from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
 
 MATRICES = ("npz", "xmc", "svmlight")
@@ -48,9 +48,7 @@ def command(
     zero_based: bool,
     out_format: str | None,
     out_one_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
     **text_flags: Any,
 ) -> None:
     """Turn data from one format into another: .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt,
@@ -68,27 +66,26 @@ def command(
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
     if not fit_vectorizer:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
-    voice = Voice("convert", quiet)
     sources, targets = split_paths(paths)
     check_stdin(sources[0], format)
     check_pair(targets)
-    if targets[0] == json_path == "-":
+    if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
-    check_outputs(*targets, json_path, overwrite=overwrite)
+    output.check(*targets, folder=fit_vectorizer)
     if fit_vectorizer:
-        check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)
+        output.check_folder(fit_vectorizer, VECTORIZER_FILE)
     data = read_sources(sources, format, zero_based)
     with (
         ExitStack() as stack
     ):  # what is made at the end appears at the end, and only if all of it could be made
         if fit_vectorizer:
-            data = fit(data, text_flags, stack, fit_vectorizer, overwrite)
+            data = fit(data, text_flags, stack, fit_vectorizer, output.overwrite)
         elif vectorizer:
             data = transform(data, vectorizer)
-        write_targets(targets, data, out_format, not out_one_based, overwrite)
+        write_targets(targets, data, out_format, not out_one_based, output.overwrite)
     facts = count(data)
-    voice.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
-    write_json(json_path, facts, overwrite)
+    output.notices.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
+    output.write_json(facts)
 
 
 def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

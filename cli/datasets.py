@@ -11,7 +11,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import read_labelled
-from xmc.cli.output import Voice, check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 from xmc.datasets.registry import PUBLIC, SHAPES, SPLIT
 
 EXPORTED = (*SPLIT, "train.tsv", "test.tsv", "labels.txt")
@@ -25,15 +25,15 @@ def command() -> None:
 
 @command.command("list", short_help="List the data sets.")
 @options.output
-def list_cards(json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def list_cards(output: Output) -> None:
     """List the data sets with their sizes and where they come from."""
     from xmc.datasets import cards
 
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     found = [card._asdict() for card in cards()]
-    if json_path != "-":
+    if output.for_people:
         show(found)
-    write_json(json_path, found, overwrite)
+    output.write_json(found)
 
 
 def show(found: list[dict[str, Any]]) -> None:
@@ -52,15 +52,15 @@ def show(found: list[dict[str, Any]]) -> None:
 @click.argument("name", type=click.Choice(["debtags"]))
 @click.argument("folder", metavar="DIR")
 @options.output
-def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def export(name: str, folder: str, output: Output) -> None:
     """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its
     labels.txt.
     """
-    check_replaceable(folder, overwrite)
-    check_outputs(json_path, overwrite=overwrite)
-    facts = {"folder": folder, "files": write_sample(folder, overwrite)}
-    Voice("datasets", quiet).say(f"{name} written to {folder}: {', '.join(facts['files'])}")
-    write_json(json_path, facts, overwrite)
+    output.check(folder=folder)
+    check_replaceable(folder)
+    facts = {"folder": folder, "files": write_sample(folder, output.overwrite)}
+    output.notices.say(f"{name} written to {folder}: {', '.join(facts['files'])}")
+    output.write_json(facts)
 
 
 @command.command(
@@ -81,9 +81,7 @@ def add(
     out: str,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR
     as matrices.
@@ -91,15 +89,15 @@ def add(
     \b
     xmc datasets add wiki10-31k train.txt test.txt --out wiki10
     """
-    check_replaceable(out, overwrite)
-    check_outputs(json_path, overwrite=overwrite)
+    output.check(folder=out)
+    check_replaceable(out)
     parts = {path: read_labelled([path], format, zero_based) for path in (train, test)}
     facts = identify(name, parts)
-    write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], overwrite)
-    Voice("datasets", quiet).say(
+    write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], output.overwrite)
+    output.notices.say(
         f"{name} as on its card, {facts['labels_per_row']:.2f} labels a row, written to {out}"
     )
-    write_json(json_path, {"name": name, "folder": out, **facts}, overwrite)
+    output.write_json({"name": name, "folder": out, **facts})
 
 
 def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
@@ -159,9 +157,7 @@ def synth(
     out: str,
     scale: float,
     seed: int,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Make a synthetic data set in the shape of a public one: X and Y for training and test, with
     topics to learn.
@@ -169,26 +165,20 @@ def synth(
     from xmc.datasets import synthesize
     from xmc.progress import Progress
 
-    check_outputs(out, json_path, overwrite=overwrite)
-    with Progress(not quiet) as progress:
-        shape = synthesize(like, out, scale, seed, overwrite=overwrite, progress=progress)
-    Voice("datasets", quiet).say(
+    output.check(folder=out)
+    with Progress(not output.quiet) as progress:
+        shape = synthesize(like, out, scale, seed, overwrite=output.overwrite, progress=progress)
+    output.notices.say(
         f"{shape.rows:,} rows and {shape.labels:,} labels like {like}, written to {out}"
     )
-    write_json(
-        json_path,
-        {"folder": out, "like": like, "scale": scale, "seed": seed, **shape._asdict()},
-        overwrite,
-    )
+    chosen = {"folder": out, "like": like, "scale": scale, "seed": seed}
+    output.write_json(chosen | shape._asdict())
 
 
-def check_replaceable(folder: str, overwrite: bool) -> None:
-    """Raises DataError if `folder` exists, unless it holds nothing but an earlier export and
-    overwrite says so.
-    """
+def check_replaceable(folder: str) -> None:
+    """Raise DataError if the folder holds anything but an earlier export."""
     from xmc.errors import DataError
 
-    check_outputs(folder, overwrite=overwrite)
     if not os.path.exists(folder):
         return
     foreign = sorted(set(os.listdir(folder)) - set(EXPORTED)) if os.path.isdir(folder) else [folder]

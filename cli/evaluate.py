@@ -8,7 +8,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import check_k, check_stdin, default_ks, widened
-from xmc.cli.output import Voice, check_outputs, print_metrics, write_json
+from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
 
 INT32_MAX = 2**31 - 1
@@ -82,9 +82,7 @@ def command(
     label_names: str | None,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Measure predictions (PRED: .npz, .tsv or .jsonl) against the true labels of the same rows.
 
@@ -99,17 +97,16 @@ def command(
     if train_labels is None:
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels")
     check_stdin(truth, format)
-    voice = Voice("evaluate", quiet)
-    check_outputs(json_path, overwrite=overwrite)
-    voice.compiling()
+    output.check()
+    output.notices.compiling()
     tables = read_tables(predictions, truth, train_labels, format, zero_based)
     same_rows(*tables[:2])
     pred, true, train = matched(*named(tables, label_names))
-    ks = choose_ks([k for some in ks for k in some], pred, true, voice)
+    ks = choose_ks([k for some in ks for k in some], pred, true, output.notices)
     metrics = measure(pred, true, train, ks, propensity_a, propensity_b)
-    if json_path != "-":
+    if output.for_people:
         print_metrics(metrics)
-    write_json(json_path, metrics, overwrite)
+    output.write_json(metrics)
 
 
 def read_tables(
@@ -240,13 +237,13 @@ def same_rows(pred: Table, true: Table) -> None:
         )
 
 
-def choose_ks(ks: list[int], pred: Table, true: Table, voice: Voice) -> tuple[int, ...]:
+def choose_ks(ks: list[int], pred: Table, true: Table, notices: Notices) -> tuple[int, ...]:
     """The ks that were asked for, or the usual ones as far as there are so many predictions."""
     most = int(pred.M.getnnz(axis=1).max())
     ks = default_ks(ks, min(most, true.M.shape[1]))
     check_k("evaluate", max(ks), true.M.shape[1])
     if max(ks) > most:
-        voice.say(f"rows have at most {most:,} predictions; the missing ones count as misses")
+        notices.say(f"rows have at most {most:,} predictions; the missing ones count as misses")
     return ks
 
 

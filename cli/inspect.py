@@ -9,19 +9,19 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import load_model
-from xmc.cli.output import check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 
 
 @click.command("inspect", short_help="Show what a model folder holds.")
 @click.argument("folder", metavar="DIR")
 @options.output
-def command(folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def command(folder: str, output: Output) -> None:
     """Show the parameters, sizes and trees of the model in DIR."""
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     facts = describe(folder)
-    if json_path != "-":
+    if output.for_people:
         show(facts)
-    write_json(json_path, facts, overwrite)
+    output.write_json(facts)
 
 
 def describe(folder: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
+from functools import wraps
 from typing import Any
 
 import click
 
 from xmc import __version__
+from xmc.cli.output import Output
 from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
 
 FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
@@ -33,14 +35,36 @@ def together(*options: Decorator) -> Decorator:
 
 
 version = click.version_option(__version__, message="%(prog)s %(version)s", prog_name="xmc")
-output = together(
+output_flags = together(
     click.option(
         "--json", "json_path", metavar="PATH", help="Write the result as JSON to PATH; - is stdout."
     ),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
-    click.option("--quiet", is_flag=True, help="Say nothing but results and errors."),
+    click.option("--quiet", is_flag=True, help="Print results and errors, but no notices."),
     version,
 )
+
+
+def output(command: Callable) -> Callable:
+    """Add the flags for outputs; the command receives them as one parameter, `output`."""
+
+    @wraps(command)
+    def with_output(
+        *args: Any, json_path: str | None, overwrite: bool, quiet: bool, **flags: Any
+    ) -> Any:
+        who = command_name(click.get_current_context())
+        return command(*args, output=Output(who, json_path, overwrite, quiet), **flags)
+
+    return output_flags(with_output)
+
+
+def command_name(ctx: click.Context) -> str:
+    """The word after `xmc`, also for the commands of a group."""
+    while ctx.parent is not None and ctx.parent.parent is not None:
+        ctx = ctx.parent
+    return ctx.info_name or ""
+
+
 source = together(
     click.option(
         "--format",

@@ -9,7 +9,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import check_k, check_stdin, features_for, is_headerless, load_model, model_labels
-from xmc.cli.output import Voice, check_outputs, on_terminal, write_json
+from xmc.cli.output import Output, on_terminal
 from xmc.errors import DataError
 
 SHOWN = 70  # characters of a text in the listing
@@ -39,9 +39,7 @@ def command(
     format: str | None,
     zero_based: bool,
     threads: int | None,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Rank the best labels of each row with the model in DIR.
 
@@ -56,33 +54,34 @@ def command(
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
     check_stdin(path, format)
-    voice = Voice("predict", quiet)
     check_destination(out, out_format)
-    if out == json_path == "-":
+    if out == output.json_path == "-":
         raise click.UsageError("--out and --json can't both be stdout")
-    check_outputs(out, json_path, overwrite=overwrite)
-    voice.compiling()
+    output.check(out)
+    output.notices.compiling()
     model = load_model(folder, threads)
-    model.verbose = int(not quiet)
+    model.verbose = int(not output.quiet)
     check_k("predict", k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()
     top = model.predict_topk(X, k)
     facts = count(X, model, k, time.monotonic() - started)
-    voice.count(
+    output.notices.count(
         facts["n_rows_without_features"],
         facts["n_rows"],
         "rows without features",
         "only the bias ranks their labels",
     )
     if out is not None:
-        save(out, top, model, out_format, overwrite)
-        voice.say(f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}")
+        save(out, top, model, out_format, output.overwrite)
+        output.notices.say(
+            f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}"
+        )
     else:
-        facts["predictions"] = listing(top, model) if json_path else None
-        if json_path != "-":
+        facts["predictions"] = listing(top, model) if output.json_path else None
+        if output.for_people:
             show(top, model, documents, for_people=bool(texts) or on_terminal())
-    write_json(json_path, facts, overwrite)
+    output.write_json(facts)
 
 
 def check_destination(out: str | None, format: str | None) -> None:

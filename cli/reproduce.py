@@ -15,7 +15,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import widened
-from xmc.cli.output import Voice, check_outputs, print_table, write_json
+from xmc.cli.output import Notices, Output, print_table
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
 from xmc.errors import ParameterError, XmcError
@@ -69,9 +69,7 @@ def command(
     data: str | None,
     only: tuple[str, ...],
     threads: int | None,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Train the runs of the recipe NAME (or of a .toml file) and measure them on the test rows.
 
@@ -84,33 +82,32 @@ def command(
     """
     if (name is None) != listing:
         raise click.UsageError("expected either the NAME of a recipe or --list")
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     if listing:
         options.refuse(ctx, ["data", "only", "threads"], "doesn't go with --list")
-        return list_recipes(json_path, overwrite)
+        return list_recipes(output)
     recipe = read_recipe(name)
     runs = choose(recipe, only)
     if recipe.data != EMBEDDED and data is None:
         raise click.UsageError(
             f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}"
         )
-    voice = Voice("reproduce", quiet)
-    voice.compiling()
+    output.notices.compiling()
     outcomes: list[Outcome] = []
     try:
-        for outcome in outcomes_of(recipe, runs, data, threads, voice):
+        for outcome in outcomes_of(recipe, runs, data, threads, output.notices):
             outcomes.append(outcome)
     finally:  # what is finished is shown, whatever became of the rest
-        if outcomes and json_path != "-":
+        if outcomes and output.for_people:
             show(recipe, outcomes)
-    write_json(json_path, as_json(recipe, outcomes), overwrite)
+    output.write_json(as_json(recipe, outcomes))
     complain(recipe, outcomes)
 
 
-def list_recipes(json_path: str | None, overwrite: bool) -> None:
+def list_recipes(output: Output) -> None:
     """Every recipe with its data and runs."""
     recipes = [read_recipe(name) for name in recipe_names()]
-    if json_path != "-":
+    if output.for_people:
         rows = [
             [recipe.name, recipe.data, ", ".join(run.name for run in recipe.runs)]
             for recipe in recipes
@@ -121,7 +118,7 @@ def list_recipes(json_path: str | None, overwrite: bool) -> None:
         {key: getattr(r, key) for key in keys} | {"runs": [run.name for run in r.runs]}
         for r in recipes
     ]
-    write_json(json_path, facts, overwrite)
+    output.write_json(facts)
 
 
 def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
@@ -136,7 +133,7 @@ def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
 
 
 def outcomes_of(
-    recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, voice: Voice
+    recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, notices: Notices
 ) -> Iterator[Outcome]:
     """Each run's outcome as soon as it is there; runs in a row that take the same rows read them
     once.
@@ -145,7 +142,7 @@ def outcomes_of(
         split = rows_of(recipe, data, text, transform)
         for run in alike:
             yield Outcome(
-                run, [measure(recipe, run, seed, split, threads, voice) for seed in run.seeds]
+                run, [measure(recipe, run, seed, split, threads, notices) for seed in run.seeds]
             )
 
 
@@ -169,7 +166,7 @@ def rows_of(
 
 
 def measure(
-    recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, voice: Voice
+    recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, notices: Notices
 ) -> dict[str, float]:
     """METRICS of one training, and its seconds."""
     from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
@@ -177,7 +174,7 @@ def measure(
     from xmc.warmup import compile_kernels
 
     X, Y, X_test, Y_test = split
-    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not voice.quiet)}
+    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not notices.quiet)}
     model = (OneVsAllClassifier if run.one_vs_all else LabelTreeClassifier)(**run.settings, **how)
     compile_kernels(
         model.weights, model.costs != "equal"
@@ -185,7 +182,7 @@ def measure(
     started = time.monotonic()
     model.fit(X, Y)
     seconds = time.monotonic() - started
-    voice.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
+    notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
     p = propensities(widened(Y, Y_test.shape[1]), *recipe.propensity)
     found = report(Y_test, model.predict_topk(X_test, max(KS)), KS, p)
     return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}

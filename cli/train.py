@@ -9,7 +9,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, read_labelled
-from xmc.cli.output import Voice, check_folder, check_outputs, print_metrics, write_json
+from xmc.cli.output import Notices, Output, print_metrics
 from xmc.presets import PRESETS
 
 
@@ -68,9 +68,7 @@ def command(
     label_names: str | None,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
     **flags: Any,
 ) -> None:
     """Train a model on labelled rows and save it in a folder.
@@ -83,7 +81,6 @@ def command(
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
-    voice = Voice("train", quiet)
     text_flags, model_flags = options.split_text_flags(flags)
     if preset is not None:
         one_vs_all = apply_preset(ctx, preset, model_flags)
@@ -94,10 +91,10 @@ def command(
             if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")
         ]
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
-    check_folder(target, "model.json", overwrite)
-    check_outputs(json_path, overwrite=overwrite)
-    model = new_model(one_vs_all, model_flags, quiet)
-    voice.compiling()
+    output.check(folder=target)
+    output.check_folder(target, "model.json")
+    model = new_model(one_vs_all, model_flags, output.quiet)
+    output.notices.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
         options.refuse(
@@ -105,21 +102,21 @@ def command(
         )
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     if dry_run:
-        write_json(json_path, foresee(model, kept, text_flags, voice, json_path), overwrite)
+        output.write_json(foresee(model, kept, text_flags, output))
         return
-    result = {"model": target, **fit(model, kept, text_flags, voice)}
-    model.save(target, overwrite=overwrite)
-    voice.say(
+    result = {"model": target, **fit(model, kept, text_flags, output.notices)}
+    model.save(target, overwrite=output.overwrite)
+    output.notices.say(
         "{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(
             **result
         )
     )
     if held is not None:
         result["valid"] = validate(model, kept, held)
-        voice.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
-        if json_path != "-":
+        output.notices.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
+        if output.for_people:
             print_metrics(result["valid"])
-    write_json(json_path, result, overwrite)
+    output.write_json(result)
 
 
 def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
@@ -179,14 +176,14 @@ def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Trainin
     return data.rows(np.sort(order[n_held:])), data.rows(np.sort(order[:n_held]))
 
 
-def fit(model: Any, data: Training, text_flags: dict[str, Any], voice: Voice) -> dict[str, Any]:
+def fit(model: Any, data: Training, text_flags: dict[str, Any], notices: Notices) -> dict[str, Any]:
     """Fit the model, with its vectoriser and labels, and count what was found."""
     started = time.monotonic()
     X, vectorizer = data.X, None
     if data.texts is not None:
         X, vectorizer = vectorize(data.texts, text_flags)
     facts = count(X, data.Y)
-    tell(facts, voice)
+    tell(facts, notices)
     model.fit(X, data.Y)
     model.vectorizer_, model.label_ids_, model.label_names_ = (
         vectorizer,
@@ -197,16 +194,16 @@ def fit(model: Any, data: Training, text_flags: dict[str, Any], voice: Voice) ->
 
 
 def foresee(
-    model: Any, data: Training, text_flags: dict[str, Any], voice: Voice, json_path: str | None
+    model: Any, data: Training, text_flags: dict[str, Any], output: Output
 ) -> dict[str, Any]:
     """What training would take, printed unless the JSON goes to stdout."""
     from xmc.parallel import n_threads
 
     X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
-    tell(count(X, data.Y), voice)
+    tell(count(X, data.Y), output.notices)
     needs = model.forecast(X, data.Y)
     result = needs._asdict() | {"memory_bytes": needs.memory(n_threads(model.n_jobs))}
-    if json_path != "-":
+    if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
         click.echo(f"rows          {needs.n_rows:,} with {needs.n_features:,} features")
         click.echo(f"labels        {needs.n_labels:,} with rows")
@@ -239,22 +236,22 @@ def count(X: Any, Y: Any) -> dict[str, int]:
     }
 
 
-def tell(facts: dict[str, int], voice: Voice) -> None:
+def tell(facts: dict[str, int], notices: Notices) -> None:
     """Notices about rows and labels."""
     n_rows, n_labels = facts["n_rows"], facts["n_labels"]
-    voice.count(
+    notices.count(
         facts["n_rows_without_features"],
         n_rows,
         "rows without features",
         "only the bias learns from them",
     )
-    voice.count(
+    notices.count(
         facts["n_rows_without_labels"],
         n_rows,
         "rows without labels",
         "they only serve as negatives",
     )
-    voice.count(
+    notices.count(
         facts["n_labels_without_rows"],
         n_labels,
         "labels without a training row",

@@ -9,21 +9,21 @@ from tempfile import TemporaryDirectory
 import click
 
 from xmc.cli import options
-from xmc.cli.output import Voice, check_outputs, write_json
+from xmc.cli.output import Output
 
 
 @click.command("warmup", short_help="Compile every kernel for this machine.")
 @options.output
-def command(json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def command(output: Output) -> None:
     """Compile every kernel for this machine and keep them on disk: a minute once, nothing
     afterwards.
     """
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     started = time.monotonic()
     compile_all()
     seconds = time.monotonic() - started
-    Voice("warmup", quiet).say(f"all kernels are ready, after {seconds:.1f} s")
-    write_json(json_path, {"seconds": round(seconds, 3)}, overwrite)
+    output.notices.say(f"all kernels are ready, after {seconds:.1f} s")
+    output.write_json({"seconds": round(seconds, 3)})
 
 
 def compile_all() -> None:
