@@ -14,8 +14,8 @@ from xmc.cli.data import (
     is_headerless,
     load_model,
     model_labels,
+    pad_columns,
     read_labelled,
-    widened,
 )
 from xmc.cli.inspect import size_text
 from xmc.cli.output import Output, print_table
@@ -70,7 +70,7 @@ def command(
     smaller.save(target, overwrite=output.overwrite)
     result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
     if output.for_people:
-        show(result)
+        print_models(result)
     output.notices.say(f"saved as {target}")
     output.write_json(result)
 
@@ -93,7 +93,7 @@ def read_rows(
         Y = align_labels(Y, dataset.label_ids, ids)[0]
     X = features_for(model, dataset, is_headerless(sources[-1], format))
     if is_headerless(sources[-1], format):
-        Y = widened(Y, model.n_labels_)
+        Y = pad_columns(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:
         raise DataError(
             f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}"
@@ -105,7 +105,7 @@ def read_rows(
         raise DataError(
             f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}"
         )
-    return X, Y, propensities(widened(train, Y.shape[1]))
+    return X, Y, propensities(pad_columns(train, Y.shape[1]))
 
 
 def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict
     return facts
 
 
-def show(result: dict[str, dict[str, Any]]) -> None:
+def print_models(result: dict[str, dict[str, Any]]) -> None:
     """A line per model."""
     measured = [name for name in result["before"] if "@" in name]
     lines = []

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_stdin, load_model, read_labelled, widened
+from xmc.cli.data import check_stdin, load_model, pad_columns, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
 
@@ -156,7 +156,7 @@ def transform(data: Any, folder: str) -> Any:
     if data.label_ids is None or known is None:
         return data
     Y, ids = align_labels(data.Y, data.label_ids, known)
-    return data._replace(Y=widened(Y, len(ids)), label_ids=ids)
+    return data._replace(Y=pad_columns(Y, len(ids)), label_ids=ids)
 
 
 def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:

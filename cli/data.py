@@ -58,7 +58,7 @@ def is_headerless(path: str, format: str | None) -> bool:
     return format_of(path, format) == "svmlight"
 
 
-def widened(M: Any, width: int) -> Any:
+def pad_columns(M: Any, width: int) -> Any:
     """M with columns of zeros up to `width`."""
     import scipy.sparse as sp
 
@@ -71,7 +71,7 @@ def name_columns(Y: Any, path: str, headerless: bool) -> tuple[Any, list[str], l
 
     ids, names = read_label_names(path)
     if headerless:
-        Y = widened(Y, len(ids))
+        Y = pad_columns(Y, len(ids))
     if len(ids) != Y.shape[1]:
         raise DataError(f"{path}: expected {Y.shape[1]:,} lines, one per label, got {len(ids):,}")
     return Y, ids, names
@@ -115,7 +115,7 @@ def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
         return _vectorized(model, dataset.texts)
     X, n_features = dataset.X, model.n_features_in_
     if headerless and X.shape[1] < n_features:
-        X = widened(X, n_features)
+        X = pad_columns(X, n_features)
     if X.shape[1] != n_features:
         raise DataError(
             f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}"

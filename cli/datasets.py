@@ -32,11 +32,11 @@ def list_cards(output: Output) -> None:
     output.check()
     found = [card._asdict() for card in cards()]
     if output.for_people:
-        show(found)
+        print_cards(found)
     output.write_json(found)
 
 
-def show(found: list[dict[str, Any]]) -> None:
+def print_cards(found: list[dict[str, Any]]) -> None:
     """The data sets for people."""
     sizes = ("rows", "test_rows", "features", "labels")
     rows = [

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, check_stdin, default_ks, widened
+from xmc.cli.data import check_k, check_stdin, default_ks, pad_columns
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
 
@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
     def wide(self, n_labels: int) -> Table:
         """As wide as that, if its width is only that of its largest id."""
-        return self._replace(M=widened(self.M, n_labels)) if self.headerless else self
+        return self._replace(M=pad_columns(self.M, n_labels)) if self.headerless else self
 
 
 @click.command("evaluate", short_help="Measure saved predictions against the truth.")
@@ -174,7 +174,7 @@ def by_id(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, 
     from xmc.io import align_labels
 
     P, columns = align_labels(pred.M, pred.ids, true.ids)
-    Y = widened(true.M, len(columns))
+    Y = pad_columns(true.M, len(columns))
     if train is not None:
         train = train._replace(
             M=align_labels(train.M, train.ids, columns)[0][:, : len(columns)], ids=columns

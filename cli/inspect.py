@@ -20,7 +20,7 @@ def command(folder: str, output: Output) -> None:
     output.check()
     facts = describe(folder)
     if output.for_people:
-        show(facts)
+        print_facts(facts)
     output.write_json(facts)
 
 
@@ -63,7 +63,7 @@ def level_facts(layer: Any) -> dict[str, Any]:
     }
 
 
-def show(facts: dict[str, Any]) -> None:
+def print_facts(facts: dict[str, Any]) -> None:
     """The facts for people."""
     trained = facts["n_labels_trained"]
     fewer = f", {trained:,} of them with training rows" if trained < facts["n_labels"] else ""

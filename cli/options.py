@@ -22,7 +22,7 @@ ONE_VS_ALL_FLAGS = tuple(f.name for f in fields(OneVsAllParams))
 Decorator = Callable[[Callable], Callable]
 
 
-def together(*options: Decorator) -> Decorator:
+def combined(*options: Decorator) -> Decorator:
     """Several options as one decorator, in the order in which help lists them."""
 
     def decorate(command: Callable) -> Callable:
@@ -34,7 +34,7 @@ def together(*options: Decorator) -> Decorator:
 
 
 version = click.version_option(__version__, message="%(prog)s %(version)s", prog_name="xmc")
-output_flags = together(
+output_flags = combined(
     click.option(
         "--json", "json_path", metavar="PATH", help="Write the result as JSON to PATH; - is stdout."
     ),
@@ -64,7 +64,7 @@ def command_name(ctx: click.Context) -> str:
     return ctx.info_name or ""
 
 
-source = together(
+source = combined(
     click.option(
         "--format",
         type=click.Choice(FORMATS),
@@ -143,28 +143,28 @@ def parameter(f: Field) -> Decorator:
     return click.option(
         flag,
         f.name,
-        type=_type(f),
+        type=_click_type(f),
         default=f.default,
         show_default=f.default is not None,
         metavar=None
         if "size" in f.metadata
         else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
-        help=_sentence(f.metadata["help"]),
+        help=_as_sentence(f.metadata["help"]),
     )
 
 
-def _sentence(text: str) -> str:
+def _as_sentence(text: str) -> str:
     """The text as a sentence; a first word that is a value keeps its case."""
     first = text.split()[0]
     return (text if first.endswith(":") else text[0].upper() + text[1:]) + "."
 
 
-def _type(f: Field) -> Any:
-    kind = _type_of_one(f.metadata)
+def _click_type(f: Field) -> Any:
+    kind = _click_type_of_one(f.metadata)
     return Levels(kind) if "levels" in f.metadata else kind
 
 
-def _type_of_one(rule: Mapping[str, Any]) -> Any:
+def _click_type_of_one(rule: Mapping[str, Any]) -> Any:
     if "among" in rule:
         return click.Choice(rule["among"])
     if rule["kind"] is bool:
@@ -184,16 +184,16 @@ def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorato
     return [parameter(f) for f in own if f.name not in without]
 
 
-model_parameters = together(
+model_parameters = combined(
     *_flags(LabelTreeParams, without=tuple(f.name for f in fields(SolverParams))),
     *_flags(SolverParams),
     threads,
     seed,
 )
-text_parameters = together(*_flags(TextParams))
+text_parameters = combined(*_flags(TextParams))
 
 
-def given(ctx: click.Context) -> list[str]:
+def typed_options(ctx: click.Context) -> list[str]:
     """The names of the options that the user typed."""
     typed = click.core.ParameterSource.COMMANDLINE
     return [name for name in ctx.params if ctx.get_parameter_source(name) == typed]
@@ -201,7 +201,7 @@ def given(ctx: click.Context) -> list[str]:
 
 def refuse(ctx: click.Context, names: tuple[str, ...] | list[str], why: str) -> None:
     """Usage error if the user typed one of these options."""
-    for name in given(ctx):
+    for name in typed_options(ctx):
         if name in names:
             raise click.UsageError(f"--{name.replace('_', '-')} {why}", ctx)
 

@@ -31,7 +31,7 @@ class Notices:
         if not self.quiet:
             click.echo(f"{self.who}: {text}", err=True)
 
-    def count(self, number: int, total: int, what: str, consequence: str) -> None:
+    def say_if_any(self, number: int, total: int, what: str, consequence: str) -> None:
         """`rows without labels: 3 of 1,000; ...`, if there are any."""
         if number:
             self.say(f"{what}: {number:,} of {total:,}; {consequence}")

@@ -12,7 +12,7 @@ from xmc.cli.data import check_k, check_stdin, features_for, is_headerless, load
 from xmc.cli.output import Output, on_terminal
 from xmc.errors import DataError
 
-SHOWN = 70  # characters of a text in the listing
+LONGEST_TEXT = 70  # characters of a text in the listing
 
 
 @click.command("predict", short_help="Rank the best labels of each row.")
@@ -65,8 +65,8 @@ def command(
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()
     top = model.predict_topk(X, k)
-    facts = count(X, model, k, time.monotonic() - started)
-    output.notices.count(
+    facts = count_rows(X, model, k, time.monotonic() - started)
+    output.notices.say_if_any(
         facts["n_rows_without_features"],
         facts["n_rows"],
         "rows without features",
@@ -78,9 +78,9 @@ def command(
             f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}"
         )
     else:
-        facts["predictions"] = listing(top, model) if output.json_path else None
+        facts["predictions"] = as_records(top, model) if output.json_path else None
         if output.for_people:
-            show(top, model, documents, for_people=bool(texts) or on_terminal())
+            print_predictions(top, model, documents, for_people=bool(texts) or on_terminal())
     output.write_json(facts)
 
 
@@ -109,7 +109,7 @@ def read_rows(
     return features_for(model, dataset, is_headerless(path, format)), dataset.texts
 
 
-def count(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
+def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
     """What was predicted."""
     return {
         "n_rows": X.shape[0],
@@ -136,25 +136,25 @@ def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) ->
     )
 
 
-def show(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
+def print_predictions(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
     """The predictions on stdout, for people or as tsv lines."""
     if not for_people:
         return save("-", top, model, "tsv", False)
-    for row, labels in enumerate(listing(top, model)):
-        click.secho(f"row {row}" if texts is None else shortened(texts[row]), bold=True)
+    for row, labels in enumerate(as_records(top, model)):
+        click.secho(f"row {row}" if texts is None else shorten(texts[row]), bold=True)
         for label in labels["labels"]:
             name = label.get("name", label["id"])
             suffix = "" if name == label["id"] else click.style(f"  {label['id']}", dim=True)
             click.echo(f"  {label['score']:.3f}  {name}{suffix}")
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 3]}..."
 
 
-def listing(top: Any, model: Any) -> list[dict[str, Any]]:
+def as_records(top: Any, model: Any) -> list[dict[str, Any]]:
     """The predictions as jsonl has them, one object a row."""
     ids, names = model_labels(model)
 

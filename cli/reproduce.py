@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import click
 
 from xmc.cli import options
-from xmc.cli.data import widened
+from xmc.cli.data import pad_columns
 from xmc.cli.output import Notices, Output, print_table
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
@@ -87,7 +87,7 @@ def command(
         options.refuse(ctx, ["data", "only", "threads"], "doesn't go with --list")
         return list_recipes(output)
     recipe = read_recipe(name)
-    runs = choose(recipe, only)
+    runs = choose_runs(recipe, only)
     if recipe.data != EMBEDDED and data is None:
         raise click.UsageError(
             f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}"
@@ -95,13 +95,13 @@ def command(
     output.notices.compiling()
     outcomes: list[Outcome] = []
     try:
-        for outcome in outcomes_of(recipe, runs, data, threads, output.notices):
+        for outcome in run_all(recipe, runs, data, threads, output.notices):
             outcomes.append(outcome)
     finally:  # what is finished is shown, whatever became of the rest
         if outcomes and output.for_people:
-            show(recipe, outcomes)
+            print_outcomes(recipe, outcomes)
     output.write_json(as_json(recipe, outcomes))
-    complain(recipe, outcomes)
+    raise_if_off(recipe, outcomes)
 
 
 def list_recipes(output: Output) -> None:
@@ -121,7 +121,7 @@ def list_recipes(output: Output) -> None:
     output.write_json(facts)
 
 
-def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
+def choose_runs(recipe: Recipe, only: Sequence[str]) -> list[Run]:
     """The runs to train. Raises ParameterError at a name that the recipe doesn't have."""
     names = [run.name for run in recipe.runs]
     for name in only:
@@ -132,21 +132,21 @@ def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
     return [run for run in recipe.runs if not only or run.name in only]
 
 
-def outcomes_of(
+def run_all(
     recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, notices: Notices
 ) -> Iterator[Outcome]:
     """Each run's outcome as soon as it is there; runs in a row that take the same rows read them
     once.
     """
     for (text, transform), alike in groupby(runs, key=lambda run: (run.text, run.transform)):
-        split = rows_of(recipe, data, text, transform)
+        split = read_rows(recipe, data, text, transform)
         for run in alike:
             yield Outcome(
                 run, [measure(recipe, run, seed, split, threads, notices) for seed in run.seeds]
             )
 
 
-def rows_of(
+def read_rows(
     recipe: Recipe, data: str | None, text: dict[str, Any] | None, transform: dict[str, Any] | None
 ) -> Sequence[Any]:
     """X, Y, X_test and Y_test; as many labels in Y_test as in Y at least."""
@@ -162,7 +162,7 @@ def rows_of(
     if transform is not None:
         features = make_features(FeatureParams(**transform))
         X, X_test = features.fit_transform(X), features.transform(X_test)
-    return X, Y, X_test, widened(Y_test, Y.shape[1])
+    return X, Y, X_test, pad_columns(Y_test, Y.shape[1])
 
 
 def measure(
@@ -183,12 +183,12 @@ def measure(
     model.fit(X, Y)
     seconds = time.monotonic() - started
     notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
-    p = propensities(widened(Y, Y_test.shape[1]), *recipe.propensity)
+    p = propensities(pad_columns(Y, Y_test.shape[1]), *recipe.propensity)
     found = report(Y_test, model.predict_topk(X_test, max(KS)), KS, p)
     return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
 
 
-def show(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
     """What was measured above what is expected and what it is to be read beside; then all that was
     published.
     """
@@ -205,7 +205,7 @@ def show(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
     if figures:
         click.echo("")
         rows = [
-            [method, f"{row.inputs}, {row.features}", *cells(row.metrics)]
+            [method, f"{row.inputs}, {row.features}", *metric_cells(row.metrics)]
             for method, row in figures
         ]
         print_table(["published", "inputs", *METRICS], rows)
@@ -217,14 +217,16 @@ def rows_for(outcome: Outcome, figures: Sequence[tuple[str, Published]]) -> list
     """A run's rows of the table: measured, expected, and the published figures to read it beside."""
     run, mean = outcome.run, outcome.mean
     verdict = "differs" if outcome.misses else "as expected" if run.expected else "nothing expected"
-    rows = [[run.name, *cells(mean), f"{mean['seconds']:.1f}", verdict]]
+    rows = [[run.name, *metric_cells(mean), f"{mean['seconds']:.1f}", verdict]]
     if run.expected:
-        rows.append(["  expected", *cells(run.expected), "", f"+- {run.tolerance:g}"])
+        rows.append(["  expected", *metric_cells(run.expected), "", f"+- {run.tolerance:g}"])
     beside = [(method, row) for method, row in figures if row.method in run.beside]
-    return rows + [[f"  {method}", *cells(row.metrics), "", "published"] for method, row in beside]
+    return rows + [
+        [f"  {method}", *metric_cells(row.metrics), "", "published"] for method, row in beside
+    ]
 
 
-def cells(metrics: dict[str, float]) -> list[str]:
+def metric_cells(metrics: dict[str, float]) -> list[str]:
     """METRICS as a table shows them, blank where there is none."""
     return [f"{metrics[key]:.2f}" if key in metrics else "" for key in METRICS]
 
@@ -247,7 +249,7 @@ def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return facts
 
 
-def complain(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+def raise_if_off(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
     """Raises XmcError that names every figure out of tolerance, if there are any."""
     wrong = [
         f"{run.name} {key} {outcome.mean[key]:.2f}, expected {run.expected[key]:.2f} +- {run.tolerance:g}"

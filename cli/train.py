@@ -13,7 +13,7 @@ from xmc.cli.output import Notices, Output, print_metrics
 from xmc.presets import PRESETS
 
 
-class Training(NamedTuple):
+class LabelledRows(NamedTuple):
     """What a model is trained on; `texts` if X is still to be made from them."""
 
     X: Any
@@ -22,7 +22,7 @@ class Training(NamedTuple):
     label_ids: list[str] | None
     label_names: list[str] | None
 
-    def rows(self, chosen: Any) -> Training:
+    def take(self, chosen: Any) -> LabelledRows:
         """The chosen rows."""
         X = None if self.X is None else self.X[chosen]
         texts = None if self.texts is None else [self.texts[row] for row in chosen]
@@ -102,7 +102,7 @@ def command(
         )
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     if dry_run:
-        output.write_json(foresee(model, kept, text_flags, output))
+        output.write_json(print_forecast(model, kept, text_flags, output))
         return
     result = {"model": target, **fit(model, kept, text_flags, output.notices)}
     model.save(target, overwrite=output.overwrite)
@@ -125,14 +125,18 @@ def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
     if not preset.one_vs_all:
         options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
     flags.update(
-        {key: value for key, value in preset.settings.items() if key not in options.given(ctx)}
+        {
+            key: value
+            for key, value in preset.settings.items()
+            if key not in options.typed_options(ctx)
+        }
     )
     return preset.one_vs_all
 
 
 def read_training(
     sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None
-) -> Training:
+) -> LabelledRows:
     """The rows that the command line names, with ids and names of their labels."""
     dataset = read_labelled(sources, format, zero_based)
     Y, ids, names = dataset.Y, dataset.label_ids, None
@@ -140,7 +144,7 @@ def read_training(
         names = names_of_ids(ids, label_names)
     elif label_names:
         Y, ids, names = name_columns(Y, label_names, is_headerless(sources[-1], format))
-    return Training(dataset.X, Y, dataset.texts, ids, names)
+    return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
 
 
 def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
@@ -160,7 +164,7 @@ def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
     return model
 
 
-def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Training]:
+def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
     """The rows to train on and the rows held out, both in their order."""
     import numpy as np
 
@@ -173,17 +177,19 @@ def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Trainin
             f"train: expected rows left to train on, --valid {share:g} holds {n_held:,} of {n_rows:,} out"
         )
     order = np.random.default_rng(seed).permutation(n_rows)
-    return data.rows(np.sort(order[n_held:])), data.rows(np.sort(order[:n_held]))
+    return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
 
 
-def fit(model: Any, data: Training, text_flags: dict[str, Any], notices: Notices) -> dict[str, Any]:
+def fit(
+    model: Any, data: LabelledRows, text_flags: dict[str, Any], notices: Notices
+) -> dict[str, Any]:
     """Fit the model, with its vectoriser and labels, and count what was found."""
     started = time.monotonic()
     X, vectorizer = data.X, None
     if data.texts is not None:
         X, vectorizer = vectorize(data.texts, text_flags)
-    facts = count(X, data.Y)
-    tell(facts, notices)
+    facts = count_rows(X, data.Y)
+    report_counts(facts, notices)
     model.fit(X, data.Y)
     model.vectorizer_, model.label_ids_, model.label_names_ = (
         vectorizer,
@@ -193,14 +199,14 @@ def fit(model: Any, data: Training, text_flags: dict[str, Any], notices: Notices
     return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 
-def foresee(
-    model: Any, data: Training, text_flags: dict[str, Any], output: Output
+def print_forecast(
+    model: Any, data: LabelledRows, text_flags: dict[str, Any], output: Output
 ) -> dict[str, Any]:
     """What training would take, printed unless the JSON goes to stdout."""
     from xmc.parallel import n_threads
 
     X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
-    tell(count(X, data.Y), output.notices)
+    report_counts(count_rows(X, data.Y), output.notices)
     needs = model.forecast(X, data.Y)
     result = needs._asdict() | {"memory_bytes": needs.memory(n_threads(model.n_jobs))}
     if output.for_people:
@@ -223,7 +229,7 @@ def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
     return fit_texts(vectorizer, texts), vectorizer
 
 
-def count(X: Any, Y: Any) -> dict[str, int]:
+def count_rows(X: Any, Y: Any) -> dict[str, int]:
     """Sizes, and the rows and labels that are legal but worth a word."""
     true = Y != 0
     return {
@@ -236,22 +242,22 @@ def count(X: Any, Y: Any) -> dict[str, int]:
     }
 
 
-def tell(facts: dict[str, int], notices: Notices) -> None:
+def report_counts(facts: dict[str, int], notices: Notices) -> None:
     """Notices about rows and labels."""
     n_rows, n_labels = facts["n_rows"], facts["n_labels"]
-    notices.count(
+    notices.say_if_any(
         facts["n_rows_without_features"],
         n_rows,
         "rows without features",
         "only the bias learns from them",
     )
-    notices.count(
+    notices.say_if_any(
         facts["n_rows_without_labels"],
         n_rows,
         "rows without labels",
         "they only serve as negatives",
     )
-    notices.count(
+    notices.say_if_any(
         facts["n_labels_without_rows"],
         n_labels,
         "labels without a training row",
@@ -259,7 +265,7 @@ def tell(facts: dict[str, int], notices: Notices) -> None:
     )
 
 
-def validate(model: Any, trained: Training, held: Training) -> dict[str, Any]:
+def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
     """The report on the rows held out."""
     from xmc.metrics import propensities, report
 
