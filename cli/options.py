@@ -1,4 +1,4 @@
-"""Flags that several commands share; those of the parameters are made from their declarations."""
+"""Flags that several commands share; the flags of parameters come from their declarations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Decorator = Callable[[Callable], Callable]
 
 
 def combined(*options: Decorator) -> Decorator:
-    """Several options as one decorator, in the order in which help lists them."""
+    """Several options as one decorator; help lists them in this order."""
 
     def decorate(command: Callable) -> Callable:
         for option in reversed(options):
@@ -68,26 +68,26 @@ source = combined(
     click.option(
         "--format",
         type=click.Choice(FORMATS),
-        help="Format of the input, if its name doesn't tell.",
+        help="Format of the input, if its name doesn't show it.",
     ),
     click.option(
         "--zero-based/--one-based",
         default=True,
         show_default=True,
-        help="How XMC text and SVMlight count ids.",
+        help="Whether ids in XMC text and SVMlight count from 0 or from 1.",
     ),
 )
 label_names = click.option(
     "--label-names",
     metavar="FILE",
-    help="Lines id<TAB>name, or id alone; line i is column i of a label matrix.",
+    help="File of lines id<TAB>name, or only id; line i names column i of a label matrix.",
 )
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="INT",
     show_default="all processors",
-    help="Threads to work with.",
+    help="Number of threads.",
 )
 seed = click.option(
     "--seed",
@@ -131,12 +131,12 @@ class Levels(click.ParamType):
         values = tuple(self.kind.convert(part, param, ctx) for part in parts)
         return values if len(values) > 1 else values[0]
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
-        return self.kind.get_metavar(param, ctx)
+    def get_metavar(self, *args: Any, **how: Any) -> str | None:
+        return self.kind.get_metavar(*args, **how)  # older versions of click give no context
 
 
 def parameter(f: Field) -> Decorator:
-    """The flag of a declared parameter, under its own name."""
+    """The flag of a declared parameter, with the parameter's name."""
     flag = f"--{f.name.replace('_', '-')}"
     if f.metadata.get("kind") is bool:
         flag += f"/--no-{f.name.replace('_', '-')}"
@@ -146,15 +146,20 @@ def parameter(f: Field) -> Decorator:
         type=_click_type(f),
         default=f.default,
         show_default=f.default is not None,
-        metavar=None
-        if "size" in f.metadata
-        else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
+        metavar=_metavar(f.metadata),
         help=_as_sentence(f.metadata["help"]),
     )
 
 
+def _metavar(rule: Mapping[str, Any]) -> str | None:
+    """What stands for a number in help; None leaves it to click."""
+    if "size" in rule or "kind" not in rule:
+        return None
+    return {int: "INT", float: "NUMBER"}.get(rule["kind"])
+
+
 def _as_sentence(text: str) -> str:
-    """The text as a sentence; a first word that is a value keeps its case."""
+    """The text with a capital and a dot; a value at the beginning, as in "man: ...", stays."""
     first = text.split()[0]
     return (text if first.endswith(":") else text[0].upper() + text[1:]) + "."
 
@@ -178,10 +183,9 @@ def _click_type_of_one(rule: Mapping[str, Any]) -> Any:
 
 
 def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:
-    own = [
-        f for f in fields(declaration) if "own_flag" not in f.metadata
-    ]  # --quiet, --threads, --seed
-    return [parameter(f) for f in own if f.name not in without]
+    # --quiet, --threads and --seed stand for parameters of other names.
+    found = [f for f in fields(declaration) if "own_flag" not in f.metadata]
+    return [parameter(f) for f in found if f.name not in without]
 
 
 model_parameters = combined(
@@ -200,14 +204,14 @@ def typed_options(ctx: click.Context) -> list[str]:
 
 
 def refuse(ctx: click.Context, names: tuple[str, ...] | list[str], why: str) -> None:
-    """Usage error if the user typed one of these options."""
+    """Raise a usage error if the user typed one of these options."""
     for name in typed_options(ctx):
         if name in names:
             raise click.UsageError(f"--{name.replace('_', '-')} {why}", ctx)
 
 
 def split_text_flags(flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The text parameters among the flags, and the others."""
+    """The text parameters, and the other flags."""
     return (
         {name: value for name, value in flags.items() if name in TEXT_FLAGS},
         {name: value for name, value in flags.items() if name not in TEXT_FLAGS},
