@@ -1,4 +1,4 @@
-"""`xmc compress`: a smaller model, and what it costs."""
+"""`xmc compress`: make a model smaller, and measure what that costs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,24 @@ from xmc.cli.output import Output, print_table
 @click.argument("target", metavar="OUT")
 @click.argument("sources", nargs=-1, metavar="[X.npz Y.npz | FILE]")
 @click.option(
-    "--weights", type=click.Choice(options.WEIGHTS["among"]), default="int8", show_default=True,
+    "--weights",
+    type=click.Choice(options.WEIGHTS["among"]),
+    default="int8",
+    show_default=True,
     help=f"{options.WEIGHTS['help'].capitalize()}.",
-)  # fmt: skip
+)
 @click.option(
-    "--threshold", type=click.FloatRange(min=0), metavar="NUMBER", show_default="what the model was trained with",
+    "--threshold",
+    type=click.FloatRange(min=0),
+    metavar="NUMBER",
+    show_default="the model's",
     help="Weights smaller than this are dropped.",
-)  # fmt: skip
-@click.option("--train-labels", metavar="FILE", help="Labels of the training rows, Y.npz, for PSP.")
+)
+@click.option(
+    "--train-labels",
+    metavar="FILE",
+    help="Labels of the training rows, Y.npz; they are needed for PSP.",
+)
 @options.source
 @options.threads
 @options.output
@@ -51,9 +61,10 @@ def command(
     threads: int | None,
     output: Output,
 ) -> None:
-    """Store the model in DIR with narrower and fewer weights as OUT.
+    """Save the model in DIR as OUT, with fewer weights of fewer bits.
 
-    With labelled rows, P@k (and PSP@k, with --train-labels) of both models are measured on them.
+    If labelled rows are given, P@k of both models is measured on them, with --train-labels PSP@k,
+    too.
 
     \b
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
@@ -82,7 +93,7 @@ def read_rows(
     format: str | None,
     zero_based: bool,
 ) -> tuple[Any, Any, Any]:
-    """Features, true labels in the model's columns, and propensities if training labels are given."""
+    """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
     from xmc.io import align_labels, read_matrix
     from xmc.metrics import propensities
@@ -95,9 +106,8 @@ def read_rows(
     if is_headerless(sources[-1], format):
         Y = pad_columns(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:
-        raise DataError(
-            f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}"
-        )
+        expected = f"expected {model.n_labels_:,} labels as the model has"
+        raise DataError(f"{sources[-1]}: {expected}, got {Y.shape[1]:,}")
     if train_labels is None:
         return X, Y, None
     train = read_matrix(train_labels)
@@ -109,7 +119,7 @@ def read_rows(
 
 
 def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict[str, Any]:
-    """Sizes, and what the model reaches on the rows."""
+    """Sizes of the model, and its metrics on the rows if there are any."""
     from xmc.metrics import report
 
     facts = {
@@ -128,7 +138,7 @@ def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict
 
 
 def print_models(result: dict[str, dict[str, Any]]) -> None:
-    """A line per model."""
+    """Print a line per model."""
     measured = [name for name in result["before"] if "@" in name]
     lines = []
     for facts in result.values():

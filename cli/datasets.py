@@ -1,6 +1,4 @@
-"""`xmc datasets`: the sample that comes along, synthetic data of published shapes, public data
-downloaded.
-"""
+"""`xmc datasets`: the embedded sample, synthetic data, and public data that the user downloaded."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ from xmc.datasets.registry import PUBLIC, SHAPES, SPLIT
 EXPORTED = (*SPLIT, "train.tsv", "test.tsv", "labels.txt")
 
 
-@click.group("datasets", short_help="List, export, make and check data sets.")
+@click.group("datasets", short_help="List, export, generate and check data sets.")
 @options.version
 def command() -> None:
-    """Data to try and to measure with."""
+    """Data sets for trying and measuring models."""
 
 
 @command.command("list", short_help="List the data sets.")
@@ -37,7 +35,7 @@ def list_cards(output: Output) -> None:
 
 
 def print_cards(found: list[dict[str, Any]]) -> None:
-    """The data sets for people."""
+    """Print a table of the data sets, and where the first two come from."""
     sizes = ("rows", "test_rows", "features", "labels")
     rows = [
         [card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"]
@@ -53,8 +51,9 @@ def print_cards(found: list[dict[str, Any]]) -> None:
 @click.argument("folder", metavar="DIR")
 @options.output
 def export(name: str, folder: str, output: Output) -> None:
-    """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its
-    labels.txt.
+    """Write the embedded sample to DIR.
+
+    DIR gets the matrices, the texts (train.tsv and test.tsv), and the labels (labels.txt).
     """
     output.check(folder=folder)
     check_replaceable(folder)
@@ -63,14 +62,15 @@ def export(name: str, folder: str, output: Output) -> None:
     output.write_json(facts)
 
 
-@command.command(
-    "add", short_help="Check downloaded files of a public data set, keep them as matrices."
-)
+@command.command("add", short_help="Check files of a public data set and save them as matrices.")
 @click.argument("name", type=click.Choice([card.name for card in PUBLIC]))
 @click.argument("train", metavar="TRAIN")
 @click.argument("test", metavar="TEST")
 @click.option(
-    "--out", metavar="DIR", required=True, help="Folder to write X.trn.npz and the others to."
+    "--out",
+    metavar="DIR",
+    required=True,
+    help="Folder for X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz.",
 )
 @options.source
 @options.output
@@ -83,8 +83,7 @@ def add(
     zero_based: bool,
     output: Output,
 ) -> None:
-    """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR
-    as matrices.
+    """Check that TRAIN and TEST, which you downloaded, are the data set NAME; save them as matrices.
 
     \b
     xmc datasets add wiki10-31k train.txt test.txt --out wiki10
@@ -101,7 +100,7 @@ def add(
 
 
 def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
-    """The sizes of training and test rows. Raises DataError unless they are those on the card."""
+    """The sizes of the data set. Raises DataError if its card has others."""
     from xmc.datasets import differences
     from xmc.errors import DataError
 
@@ -125,7 +124,7 @@ def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
-    """Features and labels of training and test rows, under the names that all our tools know."""
+    """Write features and labels of training and test rows; SPLIT has the names of the files."""
     from xmc.io import write_matrix
     from xmc.io.files import replacing
 
@@ -135,20 +134,20 @@ def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
             write_matrix(fresh / file, M)
 
 
-@command.command("synth", short_help="Make a synthetic data set.")
+@command.command("synth", short_help="Generate a synthetic data set.")
 @click.option(
     "--like",
     type=click.Choice(list(SHAPES)),
     required=True,
-    help="The public set whose shape it takes.",
+    help="Public data set whose shape the synthetic one gets.",
 )
-@click.option("--out", metavar="DIR", required=True, help="Folder to write to.")
+@click.option("--out", metavar="DIR", required=True, help="Folder for the data set.")
 @click.option(
     "--scale",
     type=float,
     default=1.0,
     show_default=True,
-    help="Share of the rows and labels, 0.005 to 1.",
+    help="Share of the rows and labels to generate, from 0.005 to 1.",
 )
 @options.seed
 @options.output
@@ -159,8 +158,9 @@ def synth(
     seed: int,
     output: Output,
 ) -> None:
-    """Make a synthetic data set in the shape of a public one: X and Y for training and test, with
-    topics to learn.
+    """Generate a synthetic data set in the shape of a public one.
+
+    It has X and Y for training and test; their rows are about topics that a model can learn.
     """
     from xmc.datasets import synthesize
     from xmc.progress import Progress
@@ -183,13 +183,12 @@ def check_replaceable(folder: str) -> None:
         return
     foreign = sorted(set(os.listdir(folder)) - set(EXPORTED)) if os.path.isdir(folder) else [folder]
     if foreign:
-        raise DataError(
-            f"{folder}: expected an earlier export to replace, got {foreign[0]!r}; choose a new folder"
-        )
+        expected = "expected an earlier export to replace"
+        raise DataError(f"{folder}: {expected}, got {foreign[0]!r}; choose a new folder")
 
 
 def write_sample(folder: str, overwrite: bool) -> list[str]:
-    """Write the sample's files; gives their names."""
+    """Write the files of the sample; returns their names."""
     from xmc.datasets import load_sample
     from xmc.io import write_matrix
     from xmc.io.files import replacing
@@ -208,7 +207,7 @@ def write_sample(folder: str, overwrite: bool) -> list[str]:
 
 
 def write_texts(path: Any, sample: Any, X: Any, Y: Any) -> None:
-    """Rows as labelled documents, a label's name being its id."""
+    """Write rows as labelled documents; the names of the labels serve as ids."""
     from xmc.datasets import sample_texts
     from xmc.io import Dataset, write
 

@@ -1,4 +1,4 @@
-"""`xmc predict`: the best labels of each row, to a file or to stdout."""
+"""`xmc predict`: write the best labels of each row to a file or to stdout."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ LONGEST_TEXT = 70  # characters of a text in the listing
 @click.command("predict", short_help="Rank the best labels of each row.")
 @click.argument("folder", metavar="DIR")
 @click.argument("path", required=False, metavar="[FILE]")
-@click.option("--text", "texts", multiple=True, help="A text instead of a file; may be repeated.")
+@click.option(
+    "--text", "texts", multiple=True, help="Text to label, instead of a file; may be repeated."
+)
 @click.option(
     "-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels per row."
 )
-@click.option("--out", metavar="PATH", help="Where to: .npz, .tsv or .jsonl; - is stdout.")
+@click.option(
+    "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
+)
 @click.option(
     "--out-format", type=click.Choice(options.PREDICTION_FORMATS), help="Format of --out."
 )
@@ -43,9 +47,9 @@ def command(
 ) -> None:
     """Rank the best labels of each row with the model in DIR.
 
-    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt), each also with .gz; - is
-    stdin and needs --format. Without --out the labels are listed on stdout; those of a FILE as
-    lines label<TAB>score<TAB>... if stdout is no terminal.
+    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt). It may be gzipped and
+    end in .gz; - is stdin and needs --format. Without --out the labels go to stdout: as a list, or
+    as lines label<TAB>score<TAB>... if they are those of a FILE and stdout is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -85,22 +89,21 @@ def command(
 
 
 def check_destination(out: str | None, format: str | None) -> None:
-    """Raises an error if the format of the predictions isn't known or can't go there."""
+    """Raise an error if the format of the predictions isn't known or can't go to `out`."""
     if format is not None and out is None:
         raise click.UsageError("--out-format goes with --out")
     if out is not None:
         from xmc.io.predictions import prediction_format
 
         if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
-            raise DataError(
-                f"{out}: expected a plain file for npz, got {'stdout' if out == '-' else 'gzip'}"
-            )
+            got = "stdout" if out == "-" else "gzip"
+            raise DataError(f"{out}: expected a plain file for npz, got {got}")
 
 
 def read_rows(
     model: Any, path: str | None, texts: list[str], format: str | None, zero_based: bool
 ) -> tuple[Any, list[str] | None]:
-    """X for the model, and the texts that it was made from."""
+    """X for the model, and the texts that it was made from, if there are any."""
     from xmc.io import Dataset, read
 
     if path is None:
@@ -110,7 +113,7 @@ def read_rows(
 
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
-    """What was predicted."""
+    """Sizes of what was predicted, and how long it took."""
     return {
         "n_rows": X.shape[0],
         "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),
@@ -121,7 +124,7 @@ def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
 
 
 def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) -> None:
-    """Write the predictions with the ids and names that the model knows."""
+    """Write the predictions with the ids and names of the model's labels."""
     from xmc.io import write_predictions
 
     ids, names = model_labels(model)
@@ -137,7 +140,7 @@ def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) ->
 
 
 def print_predictions(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
-    """The predictions on stdout, for people or as tsv lines."""
+    """Print the predictions, as a list for people or as tsv lines."""
     if not for_people:
         return save("-", top, model, "tsv", False)
     for row, labels in enumerate(as_records(top, model)):
@@ -155,7 +158,7 @@ def shorten(text: str) -> str:
 
 
 def as_records(top: Any, model: Any) -> list[dict[str, Any]]:
-    """The predictions as jsonl has them, one object a row."""
+    """The predictions as in jsonl, one object per row."""
     ids, names = model_labels(model)
 
     def entry(label: int, score: float) -> dict[str, Any]:

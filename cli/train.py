@@ -1,4 +1,4 @@
-"""`xmc train`: rows with labels in, a model folder out."""
+"""`xmc train`: learn from labelled rows and save the model in a folder."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, 
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.presets import PRESETS
 
+ONLY_BIAS = "only the bias learns from them"
+ONLY_NEGATIVES = "they only serve as negatives"
+NEVER_PREDICTED = "they are never predicted"
+
 
 class LabelledRows(NamedTuple):
-    """What a model is trained on; `texts` if X is still to be made from them."""
+    """What a model is trained on: X, or texts that become X."""
 
-    X: Any
+    X: Any  # None if there are texts
     Y: Any
     texts: list[str] | None
     label_ids: list[str] | None
     label_names: list[str] | None
 
     def take(self, chosen: Any) -> LabelledRows:
-        """The chosen rows."""
+        """Only the chosen rows."""
         X = None if self.X is None else self.X[chosen]
         texts = None if self.texts is None else [self.texts[row] for row in chosen]
         return self._replace(X=X, Y=self.Y[chosen], texts=texts)
@@ -37,20 +41,20 @@ class LabelledRows(NamedTuple):
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    help="A published method's settings; flags go on top.",
+    help="Settings of a published method; other flags change them.",
 )
 @click.option(
     "--one-vs-all",
     is_flag=True,
-    help="One scorer per label on all rows, no tree: most accurate, dearer.",
+    help="One scorer per label on all rows, no tree: most accurate, but slower.",
 )
 @click.option(
     "--valid",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Hold this share of the rows out of training, chosen by --seed, and report on them.",
+    help="Hold out this share of the rows, chosen by --seed, and measure the model on them.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what training would take, and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.source
 @options.model_parameters
@@ -74,7 +78,7 @@ def command(
     """Train a model on labelled rows and save it in a folder.
 
     Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or
-    .tsv (lines id,id<TAB>text), each also with .gz.
+    .tsv (lines id,id<TAB>text). A file may be gzipped and end in .gz.
 
     \b
     xmc train train.tsv --model model
@@ -106,11 +110,8 @@ def command(
         return
     result = {"model": target, **fit(model, kept, text_flags, output.notices)}
     model.save(target, overwrite=output.overwrite)
-    output.notices.say(
-        "{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(
-            **result
-        )
-    )
+    sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
+    output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
     if held is not None:
         result["valid"] = validate(model, kept, held)
         output.notices.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
@@ -120,24 +121,19 @@ def command(
 
 
 def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
-    """Put the settings of a preset where no flag was typed; gives whether it is one-vs-all."""
+    """Fill in a preset's settings where no flag was typed; gives whether it is one-vs-all."""
     preset = PRESETS[name]
     if not preset.one_vs_all:
         options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
-    flags.update(
-        {
-            key: value
-            for key, value in preset.settings.items()
-            if key not in options.typed_options(ctx)
-        }
-    )
+    typed = options.typed_options(ctx)
+    flags.update({name: value for name, value in preset.settings.items() if name not in typed})
     return preset.one_vs_all
 
 
 def read_training(
     sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None
 ) -> LabelledRows:
-    """The rows that the command line names, with ids and names of their labels."""
+    """Read the rows, and the ids and names of their labels."""
     dataset = read_labelled(sources, format, zero_based)
     Y, ids, names = dataset.Y, dataset.label_ids, None
     if label_names and ids is not None:
@@ -148,7 +144,7 @@ def read_training(
 
 
 def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
-    """The estimator that the flags describe, checked and not fitted."""
+    """The estimator that the flags describe; its settings are checked, it is not fitted."""
     from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
     from xmc.params import check
 
@@ -165,7 +161,7 @@ def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
 
 
 def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
-    """The rows to train on and the rows held out, both in their order."""
+    """Split into rows to train on and rows held out; both keep the order of the file."""
     import numpy as np
 
     from xmc.errors import DataError
@@ -173,9 +169,8 @@ def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows,
     n_rows = data.Y.shape[0]
     n_held = max(1, round(share * n_rows))
     if n_held >= n_rows:
-        raise DataError(
-            f"train: expected rows left to train on, --valid {share:g} holds {n_held:,} of {n_rows:,} out"
-        )
+        held_out = f"--valid {share:g} holds {n_held:,} of {n_rows:,} out"
+        raise DataError(f"train: expected rows left to train on, {held_out}")
     order = np.random.default_rng(seed).permutation(n_rows)
     return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
 
@@ -183,7 +178,7 @@ def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows,
 def fit(
     model: Any, data: LabelledRows, text_flags: dict[str, Any], notices: Notices
 ) -> dict[str, Any]:
-    """Fit the model, with its vectoriser and labels, and count what was found."""
+    """Fit the model and give it its vectoriser and labels; returns counts and seconds."""
     started = time.monotonic()
     X, vectorizer = data.X, None
     if data.texts is not None:
@@ -202,7 +197,7 @@ def fit(
 def print_forecast(
     model: Any, data: LabelledRows, text_flags: dict[str, Any], output: Output
 ) -> dict[str, Any]:
-    """What training would take, printed unless the JSON goes to stdout."""
+    """Print what training would take, unless JSON goes to stdout; returns it, too."""
     from xmc.parallel import n_threads
 
     X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
@@ -221,7 +216,7 @@ def print_forecast(
 
 
 def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
-    """TF-IDF rows of the texts, and the vectoriser fitted on them."""
+    """TF-IDF rows of the texts, and the vectoriser that made them."""
     from xmc.params import TextParams
     from xmc.text import fit_texts, make_vectorizer
 
@@ -230,7 +225,7 @@ def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def count_rows(X: Any, Y: Any) -> dict[str, int]:
-    """Sizes, and the rows and labels that are legal but worth a word."""
+    """Sizes, and how many rows and labels are empty."""
     true = Y != 0
     return {
         "n_rows": X.shape[0],
@@ -243,30 +238,17 @@ def count_rows(X: Any, Y: Any) -> dict[str, int]:
 
 
 def report_counts(facts: dict[str, int], notices: Notices) -> None:
-    """Notices about rows and labels."""
-    n_rows, n_labels = facts["n_rows"], facts["n_labels"]
-    notices.say_if_any(
-        facts["n_rows_without_features"],
-        n_rows,
-        "rows without features",
-        "only the bias learns from them",
-    )
-    notices.say_if_any(
-        facts["n_rows_without_labels"],
-        n_rows,
-        "rows without labels",
-        "they only serve as negatives",
-    )
-    notices.say_if_any(
-        facts["n_labels_without_rows"],
-        n_labels,
-        "labels without a training row",
-        "they are never predicted",
-    )
+    """Print notices about empty rows and labels."""
+    for key, total, what, consequence in (
+        ("n_rows_without_features", "n_rows", "rows without features", ONLY_BIAS),
+        ("n_rows_without_labels", "n_rows", "rows without labels", ONLY_NEGATIVES),
+        ("n_labels_without_rows", "n_labels", "labels without a training row", NEVER_PREDICTED),
+    ):
+        notices.say_if_any(facts[key], facts[total], what, consequence)
 
 
 def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
-    """The report on the rows held out."""
+    """Measure the model on the rows held out."""
     from xmc.metrics import propensities, report
 
     ks = default_ks((), model.n_labels_)

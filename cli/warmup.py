@@ -1,4 +1,4 @@
-"""`xmc warmup`: compile every kernel now, so that no later command stops for it."""
+"""`xmc warmup`: compile every kernel now, so that no later command has to wait for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from xmc.cli.output import Output
 @click.command("warmup", short_help="Compile every kernel for this machine.")
 @options.output
 def command(output: Output) -> None:
-    """Compile every kernel for this machine and keep them on disk: a minute once, nothing
-    afterwards.
+    """Compile every kernel for this machine and save the results on disk.
+
+    That takes about a minute; afterwards no command has to compile.
     """
     output.check()
     started = time.monotonic()
@@ -27,7 +28,7 @@ def command(output: Output) -> None:
 
 
 def compile_all() -> None:
-    """Training, ranking with weights of any kind, metrics, text formats."""
+    """Run what compiles: training, ranking with each kind of weights, metrics, text formats."""
     import numpy as np
     import scipy.sparse as sp
 
