@@ -63,8 +63,7 @@ def command(
 ) -> None:
     """Save the model in DIR as OUT, with fewer weights of fewer bits.
 
-    If labelled rows are given, P@k of both models is measured on them, with --train-labels PSP@k,
-    too.
+    If there are labelled rows, P@k of both models is measured on them; --train-labels adds PSP@k.
 
     \b
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
@@ -73,8 +72,7 @@ def command(
         options.refuse(
             ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on"
         )
-    output.check(folder=target)
-    output.check_folder(target, "model.json")
+    output.check(folder=target, marker="model.json")
     model = load_model(folder, threads)
     rows = read_rows(model, sources, train_labels, format, zero_based) if sources else None
     smaller = model.compress(weights, threshold)

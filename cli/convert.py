@@ -27,7 +27,7 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
 @click.option(
     "--vectorizer",
     metavar="DIR",
-    help="Turn texts into features with the vectoriser in DIR, from --fit-vectorizer or a model.",
+    help="Turn texts into features with the vectoriser in DIR, which may be a model.",
 )
 @options.source
 @click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
@@ -71,9 +71,7 @@ def command(
     check_pair(targets)
     if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
-    output.check(*targets, folder=fit_vectorizer)
-    if fit_vectorizer:
-        output.check_folder(fit_vectorizer, VECTORIZER_FILE)
+    output.check(*targets, folder=fit_vectorizer, marker=VECTORIZER_FILE)
     data = read_sources(sources, format, zero_based)
     with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:

@@ -62,8 +62,12 @@ def export(name: str, folder: str, output: Output) -> None:
     output.write_json(facts)
 
 
-@command.command("add", short_help="Check files of a public data set and save them as matrices.")
-@click.argument("name", type=click.Choice([card.name for card in PUBLIC]))
+@command.command(
+    "add",
+    short_help="Check files of a public data set and save them as matrices.",
+    epilog=f"NAME is one of {', '.join(card.name for card in PUBLIC)}.",
+)
+@click.argument("name", type=click.Choice([card.name for card in PUBLIC]), metavar="NAME")
 @click.argument("train", metavar="TRAIN")
 @click.argument("test", metavar="TEST")
 @click.option(
@@ -83,7 +87,9 @@ def add(
     zero_based: bool,
     output: Output,
 ) -> None:
-    """Check that TRAIN and TEST, which you downloaded, are the data set NAME; save them as matrices.
+    """Check that TRAIN and TEST are the files of the data set NAME, and save them as matrices.
+
+    Nothing is downloaded here; `xmc datasets list --json -` says where the files are.
 
     \b
     xmc datasets add wiki10-31k train.txt test.txt --out wiki10
@@ -145,6 +151,7 @@ def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
 @click.option(
     "--scale",
     type=float,
+    metavar="NUMBER",
     default=1.0,
     show_default=True,
     help="Share of the rows and labels to generate, from 0.005 to 1.",

@@ -76,6 +76,7 @@ class Inputs(NamedTuple):
 @click.option(
     "--propensity-a",
     type=click.FloatRange(0),
+    metavar="NUMBER",
     default=0.55,
     show_default=True,
     help="A of the propensities.",
@@ -83,6 +84,7 @@ class Inputs(NamedTuple):
 @click.option(
     "--propensity-b",
     type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
     default=1.5,
     show_default=True,
     help="B of the propensities.",
@@ -108,8 +110,8 @@ def command(
 
     TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
     id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
-    that was never predicted counts as a miss. --format and --zero-based describe TRUTH and
-    --train-labels.
+    that was never predicted counts as a miss. --format and --zero-based describe TRUTH and the
+    file of --train-labels.
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz

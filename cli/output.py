@@ -69,14 +69,17 @@ class Output:
         """Whether stdout is free for tables, as no JSON goes there."""
         return self.json_path != "-"
 
-    def check(self, *files: str | None, folder: str | None = None) -> None:
-        """Raise DataError if a file, the folder or the JSON can't be written.
+    def check(
+        self, *files: str | None, folder: str | None = None, marker: str | None = None
+    ) -> None:
+        """Raise an error if a file, the folder or the JSON can't be written.
 
-        Commands ask before their long work. None stands for an output that nobody asked for.
+        Commands ask before their long work. None stands for an output that nobody asked for. The
+        folder may replace another one only if that one holds the file `marker`.
         """
         from xmc.io.files import check_target
 
-        paths = [path for path in (*files, self.json_path) if path is not None]
+        paths = [path for path in (*files, self.json_path) if path is not None and path != "-"]
         for path in paths:
             _refuse_folder(path)
         if folder is not None:
@@ -84,15 +87,8 @@ class Output:
         _refuse_same(paths)
         for path in paths:
             check_target(path, self.overwrite)
-
-    def check_folder(self, folder: str, file: str) -> None:
-        """Raise ModelError if the folder would replace something that doesn't hold `file`."""
-        from xmc.errors import ModelError
-
-        if os.path.exists(folder) and not os.path.isfile(os.path.join(folder, file)):
-            raise ModelError(
-                f"{folder}: expected a folder with a {file} to replace, got something else"
-            )
+        if folder is not None and marker is not None:
+            _refuse_foreign(folder, marker)
 
     def write_json(self, result: Any) -> None:
         """Write the result as JSON, if `--json` asks for it."""
@@ -103,6 +99,15 @@ class Output:
         sys.stdout.flush()
         with created(self.json_path, self.overwrite) as file:
             file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _refuse_foreign(folder: str, marker: str) -> None:
+    """Raise ModelError if something else than a folder with the file `marker` is there."""
+    from xmc.errors import ModelError
+
+    if os.path.exists(folder) and not os.path.isfile(os.path.join(folder, marker)):
+        expected = f"expected a folder with a {marker} to replace"
+        raise ModelError(f"{folder}: {expected}, got something else")
 
 
 def _refuse_folder(path: str) -> None:
@@ -120,7 +125,7 @@ def _refuse_same(paths: Sequence[str]) -> None:
     taken = set()
     for path in paths:
         place = os.path.realpath(path)
-        if path != "-" and place in taken:
+        if place in taken:
             raise DataError(f"{path}: expected a path for each output, got this one twice")
         taken.add(place)
 

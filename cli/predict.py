@@ -22,7 +22,12 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     "--text", "texts", multiple=True, help="Text to label, instead of a file; may be repeated."
 )
 @click.option(
-    "-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels per row."
+    "-k",
+    type=click.IntRange(min=1),
+    metavar="INT",
+    default=5,
+    show_default=True,
+    help="Labels per row.",
 )
 @click.option(
     "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."

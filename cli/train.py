@@ -95,8 +95,7 @@ def command(
             if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")
         ]
         options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
-    output.check(folder=target)
-    output.check_folder(target, "model.json")
+    output.check(folder=target, marker="model.json")
     model = new_model(one_vs_all, model_flags, output.quiet)
     output.notices.compiling()
     data = read_training(sources, format, zero_based, label_names)

@@ -91,7 +91,8 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows\n",
+            "xmc: expected more memory than there is; "
+            "try fewer --threads, a smaller tree or fewer rows\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],

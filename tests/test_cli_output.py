@@ -119,6 +119,12 @@ def test_two_outputs_at_one_path_are_refused_before_anything_is_read(tmp_path, m
     assert line.endswith(": expected a path for each output, got this one twice")
 
 
+def test_stdout_is_not_taken_for_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").mkdir()
+    assert json.loads(cli.done("datasets", "list", "--json", "-").stdout)
+
+
 def test_json_does_not_replace_a_folder_even_if_asked(tmp_path):
     line = cli.refusal(tmp_path, "inspect", "no-model", "--json", tmp_path, "--overwrite")
     assert line == f"{tmp_path}: expected a file, got a folder"
