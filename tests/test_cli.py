@@ -91,7 +91,8 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows\n",
+            "xmc: expected more memory than there is; "
+            "try fewer --threads, a smaller tree or fewer rows\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],
@@ -152,10 +153,10 @@ def test_a_full_disk_under_stdout_is_one_line(tmp_path):
 
 def test_compiling_is_told_only_when_kernels_are_not_in_the_cache(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    output.Voice("predict", quiet=False).compiling()
-    output.Voice("predict", quiet=True).compiling()
+    output.Notices("predict", quiet=False).compiling()
+    output.Notices("predict", quiet=True).compiling()
     (tmp_path / "beam.best-1.py311.nbi").touch()
-    output.Voice("predict", quiet=False).compiling()
+    output.Notices("predict", quiet=False).compiling()
     assert (
         capsys.readouterr().err
         == "predict: compiling kernels for this machine, once: some seconds\n"
