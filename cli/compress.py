@@ -13,6 +13,7 @@ from xmc.cli.data import (
     features_for,
     is_headerless,
     load_model,
+    matrix_model,
     model_labels,
     pad_columns,
     read_labelled,
@@ -120,17 +121,19 @@ def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict
     """Sizes of the model, and its metrics on the rows if there are any."""
     from xmc.metrics import report
 
+    estimator = matrix_model(model)
+    trees = model.model_.scorer.levels()
     facts = {
         "model": folder,
-        "weights": model.weights,
-        "weight_threshold": model.weight_threshold,
-        "n_weights": sum(len(layer.weight) for member in model.members_ for layer in member.layers),
+        "weights": estimator.weights,
+        "weight_threshold": estimator.weight_threshold,
+        "n_weights": sum(level["n_weights"] for levels in trees for level in levels),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
     }
     if rows is not None:
         X, Y, inverse = rows
         ks = default_ks((), model.n_labels_)
-        metrics = report(Y, model.predict_topk(X, max(ks)), ks, inverse)
+        metrics = report(Y, estimator.predict_topk(X, max(ks)), ks, inverse)
         facts |= {name: value for name, value in metrics.items() if name.startswith(("P@", "PSP@"))}
     return facts
 

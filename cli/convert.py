@@ -163,7 +163,7 @@ def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
     home = Path(folder)
     if (home / MODEL_FILE).is_file():
         model = load_model(folder, None)
-        if model.vectorizer_ is None:
+        if not hasattr(model, "vectorizer_"):
             expected = "expected a model that was trained on texts"
             raise ModelError(f"{folder}: {expected}, it has no vectoriser")
         return model.vectorizer_, model.label_ids_

@@ -83,15 +83,19 @@ def names_of_ids(label_ids: Sequence[str], path: str) -> list[str]:
 
 def load_model(path: str, n_threads: int | None) -> Any:
     """Load the model in a folder, and let it use this many threads."""
-    from xmc.model_files import load
+    from xmc import load
 
     try:
         model = load(path)
     except OSError as error:
         raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
-    model.n_jobs = n_threads or -1
-    model.verbose = 0
+    matrix_model(model).set_params(n_jobs=n_threads or -1, verbose=0)
     return model
+
+
+def matrix_model(model: Any) -> Any:
+    """The estimator that takes X: the model itself, or the classifier of a model of texts."""
+    return getattr(model, "classifier_", model)
 
 
 def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
@@ -99,7 +103,7 @@ def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
 
     The ids are the classes if the model was trained on one label per row.
     """
-    if model.one_label_per_row_ and model.label_ids_ is None:
+    if model.model_.classes is not None and model.label_ids_ is None:
         return [str(label) for label in model.classes_], None
     return model.label_ids_, model.label_names_
 
@@ -108,7 +112,7 @@ def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
     """X as the model takes it: its vectoriser reads texts; headerless rows are padded."""
     if dataset.texts is not None:
         return _vectorized(model, dataset.texts)
-    X, n_features = dataset.X, model.n_features_in_
+    X, n_features = dataset.X, model.model_.n_features
     if headerless and X.shape[1] < n_features:
         X = pad_columns(X, n_features)
     if X.shape[1] != n_features:
@@ -119,7 +123,7 @@ def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
 
 
 def _vectorized(model: Any, texts: list[str]) -> Any:
-    if model.vectorizer_ is None:
+    if not hasattr(model, "vectorizer_"):
         raise DataError(
             "predict: expected rows of features, got texts; the model was not trained on texts"
         )

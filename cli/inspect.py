@@ -30,14 +30,15 @@ def describe(folder: str) -> dict[str, Any]:
 
     model = load_model(folder, None)
     meta = model_files.describe(folder)
-    trees = [[level_facts(layer) for layer in member.layers] for member in model.members_]
+    learned = model.model_
+    trees = learned.scorer.levels()
     return {
         "format": meta["format"],
         "class": meta["class"],
         "parameters": meta["parameters"],
-        "n_features": model.n_features_in_,
+        "n_features": learned.n_features,
         "n_labels": model.n_labels_,
-        "n_labels_trained": max(len(member.tree.labels) for member in model.members_),
+        "n_labels_trained": learned.scorer.n_labels_found(learned.label_counts),
         "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
         "label_ids": model.label_ids_ is not None,
@@ -45,21 +46,6 @@ def describe(folder: str) -> dict[str, Any]:
         "vectorizer": meta["vectorizer"],
         "versions": meta["versions"],
         "trees": trees,
-    }
-
-
-def level_facts(layer: Any) -> dict[str, Any]:
-    """Sizes of a level; a width is the number of nodes in a chunk."""
-    import numpy as np
-
-    widths = np.diff(layer.chunk_ptr)
-    return {
-        "n_chunks": len(widths),
-        "n_nodes": int(widths.sum()),
-        "width_min": int(widths.min()),
-        "width_median": float(np.median(widths)),
-        "width_max": int(widths.max()),
-        "n_weights": len(layer.weight),
     }
 
 

@@ -11,13 +11,13 @@ import click
 
 from xmc import __version__
 from xmc.cli.output import Output
-from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
+from xmc.methods import METHODS
+from xmc.params import SolverParams, TextParams, by_heading, names
 
 FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
 PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
-TEXT_FLAGS = tuple(f.name for f in fields(TextParams))
+TEXT_FLAGS = tuple(names(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
-ONE_VS_ALL_FLAGS = tuple(f.name for f in fields(OneVsAllParams))
 
 Decorator = Callable[[Callable], Callable]
 
@@ -135,7 +135,57 @@ class Levels(click.ParamType):
         return self.kind.get_metavar(*args, **how)  # older versions of click give no context
 
 
-def parameter(f: Field) -> Decorator:
+class HeadedOption(click.Option):
+    """An option that help lists under a heading."""
+
+    def __init__(self, *args: Any, heading: str, **how: Any):
+        super().__init__(*args, **how)
+        self.heading = heading
+
+
+class HeadedCommand(click.Command):
+    """A command whose help has a heading for each group of parameters."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(option, "heading", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class MethodName(click.ParamType):
+    """The name of a registered method."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in METHODS:
+            known = ", ".join(map(repr, METHODS))
+            self.fail(f"expected one of {known}, got {value!r}", param, ctx)
+        return value
+
+
+method = combined(
+    click.option(
+        "--method",
+        type=MethodName(),
+        help="Kind of model, tree by default: "
+        + "; ".join(f"{method.name}, {method.summary}" for method in METHODS.values())
+        + ".",
+    ),
+    click.option(
+        "--one-vs-all",
+        is_flag=True,
+        help="Short for --method one-vs-all: most accurate, but slower.",
+    ),
+)
+
+
+def parameter(f: Field, heading: str = "Options") -> Decorator:
     """The flag of a declared parameter, with the parameter's name."""
     flag = f"--{f.name.replace('_', '-')}"
     if f.metadata.get("kind") is bool:
@@ -143,6 +193,8 @@ def parameter(f: Field) -> Decorator:
     return click.option(
         flag,
         f.name,
+        cls=HeadedOption,
+        heading=heading,
         type=_click_type(f),
         default=f.default,
         show_default=f.default is not None,
@@ -182,18 +234,20 @@ def _click_type_of_one(rule: Mapping[str, Any]) -> Any:
     )
 
 
-def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:
-    # --quiet, --threads and --seed stand for parameters of other names.
-    found = [f for f in fields(declaration) if "own_flag" not in f.metadata]
-    return [parameter(f) for f in found if f.name not in without]
+def _flags(*declarations: type) -> list[Decorator]:
+    """A flag for every parameter of the declarations, under the headings of their groups.
+
+    --quiet, --threads and --seed stand for parameters of other names.
+    """
+    found: dict[str, dict[str, Field]] = {}
+    for declaration in declarations:
+        for heading, group in by_heading(declaration).items():
+            own = {f.name: f for f in group if "own_flag" not in f.metadata}
+            found.setdefault(heading, {}).update(own)
+    return [parameter(f, heading) for heading, group in found.items() for f in group.values()]
 
 
-model_parameters = combined(
-    *_flags(LabelTreeParams, without=tuple(f.name for f in fields(SolverParams))),
-    *_flags(SolverParams),
-    threads,
-    seed,
-)
+model_parameters = combined(*_flags(*(method.params for method in METHODS.values())), threads, seed)
 text_parameters = combined(*_flags(TextParams))
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, check_stdin, features_for, is_headerless, load_model, model_labels
+from xmc.cli.data import (
+    check_k,
+    check_stdin,
+    features_for,
+    is_headerless,
+    load_model,
+    matrix_model,
+    model_labels,
+)
 from xmc.cli.output import Output, on_terminal
 from xmc.errors import DataError
 
@@ -29,6 +37,13 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     show_default=True,
     help="Labels per row.",
 )
+@click.option("--sets", is_flag=True, help="Give the set of labels of each row, not the best k.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="NUMBER",
+    help="Probability that a label of a set has at least; goes with --sets or alone.",
+)
 @click.option(
     "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
 )
@@ -38,11 +53,15 @@ LONGEST_TEXT = 70  # characters of a text in the listing
 @options.source
 @options.threads
 @options.output
+@click.pass_context
 def command(
+    ctx: click.Context,
     folder: str,
     path: str | None,
     texts: tuple[str, ...],
     k: int,
+    sets: bool,
+    threshold: float | None,
     out: str | None,
     out_format: str | None,
     format: str | None,
@@ -59,6 +78,7 @@ def command(
     \b
     xmc predict model X.npz --out pred.npz -k 10
     xmc predict model --text "a terminal emulator for X"
+    xmc predict model X.npz --out sets.jsonl --threshold 0.4
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
@@ -69,11 +89,15 @@ def command(
     output.check(out)
     output.notices.compiling()
     model = load_model(folder, threads)
-    model.verbose = int(not output.quiet)
+    estimator = matrix_model(model)
+    estimator.verbose = int(not output.quiet)
     check_k("predict", k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()
-    top = model.predict_topk(X, k)
+    if sets or threshold is not None:
+        top = rank_sets(estimator, X, threshold, k if "k" in options.typed_options(ctx) else None)
+    else:
+        top = estimator.predict_topk(X, k)
     facts = count_rows(X, model, k, time.monotonic() - started)
     output.notices.say_if_any(
         facts["n_rows_without_features"],
@@ -91,6 +115,13 @@ def command(
         if output.for_people:
             print_predictions(top, model, documents, for_people=bool(texts) or on_terminal())
     output.write_json(facts)
+
+
+def rank_sets(estimator: Any, X: Any, threshold: float | None, most: int | None) -> Any:
+    """The set of each row, best first, at most so many labels if there is a limit."""
+    largest = int(estimator.predict(X, threshold).getnnz(axis=1).max())
+    k = max(1, largest if most is None else min(largest, most))
+    return estimator.predict_topk(X, k, sets=True, threshold=threshold)
 
 
 def check_destination(out: str | None, format: str | None) -> None:

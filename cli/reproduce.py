@@ -17,6 +17,7 @@ from xmc.cli.output import Notices, Output, print_table
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
 from xmc.errors import ParameterError, XmcError
+from xmc.methods import METHODS
 
 KS = (1, 3, 5)  # those of METRICS
 
@@ -189,11 +190,8 @@ def measure(
 
 def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:
     """The estimator that the run describes, not fitted."""
-    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
-
     how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
-    settings: dict[str, Any] = run.settings | how
-    return OneVsAllClassifier(**settings) if run.one_vs_all else LabelTreeClassifier(**settings)
+    return METHODS[run.method].load()(**(run.settings | how))
 
 
 def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:

@@ -10,6 +10,8 @@ import click
 from xmc.cli import options
 from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, read_labelled
 from xmc.cli.output import Notices, Output, print_metrics
+from xmc.methods import Method, method_named
+from xmc.params import check, names
 from xmc.presets import PRESETS
 
 ONLY_BIAS = "only the bias learns from them"
@@ -33,7 +35,7 @@ class LabelledRows(NamedTuple):
         return self._replace(X=X, Y=self.Y[chosen], texts=texts)
 
 
-@click.command("train", short_help="Train a model and save it.")
+@click.command("train", cls=options.HeadedCommand, short_help="Train a model and save it.")
 @click.argument("sources", nargs=-1, required=True, metavar="X.npz Y.npz | FILE")
 @click.option(
     "--model", "target", required=True, metavar="DIR", help="Folder to save the model in."
@@ -43,11 +45,7 @@ class LabelledRows(NamedTuple):
     type=click.Choice(list(PRESETS)),
     help="Settings of a published method; other flags change them.",
 )
-@click.option(
-    "--one-vs-all",
-    is_flag=True,
-    help="One scorer per label on all rows, no tree: most accurate, but slower.",
-)
+@options.method
 @click.option(
     "--valid",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -66,6 +64,7 @@ def command(
     sources: tuple[str, ...],
     target: str,
     preset: str | None,
+    method: str | None,
     one_vs_all: bool,
     valid: float | None,
     dry_run: bool,
@@ -86,28 +85,24 @@ def command(
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
     text_flags, model_flags = options.split_text_flags(flags)
+    kind = choose_method(ctx, method, one_vs_all, preset)
     if preset is not None:
-        one_vs_all = apply_preset(ctx, preset, model_flags)
-    if one_vs_all:
-        lacking = [
-            name
-            for name in model_flags
-            if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")
-        ]
-        options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
+        apply_preset(ctx, preset, model_flags)
+    lacking = model_flags.keys() - {*names(kind.params), "threads", "seed"}
+    options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
     output.check(folder=target, marker="model.json")
-    model = new_model(one_vs_all, model_flags, output.quiet)
+    estimator = new_estimator(kind, model_flags, output.quiet)
     output.notices.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
-        options.refuse(
-            ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already"
-        )
+        why = "goes with texts only, the rows have features already"
+        options.refuse(ctx, options.TEXT_FLAGS, why)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
+    model = estimator if data.texts is None else of_texts(estimator, text_flags)
     if dry_run:
-        output.write_json(print_forecast(model, kept, text_flags, output))
+        output.write_json(print_forecast(model, kept, output))
         return
-    result = {"model": target, **fit(model, kept, text_flags, output.notices)}
+    result = {"model": target, **fit(model, kept, output.notices)}
     model.save(target, overwrite=output.overwrite)
     sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
     output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
@@ -119,14 +114,25 @@ def command(
     output.write_json(result)
 
 
-def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
-    """Fill in a preset's settings where no flag was typed; gives whether it is one-vs-all."""
-    preset = PRESETS[name]
-    if not preset.one_vs_all:
-        options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
+def choose_method(
+    ctx: click.Context, name: str | None, one_vs_all: bool, preset: str | None
+) -> Method:
+    """The method that the flags name; a preset has its own."""
+    named = name or ("one-vs-all" if one_vs_all else None)
+    if one_vs_all and named != "one-vs-all":
+        raise click.UsageError(f"--one-vs-all doesn't go with --method {name}", ctx)
+    own = None if preset is None else PRESETS[preset].method
+    if named is not None and own is not None and named != own:
+        flag = "--one-vs-all" if one_vs_all else f"--method {named}"
+        raise click.UsageError(f"{flag} doesn't go with --preset {preset}, which is {own}", ctx)
+    return method_named(named or own or "tree")
+
+
+def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> None:
+    """Fill in a preset's settings where no flag was typed."""
     typed = options.typed_options(ctx)
-    flags.update({name: value for name, value in preset.settings.items() if name not in typed})
-    return preset.one_vs_all
+    settings = PRESETS[name].settings
+    flags.update({name: value for name, value in settings.items() if name not in typed})
 
 
 def read_training(
@@ -142,19 +148,24 @@ def read_training(
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
 
 
-def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
+def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:
     """The estimator that the flags describe; its settings are checked, it is not fitted."""
-    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
-    from xmc.params import check
-
-    names = options.ONE_VS_ALL_FLAGS if one_vs_all else flags.keys() - {"threads", "seed"}
-    settings = {name: value for name, value in flags.items() if name in names}
+    settings = {name: flags[name] for name in names(method.params) if name in flags}
     settings |= {
         "n_jobs": flags["threads"] or -1,
         "random_state": flags["seed"],
         "verbose": int(not quiet),
     }
-    model = (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**settings)
+    estimator = method.load()(**settings)
+    check(estimator)
+    return estimator
+
+
+def of_texts(estimator: Any, text_flags: dict[str, Any]) -> Any:
+    """The estimator below a vectoriser."""
+    from xmc import TextClassifier
+
+    model = TextClassifier(estimator, **text_flags)
     check(model)
     return model
 
@@ -174,35 +185,28 @@ def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows,
     return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
 
 
-def fit(
-    model: Any, data: LabelledRows, text_flags: dict[str, Any], notices: Notices
-) -> dict[str, Any]:
-    """Fit the model and give it its vectoriser and labels; returns counts and seconds."""
+def fit(model: Any, data: LabelledRows, notices: Notices) -> dict[str, Any]:
+    """Fit the model; returns counts and seconds."""
     started = time.monotonic()
-    X, vectorizer = data.X, None
-    if data.texts is not None:
-        X, vectorizer = vectorize(data.texts, text_flags)
-    facts = count_rows(X, data.Y)
+    facts = count_rows(data.X, data.Y)
     report_counts(facts, notices)
-    model.fit(X, data.Y)
-    model.vectorizer_, model.label_ids_, model.label_names_ = (
-        vectorizer,
-        data.label_ids,
-        data.label_names,
-    )
+    rows = data.X if data.texts is None else data.texts
+    model.fit(rows, data.Y, label_ids=data.label_ids, label_names=data.label_names)
+    if data.texts is not None:
+        found = count_features(model.model_)
+        report_counts(found | {"n_rows": facts["n_rows"]}, notices)
+        facts |= found
     return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 
-def print_forecast(
-    model: Any, data: LabelledRows, text_flags: dict[str, Any], output: Output
-) -> dict[str, Any]:
+def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, Any]:
     """Print what training would take, unless JSON goes to stdout; returns it, too."""
     from xmc.parallel import n_threads
 
-    X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
-    report_counts(count_rows(X, data.Y), output.notices)
-    needs = model.forecast(X, data.Y)
-    result = needs._asdict() | {"memory_bytes": needs.memory(n_threads(model.n_jobs))}
+    report_counts(count_rows(data.X, data.Y), output.notices)
+    needs = model.forecast(data.X if data.texts is None else data.texts, data.Y)
+    threads = n_threads(getattr(model, "classifier", model).n_jobs)
+    result = needs._asdict() | {"memory_bytes": needs.memory(threads)}
     if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
         click.echo(f"rows          {needs.n_rows:,} with {needs.n_features:,} features")
@@ -214,25 +218,25 @@ def print_forecast(
     return result
 
 
-def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
-    """TF-IDF rows of the texts, and the vectoriser that made them."""
-    from xmc.params import TextParams
-    from xmc.text import fit_texts, make_vectorizer
-
-    vectorizer = make_vectorizer(TextParams(**flags))
-    return fit_texts(vectorizer, texts), vectorizer
-
-
 def count_rows(X: Any, Y: Any) -> dict[str, int]:
-    """Sizes, and how many rows and labels are empty."""
+    """Sizes, and how many rows and labels are empty; X is None while there are only texts."""
     true = Y != 0
-    return {
-        "n_rows": X.shape[0],
-        "n_features": X.shape[1],
+    facts = {"n_rows": Y.shape[0]}
+    if X is not None:
+        empty = int((X.getnnz(axis=1) == 0).sum())
+        facts |= {"n_features": X.shape[1], "n_rows_without_features": empty}
+    return facts | {
         "n_labels": Y.shape[1],
-        "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),
         "n_rows_without_labels": int((true.getnnz(axis=1) == 0).sum()),
         "n_labels_without_rows": int((true.getnnz(axis=0) == 0).sum()),
+    }
+
+
+def count_features(learned: Any) -> dict[str, int]:
+    """Sizes of the X that a model of texts made of them."""
+    return {
+        "n_features": learned.n_features,
+        "n_rows_without_features": learned.n_rows_without_features,
     }
 
 
@@ -243,7 +247,8 @@ def report_counts(facts: dict[str, int], notices: Notices) -> None:
         ("n_rows_without_labels", "n_rows", "rows without labels", ONLY_NEGATIVES),
         ("n_labels_without_rows", "n_labels", "labels without a training row", NEVER_PREDICTED),
     ):
-        notices.say_if_any(facts[key], facts[total], what, consequence)
+        if key in facts:
+            notices.say_if_any(facts[key], facts[total], what, consequence)
 
 
 def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
@@ -251,5 +256,5 @@ def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str,
     from xmc.metrics import propensities, report
 
     ks = default_ks((), model.n_labels_)
-    X = held.X if held.texts is None else model.vectorizer_.transform(held.texts)
-    return report(held.Y, model.predict_topk(X, max(ks)), ks, propensities(trained.Y))
+    top = model.predict_topk(held.X if held.texts is None else held.texts, max(ks))
+    return report(held.Y, top, ks, propensities(trained.Y))

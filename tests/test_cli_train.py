@@ -113,7 +113,7 @@ def test_one_vs_all_refuses_every_flag_of_trees():
             {"tree": "shallow", "negatives": "man"}.get(name, "2"),
         )
         message = cli.misuse("train", "X.npz", "Y.npz", "--model", "m", "--one-vs-all", flag, value)
-        assert message == f"Error: {flag} doesn't go with --one-vs-all"
+        assert message == f"Error: {flag} doesn't go with --method one-vs-all"
 
 
 @pytest.mark.parametrize(

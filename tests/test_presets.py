@@ -127,5 +127,6 @@ def test_a_tree_preset_is_not_one_vs_all_and_the_other_way_round():
         "Error: --one-vs-all doesn't go with --preset bonsai"
     )
     assert (
-        cli.misuse(*both, "dismec", "--arity", 3) == "Error: --arity doesn't go with --one-vs-all"
+        cli.misuse(*both, "dismec", "--arity", 3)
+        == "Error: --arity doesn't go with --method one-vs-all"
     )

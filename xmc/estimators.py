@@ -20,14 +20,14 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
-from .arrays import frozen
+from .arrays import Rows, frozen
 from .errors import DataError, ParameterError
 from .inputs import as_rows, as_targets, canonical, same_rows
 from .kernels.gather import transpose
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .member import Member
 from .memory import return_freed_arrays
-from .model import Model, all_scores, compressed, label_sets, search_with
+from .model import Model, all_scores, compressed, label_sets, rank_sets, search_with
 from .parallel import n_threads, run
 from .params import (
     BeamParams,
@@ -107,6 +107,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             data.X.n_features,
             n_passes,
             data.label_counts,
+            int(np.count_nonzero(np.diff(data.X.indptr) == 0)),
             embeddings,
             data.classes,
             label_ids,
@@ -123,8 +124,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """What `fit` would take: time, memory and model size."""
         raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
 
-    def predict_topk(self, X: Any, k: int = 5) -> TopK:
+    def predict_topk(
+        self, X: Any, k: int = 5, *, sets: bool = False, threshold: float | None = None
+    ) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first.
+
+        sets: only labels that `predict` gives with this threshold.
 
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of
         margin, then label. Where there are fewer than k labels, -1 and -inf fill the row.
@@ -132,11 +137,17 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         """
-        if sp.issparse(X) and X.shape[0] == 1:
+        if sp.issparse(X) and X.shape[0] == 1 and not sets:
             return self._ready_ranker()(X, k)
-        check_k(k, self._fitted().n_labels)
-        scorer = self.model_.scorer
-        parts = self._answers(X, lambda rows, search: scorer.rank(rows, search, k), False)
+        model = self._fitted()
+        check_k(k, model.n_labels)
+        if sets:
+            _check_threshold(threshold, type(self).__name__)
+            parts = self._answers(
+                X, lambda rows, search: rank_sets(model, search, rows, threshold, k)
+            )
+        else:
+            parts = self._answers(X, lambda rows, search: model.scorer.rank(rows, search, k), False)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any, threshold: float | None = None) -> Any:

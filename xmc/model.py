@@ -13,8 +13,16 @@ from .arrays import Rows, frozen
 from .errors import ParameterError
 from .propensity import propensities_of
 from .ranking.scorer import Scorer
-from .ranking.search import Candidates, Search, probability_at_0, scored, search_of
+from .ranking.search import (
+    Candidates,
+    Search,
+    as_topk,
+    probability_at_0,
+    scored,
+    search_of,
+)
 from .ranking.tail import Tail
+from .topk import TopK
 
 
 class Model(NamedTuple):
@@ -25,6 +33,7 @@ class Model(NamedTuple):
     n_features: int
     n_passes: int  # over the rows, the most that a group of siblings needed
     label_counts: np.ndarray  # (n_labels,) int64, training rows of each label
+    n_rows_without_features: int | None = None  # of the training rows
     label_embeddings: Rows | None = None  # (n_labels, n_features), for tail classifiers
     classes: np.ndarray | None = None  # of a 1-D y, ascending; None with a matrix
     label_ids: list[str] | None = None  # what people call the labels, one per column of Y
@@ -72,6 +81,11 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     before = np.concatenate([[0], np.cumsum(kept)])
     columns = (column[kept] for column in found[1:])
     return Candidates(before[found.indptr], *columns)
+
+
+def rank_sets(model: Model, search: Search, X: Rows, threshold: float | None, k: int) -> TopK:
+    """The best k labels of each row's set, best first."""
+    return as_topk(scored(X, label_sets(model, search, X, threshold), search), k)
 
 
 def compressed(model: Model, weights: str, threshold: float) -> Model:

@@ -131,7 +131,7 @@ class RankingParams:
     )
     optimize: str = param(
         "p",
-        "p ranks by probability; psp by probability over propensity, which favours rare labels",
+        "rank by probability (p), or by probability over propensity (psp), for rare labels",
         among=("p", "psp"),
     )
     tail_share: float = param(
@@ -246,10 +246,13 @@ def names(declaration: Any, *groups: type) -> list[str]:
 def by_heading(declaration: type) -> dict[str, list[Field]]:
     """The parameters of `declaration` under the headings of their groups, in order."""
     found: dict[str, list[Field]] = {}
+    declared = {f.name: f for f in fields(declaration)}
     for group in reversed(declaration.__mro__):
-        for name in vars(group).get("__annotations__", {}):
-            if name in declaration.__dataclass_fields__:
-                found.setdefault(group.heading, []).append(declaration.__dataclass_fields__[name])
+        own = [
+            declared[name] for name in vars(group).get("__annotations__", {}) if name in declared
+        ]
+        if own:
+            found.setdefault(group.heading, []).extend(own)
     return found
 
 

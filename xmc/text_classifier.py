@@ -109,7 +109,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         k may be larger than the number of labels.
         """
         if not isinstance(texts, str):
-            found = self.predict_topk(texts, min(k, self.n_labels_))
+            found = self.predict_topk(texts, min(k, self._fitted().model_.n_labels))
             return [self._suggestions(*row) for row in zip(*found, strict=True)]
         return self.suggest([texts], k)[0]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+
 from ..arrays import Rows
 from ..topk import TopK
 from .search import Candidates, Search, as_topk, scored
@@ -38,6 +40,10 @@ class Scorer(ABC):
     def check(self, n_features: int, n_labels: int) -> None:
         """Raise ValueError unless the arrays, read from a folder, fit each other."""
         return None
+
+    def n_labels_found(self, label_counts: np.ndarray) -> int:
+        """How many labels can be predicted at all."""
+        return int(np.count_nonzero(label_counts))
 
     def levels(self) -> list[list[dict[str, Any]]]:
         """Sizes of each level of each tree, for people; none where there are no trees."""

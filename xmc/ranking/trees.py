@@ -45,6 +45,9 @@ class Trees(Scorer):
             for level, layer in enumerate(member.layers):
                 _check_layer(layer, f"tree{n}.level{level}")
 
+    def n_labels_found(self, label_counts: np.ndarray) -> int:
+        return max(len(member.tree.labels) for member in self.members)
+
     def levels(self) -> list[list[dict[str, Any]]]:
         return [[_level_facts(layer) for layer in member.layers] for member in self.members]
 
