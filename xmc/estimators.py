@@ -48,7 +48,7 @@ from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
-from .training.negatives import UserNegatives
+from .training.problem import MemberProblem, UserNegatives
 from .warmup import compile_kernels
 
 RANKED_WITH = (
@@ -106,11 +106,8 @@ class Model(ClassifierMixin, BaseEstimator):
             trained = []
             for n, tree in enumerate(trees):
                 title = f"tree {n + 1} of {len(trees)}"
-                trained.append(
-                    train_member(
-                        data.X, data.Y, tree, params, (data.seed, n), progress, title, negatives
-                    )
-                )
+                problem = MemberProblem(data.X, data.Y, tree, (data.seed, n), negatives)
+                trained.append(train_member(problem, params, progress, title))
         self.members_ = tuple(member for member, _ in trained)
         self.n_labels_ = len(data.rows_of_label[0]) - 1
         self.n_rows_, self.label_counts_ = data.X.n_rows, np.diff(data.rows_of_label[0])

@@ -10,22 +10,22 @@ import joblib
 
 
 def run(
-    task: Callable[..., Any],
+    function: Callable[..., Any],
     jobs: Sequence[tuple],
     n_jobs: int | None = None,
     done: Callable[[int], Any] | None = None,
 ) -> list:
-    """[task(*job) for job in jobs] on threads, results in the order of the jobs.
+    """[function(*job) for job in jobs] on threads, results in the order of the jobs.
 
     done: called with the number of finished jobs' positions one by one, for a progress bar.
-    Tasks release the GIL in kernels. Another backend comes in by joblib.parallel_config.
+    Jobs release the GIL in kernels. Another backend comes in by joblib.parallel_config.
     """
     if len(jobs) < 2 or n_threads(n_jobs) == 1:
-        return [_tell(done, n, task(*job)) for n, job in enumerate(jobs)]
+        return [_tell(done, n, function(*job)) for n, job in enumerate(jobs)]
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator", batch_size=1)
     return [
         _tell(done, n, result)
-        for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))
+        for n, result in enumerate(parallel(joblib.delayed(function)(*job) for job in jobs))
     ]
 
 

@@ -17,6 +17,7 @@ from .ranking.search import rank, search_of
 from .ranking.tail import Tail, label_means
 from .training.grow import grow_trees
 from .training.member import train_member
+from .training.problem import MemberProblem
 
 
 @cache
@@ -34,7 +35,7 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
         params = LabelTreeParams(**settings, max_iter=1, weights=weights)
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
-            members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
+            members.append(train_member(MemberProblem(X, Y, tree, (0,)), params, silent, "")[0])
     rank(
         X,
         tuple(members),

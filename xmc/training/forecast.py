@@ -1,5 +1,6 @@
-"""What a training will take, before it starts: time, memory and model size, from a few blocks
-trained for a sample.
+"""What a training will take, before it starts: time, memory and model size.
+
+For that, a sample is trained: a few groups of siblings of each level.
 """
 
 from __future__ import annotations
@@ -17,19 +18,29 @@ from ..label_tree import LabelTree
 from ..memory import resident_bytes
 from ..parallel import n_threads
 from ..params import SolverParams
-from .level import Task, level_tasks, params_at, pose_chunk, work
-from .problem import Weights, blocks
+from .level import params_at, work
+from .problem import (
+    LevelProblem,
+    MemberProblem,
+    Weights,
+    level_problems,
+    pose_chunk,
+    sibling_groups,
+)
 from .solver import solve
 
-SAMPLE, INNER_SAMPLE = 6, 2  # blocks of a level that are trained
+SAMPLED, SAMPLED_INNER = 6, 2  # groups of a level that are trained: of the last one, of the others
 ENTRY, FEATURE, NODE = 5, 3, 12  # bytes in a layer, a feature's share of its bucket included
 
 
 class Forecast(NamedTuple):
     """What a training will take.
 
-    levels: (nodes, chunks) of each level of the first tree; seconds: with the model's threads;
-    shared_bytes: peak memory of the process without what each thread works on, thread_bytes.
+    levels: nodes and chunks of each level of the first tree.
+    seconds: with the model's threads.
+    shared_bytes: peak memory of the process, but for what each thread works on.
+    thread_bytes: what each thread works on.
+    model_bytes: size of the model's arrays.
     """
 
     n_rows: int
@@ -49,12 +60,11 @@ class Forecast(NamedTuple):
     def threads_within(self, memory: int, wanted: int) -> int:
         """How many of the wanted threads a budget allows.
 
-        Raises ParameterError if not even one fits.
+        Raises ParameterError if it doesn't allow one.
         """
         if memory < self.memory(1):
-            raise ParameterError(
-                f"memory: training needs about {_size(self.memory(1))}, got {_size(memory)}"
-            )
+            need, got = _size(self.memory(1)), _size(memory)
+            raise ParameterError(f"memory: training needs about {need}, got {got}")
         return min(wanted, (memory - self.shared_bytes) // max(1, self.thread_bytes))
 
 
@@ -66,89 +76,89 @@ def forecast(
     seed: int,
     tree_seconds: float = 0.0,
 ) -> Forecast:
-    """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like
-    it.
+    """Train a sample of the first tree and scale up; the other trees are taken to be like it.
+
+    tree_seconds: what growing the trees took.
     """
-    tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
-    seconds, entries = np.transpose(
-        [_sample(task, params_at(params, level)) for level, task in enumerate(tasks)]
-    )
-    seconds[:-1] *= getattr(
-        params, "negative_folds", 1
-    )  # matchers are trained once more for each part but one
-    model_bytes = len(trees) * sum(
-        _layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True)
-    )
+    tree, n_trees = trees[0], len(trees)
+    problems = list(level_problems(MemberProblem(X, Y, tree, (seed, 0))))
+    samples = [_sample(problem, params_at(params, problem.level)) for problem in problems]
+    seconds, entries = np.transpose(samples)
+    # Matchers are trained again for each part of the rows but one.
+    seconds[:-1] *= getattr(params, "negative_folds", 1)
+    model_bytes = n_trees * sum(map(_layer_bytes, problems, entries))
     return Forecast(
         X.n_rows,
         X.n_features,
         len(tree.labels),
-        len(trees),
-        tuple((int(task.chunk_ptr[-1]), len(task.chunk_ptr) - 1) for task in tasks),
-        tree_seconds + float(len(trees) * seconds.sum() / n_threads(params.n_jobs)),
+        n_trees,
+        tuple((int(problem.chunk_ptr[-1]), len(problem.chunk_ptr) - 1) for problem in problems),
+        tree_seconds + float(n_trees * seconds.sum() / n_threads(params.n_jobs)),
         int(resident_bytes() + model_bytes + entries.sum() * ENTRY * 2),
-        max(int(_chunk_bytes(task).max(initial=0)) for task in tasks),
+        max(int(_chunk_bytes(problem).max(initial=0)) for problem in problems),
         int(model_bytes),
     )
 
 
-def _sample(task: Task, params: SolverParams) -> tuple[float, float]:
-    """Seconds that a level takes on one thread, and weights that it will keep, scaled up from a few
-    of its blocks.
+def _sample(problem: LevelProblem, params: SolverParams) -> tuple[float, float]:
+    """Seconds that a level takes on one thread, and weights that it will keep.
+
+    Both are scaled up from a few of its groups. Groups stand by frequency in their chunk, so they
+    are drawn from evenly spread shares of it.
     """
-    cost = work(task).astype(np.float64)
-    if not cost.sum():
+    chunk_work = work(problem).astype(np.float64)
+    if not chunk_work.sum():
         return 0.0, 0.0
     rng = np.random.default_rng(0)
-    n_blocks = -(-np.diff(task.chunk_ptr) // N_LANES) * (cost > 0)
-    n_drawn = INNER_SAMPLE if task.inner else SAMPLE
-    places = (
-        np.arange(n_drawn) + 0.5
-    ) / n_drawn  # of the blocks among their chunk's, which go by frequency
-    timed = zip(_draw(rng, cost, n_drawn), places, strict=True)
-    seconds = [
-        _train_one(task, n, place, params)[0] / (cost[n] / n_blocks[n]) for n, place in timed
+    n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES) * (chunk_work > 0)
+    n_drawn = SAMPLED_INNER if problem.inner else SAMPLED
+    shares = (np.arange(n_drawn) + 0.5) / n_drawn
+    timed = zip(_draw(rng, chunk_work, n_drawn), shares, strict=True)
+    pace = [
+        _train_one(problem, n, share, params)[0] / (chunk_work[n] / n_groups[n])
+        for n, share in timed
     ]
-    drawn = zip(_draw(rng, n_blocks, n_drawn), places, strict=True)
-    kept = [_train_one(task, n, place, params)[1] for n, place in drawn]
-    per_node = sum(len(block.weight) for block in kept) / sum(len(block.biased) for block in kept)
-    return float(np.mean(seconds) * cost.sum()), float(per_node * task.chunk_ptr[-1])
+    drawn = zip(_draw(rng, n_groups, n_drawn), shares, strict=True)
+    kept = [_train_one(problem, n, share, params)[1] for n, share in drawn]
+    per_node = sum(len(group.weight) for group in kept) / sum(len(group.biased) for group in kept)
+    return float(np.mean(pace) * chunk_work.sum()), float(per_node * problem.chunk_ptr[-1])
 
 
 def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int]:
     return rng.choice(len(share), n_drawn, p=share / share.sum()).tolist()
 
 
-def _train_one(task: Task, n: int, place: float, params: SolverParams) -> tuple[float, Weights]:
-    problem = pose_chunk(task, n)
-    groups = blocks(problem)
-    siblings = groups[int(place * len(groups))]
+def _train_one(
+    problem: LevelProblem, n: int, share: float, params: SolverParams
+) -> tuple[float, Weights]:
+    """Seconds and weights of one group of chunk n, the one at that share of its groups."""
+    chunk = pose_chunk(problem, n)
+    groups = sibling_groups(chunk)
+    siblings = groups[int(share * len(groups))]
     start = time.perf_counter()
-    weights = solve(problem, siblings, params)
+    weights = solve(chunk, siblings, params)
     return time.perf_counter() - start, weights
 
 
-def _layer_bytes(task: Task, entries: float) -> float:
+def _layer_bytes(problem: LevelProblem, entries: float) -> float:
     """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share
     a feature.
     """
-    widths = np.diff(task.chunk_ptr)
+    widths = np.diff(problem.chunk_ptr)
     per_chunk = entries * widths / max(1, widths.sum())
-    return (
-        ENTRY * entries
-        + FEATURE * np.minimum(per_chunk, task.X.n_features).sum()
-        + NODE * widths.sum()
-    )
+    features = np.minimum(per_chunk, problem.X.n_features).sum()
+    return ENTRY * entries + FEATURE * features + NODE * widths.sum()
 
 
-def _chunk_bytes(task: Task) -> np.ndarray:
-    """What a thread holds while it trains each chunk: rows, dual variables, weights of a block."""
-    indptr, rows = task.chunk_rows
-    lengths = np.concatenate([[0], np.cumsum(np.diff(task.X.indptr)[rows])])
+def _chunk_bytes(problem: LevelProblem) -> np.ndarray:
+    """What a thread holds while it trains each chunk: rows, dual variables, weights of a group."""
+    indptr, rows = problem.chunk_rows
+    n_features = problem.X.n_features
+    lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
     entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
-    features = np.minimum(entries, task.X.n_features)
-    per_row = 4 * N_LANES * (2 if len(task.nodes.costs) else 1) + 40
-    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * task.X.n_features
+    features = np.minimum(entries, n_features)
+    per_row = 4 * N_LANES * (2 if len(problem.nodes.costs) else 1) + 40
+    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * n_features
 
 
 def _size(n_bytes: float) -> str:
