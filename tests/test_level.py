@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.params import SolverParams
+from xmc.params import LabelTreeParams
 from xmc.training import level
 from xmc.training.level import train_layer, work
 from xmc.training.problem import LevelProblem
@@ -35,7 +35,7 @@ def make_problem(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
 
 def trained(problem, **settings):
     """The layer and the dense weights (features + bias, nodes) that it holds."""
-    params = SolverParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
+    params = LabelTreeParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
     layer, _ = train_layer(problem, params, lambda amount: None)
     return layer, naive.layer_weights(layer, N_FEATURES)
 
@@ -128,7 +128,7 @@ def test_every_chunk_has_a_seed_of_its_own(rng):
 def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wide):
     monkeypatch.setattr(level, "WIDE", wide)
     problem, told = make_problem(rng, inner=inner), []
-    train_layer(problem, SolverParams(n_jobs=2), told.append)
+    train_layer(problem, LabelTreeParams(n_jobs=2), told.append)
     assert sum(told) == pytest.approx(work(problem).sum())
 
 
@@ -144,7 +144,7 @@ def test_work_is_nonzeros_times_lanes():
 
 def test_the_most_passes_of_any_chunk_are_told(problem):
     for max_iter in (1, 4):
-        params = SolverParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
+        params = LabelTreeParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
         assert train_layer(problem, params, lambda amount: None)[1] == max_iter
 
 

@@ -17,7 +17,7 @@ from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..memory import resident_bytes
 from ..parallel import n_threads
-from ..params import SolverParams
+from ..params import LabelTreeParams
 from .level import params_at, work
 from .problem import (
     LevelProblem,
@@ -72,7 +72,7 @@ def forecast(
     X: Rows,
     Y: Targets,
     trees: Sequence[LabelTree],
-    params: SolverParams,
+    params: LabelTreeParams,
     seed: int,
     tree_seconds: float = 0.0,
 ) -> Forecast:
@@ -85,7 +85,7 @@ def forecast(
     samples = [_sample(problem, params_at(params, problem.level)) for problem in problems]
     seconds, entries = np.transpose(samples)
     # Matchers are trained again for each part of the rows but one.
-    seconds[:-1] *= getattr(params, "negative_folds", 1)
+    seconds[:-1] *= params.negative_folds
     model_bytes = n_trees * sum(map(_layer_bytes, problems, entries))
     return Forecast(
         X.n_rows,
@@ -100,7 +100,7 @@ def forecast(
     )
 
 
-def _sample(problem: LevelProblem, params: SolverParams) -> tuple[float, float]:
+def _sample(problem: LevelProblem, params: LabelTreeParams) -> tuple[float, float]:
     """Seconds that a level takes on one thread, and weights that it will keep.
 
     Both are scaled up from a few of its groups. Groups stand by frequency in their chunk, so they
@@ -129,7 +129,7 @@ def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int
 
 
 def _train_one(
-    problem: LevelProblem, n: int, share: float, params: SolverParams
+    problem: LevelProblem, n: int, share: float, params: LabelTreeParams
 ) -> tuple[float, Weights]:
     """Seconds and weights of one group of chunk n, the one at that share of its groups."""
     chunk = pose_chunk(problem, n)

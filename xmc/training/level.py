@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..kernels.lanes import N_LANES
 from ..layer import Layer, Page, assemble, pack
 from ..parallel import run
-from ..params import SolverParams, at_level
+from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from .problem import ChunkProblem, LevelProblem, Weights, pose_chunk, sibling_groups
 from .solver import solve
@@ -43,22 +43,20 @@ def work(problem: LevelProblem) -> np.ndarray:
 
 
 def train_level(
-    problem: LevelProblem, params: SolverParams, progress: Progress, title: str
+    problem: LevelProblem, params: LabelTreeParams, progress: Progress, title: str
 ) -> tuple[Layer, int]:
     """Train a level with its own parameters; gives the layer and the most passes of any group."""
     advance = progress.stage(title, max(1, work(problem).sum()))
     return train_layer(problem, params_at(params, problem.level), advance)
 
 
-def params_at(params: SolverParams, level: int) -> SolverParams:
+def params_at(params: LabelTreeParams, level: int) -> LabelTreeParams:
     """The parameters as the solver takes them on a level: with one C."""
-    own = copy(params)
-    own.C = at_level(params.C, level)
-    return own
+    return replace(params, C=at_level(params.C, level))
 
 
 def train_layer(
-    problem: LevelProblem, params: SolverParams, done: Callable[[float], None]
+    problem: LevelProblem, params: LabelTreeParams, done: Callable[[float], None]
 ) -> tuple[Layer, int]:
     """Train every chunk of a level; gives the layer and the most passes of any group.
 
@@ -85,7 +83,7 @@ def train_layer(
 def _train_wide(
     problem: LevelProblem,
     n: int,
-    params: SolverParams,
+    params: LabelTreeParams,
     done: Callable[[float], None],
     chunk_work: int,
 ) -> TrainedChunk:
@@ -96,7 +94,7 @@ def _train_wide(
     return _trained(solved, len(chunk.counts), problem.X.n_features, params.weights)
 
 
-def train_chunk(problem: LevelProblem, n: int, params: SolverParams) -> TrainedChunk:
+def train_chunk(problem: LevelProblem, n: int, params: LabelTreeParams) -> TrainedChunk:
     """Train the children of node n of the level above."""
     width = int(problem.chunk_ptr[n + 1] - problem.chunk_ptr[n])
     solved: list[Weights] = []
@@ -105,7 +103,7 @@ def train_chunk(problem: LevelProblem, n: int, params: SolverParams) -> TrainedC
     return _trained(solved, width, problem.X.n_features, params.weights)
 
 
-def _solve_groups(chunk: ChunkProblem, params: SolverParams) -> list[Weights]:
+def _solve_groups(chunk: ChunkProblem, params: LabelTreeParams) -> list[Weights]:
     return [solve(chunk, group, params) for group in sibling_groups(chunk)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..parallel import lock
-from ..params import SolverParams
+from ..params import LabelTreeParams
 from .problem import ChunkProblem, Weights
 
 # LIBLINEAR's random numbers are those of the whole process: it solves one group of siblings at a
@@ -17,7 +17,7 @@ LIBLINEAR = lock()
 
 
 def solve_with_liblinear(
-    problem: ChunkProblem, siblings: np.ndarray, params: SolverParams
+    problem: ChunkProblem, siblings: np.ndarray, params: LabelTreeParams
 ) -> Weights:
     """One classifier at a time, by option -s 1 (squared hinge) or -s 3 (hinge)."""
     if not problem.n_rows:  # its model of no rows has no weights to read
@@ -55,7 +55,7 @@ def _seed(seed: np.uint64) -> None:
     ctypes.CDLL(None).srand(ctypes.c_uint(int(seed) & 0xFFFFFFFF))
 
 
-def _train(X: sp.csr_matrix, positives: np.ndarray, params: SolverParams) -> np.ndarray:
+def _train(X: sp.csr_matrix, positives: np.ndarray, params: LabelTreeParams) -> np.ndarray:
     """The weights of one classifier, float64, the bias last if there is one."""
     from liblinear.liblinearutil import parameter, problem, train
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..layer import Layer
 from ..model import Member
-from ..params import SolverParams
+from ..params import LabelTreeParams
 from ..progress import Progress
 from .level import train_level
 from .negatives import unseen_beams, with_negatives
@@ -12,7 +12,7 @@ from .problem import MemberProblem, level_problems
 
 
 def train_member(
-    member: MemberProblem, params: SolverParams, progress: Progress, title: str
+    member: MemberProblem, params: LabelTreeParams, progress: Progress, title: str
 ) -> tuple[Member, int]:
     """Train every level of a tree; gives the member and the most passes that the solver took.
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Lists, Rows, frozen, pointers
 from ..layer import Layer
 from ..parallel import run
-from ..params import SolverParams, at_level
+from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from ..ranking.search import beam, row_blocks, search_of, slice_rows
 from .level import train_level
@@ -23,7 +23,7 @@ ROWS_PER_BATCH = 1024  # whose beams are found in one job
 def with_negatives(
     problem: LevelProblem,
     layers: list[Layer],
-    params: SolverParams,
+    params: LabelTreeParams,
     beams: np.ndarray | None = None,
 ) -> LevelProblem:
     """The problem with each chunk trained on the rows that the scheme of negatives says.
@@ -47,14 +47,14 @@ def with_negatives(
 
 
 def unseen_beams(
-    member: MemberProblem, params: SolverParams, progress: Progress, title: str
+    member: MemberProblem, params: LabelTreeParams, progress: Progress, title: str
 ) -> dict[int, np.ndarray]:
     """By level, pairs of each row and the nodes in its beam, found by matchers that never saw it.
 
     The rows are cut into `negative_folds` parts, and the matchers are trained once without each.
     Empty where all rows train the matchers that find their negatives.
     """
-    depth, n_folds = member.tree.depth, getattr(params, "negative_folds", 1)
+    depth, n_folds = member.tree.depth, params.negative_folds
     levels = [level for level in range(1, depth) if "man" in _schemes(params, level)]
     if n_folds == 1 or not levels:
         return {}
@@ -75,7 +75,7 @@ def _beams_without(
     member: MemberProblem,
     left_out: np.ndarray,
     levels: list[int],
-    params: SolverParams,
+    params: LabelTreeParams,
     progress: Progress,
     title: str,
 ) -> dict[int, np.ndarray]:
@@ -94,9 +94,9 @@ def _beams_without(
     return found
 
 
-def _schemes(params: SolverParams, level: int) -> list[str]:
+def _schemes(params: LabelTreeParams, level: int) -> list[str]:
     """The schemes of negatives on a level: of "tfn" and "man", one or both."""
-    return at_level(getattr(params, "negatives", "tfn"), level).split("+")
+    return at_level(params.negatives, level).split("+")
 
 
 def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
@@ -107,7 +107,7 @@ def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
     return problem._replace(chunk_rows=(frozen(before[indptr]), frozen(rows[kept])))
 
 
-def _beam_pairs(X: Rows, layers: list[Layer], params: SolverParams) -> np.ndarray:
+def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.ndarray:
     """Pairs of each row and the nodes in its beam."""
     search = search_of(params)
 

@@ -12,21 +12,21 @@ import numpy as np
 
 from ..kernels.dcd import eases, prune, signs, solve_lanes
 from ..kernels.lanes import N_LANES
-from ..params import SolverParams
+from ..params import LabelTreeParams
 from .liblinear import solve_with_liblinear
 from .problem import ChunkProblem, Weights
 
 HUGE_PAGE = 1 << 19  # float32 values
 
 
-def solve(problem: ChunkProblem, siblings: np.ndarray, params: SolverParams) -> Weights:
+def solve(problem: ChunkProblem, siblings: np.ndarray, params: LabelTreeParams) -> Weights:
     """The classifiers of a group of siblings; weights below the threshold are dropped."""
     solver = _solve_side_by_side if params.solver == "block" else solve_with_liblinear
     return solver(problem, siblings, params)
 
 
 def _solve_side_by_side(
-    problem: ChunkProblem, siblings: np.ndarray, params: SolverParams
+    problem: ChunkProblem, siblings: np.ndarray, params: LabelTreeParams
 ) -> Weights:
     """Block dual coordinate descent, one sibling per lane."""
     lane = np.full(len(problem.counts), -1, np.int32)
