@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Rows, Targets
+from ..arrays import Rows, Targets, pointers
 from ..errors import ParameterError
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
+from ..layer import IN_BUCKET, assemble, pack, page_counts
 from ..memory import resident_bytes
 from ..parallel import n_threads
 from ..params import LabelTreeParams
@@ -22,7 +23,6 @@ from .level import params_at, work
 from .problem import (
     LevelProblem,
     MemberProblem,
-    Weights,
     level_problems,
     pose_chunk,
     sibling_groups,
@@ -30,7 +30,19 @@ from .problem import (
 from .solver import solve
 
 SAMPLED, SAMPLED_INNER = 6, 2  # groups of a level that are trained: of the last one, of the others
-ENTRY, FEATURE, NODE = 5, 3, 12  # bytes in a layer, a feature's share of its bucket included
+# How the weights of a node grow with its positives, and the features of a page with its siblings:
+# exponents as measured on the embedded sample, where both lie within 0.2 of these.
+BY_POSITIVES, BY_SIBLINGS = 0.75, 0.4
+BUCKET_SPAN = 256  # features that a bucket spans at most
+# The arrays of a Layer, by what they have one element for.
+PARTS = {
+    "entry": ("child", "weight"),
+    "feature": ("low", "more"),
+    "bucket": ("bucket",),
+    "page": ("bucket_ptr", "feature_ptr", "entry_ptr", "shift", "scale"),
+    "chunk": ("chunk_ptr", "page_ptr"),
+    "node": ("bias_weight",),
+}
 
 
 class Forecast(NamedTuple):
@@ -83,10 +95,17 @@ def forecast(
     tree, n_trees = trees[0], len(trees)
     problems = list(level_problems(MemberProblem(X, Y, tree, (seed, 0))))
     samples = [_sample(problem, params_at(params, problem.level)) for problem in problems]
-    seconds, entries = np.transpose(samples)
+    seconds = np.array([sample.seconds for sample in samples])
     # Matchers are trained again for each part of the rows but one.
     seconds[:-1] *= params.negative_folds
-    model_bytes = n_trees * sum(map(_layer_bytes, problems, entries))
+    part_bytes = bytes_of_parts(params.weights)
+    layers = [
+        _layer_bytes(problem, sample, part_bytes)
+        for problem, sample in zip(problems, samples, strict=True)
+    ]
+    model_bytes = n_trees * (tree.labels.nbytes + sum(layers))
+    # Until a layer stands, its pages and the weights they are made of are held, too.
+    entry_bytes = part_bytes["entry"] * sum(sample.entries for sample in samples)
     return Forecast(
         X.n_rows,
         X.n_features,
@@ -94,60 +113,128 @@ def forecast(
         n_trees,
         tuple((int(problem.chunk_ptr[-1]), len(problem.chunk_ptr) - 1) for problem in problems),
         tree_seconds + float(n_trees * seconds.sum() / n_threads(params.n_jobs)),
-        int(resident_bytes() + model_bytes + entries.sum() * ENTRY * 2),
+        int(resident_bytes() + model_bytes + 2 * entry_bytes),
         max(int(_chunk_bytes(problem).max(initial=0)) for problem in problems),
         int(model_bytes),
     )
 
 
-def _sample(problem: LevelProblem, params: LabelTreeParams) -> tuple[float, float]:
-    """Seconds that a level takes on one thread, and weights that it will keep.
+class Sample(NamedTuple):
+    """What a few groups of a level say about it.
 
-    Both are scaled up from a few of its groups. Groups stand by frequency in their chunk, so they
-    are drawn from evenly spread shares of it.
+    seconds: that the level takes on one thread.
+    entries: weights that it will store.
+    features: per entry, of a page with as many siblings as a group.
+    siblings: of a group, on average.
+    """
+
+    seconds: float
+    entries: float
+    features: float
+    siblings: float
+
+
+def _sample(problem: LevelProblem, params: LabelTreeParams) -> Sample:
+    """Train a few groups and scale up: seconds by the work, weights by the nodes' positives.
+
+    Groups stand by frequency in their chunk, so they are drawn from evenly spread shares of it.
     """
     chunk_work = work(problem).astype(np.float64)
     if not chunk_work.sum():
-        return 0.0, 0.0
+        return Sample(0.0, 0.0, 0.0, 1.0)
     rng = np.random.default_rng(0)
     n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES) * (chunk_work > 0)
     n_drawn = SAMPLED_INNER if problem.inner else SAMPLED
     shares = (np.arange(n_drawn) + 0.5) / n_drawn
     timed = zip(_draw(rng, chunk_work, n_drawn), shares, strict=True)
     pace = [
-        _train_one(problem, n, share, params)[0] / (chunk_work[n] / n_groups[n])
+        _train_one(problem, n, share, params).seconds / (chunk_work[n] / n_groups[n])
         for n, share in timed
     ]
     drawn = zip(_draw(rng, n_groups, n_drawn), shares, strict=True)
-    kept = [_train_one(problem, n, share, params)[1] for n, share in drawn]
-    per_node = sum(len(group.weight) for group in kept) / sum(len(group.biased) for group in kept)
-    return float(np.mean(pace) * chunk_work.sum()), float(per_node * problem.chunk_ptr[-1])
+    kept = [_train_one(problem, n, share, params) for n, share in drawn]
+    entries = sum(group.entries for group in kept)
+    share_kept = entries / max(1.0, sum(group.expected for group in kept))
+    positives = np.bincount(problem.nodes.ids, minlength=problem.chunk_ptr[-1])
+    return Sample(
+        float(np.mean(pace) * chunk_work.sum()),
+        float(share_kept * _expected(positives)),
+        sum(group.features for group in kept) / max(1, entries),
+        float(np.mean([group.siblings for group in kept])),
+    )
 
 
 def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int]:
     return rng.choice(len(share), n_drawn, p=share / share.sum()).tolist()
 
 
-def _train_one(
-    problem: LevelProblem, n: int, share: float, params: LabelTreeParams
-) -> tuple[float, Weights]:
-    """Seconds and weights of one group of chunk n, the one at that share of its groups."""
+class Group(NamedTuple):
+    """A group that was trained for a sample.
+
+    seconds: that it took.
+    siblings: that it has.
+    expected: what its number of weights is compared to, see `_expected`.
+    entries: that a page of this group has.
+    features: that this page has.
+    """
+
+    seconds: float
+    siblings: int
+    expected: float
+    entries: int
+    features: int
+
+
+def _train_one(problem: LevelProblem, n: int, share: float, params: LabelTreeParams) -> Group:
+    """Train a group of chunk n, the one at that share of its groups."""
     chunk = pose_chunk(problem, n)
     groups = sibling_groups(chunk)
     siblings = groups[int(share * len(groups))]
     start = time.perf_counter()
     weights = solve(chunk, siblings, params)
-    return time.perf_counter() - start, weights
+    seconds = time.perf_counter() - start
+    child = np.empty(len(chunk.counts), np.int32)
+    child[siblings] = np.arange(len(siblings))
+    stored = weights.feature, child[weights.sibling], weights.weight
+    (page,) = pack(*stored, len(siblings), problem.X.n_features, params.weights)
+    expected = _expected(chunk.counts[siblings])
+    return Group(seconds, len(siblings), expected, len(page.child), len(page.low))
 
 
-def _layer_bytes(problem: LevelProblem, entries: float) -> float:
-    """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share
-    a feature.
-    """
+def _expected(positives: np.ndarray) -> float:
+    """What the weights of nodes with so many positives are proportional to, all together."""
+    return float((positives**BY_POSITIVES).sum())
+
+
+def bytes_of_parts(weights: str) -> dict[str, int]:
+    """Bytes of each entry, feature and so on of a layer, read off a small one."""
+    first, weight = np.zeros(1, np.int32), np.ones(1, np.float32)
+    layer = assemble(pointers([1]), pack(first, first, weight, 1, 1, weights), weight)
+    return {
+        part: sum(getattr(layer, name)[0].nbytes for name in names) for part, names in PARTS.items()
+    }
+
+
+def _layer_bytes(problem: LevelProblem, sample: Sample, part_bytes: dict[str, int]) -> float:
+    """Size of a layer whose nodes have equally many weights."""
     widths = np.diff(problem.chunk_ptr)
-    per_chunk = entries * widths / max(1, widths.sum())
-    features = np.minimum(per_chunk, problem.X.n_features).sum()
-    return ENTRY * entries + FEATURE * features + NODE * widths.sum()
+    n_nodes, n_features = widths.sum(), problem.X.n_features
+    n_pages = page_counts(problem.chunk_ptr)
+    siblings = np.repeat(widths / np.maximum(1, n_pages), n_pages)  # of each page
+    entries = sample.entries * siblings / max(1, n_nodes)
+    wider = np.maximum(1, siblings / sample.siblings)
+    features = entries * sample.features * wider ** (BY_SIBLINGS - 1)
+    features = np.minimum(features, n_features)
+    buckets = np.maximum(features / IN_BUCKET, n_features / BUCKET_SPAN) + 1
+    counts = {
+        "entry": sample.entries,
+        "feature": features.sum(),
+        "bucket": buckets.sum(),
+        "page": len(siblings),
+        "chunk": len(widths),
+        "node": n_nodes,
+    }
+    return float(sum(counts[part] * part_bytes[part] for part in PARTS))
 
 
 def _chunk_bytes(problem: LevelProblem) -> np.ndarray:
