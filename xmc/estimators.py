@@ -55,6 +55,7 @@ from .ranking.tail import Tail, label_means
 from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
+from .training.liblinear import require_liblinear
 from .training.member import train_member
 from .training.problem import MemberProblem, UserNegatives
 from .warmup import compile_kernels
@@ -225,6 +226,8 @@ class Model(ClassifierMixin, BaseEstimator):
 
     def _training(self, X: Any, y: Any) -> Training:
         check(self)
+        if self.solver == "liblinear":
+            require_liblinear(type(self).__name__)
         compile_kernels(self.weights, self.costs != "equal")
         return_freed_arrays()
         who = type(self).__name__

@@ -7,6 +7,7 @@ import ctypes
 import numpy as np
 import scipy.sparse as sp
 
+from ..errors import ParameterError
 from ..parallel import lock
 from ..params import LabelTreeParams
 from .problem import ChunkProblem, Weights
@@ -14,6 +15,16 @@ from .problem import ChunkProblem, Weights
 # LIBLINEAR's random numbers are those of the whole process: it solves one group of siblings at a
 # time, or the same seed would not give the same model.
 LIBLINEAR = lock()
+
+
+def require_liblinear(who: str) -> None:
+    """Raise ParameterError if LIBLINEAR isn't installed: it is an extra, as it takes a compiler."""
+    try:
+        import liblinear.liblinearutil  # noqa: F401
+    except ImportError:
+        raise ParameterError(
+            f"{who}: solver='liblinear' needs LIBLINEAR: pip install xmc-trees[liblinear]"
+        ) from None
 
 
 def solve_with_liblinear(
