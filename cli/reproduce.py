@@ -173,9 +173,11 @@ def measure(
 ) -> dict[str, float]:
     """METRICS of one training, and its seconds."""
     from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
+    from xmc.memory import return_freed_arrays
     from xmc.metrics import propensities, report
     from xmc.warmup import compile_kernels
 
+    return_freed_arrays()
     X, Y, X_test, Y_test = split
     how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not voice.quiet)}
     model = (OneVsAllClassifier if run.one_vs_all else LabelTreeClassifier)(**run.settings, **how)

@@ -83,6 +83,8 @@ def command(
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
+    from xmc.memory import return_freed_arrays
+
     voice = Voice("train", quiet)
     text_flags, model_flags = options.split_text_flags(flags)
     if preset is not None:
@@ -97,6 +99,7 @@ def command(
     check_folder(target, "model.json", overwrite)
     check_outputs(json_path, overwrite=overwrite)
     model = new_model(one_vs_all, model_flags, quiet)
+    return_freed_arrays()
     voice.compiling()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:

@@ -25,7 +25,6 @@ from .inputs import as_rows, as_targets, canonical, same_rows
 from .kernels.gather import transpose
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .layer import repacked
-from .memory import return_freed_arrays
 from .model import Member
 from .parallel import n_threads, run
 from .params import (
@@ -229,7 +228,6 @@ class Model(ClassifierMixin, BaseEstimator):
         if self.solver == "liblinear":
             require_liblinear(type(self).__name__)
         compile_kernels(self.weights, self.costs != "equal")
-        return_freed_arrays()
         who = type(self).__name__
         vars(self).pop(
             "members_", None
