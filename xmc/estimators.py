@@ -236,7 +236,7 @@ class Model(ClassifierMixin, BaseEstimator):
         Y, classes = self._labels(y)
         same_rows(csr, Y, who)
         targets = as_targets(Y)
-        rows_of_label = tuple(map(frozen, transpose(*targets[:2], Y.shape[1])))
+        rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label[1]):
             raise DataError(
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
@@ -283,7 +283,7 @@ class Model(ClassifierMixin, BaseEstimator):
                 raise DataError(
                     f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}"
                 )
-            checked.append(None if csr is None else as_targets(csr)[:2])
+            checked.append(None if csr is None else Lists(*as_targets(csr)[:2]))
         return checked
 
     def _tree_params(self) -> LabelTreeParams:

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import frozen
+from .arrays import Lists, frozen
 from .inputs import as_rows, as_targets
 from .kernels.gather import transpose
 from .params import LabelTreeParams
@@ -28,7 +28,7 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     """
     eye = sp.eye(8, format="csr", dtype=np.float32)
     X, Y = as_rows(eye, normalize=True), as_targets(eye, eye.data if costs else None)
-    rows_of_label = tuple(map(frozen, transpose(*Y[:2], 8)))
+    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
         settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}

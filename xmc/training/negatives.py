@@ -42,7 +42,7 @@ def with_negatives(
         pairs.append(_beam_pairs(problem.X, layers, params) if beams is None else beams)
     distinct = np.unique(np.concatenate(pairs))
     counts = np.bincount(distinct >> 32, minlength=problem.X.n_rows)
-    nodes = pointers(counts), frozen((distinct & 0xFFFFFFFF).astype(np.int32))
+    nodes = Lists(pointers(counts), frozen((distinct & 0xFFFFFFFF).astype(np.int32)))
     return problem._replace(chunk_rows=transposed(nodes, len(problem.chunk_ptr) - 1))
 
 
@@ -104,7 +104,7 @@ def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
     indptr, rows = problem.chunk_rows
     kept = ~left_out[rows]
     before = np.concatenate([[0], np.cumsum(kept)])
-    return problem._replace(chunk_rows=(frozen(before[indptr]), frozen(rows[kept])))
+    return problem._replace(chunk_rows=Lists(frozen(before[indptr]), frozen(rows[kept])))
 
 
 def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.ndarray:

@@ -120,7 +120,7 @@ def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
         inner = level < tree.depth - 1
         own = (*seed, level), of_user.get(level)
         yield LevelProblem(X, nodes, rows, chunk_ptr, level, inner, *own)
-        above = nodes.indptr, nodes.ids
+        above = Lists(nodes.indptr, nodes.ids)
 
 
 def pose_chunk(problem: LevelProblem, n: int) -> ChunkProblem:
@@ -162,13 +162,12 @@ def sibling_groups(problem: ChunkProblem) -> list[np.ndarray]:
 
 def transposed(lists: Lists, n_columns: int) -> Lists:
     """The rows of each id, ascending, from the ids of each row."""
-    indptr, rows = transpose(*lists, n_columns)
-    return frozen(indptr), frozen(rows)
+    return Lists(*map(frozen, transpose(*lists, n_columns)))
 
 
 def _root_of(n_rows: int) -> Lists:
     """The nodes that each row has above the first level: the root."""
-    return frozen(np.arange(n_rows + 1)), frozen(np.zeros(n_rows, np.int32))
+    return Lists(frozen(np.arange(n_rows + 1)), frozen(np.zeros(n_rows, np.int32)))
 
 
 def _nodes_by_level(Y: Targets, tree: LabelTree) -> list[Targets]:
