@@ -6,8 +6,10 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
+from xmc.arrays import pointers
 from xmc.datasets import load_sample
 from xmc.kernels.bytes import N_BYTES
+from xmc.layer import assemble, pack
 from xmc.training.forecast import Forecast, bytes_of_parts
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
@@ -62,9 +64,10 @@ def test_the_trees_of_an_ensemble_are_forecast_alike(sample):
 
 
 @pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
-def test_every_array_of_a_layer_is_counted(sample, weights):
-    model = OneVsAllClassifier(random_state=0, weights=weights).fit(*sample)
-    (layer,) = model.members_[0].layers
+def test_every_array_of_a_layer_is_counted(rng, weights):
+    feature, child = np.divmod(rng.choice(100 * 600, 5000, replace=False).astype(np.int32), 600)
+    pages = pack(feature, child, rng.normal(size=5000).astype(np.float32), 600, 100, weights)
+    layer = assemble(pointers([600]), pages, np.zeros(600, np.float32))
     counts = {
         "entry": len(layer.child),
         "feature": layer.feature_ptr[-1],

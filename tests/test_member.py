@@ -99,7 +99,7 @@ def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(problems, beam
 
 
 def test_man_looks_at_every_row_of_large_sets_too(problems, rng):
-    """The beams are searched for in blocks of rows."""
+    """The beams are found batch by batch."""
     rows, labels, tree = random_case(rng, n_rows=2100, shape=(3, 4))
     member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
     found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
