@@ -172,9 +172,11 @@ def measure(
     recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, notices: Notices
 ) -> dict[str, float]:
     """Train a run once; gives METRICS and the seconds of training."""
+    from xmc.memory import return_freed_arrays
     from xmc.metrics import propensities, report
     from xmc.warmup import compile_kernels
 
+    return_freed_arrays()
     X, Y, X_test, Y_test = split
     model = new_model(run, seed, threads, notices.quiet)
     # Kernels are compiled once per machine, which is no part of training.

@@ -84,6 +84,8 @@ def command(
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
+    from xmc.memory import return_freed_arrays
+
     text_flags, model_flags = options.split_text_flags(flags)
     kind = choose_method(ctx, method, one_vs_all, preset)
     if preset is not None:
@@ -93,6 +95,7 @@ def command(
     output.check(folder=target, marker="model.json")
     estimator = new_estimator(kind, model_flags, output.quiet)
     output.notices.compiling()
+    return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
         why = "goes with texts only, the rows have features already"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from xmc.arrays import Rows, Targets, frozen
+from xmc.arrays import Lists, Rows, Targets, frozen
 from xmc.label_tree import LabelTree
 from xmc.layer import Layer
 from xmc.member import Member
@@ -47,7 +47,7 @@ def as_rows(dense):
 
 def as_lists(dense):
     """The pattern of a dense matrix in the form that kernels read."""
-    return as_rows(dense)[:2]
+    return Lists(*as_rows(dense)[:2])
 
 
 def as_targets(dense, costs=False):

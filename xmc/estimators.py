@@ -20,13 +20,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
-from .arrays import Rows, frozen
+from .arrays import Lists, Rows, frozen
 from .errors import DataError, ParameterError
 from .inputs import as_rows, as_targets, canonical, same_rows
 from .kernels.gather import transpose
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .member import Member
-from .memory import return_freed_arrays
 from .model import Model, all_scores, compressed, label_sets, rank_sets, search_with
 from .parallel import n_threads, run
 from .params import (
@@ -47,8 +46,9 @@ from .ranking.trees import Trees
 from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
+from .training.liblinear import require_liblinear
 from .training.member import train_member
-from .training.negatives import UserNegatives
+from .training.problem import MemberProblem, UserNegatives
 from .training_data import (
     TrainingData,
     as_label_matrix,
@@ -297,8 +297,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _training_data(self, X: Any, y: Any, user_negatives: Any = None) -> TrainingData:
         check(self)
         params = self._params()
+        if params.solver == "liblinear":
+            require_liblinear(type(self).__name__)
         compile_kernels(params.weights, params.costs != "equal")
-        return_freed_arrays()
         who = type(self).__name__
         # If this fit fails, the old model and the new n_features_in_ must not meet.
         vars(self).pop("model_", None)
@@ -306,12 +307,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
         targets = as_targets(Y)
-        rows_of_label = tuple(map(frozen, transpose(*targets[:2], Y.shape[1])))
-        if not len(rows_of_label[1]):
+        rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
+        if not len(rows_of_label.ids):
             raise DataError(
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
             )
-        costs = label_costs(Y, np.diff(rows_of_label[0]), params, who)
+        costs = label_costs(Y, np.diff(rows_of_label.indptr), params, who)
         rows = as_rows(csr, self.normalize)
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
@@ -396,10 +397,9 @@ class TreeEstimator(Estimator):
             params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
         trained = []
         for n, tree in enumerate(trees):
-            title, seed = f"tree {n + 1} of {len(trees)}", (data.seed, n)
-            trained.append(
-                train_member(data.X, data.Y, tree, params, seed, progress, title, negatives)
-            )
+            problem = MemberProblem(data.X, data.Y, tree, (data.seed, n), negatives)
+            title = f"tree {n + 1} of {len(trees)}"
+            trained.append(train_member(problem, params, progress, title))
         members, n_passes = zip(*trained, strict=True)
         return Trees(members), max(n_passes)
 

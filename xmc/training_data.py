@@ -19,7 +19,7 @@ from .errors import DataError, ParameterError
 from .inputs import as_targets, canonical
 from .label_tree import LabelTree
 from .propensity import propensities_of
-from .training.negatives import UserNegatives
+from .training.problem import UserNegatives
 
 
 class TrainingData(NamedTuple):
@@ -35,7 +35,7 @@ class TrainingData(NamedTuple):
     @property
     def label_counts(self) -> np.ndarray:
         """Training rows of each label."""
-        return np.diff(self.rows_of_label[0])
+        return np.diff(self.rows_of_label.indptr)
 
 
 def as_label_matrix(y: Any, who: str) -> tuple[sp.csr_matrix, np.ndarray | None]:
@@ -103,7 +103,7 @@ def as_user_negatives(
             raise DataError(
                 f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}"
             )
-        checked.append(None if csr is None else as_targets(csr)[:2])
+        checked.append(None if csr is None else Lists(*as_targets(csr)[:2]))
     return checked
 
 

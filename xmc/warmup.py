@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import frozen
+from .arrays import Lists, frozen
 from .inputs import as_rows, as_targets
 from .kernels.gather import transpose
 from .params import LabelTreeParams
@@ -18,6 +18,7 @@ from .ranking.tail import Tail, label_means
 from .ranking.trees import Trees
 from .training.grow import grow_trees
 from .training.member import train_member
+from .training.problem import MemberProblem
 
 
 @cache
@@ -28,14 +29,14 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     """
     eye = sp.eye(8, format="csr", dtype=np.float32)
     X, Y = as_rows(eye, normalize=True), as_targets(eye, eye.data if costs else None)
-    rows_of_label = tuple(map(frozen, transpose(*Y[:2], 8)))
+    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
         settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}
         params = LabelTreeParams(**settings, max_iter=1, weights=weights)
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
-            members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
+            members.append(train_member(MemberProblem(X, Y, tree, (0,)), params, silent, "")[0])
     rank(
         X,
         tuple(members),
