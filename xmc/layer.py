@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import frozen, pointers
-from .kernels.beam import PAGE, count_buckets, order_by
+from .kernels.beam import order_by
 from .kernels.bytes import N_BYTES
+from .kernels.pages import PAGE, count_buckets
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504

@@ -1,43 +1,8 @@
-"""Candidates, the scored labels of each row: averaged over trees, held against the training rows of
-labels.
-"""
+"""Candidates, the scored labels of each row, held against the training rows of labels."""
 
 import numpy as np
 
 from . import kernel
-
-
-@kernel
-def average(indptr, ids, score, margin, n_members, n_ids):
-    """Candidates of the same row and id become one, the first's place: score summed / n_members,
-    margin averaged.
-
-    Gives (pointers, ids, scores, margins).
-    """
-    out_indptr = np.zeros(indptr.shape[0], np.int64)
-    out_ids = np.empty(ids.shape[0], np.int32)
-    out_score = np.empty(ids.shape[0], np.float32)
-    out_margin = np.empty(ids.shape[0], np.float32)
-    place = np.full(n_ids, np.int64(-1))
-    found = np.zeros(ids.shape[0], np.int32)
-    t = 0
-    for i in range(indptr.shape[0] - 1):
-        start = t
-        for c in range(indptr[i], indptr[i + 1]):
-            at = place[ids[c]]
-            if at < start:
-                at = t
-                place[ids[c]] = t
-                out_ids[t], out_score[t], out_margin[t] = ids[c], 0, 0
-                t += 1
-            out_score[at] += score[c]
-            out_margin[at] += margin[c]
-            found[at] += 1
-        for at in range(start, t):
-            out_score[at] /= n_members
-            out_margin[at] /= found[at]
-        out_indptr[i + 1] = t
-    return out_indptr, out_ids[:t].copy(), out_score[:t].copy(), out_margin[:t].copy()
 
 
 @kernel

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Rows, frozen
-from ..kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
-from ..kernels.candidates import average
+from ..kernels.beam import all_children, best_children
+from ..kernels.heap import best
+from ..kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID, average
 from ..layer import Layer
 from ..model import Member
 from ..params import SolverParams
