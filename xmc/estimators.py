@@ -415,7 +415,7 @@ class Model(ClassifierMixin, BaseEstimator):
         if self.optimize == "p":
             return search
         p = propensities_of(self.label_counts_, self.n_rows_, self.propensity_a, self.propensity_b)
-        return search._replace(gain=frozen(np.log(p.min() / p).astype(np.float32)))
+        return search._replace(boost=frozen((p.min() / p).astype(np.float32)))
 
     def _vectorized(self, X: Any) -> Any:
         if not (isinstance(X, list) and X and all(isinstance(text, str) for text in X)):

@@ -1,6 +1,25 @@
-"""The pages in which a level's weights stand: 256 children at most, small enough to stay in the
-cache; layer.Layer describes them.
+"""How the weights of a level lie in memory, and how a row's features are found there.
+
+A page holds the weights of 256 siblings at most, small enough to stay in the cache. Its features
+ascend and stand in buckets by number, its entries ascend by feature, then child. The pages of a
+level lie end to end in these arrays:
+    bucket_ptr    int64, (pages + 1,)       where each page's buckets start; ascending, as all pointers
+    feature_ptr   int64, (pages + 1,)       where its features start in `low` and `more`
+    entry_ptr     int64, (pages + 1,)       where its entries start in `child` and `weight`
+    shift         uint8, (pages,)           a bucket spans 2**shift features, 256 at most
+    scale         float32, (pages,)         what its stored weights are multiplied by
+    bucket        uint32, (buckets, 2)      features and entries of the page before each bucket; one
+                                            more bucket ends the page
+    low           uint8, (features + 16,)   a feature's number without the bucket's; 16 are read at
+                                            once, so 16 zeros end it
+    more          uint8, (features + 16,)   number of a feature's entries minus 1; also ends in zeros
+    child         uint8, (entries,)         a child's node minus the page's first node
+    weight        float32, int8, or uint16 with the bits of a float16, (entries,)
+
+Rows are CSR: indptr int64, indices int32, ascending in each row, data float32.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,58 +29,131 @@ from .lanes import N_LANES, prefetch
 
 PAGE = 256  # children
 WORD = 32  # features that one word of a page's map stands for
-MANY = 64  # rows from which on those with equal nodes are scored together
+MANY = 64  # from so many rows on, those with equal nodes are scored together
+
+
+class Rows(NamedTuple):
+    """Sparse rows."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+
+
+class Pages(NamedTuple):
+    """All pages of a level."""
+
+    bucket_ptr: np.ndarray
+    feature_ptr: np.ndarray
+    entry_ptr: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    bucket: np.ndarray
+    low: np.ndarray
+    more: np.ndarray
+    child: np.ndarray
+    weight: np.ndarray
+
+
+class Page(NamedTuple):
+    """One page of them: its own parts of the arrays."""
+
+    shift: int
+    scale: float
+    bucket: np.ndarray
+    low: np.ndarray
+    more: np.ndarray
+    child: np.ndarray
+    weight: np.ndarray
+
+
+class PageMap(NamedTuple):
+    """Where a page's features stand, found without comparing.
+
+    features: uint32, (words, 2), for each 32 features, how many of smaller number the page has, and
+        a bit for each that it has itself.
+    before: uint32, entries of the page before each of its features, and after the last.
+    """
+
+    features: np.ndarray
+    before: np.ndarray
+
+
+class Room(NamedTuple):
+    """The features that a row and a page share, one slot for each.
+
+    start: int64, where the feature's entries start on the page.
+    end: int64, where they end.
+    value: float32, the row's value of the feature.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    value: np.ndarray
+
+
+@kernel
+def page_of(pages, n):
+    """Page n."""
+    first, last = pages.feature_ptr[n], pages.feature_ptr[n + 1] + N_BYTES
+    entries = slice(pages.entry_ptr[n], pages.entry_ptr[n + 1])
+    return Page(
+        np.int64(pages.shift[n]),
+        pages.scale[n],
+        pages.bucket[pages.bucket_ptr[n] : pages.bucket_ptr[n + 1]],
+        pages.low[first:last],
+        pages.more[first:last],
+        pages.child[entries],
+        pages.weight[entries],
+    )
 
 
 @kernel
 def room_for(x_indptr):
-    """What `add_margins` works in: one int64, int64 and float32 per feature of the longest row."""
+    """Room for the features of the longest row."""
     longest = 0
     for i in range(x_indptr.shape[0] - 1):
         longest = max(longest, x_indptr[i + 1] - x_indptr[i])
-    return np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float32)
+    return Room(
+        np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float32)
+    )
 
 
 @kernel
-def room_for_page(n_rows, bucket_ptr, feature_ptr, shift):
-    """Where `map_page` writes the map of any page of a layer; for few rows none is drawn."""
+def room_for_map(n_rows, bucket_ptr, feature_ptr, shift):
+    """Room for the map of any page; nearly none for few rows, as `pays` asks for many."""
     n_words, n_features = 0, 0
     if n_rows >= MANY:
-        for page in range(shift.shape[0]):
-            n_buckets = bucket_ptr[page + 1] - bucket_ptr[page] - 1
-            n_words = max(n_words, ((n_buckets << np.int64(shift[page])) + WORD - 1) // WORD)
-            n_features = max(n_features, feature_ptr[page + 1] - feature_ptr[page])
-    return np.empty((n_words, 2), np.uint32), np.empty(n_features + 1, np.uint32)
+        for n in range(shift.shape[0]):
+            n_buckets = bucket_ptr[n + 1] - bucket_ptr[n] - 1
+            n_words = max(n_words, ((n_buckets << np.int64(shift[n])) + WORD - 1) // WORD)
+            n_features = max(n_features, feature_ptr[n + 1] - feature_ptr[n])
+    return PageMap(np.empty((n_words, 2), np.uint32), np.empty(n_features + 1, np.uint32))
 
 
 @kernel
-def pays(n_rows, page, x_indptr, feature_ptr):
-    """Whether so many rows are looked up sooner on a page if it is mapped first."""
+def pays(n_rows, page, x_indptr):
+    """Whether looking up so many rows on a page is sooner done if the page is mapped first."""
     n_all = x_indptr.shape[0] - 1
-    n_features = feature_ptr[page + 1] - feature_ptr[page]
+    n_features = page.low.shape[0] - N_BYTES
     return n_all >= MANY and n_rows * (x_indptr[n_all] // n_all) >= n_features
 
 
 @kernel
-def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before):
-    """Draw a map on which many rows' features are found without comparing.
-
-    features: for each 32 features, how many of smaller number the page has, and a bit for each that
-    it has itself.
-    before: entries before each of the page's features and after the last.
-    """
+def map_page(page, page_map):
+    """Write the map of a page."""
+    features, before, bucket = page_map.features, page_map.before, page.bucket
     features[:] = 0
-    f, n_entries = feature_ptr[page], 0
-    first_bucket, first_feature, bits = bucket_ptr[page], f, np.int64(shift[page])
-    for b in range(bucket_ptr[page + 1] - first_bucket - 1):
-        last = first_feature + np.int64(bucket[first_bucket + b + 1, 0])
+    f, n_entries = 0, 0
+    for b in range(bucket.shape[0] - 1):
+        last = np.int64(bucket[b + 1, 0])
         while f < last:
-            j = (b << bits) + np.int64(low[f])
+            j = (b << page.shift) + np.int64(page.low[f])
             features[j // WORD, 1] |= np.uint32(1 << j % WORD)
-            before[f - first_feature] = n_entries
-            n_entries += np.int64(more[f]) + 1
+            before[f] = n_entries
+            n_entries += np.int64(page.more[f]) + 1
             f += 1
-    before[f - first_feature] = n_entries
+    before[f] = n_entries
     n_features = 0
     for w in range(features.shape[0]):
         features[w, 0] = n_features
@@ -69,53 +161,35 @@ def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, 
 
 
 @kernel
-def add_margins(
-    x_indices, x_data, page, mapped, features, before,
-    bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    start, end, value, margin,
-):  # fmt: skip
-    """Add the weights of a row's features on a page to the margins of the page's children.
+def add_margins(indices, values, page, page_map, mapped, room, margin):
+    """Add the weights of one row's features on a page to the margins of the page's children.
 
-    mapped: whether `features` and `before` are the map of this page. start, end, value: what
-    `room_for` gives. First all features are found and their entries asked for, then they are added
-    up: so that memory is waited for once.
+    mapped: whether page_map is the map of this page. First all features are found and their entries
+    prefetched, then they are added up: so that memory is waited for once.
     """
     if mapped:
-        found = _find_on_map(
-            x_indices, x_data, entry_ptr[page], features, before, child, weight, start, end, value
-        )
+        found = _find_on_map(indices, values, page, page_map, room)
     else:
-        found = _find_in_buckets(
-            x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
-            start, end, value,
-        )  # fmt: skip
+        found = _find_in_buckets(indices, values, page, room)
+    start, end, value, child, weight = room.start, room.end, room.value, page.child, page.weight
     for p in range(np.uint64(found)):
-        own = value[p] * scale[page]
+        own = value[p] * page.scale
         for e in range(np.uint64(start[p]), np.uint64(end[p])):
             margin[child[e]] += own * as_float(weight[e])
 
 
 @kernel
-def _find_in_buckets(
-    x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
-    start, end, value,
-):  # fmt: skip
-    """Write where the entries of a row's features on a page start and end, and the features'
-    values; gives how many.
-    """
-    first_bucket, first_feature, first_entry = bucket_ptr[page], feature_ptr[page], entry_ptr[page]
-    counts = bucket.reshape(-1)
-    bits = np.int64(shift[page])
-    mask = (np.int64(1) << bits) - 1
+def _find_in_buckets(indices, values, page, room):
+    """Write the features that a row and a page share; gives how many."""
+    start, end, value = room.start, room.end, room.value
+    low, more, bucket = page.low, page.more, page.bucket
+    mask = (np.int64(1) << page.shift) - 1
     found = np.uint64(0)
-    for p in range(np.uint64(x_indices.shape[0])):
-        b = np.uint64(2 * (first_bucket + (np.int64(x_indices[p]) >> bits)))
-        f, last = (
-            first_feature + np.int64(counts[b]),
-            first_feature + np.int64(counts[b + np.uint64(2)]),
-        )
-        e = first_entry + np.int64(counts[b + np.uint64(1)])
-        wanted = np.uint8(np.int64(x_indices[p]) & mask)
+    for p in range(np.uint64(indices.shape[0])):
+        b = np.uint64(np.int64(indices[p]) >> page.shift)
+        f, e = np.int64(bucket[b, 0]), np.int64(bucket[b, 1])
+        last = np.int64(bucket[b + np.uint64(1), 0])
+        wanted = np.uint8(np.int64(indices[p]) & mask)
         at = find_byte(low, f, wanted)
         while at == N_BYTES and f + N_BYTES < last:
             e += sum_bytes(more, f, np.int64(N_BYTES)) + N_BYTES
@@ -125,39 +199,37 @@ def _find_in_buckets(
             e += sum_bytes(more, f, at) + at
             start[found] = e
             end[found] = e + np.int64(more[np.uint64(f + at)]) + 1
-            value[found] = x_data[p]
-            _ask_for_entries(e, child, weight)
+            value[found] = values[p]
+            _prefetch_entries(e, page.child, page.weight)
             found += np.uint64(1)
     return np.int64(found)
 
 
 @kernel
-def _find_on_map(
-    x_indices, x_data, first_entry, features, before, child, weight, start, end, value
-):
-    """As `_find_in_buckets`. What isn't there is written too, and then overwritten: guessing wrong
-    costs more.
+def _find_on_map(indices, values, page, page_map, room):
+    """As `_find_in_buckets`, branch-free: misses are written and overwritten, as a mispredicted
+    branch costs more.
     """
+    start, end, value = room.start, room.end, room.value
+    features, before = page_map.features, page_map.before
     found = 0
-    for p in range(np.uint64(x_indices.shape[0])):
-        w, bit = (
-            np.uint64(x_indices[p]) // np.uint64(WORD),
-            np.int64(1) << np.int64(x_indices[p]) % WORD,
-        )
+    for p in range(np.uint64(indices.shape[0])):
+        w = np.uint64(indices[p]) // np.uint64(WORD)
+        bit = np.int64(1) << np.int64(indices[p]) % WORD
         word = np.int64(features[w, 1])
         start[np.uint64(found)] = np.int64(features[w, 0]) + count_bits(word & (bit - 1))
-        value[np.uint64(found)] = x_data[p]
+        value[np.uint64(found)] = values[p]
         found += np.int64((word & bit) != 0)
     for p in range(np.uint64(found)):
         f = np.uint64(start[p])
-        start[p] = first_entry + np.int64(before[f])
-        end[p] = first_entry + np.int64(before[f + np.uint64(1)])
-        _ask_for_entries(start[p], child, weight)
+        start[p] = np.int64(before[f])
+        end[p] = np.int64(before[f + np.uint64(1)])
+        _prefetch_entries(start[p], page.child, page.weight)
     return found
 
 
 @kernel
-def _ask_for_entries(e, child, weight):
+def _prefetch_entries(e, child, weight):
     prefetch(child, e)
     prefetch(weight, e)
     prefetch(weight, e + N_LANES)
@@ -165,7 +237,7 @@ def _ask_for_entries(e, child, weight):
 
 @kernel
 def count_buckets(feature, sizes, shift, n_buckets):
-    """Features and entries before each bucket and after the last; sizes: entries of each feature."""
+    """The `bucket` array of one page, whose features ascend; sizes: number of entries of each."""
     bucket = np.zeros((n_buckets + 1, 2), np.uint32)
     for f in range(feature.shape[0]):
         bucket[(feature[f] >> shift) + 1, 0] += np.uint32(1)

@@ -35,7 +35,7 @@ class Search(NamedTuple):
     beam_size: int
     bias: float
     transform: int
-    gain: np.ndarray = NOTHING
+    boost: np.ndarray = NOTHING
     tail: Tail | None = None
 
 
@@ -77,8 +77,8 @@ def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     if _needs_all_candidates(members, search):
         found = label_candidates(X, members, search)
         score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
-        gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
-        return as_topk(found._replace(score=score * gain), k)
+        boost = search.boost[found.ids] if len(search.boost) else np.float32(1)
+        return as_topk(found._replace(score=score * boost), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
@@ -191,7 +191,7 @@ def _best_children(
             search.transform,
             inner,
             labels,
-            NOTHING if inner else search.gain,
+            NOTHING if inner else search.boost,
             *kept,
         ),
     )
