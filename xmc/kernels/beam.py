@@ -1,20 +1,23 @@
 """Descend one level of a label tree: score the children of the nodes in each row's beam, keep the
 best.
 
-Arrays of a level, besides its pages (pages.py):
-    chunk_ptr      int64, (parents + 1,)   ascending: where each parent's children start
-    page_ptr       int64, (parents + 1,)   ascending: where its pages start
-    bias_weight    float32, (children,)
-Of the beam, best first in each row, see heap.py for what is empty:
-    beam_size      int64, (rows,)          nodes that a row holds
-    beam_ids       int32, (rows, slots)
-    beam_score     float32, (rows, slots)  paths (score.py)
-Of the last level:
-    labels         int32, (children,)      label of each child; empty on an inner level
-    boost          float32, (labels,)      above 0, at most 1; empty if all are 1
+Arrays of a level, besides those of its pages (pages.py):
+    chunk_ptr      int64, (parents + 1,)    where each parent's children start; ascending
+    page_ptr       int64, (parents + 1,)    where its pages start; ascending
+    bias_weight    float32, (children,)     weight of the constant feature, whose value is `bias`
+    labels         int32, (children,)       label of each child; empty on an inner level
+    boost          float32, (labels,)       above 0, at most 1; empty if all are 1
+Of the beam (heap.py says what is empty):
+    beam_size      int64, (rows,)           nodes that a row holds
+    beam_ids       int32, (rows, slots)     their numbers, best first
+    beam_score     float32, (rows, slots)   their paths (score.py); descending
 
-The kernels take flat arrays, as Python passes tuples slowly, and put them together here, in the order
-of layer.Layer, search.Beam and search.Search.
+Kernels that Python calls take flat arrays, as it passes tuples slowly. The order is that of
+layer.Layer and search.Beam, and a test holds it.
+
+Reading a field of a tuple counts a reference, and handing a tuple on copies the header of each
+array. Both can be measured where they are done for every node of one row: fields are read once
+there, and functions inlined.
 """
 
 from typing import NamedTuple
@@ -27,9 +30,7 @@ from .lanes import N_LANES, prefetch
 from .pages import (
     MANY,
     PAGE,
-    PageMap,
     Pages,
-    Room,
     Rows,
     add_margins,
     map_page,
@@ -43,22 +44,41 @@ from .score import add_log_probabilities, lowest_path, probability
 AHEAD = 3  # prefetch distance, in pairs: rows lie anywhere in memory
 
 
+class Beam(NamedTuple):
+    """The nodes that each row holds, best first."""
+
+    size: np.ndarray
+    ids: np.ndarray
+    score: np.ndarray
+
+
+class Pairs(NamedTuple):
+    """Pairs of a row and a node, in any order.
+
+    row: int64.
+    node: int32.
+    path: float32, of the node in the row's beam.
+    out_ptr: int64, where the node's children go in the result.
+    """
+
+    row: np.ndarray
+    node: np.ndarray
+    path: np.ndarray
+    out_ptr: np.ndarray
+
+
 class Level(NamedTuple):
-    """A level's scorers, and how their margins are meant."""
+    """The scorers of a level, and what their margins mean."""
 
     chunk_ptr: np.ndarray
     page_ptr: np.ndarray
+    pages: Pages
     bias_weight: np.ndarray
     bias: float
     transform: int
     inner: bool
-
-
-class Work(NamedTuple):
-    """What one page's children are scored in: float32, (256,) each."""
-
-    margin: np.ndarray
-    path: np.ndarray
+    labels: np.ndarray
+    boost: np.ndarray
 
 
 @kernel
@@ -72,27 +92,35 @@ def best_children(
     inner: children are nodes, in order of path, and an only child takes its parent's path; else
     they are labels, in order of score.
     size, ids, score, margin: the result, see heap.Best.
-
-    As no child scores better than its parent, nodes worse than a row's k-th best child are left
-    out. Of many rows, the best nodes are scored first, then the second best, then twice as many
-    each time: in order of the nodes, so that their pages stay in the cache.
     """
-    rows = Rows(x_indptr, x_indices, x_data)
     pages = Pages(
         bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
     )
-    kept = Best(size, ids, score, margin)
-    n_rows, k = ids.shape
-    n_turns = beam_ids.shape[1]
-    nodes, paths = beam_ids.reshape(-1), beam_score.reshape(-1)
+    level = Level(chunk_ptr, page_ptr, pages, bias_weight, bias, transform, inner, labels, boost)
+    rows, beam = Rows(x_indptr, x_indices, x_data), Beam(beam_size, beam_ids, beam_score)
+    _descend(rows, beam, level, Best(size, ids, score, margin))
+
+
+@kernel
+def _descend(rows, beam, level, kept):
+    """Fill and order the heaps of all rows.
+
+    No child has a better path than its parent, so nodes are left out whose own path is worse than
+    that of a row's k-th best child. Of many rows, the best nodes are scored first, then the second
+    best, then twice as many each time: in order of the nodes, so that their pages stay in the
+    cache.
+    """
+    n_rows, n_slots = beam.ids.shape
+    nodes, paths = beam.ids.reshape(-1), beam.score.reshape(-1)
+    indptr, indices, data = rows
+    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, inner, labels, boost = level
     margins, own_paths = np.empty(PAGE, np.float32), np.empty(PAGE, np.float32)
-    room = room_for(x_indptr)
-    page_map = room_for_map(n_rows, bucket_ptr, feature_ptr, shift)
-    lowest = np.full(n_rows, np.float32(-np.inf))
-    size[:] = 0
-    turn, until = 0, 1 if n_rows >= MANY else n_turns
-    while turn < n_turns:
-        pairs = _promising(turn, until, beam_size, beam_score, lowest)
+    room, page_map = room_for(indptr), room_for_map(n_rows, pages)
+    lowest = np.full(n_rows, np.float32(-np.inf))  # the path below which a row keeps no child
+    kept.size[:] = 0
+    slot, until = 0, 1 if n_rows >= MANY else n_slots
+    while slot < n_slots:
+        pairs = _promising(slot, until, beam, lowest)
         if n_rows >= MANY:
             pairs = order_by(nodes, chunk_ptr.shape[0] - 1, pairs)
         last_pair = 0
@@ -104,36 +132,36 @@ def best_children(
             for n in range(page_ptr[node], page_ptr[node + 1]):
                 width = min(PAGE, last - first)
                 page = page_of(pages, n)
-                mapped = pays(last_pair - first_pair, page, x_indptr)
+                mapped = pays(last_pair - first_pair, page, indptr)
                 if mapped:
                     map_page(page, page_map)
                 for p in range(first_pair, last_pair):
-                    i, path = pairs[p] // n_turns, paths[pairs[p]]
+                    i, path = pairs[p] // n_slots, paths[pairs[p]]
                     if p + AHEAD < pairs.shape[0]:
-                        _prefetch_row(pairs[p + AHEAD] // n_turns, rows, kept, lowest)
+                        _prefetch_row(pairs[p + AHEAD] // n_slots, rows, kept, lowest)
                     if path < lowest[i]:
                         continue
                     for c in range(width):
                         margins[c] = bias * bias_weight[first + c]
-                    x = slice(x_indptr[i], x_indptr[i + 1])
-                    add_margins(x_indices[x], x_data[x], page, page_map, mapped, room, margins)
+                    x = slice(indptr[i], indptr[i + 1])
+                    add_margins(indices[x], data[x], page, page_map, mapped, room, margins)
                     add_log_probabilities(margins, width, path, transform, own_paths)
                     if only:
                         own_paths[0] = path
                     if inner:
                         _offer_nodes(first, width, margins, own_paths, kept, i, lowest)
                     else:
-                        _offer_labels(
-                            labels[first : first + width], boost, margins, own_paths, kept, i, lowest
-                        )
+                        own = labels[first : first + width]
+                        _offer_labels(own, boost, margins, own_paths, kept, i, lowest)
                 first += width
-        turn, until = until, 2 * until
+        slot, until = until, 2 * until
     for i in range(n_rows):
         put_in_order(kept, i)
 
 
-@kernel
+@kernel(forceinline=True)
 def _offer_nodes(first, width, margins, paths, kept, i, lowest):
+    """Offer the children of a page, nodes from `first` on, to row i."""
     k = kept.ids.shape[1]
     for c in range(width):
         if paths[c] >= lowest[i] and offer(paths[c], margins[c], np.int32(first + c), kept, i):
@@ -141,8 +169,9 @@ def _offer_nodes(first, width, margins, paths, kept, i, lowest):
                 lowest[i] = kept.score[i, 0]
 
 
-@kernel
+@kernel(forceinline=True)
 def _offer_labels(labels, boost, margins, paths, kept, i, lowest):
+    """Offer the children of a page, labels, to row i. Only paths that may enter are exponentiated."""
     k = kept.ids.shape[1]
     for c in range(labels.shape[0]):
         if paths[c] >= lowest[i]:
@@ -154,19 +183,19 @@ def _offer_labels(labels, boost, margins, paths, kept, i, lowest):
 
 
 @kernel
-def _promising(turn, until, beam_size, beam_score, lowest):
-    """The nodes in slots turn..until-1 of the rows' beams that may hold one of a row's best
+def _promising(first, until, beam, lowest):
+    """The nodes in slots first..until-1 of the rows' beams that may hold one of a row's best
     children.
 
     They are numbered through all beams, row by row, best first.
     """
-    n_rows, n_turns = beam_score.shape
-    pairs = np.empty(n_rows * (min(until, n_turns) - turn), np.int64)
+    n_rows, n_slots = beam.score.shape
+    pairs = np.empty(n_rows * (min(until, n_slots) - first), np.int64)
     n = 0
     for i in range(n_rows):
-        for t in range(turn, min(until, beam_size[i])):
-            if beam_score[i, t] >= lowest[i]:
-                pairs[n] = i * n_turns + t
+        for slot in range(first, min(until, beam.size[i])):
+            if beam.score[i, slot] >= lowest[i]:
+                pairs[n] = i * n_slots + slot
                 n += 1
     return pairs[:n]
 
@@ -216,38 +245,52 @@ def all_children(
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child,
     weight, bias_weight, bias, transform, labels, ids, score, margin,
 ):  # fmt: skip
-    """Write label, probability and margin of every child of each pair of a row and a node, on the
-    last level.
+    """Write label, probability and margin of every child of some pairs of a row and a node, on the
+    last level, in the order of the children.
 
-    row: int64. node: int32. path: float32, of the node. out_ptr: int64, where the pair's children
-    go. ids, score, margin: the result.
+    row, node, path, out_ptr: see Pairs.
+    ids, score, margin: the result, int32, float32 and float32.
     """
     pages = Pages(
         bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
     )
-    room = room_for(x_indptr)
-    page_map = room_for_map(x_indptr.shape[0] - 1, bucket_ptr, feature_ptr, shift)
-    pairs = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
+    unboosted = np.empty(0, np.float32)
+    level = Level(
+        chunk_ptr, page_ptr, pages, bias_weight, bias, transform, False, labels, unboosted
+    )
+    rows, pairs = Rows(x_indptr, x_indices, x_data), Pairs(row, node, path, out_ptr)
+    _score_all(rows, pairs, level, ids, score, margin)
+
+
+@kernel
+def _score_all(rows, pairs, level, ids, score, margin):
+    indptr, indices, data = rows
+    row, node, path, out_ptr = pairs
+    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, labels, _ = level
+    room, page_map = room_for(indptr), room_for_map(indptr.shape[0] - 1, pages)
+    order = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
     last_pair = 0
-    while last_pair < pairs.shape[0]:
-        first_pair, parent = last_pair, node[pairs[last_pair]]
-        last_pair = _end_of_equals(node, pairs, first_pair)
+    while last_pair < order.shape[0]:
+        first_pair, parent = last_pair, node[order[last_pair]]
+        last_pair = _end_of_equals(node, order, first_pair)
         first, last = chunk_ptr[parent], chunk_ptr[parent + 1]
-        for n, number in enumerate(range(page_ptr[parent], page_ptr[parent + 1])):
+        done = 0  # children on earlier pages
+        for n in range(page_ptr[parent], page_ptr[parent + 1]):
             width = min(PAGE, last - first)
-            page = page_of(pages, number)
-            mapped = pays(last_pair - first_pair, page, x_indptr)
+            page = page_of(pages, n)
+            mapped = pays(last_pair - first_pair, page, indptr)
             if mapped:
                 map_page(page, page_map)
-            for pair in pairs[first_pair:last_pair]:
-                out = slice(out_ptr[pair] + n * PAGE, out_ptr[pair] + n * PAGE + width)
+            for pair in order[first_pair:last_pair]:
+                out = slice(out_ptr[pair] + done, out_ptr[pair] + done + width)
                 own_ids, own_score, own_margin = ids[out], score[out], margin[out]
                 for c in range(width):
                     own_ids[c] = labels[first + c]
                     own_margin[c] = bias * bias_weight[first + c]
-                x = slice(x_indptr[row[pair]], x_indptr[row[pair] + 1])
-                add_margins(x_indices[x], x_data[x], page, page_map, mapped, room, own_margin)
+                x = slice(indptr[row[pair]], indptr[row[pair] + 1])
+                add_margins(indices[x], data[x], page, page_map, mapped, room, own_margin)
                 add_log_probabilities(own_margin, width, path[pair], transform, own_score)
                 for c in range(width):
                     own_score[c] = probability(own_score[c])
             first += width
+            done += width

@@ -3,16 +3,16 @@
 A page holds the weights of 256 siblings at most, small enough to stay in the cache. Its features
 ascend and stand in buckets by number, its entries ascend by feature, then child. The pages of a
 level lie end to end in these arrays:
-    bucket_ptr    int64, (pages + 1,)       where each page's buckets start; ascending, as all pointers
-    feature_ptr   int64, (pages + 1,)       where its features start in `low` and `more`
-    entry_ptr     int64, (pages + 1,)       where its entries start in `child` and `weight`
+    bucket_ptr    int64, (pages + 1,)       where each page's buckets start; ascending
+    feature_ptr   int64, (pages + 1,)       where its features start in `low` and `more`; ascending
+    entry_ptr     int64, (pages + 1,)       where its entries start in `child` and `weight`; ascending
     shift         uint8, (pages,)           a bucket spans 2**shift features, 256 at most
     scale         float32, (pages,)         what its stored weights are multiplied by
     bucket        uint32, (buckets, 2)      features and entries of the page before each bucket; one
                                             more bucket ends the page
     low           uint8, (features + 16,)   a feature's number without the bucket's; 16 are read at
                                             once, so 16 zeros end it
-    more          uint8, (features + 16,)   number of a feature's entries minus 1; also ends in zeros
+    more          uint8, (features + 16,)   number of its entries minus 1; 16 zeros end it
     child         uint8, (entries,)         a child's node minus the page's first node
     weight        float32, int8, or uint16 with the bits of a float16, (entries,)
 
@@ -92,7 +92,7 @@ class Room(NamedTuple):
     value: np.ndarray
 
 
-@kernel
+@kernel(forceinline=True)
 def page_of(pages, n):
     """Page n."""
     first, last = pages.feature_ptr[n], pages.feature_ptr[n + 1] + N_BYTES
@@ -120,8 +120,9 @@ def room_for(x_indptr):
 
 
 @kernel
-def room_for_map(n_rows, bucket_ptr, feature_ptr, shift):
+def room_for_map(n_rows, pages):
     """Room for the map of any page; nearly none for few rows, as `pays` asks for many."""
+    bucket_ptr, feature_ptr, shift = pages.bucket_ptr, pages.feature_ptr, pages.shift
     n_words, n_features = 0, 0
     if n_rows >= MANY:
         for n in range(shift.shape[0]):
@@ -160,7 +161,7 @@ def map_page(page, page_map):
         n_features += count_bits(np.int64(features[w, 1]))
 
 
-@kernel
+@kernel(forceinline=True)
 def add_margins(indices, values, page, page_map, mapped, room, margin):
     """Add the weights of one row's features on a page to the margins of the page's children.
 
