@@ -35,15 +35,14 @@ from .ranking.ranker import Ranker, check_k
 from .ranking.search import (
     Candidates,
     Search,
-    block_size,
     label_candidates,
     rank,
-    rank_block,
     row_blocks,
+    rows_per_batch,
     search_of,
     slice_rows,
 )
-from .ranking.tail import Tail, label_means
+from .ranking.tail import Tail, tail_embeddings
 from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
@@ -115,7 +114,7 @@ class Model(ClassifierMixin, BaseEstimator):
         self.n_labels_ = len(data.rows_of_label[0]) - 1
         self.n_rows_, self.label_counts_ = data.X.n_rows, np.diff(data.rows_of_label[0])
         self.label_means_ = (
-            label_means(data.X, data.rows_of_label, self.n_jobs) if self.tail_share else None
+            tail_embeddings(data.X, data.rows_of_label, self.n_jobs) if self.tail_share else None
         )
         self.classes_ = np.arange(self.n_labels_) if data.classes is None else data.classes
         self.one_label_per_row_ = data.classes is not None
@@ -146,7 +145,7 @@ class Model(ClassifierMixin, BaseEstimator):
             return self._ready_ranker()(X, k)
         check_k(k, self._n_labels())
         parts = self._answers(
-            X, lambda rows, search: rank(rows, self.members_, search, k), rank_block
+            X, lambda rows, search: rank(rows, self.members_, search, k)
         )
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -373,13 +372,11 @@ class Model(ClassifierMixin, BaseEstimator):
     def _candidates(self, X: Any, take: Any = lambda found: found) -> list[Candidates]:
         """`take` of the candidates of each block of rows."""
         return self._answers(
-            X, lambda rows, search: take(label_candidates(rows, self.members_, search)), block_size
+            X, lambda rows, search: take(label_candidates(rows, self.members_, search)), True
         )
 
-    def _answers(self, X: Any, answer: Any, most_rows: Any) -> list:
-        """`answer` of each block of rows and how to search; most_rows: of members and search, how
-        many it takes.
-        """
+    def _answers(self, X: Any, answer: Any, all_candidates: bool = False) -> list:
+        """`answer` of each batch of rows and how to search; all_candidates: see rows_per_batch."""
         check_is_fitted(self, "members_")
         check(self)  # beam_size and others may have been set since
         rows = as_rows(self._features(self._vectorized(X), reset=False), self.normalize)
@@ -387,9 +384,8 @@ class Model(ClassifierMixin, BaseEstimator):
         if rows.n_rows == 1:
             return [answer(rows, search)]
         threads = n_threads(self.n_jobs)
-        jobs = row_blocks(
-            rows.n_rows, min(most_rows(self.members_, search), -(-rows.n_rows // threads))
-        )
+        most = rows_per_batch(self.members_, search, all_candidates)
+        jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // threads)))
         with Progress(self.verbose if len(jobs) > threads else 0) as progress:
             advance = progress.stage("ranking rows", rows.n_rows)
             return run(

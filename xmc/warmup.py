@@ -14,7 +14,7 @@ from .params import LabelTreeParams
 from .progress import Progress
 from .ranking.ranker import Ranker
 from .ranking.search import rank, search_of
-from .ranking.tail import Tail, label_means
+from .ranking.tail import Tail, tail_embeddings
 from .training.grow import grow_trees
 from .training.member import train_member
 
@@ -38,7 +38,7 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     rank(
         X,
         tuple(members),
-        search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)),
+        search_of(params)._replace(tail=Tail(tail_embeddings(X, rows_of_label, 1), 1.0, 0.5)),
         1,
     )
     Ranker("warmup", tuple(members[:1]), search_of(params), 8, 8, True, None)(eye[0], 1)

@@ -171,7 +171,7 @@ def _offer_nodes(first, width, margins, paths, kept, i, lowest):
 
 @kernel(forceinline=True)
 def _offer_labels(labels, boost, margins, paths, kept, i, lowest):
-    """Offer the children of a page, labels, to row i. Only paths that may enter are exponentiated."""
+    """Offer the children of a page, labels, to row i. Only paths that may enter need exp."""
     k = kept.ids.shape[1]
     for c in range(labels.shape[0]):
         if paths[c] >= lowest[i]:

@@ -3,9 +3,9 @@
 A page holds the weights of 256 siblings at most, small enough to stay in the cache. Its features
 ascend and stand in buckets by number, its entries ascend by feature, then child. The pages of a
 level lie end to end in these arrays:
-    bucket_ptr    int64, (pages + 1,)       where each page's buckets start; ascending
-    feature_ptr   int64, (pages + 1,)       where its features start in `low` and `more`; ascending
-    entry_ptr     int64, (pages + 1,)       where its entries start in `child` and `weight`; ascending
+    bucket_ptr    int64, (pages + 1,)       where each page's part of `bucket` starts; ascending
+    feature_ptr   int64, (pages + 1,)       where its part of `low` and `more` starts; ascending
+    entry_ptr     int64, (pages + 1,)       where its part of `child` and `weight` starts; ascending
     shift         uint8, (pages,)           a bucket spans 2**shift features, 256 at most
     scale         float32, (pages,)         what its stored weights are multiplied by
     bucket        uint32, (buckets, 2)      features and entries of the page before each bucket; one
@@ -56,7 +56,9 @@ class Pages(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page of them: its own parts of the arrays."""
+    """One page: its own parts of the arrays. What kernels read goes on for 16 more in `low` and
+    `more`.
+    """
 
     shift: int
     scale: float
