@@ -307,6 +307,14 @@ def best(candidates, k):
     return sorted(candidates, key=lambda c: (-c[0], -c[1], c[2]))[:k]
 
 
+def filled(size, ids, score, margin):
+    """(score, margin, id) of each row's filled places, the first `size`; the others hold nothing."""
+    empty = np.arange(ids.shape[1]) >= size[:, None]
+    assert (ids[empty] == -1).all() and (score[empty] == -np.inf).all() and (ids[~empty] >= 0).all()
+    columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
+    return [list(zip(s, m, i, strict=True))[:n] for s, m, i, n in columns]
+
+
 def average(members):
     """(score, margin, id) of each id, from the members' lists of them."""
     found = {}

@@ -2,12 +2,11 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import (
+from xmc.kernels.pages import (
     MANY,
     add_margins,
     count_buckets,
     map_page,
-    order_by,
     pays,
     room_for,
     room_for_page,
@@ -128,11 +127,3 @@ def test_a_page_is_mapped_for_as_many_features_to_find_as_it_has():
     rows = np.arange(0, 10 * MANY + 1, 10)  # of 10 features each
     assert [pays(n, 0, rows, layer.feature_ptr) for n in (0, 4, 5, 8)] == [False, False, True, True]
     assert not pays(1, 0, np.array([0, 1000]), layer.feature_ptr)
-
-
-@pytest.mark.parametrize("n", [0, 1, 500])
-def test_equal_keys_keep_their_order(rng, n):
-    keys, elements = rng.integers(0, 20, 600).astype(np.int32), rng.permutation(600)[:n]
-    assert np.array_equal(
-        order_by(keys, 20, elements), elements[np.argsort(keys[elements], kind="stable")]
-    )

@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID
+from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID
 from xmc.ranking import search as search_room
 from xmc.ranking.search import (
     Candidates,

@@ -134,13 +134,10 @@ def test_only_parallel_starts_threads():
     assert users == {"xmc.parallel"}
 
 
-def test_kernels_import_nothing_but_instructions():
+def test_kernels_import_nothing_but_kernels_and_numba():
     for module in MODULES:
         if module.startswith("xmc.kernels."):
-            instructions = {"xmc.kernels", "xmc.kernels.lanes", "xmc.kernels.bytes"}
-            assert OURS[module] <= instructions, (
-                f"{module}: a compile cache does not notice edits elsewhere"
-            )
+            assert all(name.startswith("xmc.kernels") for name in OURS[module]), module
             assert THEIRS[module] <= KERNELS, module
 
 

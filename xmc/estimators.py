@@ -41,7 +41,7 @@ from .progress import Progress
 from .ranking.ranker import Ranker, check_k
 from .ranking.scorer import Scorer
 from .ranking.search import Candidates, Search, row_blocks, slice_rows
-from .ranking.tail import label_means
+from .ranking.tail import tail_embeddings
 from .ranking.trees import Trees
 from .topk import TopK
 from .training.forecast import Forecast, forecast
@@ -99,7 +99,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             scorer, n_passes = self._train(data, progress)
         embeddings = None
         if self.tail_share:
-            embeddings = label_means(data.X, data.rows_of_label, self.n_jobs)
+            embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
         columns = getattr(self, "feature_names_in_", None)
         self.model_ = Model(
             scorer,
