@@ -284,7 +284,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _ready_ranker(self) -> Ranker:
         """The ranker made last, unless something that it depends on was set since."""
         state = vars(self)
-        needs = [state.get("model_"), *map(state.get, _ranked_with(type(self)))]
+        estimator: Any = type(self)
+        needs = [state.get("model_"), *map(state.get, _ranked_with(estimator))]
         kept = state.get("_ranker")
         if kept is None or any(a is not b for a, b in zip(kept[0], needs, strict=True)):
             kept = self._ranker = needs, self.ranker()
@@ -302,7 +303,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         compile_kernels(params.weights, params.costs != "equal")
         who = type(self).__name__
         # If this fit fails, the old model and the new n_features_in_ must not meet.
-        vars(self).pop("model_", None)
+        self.__dict__.pop("model_", None)
         csr = self._features(X, reset=True)
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
@@ -386,7 +387,8 @@ class TreeEstimator(Estimator):
     @property
     def members_(self) -> tuple[Member, ...]:
         """The trained trees."""
-        return self.model_.scorer.members
+        scorer: Any = self.model_.scorer
+        return scorer.members
 
     def _train(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
         params = self._params()
@@ -468,7 +470,7 @@ class OneVsAllClassifier(OneVsAllParams, TreeEstimator):
 
 
 @cache
-def _ranked_with(estimator: type) -> tuple[str, ...]:
+def _ranked_with(estimator: Any) -> tuple[str, ...]:
     """The parameters that change what a trained model answers."""
     return tuple(names(estimator, DataParams, BeamParams))
 

@@ -139,7 +139,7 @@ def _saved(entries: Entries) -> Saved:
     return Saved(meta["class"], parameters, model, vectorizer, meta.get("text_parameters"))
 
 
-def _stored_fields(kind: type) -> dict[str, Any]:
+def _stored_fields(kind: Any) -> dict[str, Any]:
     """The type of each stored field of a Model or Scorer, its None left aside."""
     hints = get_type_hints(kind)
     own = kind._fields if issubclass(kind, tuple) else [f.name for f in fields(kind)]
@@ -224,8 +224,8 @@ def _pack_rows(entries: Entries, name: str, rows: Rows) -> None:
 
 
 def _unpack_rows(entries: Entries, name: str) -> Rows:
-    parts = (entries.arrays[f"{name}.{part}"] for part in ROWS)
-    return Rows(*parts, entries.meta["n_features"])
+    indptr, indices, data = (entries.arrays[f"{name}.{part}"] for part in ROWS)
+    return Rows(indptr, indices, data, entries.meta["n_features"])
 
 
 def _pack_members(entries: Entries, name: str, members: tuple[Member, ...]) -> None:

@@ -247,6 +247,7 @@ def by_heading(declaration: type) -> dict[str, list[Field]]:
     """The parameters of `declaration` under the headings of their groups, in order."""
     found: dict[str, list[Field]] = {}
     declared = {f.name: f for f in fields(declaration)}
+    group: Any
     for group in reversed(declaration.__mro__):
         own = [
             declared[name] for name in vars(group).get("__annotations__", {}) if name in declared

@@ -70,13 +70,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         texts = as_texts(texts, who)
         y, ids = as_labels(labels, label_ids, who)
         _same_length(texts, y, who)
-        names = label_names
-        if isinstance(label_names, Mapping):
-            if ids is None:
-                raise DataError(
-                    f"{who}: label_names by id needs label_ids, or labels as lists of ids"
-                )
-            names = [label_names.get(label, label) for label in ids]
+        names = _names_in_order(label_names, ids, who)
         vectorizer = make_vectorizer(self._text_params())
         X = fit_texts(vectorizer, texts)
         self.classifier_ = self._unfitted().fit(X, y, label_ids=ids, label_names=names)
@@ -237,6 +231,17 @@ def as_labels(
     Y.sum_duplicates()
     Y.data[:] = 1
     return Y, ids
+
+
+def _names_in_order(
+    given: Sequence[str] | Mapping[str, str] | None, ids: list[str] | None, who: str
+) -> Sequence[str] | None:
+    """Names in the order of the ids; a label without a name keeps its id."""
+    if not isinstance(given, Mapping):
+        return given
+    if ids is None:
+        raise DataError(f"{who}: label_names by id needs label_ids, or labels as lists of ids")
+    return [given.get(label, label) for label in ids]
 
 
 def _are_lists_of_ids(labels: Any) -> bool:
