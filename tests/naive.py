@@ -10,7 +10,6 @@ from xmc.layer import Layer
 from xmc.member import Member
 
 # ---- random input
-# ----------------------------------------------------------------------------------------------------
 
 
 def random_rows(rng, n_rows, n_features, density=0.3, empty=0.1):
@@ -143,7 +142,6 @@ def join(rows):
 
 
 # ---- gather
-# ----------------------------------------------------------------------------------------------------------
 
 
 def gather(indptr, indices, data, rows):
@@ -200,7 +198,6 @@ def targets(nodes, rows, first, last):
 
 
 # ---- dcd
-# -------------------------------------------------------------------------------------------------------------
 
 
 def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
@@ -253,7 +250,6 @@ def prune(W, n_lanes, threshold):
 
 
 # ---- kmeans
-# ----------------------------------------------------------------------------------------------------------
 
 
 def unit(M):
@@ -290,7 +286,6 @@ def bisect(Z, n_left, seeds, tol, max_iter):
 
 
 # ---- beam
-# ------------------------------------------------------------------------------------------------------------
 
 
 def log_probability(margin, transform):
@@ -308,7 +303,7 @@ def best(candidates, k):
 
 
 def filled(size, ids, score, margin):
-    """(score, margin, id) of each row's filled places, the first `size`; the others hold nothing."""
+    """(score, margin, id) of each row's first `size` slots; the others must be empty."""
     empty = np.arange(ids.shape[1]) >= size[:, None]
     assert (ids[empty] == -1).all() and (score[empty] == -np.inf).all() and (ids[~empty] >= 0).all()
     columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
@@ -376,6 +371,6 @@ def beam_search(x, layers, labels, beam_size, bias, transform):
             kept = best(found, beam_size)
             nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}
     return [
-        (float(np.exp(np.float32(score))), margin, int(labels[place]))
-        for score, margin, place in found
+        (float(np.exp(np.float32(score))), margin, int(labels[leaf]))
+        for score, margin, leaf in found
     ]
