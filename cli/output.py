@@ -6,19 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
-
-import xmc
-
-KERNELS = {
-    "train": ("gather", "dcd"),
-    "predict": ("beam",),
-    "evaluate": ("metrics",),
-    "reproduce": ("gather", "dcd", "beam", "metrics"),
-}  # the files a command can't do without
 
 
 class Notices:
@@ -37,24 +27,10 @@ class Notices:
             self.say(f"{what}: {number:,} of {total:,}; {consequence}")
 
     def compiling(self) -> None:
-        """Say so if the command's kernels have to be compiled first."""
-        if not all(map(_compiled, KERNELS[self.who])):
-            self.say("compiling kernels for this machine, once: some seconds")
+        """From now on, say so when kernels have to be compiled first."""
+        from xmc.kernels.cache import listen
 
-
-def _compiled(kernels: str) -> bool:
-    home = Path(xmc.__file__).parent / "kernels"
-    places = (
-        [Path(os.environ["NUMBA_CACHE_DIR"])]
-        if "NUMBA_CACHE_DIR" in os.environ
-        else [home, _user_cache()]
-    )
-    return any(place.is_dir() and any(place.rglob(f"{kernels}.*.nbi")) for place in places)
-
-
-def _user_cache() -> Path:
-    """Where Numba keeps its cache if it may not write beside the kernels."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
+        listen(self.say)
 
 
 class Output:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
 from xmc.cli import options
 from xmc.cli.output import Output
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 @click.command("warmup", short_help="Compile every kernel for this machine.")
@@ -46,3 +50,22 @@ def compile_all() -> None:
         for format in ("xmc", "svmlight"):
             write(Path(folder) / format, Dataset(X=eye, Y=eye), format=format)
             read(Path(folder) / format, format=format)
+        _compile_what_is_left(Path(folder), eye)
+
+
+def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
+    """Run what few commands need: probabilities, compression, predictions as text, synthetic sets.
+
+    A test runs every command after the warmup and finds what is missing here.
+    """
+    from xmc import OneVsAllClassifier
+    from xmc.datasets import synthesize
+    from xmc.io import write_predictions
+
+    for weights in options.WEIGHTS["among"]:
+        model = OneVsAllClassifier(max_iter=1, weights=weights).fit(eye, eye)
+        model.predict_proba(eye)
+        model.compress(weights)
+    for format in ("tsv", "jsonl"):
+        write_predictions(folder / f"predictions.{format}", model.predict_topk(eye, 1), 3)
+    synthesize("wiki10-31k", folder / "synthetic", scale=0.005)

@@ -151,26 +151,6 @@ def test_a_full_disk_under_stdout_is_one_line(tmp_path):
     assert (process.returncode, stderr) == (1, "xmc: No space left on device\n")
 
 
-def test_compiling_is_told_only_when_kernels_are_not_in_the_cache(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    output.Notices("predict", quiet=False).compiling()
-    output.Notices("predict", quiet=True).compiling()
-    (tmp_path / "beam.best-1.py311.nbi").touch()
-    output.Notices("predict", quiet=False).compiling()
-    assert (
-        capsys.readouterr().err
-        == "predict: compiling kernels for this machine, once: some seconds\n"
-    )
-
-
-def test_the_kernels_that_are_looked_for_exist():
-    from importlib.util import find_spec
-
-    assert all(
-        find_spec(f"xmc.kernels.{name}") for names in output.KERNELS.values() for name in names
-    )
-
-
 def test_an_existing_json_is_kept_unless_overwrite(tmp_path):
     path = cli.write_lines(tmp_path / "facts.json", "mine")
     line = cli.refusal(tmp_path, "datasets", "list", "--json", path)

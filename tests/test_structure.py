@@ -134,7 +134,7 @@ def test_only_parallel_starts_threads():
     assert users == {"xmc.parallel"}
 
 
-def test_kernels_import_nothing_but_kernels_and_numba():
+def test_kernels_import_nothing_but_kernels_numpy_and_the_compiler():
     for module in MODULES:
         if module.startswith("xmc.kernels."):
             assert all(name.startswith("xmc.kernels") for name in OURS[module]), module

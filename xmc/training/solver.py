@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.dcd import eases, prune, signs, solve_lanes
+from ..kernels.dcd import inverse_costs, prune, signs, solve_lanes
 from ..kernels.lanes import N_LANES
 from ..params import LabelTreeParams
 from .liblinear import solve_with_liblinear
@@ -33,14 +33,16 @@ def _solve_side_by_side(
     lane[siblings] = np.arange(len(siblings))
     row, sibling, n_rows = problem.row_in_chunk, problem.sibling, problem.n_rows
     A = signs(row, sibling, lane, n_rows)
-    ease = eases(row, sibling, problem.costs, lane, n_rows) if len(problem.costs) else None
+    inverse = None
+    if len(problem.costs):
+        inverse = inverse_costs(row, sibling, problem.costs, lane, n_rows)
     W = _zeros((len(problem.features) + 1) * N_LANES)
     squared = params.loss == "squared_hinge"
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
     n_passes = solve_lanes(
         *(problem.indptr, problem.indices, problem.data, problem.norms),
         *(np.float32(params.bias), np.float32(diagonal), np.float32(upper)),
-        *(float(params.tol), int(params.max_iter), problem.seed, ease, A, W),
+        *(float(params.tol), int(params.max_iter), problem.seed, inverse, A, W),
     )
     feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))
     bias = W[-N_LANES:][: len(siblings)].copy()
