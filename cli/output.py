@@ -79,12 +79,12 @@ def check_folder(target: str, file: str, overwrite: bool) -> None:
 
 def write_json(path: str | None, result: Any, overwrite: bool) -> None:
     """The result as JSON, if a path was asked for."""
-    from xmc.io.files import created
+    from xmc.io.files import create_file
 
     if path is None:
         return
     sys.stdout.flush()
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
 
 

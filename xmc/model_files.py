@@ -14,10 +14,10 @@ from .arrays import Rows
 from .estimators import LabelTreeClassifier, Model, OneVsAllClassifier
 from .io.folder import (
     PathName,
+    as_model_error,
     pack_strings,
     read_folder,
     read_meta,
-    understood,
     unpack_strings,
     write_folder,
 )
@@ -87,7 +87,7 @@ def load(path: PathName) -> Model:
     Raises ModelError if the folder is damaged or of a newer format.
     """
     meta, arrays = read_folder(path, FILE)
-    with understood(path, FILE):
+    with as_model_error(path, FILE):
         return _model(meta, arrays)
 
 

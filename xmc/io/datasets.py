@@ -15,11 +15,11 @@ from . import documents
 from . import rows as text_formats
 from .files import (
     FilePath,
-    created,
+    create_file,
     is_standard,
-    opened,
+    open_bytes,
+    quoted,
     read_lines,
-    shown,
 )
 from .npz import as_csr, read_npz, write_npz
 
@@ -51,7 +51,7 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     format = _named_format(path, format)
     if format != "txt":
         return format
-    with opened(path) as file:
+    with open_bytes(path) as file:
         return "xmc" if text_formats.is_header(file.readline(100)) else "text"
 
 
@@ -71,7 +71,7 @@ def _named_format(path: FilePath, format: str | None) -> str:
         return "txt"
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got {shown(suffix)}"
+            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got {quoted(suffix)}"
         )
     return SUFFIXES[suffix]
 
@@ -126,7 +126,7 @@ def write(
         return write_matrix(path, _one_matrix(path, dataset), overwrite=overwrite)
     rows = _document_rows if format in ("tsv", "text") else _matrix_rows
     blocks = rows(os.fspath(path), dataset, format, zero_based)
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         for block in blocks:
             file.write(block)
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError
-from .files import FilePath, created, is_gzip, is_standard, opened, shown, source_name
+from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, quoted, source_name
 
 INT32_MAX = 2**31 - 1
 
@@ -22,7 +22,7 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
     column.
     """
     name = source_name(path)
-    with opened(path) as file:
+    with open_bytes(path) as file:
         content = io.BytesIO(file.read()) if is_gzip(path) or is_standard(path) else file
         _check_kind(name, content)
         try:
@@ -51,7 +51,7 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
             f"{path}: expected a plain file for npz, got {'stdout' if is_standard(path) else 'gzip'}"
         )
     M = as_csr(M, str(path))
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
 
 
@@ -63,7 +63,7 @@ def _check_kind(name: str, content) -> None:
             f"{name}: expected a sparse matrix, got a dense array; scipy.sparse.save_npz writes sparse ones"
         )
     if start[:2] != b"PK":
-        raise DataError(f"{name}: expected an .npz file, got bytes that begin with {shown(start)}")
+        raise DataError(f"{name}: expected an .npz file, got bytes that begin with {quoted(start)}")
     try:
         with zipfile.ZipFile(content) as archive:
             members = archive.namelist()
@@ -75,7 +75,7 @@ def _check_kind(name: str, content) -> None:
     if "format.npy" not in members:
         got = ", ".join(member.removesuffix(".npy") for member in members)
         raise DataError(
-            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {shown(got)}"
+            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {quoted(got)}"
         )
 
 

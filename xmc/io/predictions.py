@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError
 from ..topk import TopK
-from .files import FilePath, created, is_standard, numbered_lines, shown, source_name
+from .files import FilePath, create_file, is_standard, numbered_lines, quoted, source_name
 from .label_ids import check_id, csr_by_id
 from .npz import as_csr, read_npz, write_npz
 from .rows import nearest_float32, value_texts
@@ -48,7 +48,7 @@ def prediction_format(path: FilePath, format: str | None = None) -> str:
     if format is None:
         format = os.fspath(path).lower().removesuffix(".gz").rpartition(".")[2]
     if format not in PREDICTION_FORMATS:
-        what = "stdin or stdout without a format" if is_standard(path) else shown(os.fspath(path))
+        what = "stdin or stdout without a format" if is_standard(path) else quoted(os.fspath(path))
         raise DataError(
             f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}"
         )
@@ -84,7 +84,7 @@ def write_predictions(
         for label in label_ids or ():
             check_id(label, os.fspath(path))
     lines = _tsv_lines(P, label_ids) if format == "tsv" else _json_lines(P, label_ids, label_names)
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         for line in lines:
             file.write(line.encode())
 
@@ -133,7 +133,7 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
         except (ValueError, RecursionError) as error:
             expected = "label<TAB>score<TAB>..." if format == "tsv" else JSON_ROW
             raise DataError(
-                f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}"
+                f"{source_name(path)}:{number}: expected {expected}, got {quoted(line)}"
             ) from error
         columns.extend([found.setdefault(label, len(found)) for label, _ in pairs])
         scores.extend([score for _, score in pairs])
@@ -143,7 +143,7 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
         at = int(np.argmin(np.isfinite(values)))
         line = int(np.searchsorted(counts, at, side="right"))
         raise DataError(
-            f"{source_name(path)}:{line}: expected a finite float32 number, got {shown(scores[at])}"
+            f"{source_name(path)}:{line}: expected a finite float32 number, got {quoted(scores[at])}"
         )
     return Predictions(*csr_by_id(values, columns, counts, list(found)))
 

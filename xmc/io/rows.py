@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError
-from .files import FilePath, empty, read_bytes, shown, source_name
+from .files import FilePath, empty_file, quoted, read_bytes, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
@@ -43,17 +43,17 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
 def _header(line: bytes, name: str) -> tuple[int, int, int]:
     if not is_header(line):
         raise DataError(
-            f"{name}:1: expected a header 'rows features labels', got {shown(line.strip())}"
+            f"{name}:1: expected a header 'rows features labels', got {quoted(line.strip())}"
         )
     digits = HEADER.fullmatch(line).groups()
     if max(map(len, digits)) > 10 or max(map(int, digits)) > INT32_MAX:
         raise DataError(
-            f"{name}:1: expected header numbers up to {INT32_MAX}, got {shown(line.strip())}"
+            f"{name}:1: expected header numbers up to {INT32_MAX}, got {quoted(line.strip())}"
         )
     n_rows, n_features, n_labels = map(int, digits)
     if n_rows == 0 or n_features == 0:
         raise DataError(
-            f"{name}:1: expected at least one row and one feature, got {shown(line.strip())}"
+            f"{name}:1: expected at least one row and one feature, got {quoted(line.strip())}"
         )
     return n_rows, n_features, n_labels
 
@@ -74,7 +74,7 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
         comment=b"#",
     )
     if X.shape[0] == 0:
-        raise empty(path)
+        raise empty_file(path)
     return _narrowed(X), _narrowed(Y)
 
 
@@ -135,7 +135,7 @@ def _settle(content: bytearray, name: str, values: np.ndarray, doubts: np.ndarra
             (t, at) for t, at, v in zip(tokens, doubts[:, 1], exact, strict=True) if np.isinf(v)
         )
         raise DataError(
-            f"{name}:{_line(content, at)}: expected a finite float32 number, got {shown(token)}"
+            f"{name}:{_line(content, at)}: expected a finite float32 number, got {quoted(token)}"
         )
 
 
@@ -158,7 +158,7 @@ def _fault(
         expected = "a finite float32 number"
     else:
         expected = "feature:value" if fault == parse.BAD_FEATURE or b":" in token else "label,label"
-    return DataError(f"{name}:{line}: expected {expected}, got {shown(token)}")
+    return DataError(f"{name}:{line}: expected {expected}, got {quoted(token)}")
 
 
 def _range(kind: str, base: int, count: int) -> str:
