@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xmc.errors import DataError, ModelError, ParameterError
+from xmc.errors import DataError, ModelError
 
 
 def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
@@ -144,7 +144,6 @@ def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
 
 def check_k(who: str, k: int, n_labels: int) -> None:
     """Raises ParameterError if there aren't k labels."""
-    if k > n_labels:
-        raise ParameterError(
-            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k:,}"
-        )
+    from xmc.inputs import check_k as check
+
+    check(who, k, n_labels)

@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from xmc import __version__
+from xmc.formats import FORMATS, PREDICTION_FORMATS
 from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
 
-FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
-PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
 NOT_A_FLAG = ("verbose", "n_jobs", "random_state")  # --quiet, --threads and --seed
 TEXT_FLAGS = tuple(f.name for f in fields(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")

@@ -414,12 +414,24 @@ def test_k_must_be_a_number_of_labels(k):
 @pytest.mark.parametrize(
     ("Y", "message"),
     [
-        ([1, 0, 1], "Y_true must be a 2-D matrix of numbers, got 1-D of int64"),
-        ([["a"], ["b"], ["c"]], "Y_true must be a 2-D matrix of numbers, got 2-D of <U1"),
-        ([[1, 2], [1]], "Y_true must be an array of numbers, got list"),
-        (sp.csr_matrix((0, 3)), "Y_true must have rows, got none"),
-        ([[np.nan, 0, 1]] * 3, "Y_true must not hold NaN"),
-        (sp.csr_matrix([[np.nan, 0, 1]] * 3), "Y_true must not hold NaN"),
+        ([1, 0, 1], "expected Y_true to be a 2-D numeric matrix, got 1-D int64"),
+        ([["a"], ["b"], ["c"]], "expected Y_true to be a 2-D numeric matrix, got 2-D <U1"),
+        (
+            [[1, 2], [1]],
+            "expected Y_true to be a 2-D numeric matrix, got rows of different lengths",
+        ),
+        (
+            sp.csr_matrix((0, 3)),
+            "expected at least one row and one column in Y_true, got shape (0, 3)",
+        ),
+        (
+            [[1, 0, 1], [0, 1, np.nan], [1, 1, 1]],
+            "expected finite values in Y_true, got NaN in row 1, column 2 (counted from 0)",
+        ),
+        (
+            sp.csc_matrix([[1, 0, 1], [0, 1, np.inf], [1, 1, 1]]),
+            "expected finite values in Y_true, got inf in row 1, column 2 (counted from 0)",
+        ),
         (np.eye(4), "Y_true has 4 rows, predictions have 3"),
         (np.eye(3, 2), "Y_true has 2 labels, predictions name label 2"),
     ],
@@ -434,7 +446,7 @@ def test_wrong_truth_is_refused(Y, message):
     ("predictions", "message"),
     [
         (np.eye(3), "predictions must be a TopK or a sparse matrix, got ndarray"),
-        (sp.csr_matrix(np.eye(3) * 1j), "scores must be numbers, got complex128"),
+        (sp.csr_matrix(np.eye(3) * 1j), "Complex data not supported in predictions"),
         (sp.csr_matrix((2, 3)), "Y_true has 3 rows, predictions have 2"),
         (sp.csr_matrix((3, 4)), "Y_true has 3 labels, predictions have 4"),
         (sp.csr_matrix([[np.nan, 1, 2]] * 3), "scores of predictions must not be NaN"),
@@ -527,5 +539,7 @@ def test_propensities_refuse_b(b):
 
 
 def test_propensities_refuse_no_rows():
-    with pytest.raises(DataError, match="^propensities: Y_train must have rows, got none$"):
+    with pytest.raises(
+        DataError, match="^propensities: expected at least one row and one column in Y_train, "
+    ):
         metrics.propensities(sp.csr_matrix((0, 3)))

@@ -162,6 +162,6 @@ def test_commas_may_stand_in_the_ids_of_predictions(tmp_path):
 
 def test_scores_that_are_not_finite_are_not_written(tmp_path):
     with pytest.raises(
-        DataError, match="expected finite float32 numbers, got nan in row 0, column 1"
+        DataError, match="expected finite values in the matrix, got NaN in row 0, column 1"
     ):
         write_predictions(tmp_path / "p.tsv", TopK(np.int32([[1]]), np.float32([[np.nan]])), 3)

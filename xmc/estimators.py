@@ -21,7 +21,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from .arrays import Lists, Rows, Targets, frozen
 from .errors import DataError, ParameterError
-from .inputs import as_rows, as_targets, canonical, same_rows
+from .frames import check_no_missing, is_frame
+from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
 from .kernels.gather import transpose
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .layer import repacked
@@ -31,7 +32,7 @@ from .parallel import n_threads, run
 from .params import LabelTreeParams, OneVsAllParams, check
 from .progress import Progress
 from .propensity import propensities_of
-from .ranking.ranker import Ranker, check_k
+from .ranking.ranker import Ranker
 from .ranking.search import (
     Candidates,
     Search,
@@ -142,9 +143,9 @@ class Model(ClassifierMixin, BaseEstimator):
         one (both Jain et al., KDD 2016).
         X: matrix, or a list of texts if the model holds a vectoriser.
         """
-        if sp.issparse(X) and X.shape[0] == 1:
+        if sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1):
             return self._ready_ranker()(X, k)
-        check_k(k, self._n_labels())
+        check_k("predict_topk", k, self._n_labels())
         parts = self._answers(
             X, lambda rows, search: rank(rows, self.members_, search, k), rank_block
         )
@@ -317,21 +318,18 @@ class Model(ClassifierMixin, BaseEstimator):
         """X as canonical CSR with the model's number of features, which `reset` sets."""
         who = type(self).__name__
         try:
-            if not sp.issparse(X):
+            if sp.issparse(X) or is_frame(X):
+                csr = canonical(X, who, "X")
+                known = not reset and csr.shape[1] == self.n_features_in_
+                if not known or hasattr(self, "feature_names_in_"):  # costs more than ranking a row
+                    validate_data(self, X, reset=reset, skip_check_array=True)
+            else:
+                X = np.asarray(X) if isinstance(X, np.matrix) else X
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-            elif (
-                reset or X.shape[1:] != (self.n_features_in_,) or hasattr(self, "feature_names_in_")
-            ):
-                validate_data(
-                    self, X, reset=reset, skip_check_array=True
-                )  # costs more than ranking a row
+                csr = canonical(X, who, "X")
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
-        csr = canonical(X, who, "X")
-        if 0 in csr.shape:
-            raise DataError(
-                f"{who}: expected at least one row and one feature in X, got shape {csr.shape}"
-            )
+        check_not_empty(csr, who, "X")
         return csr
 
     def _labels(self, y: Any) -> tuple[sp.csr_matrix, np.ndarray | None]:
@@ -339,8 +337,9 @@ class Model(ClassifierMixin, BaseEstimator):
         who = type(self).__name__
         if y is None:
             raise DataError(f"{who} requires y to be passed, but the target y is None")
-        if sp.issparse(y):
+        if sp.issparse(y) or (is_frame(y) and y.shape[1] > 1):
             return self._label_matrix(y), None
+        check_no_missing(y, who, "y")
         try:
             y = np.asarray(y)
             if y.ndim == 2 and y.shape[1] > 1:

@@ -2,7 +2,8 @@
 documents, plain text.
 """
 
-from .datasets import FORMATS, Dataset, format_of, read, read_matrix, write, write_matrix
+from ..formats import FORMATS
+from .datasets import Dataset, format_of, read, read_matrix, write, write_matrix
 from .files import check_target, read_lines, replacing
 from .label_ids import align_labels, read_label_names
 from .predictions import Predictions, read_predictions, write_predictions

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError
+from ..formats import FORMATS, SUFFIXES
+from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
 from .files import (
@@ -21,10 +23,7 @@ from .files import (
     quoted,
     read_lines,
 )
-from .npz import as_csr, read_npz, write_npz
-
-FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
-SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}
+from .npz import as_stored, read_npz, write_npz
 
 
 class Dataset(NamedTuple):
@@ -154,7 +153,7 @@ def _matrix_rows(
 ) -> Iterator[memoryview | bytes]:
     if dataset.X is None:
         raise DataError(f"{name}: expected features for format {format}, got none")
-    X, Y = as_csr(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
+    X, Y = as_stored(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
     if format == "xmc":
         yield f"{X.shape[0]} {X.shape[1]} {Y.shape[1]}\n".encode()
     yield from text_formats.row_text(X, Y, zero_based)
@@ -182,6 +181,7 @@ def _written_labels(dataset: Dataset, n_rows: int, name: str) -> sp.csr_matrix:
         raise DataError(
             f"{name}: expected as many rows of labels as of data, {n_rows}, got {dataset.Y.shape[0]}"
         )
-    Y = sp.csr_matrix(dataset.Y, copy=True)
+    Y = as_csr(dataset.Y, name, "Y").copy()
+    check_finite(Y, name, "Y")
     Y.eliminate_zeros()
     return Y

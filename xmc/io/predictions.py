@@ -15,13 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError
+from ..formats import PREDICTION_FORMATS
 from ..topk import TopK
 from .files import FilePath, create_file, is_standard, numbered_lines, quoted, source_name
 from .label_ids import check_id, csr_by_id
-from .npz import as_csr, read_npz, write_npz
+from .npz import as_stored, read_npz, write_npz
 from .rows import nearest_float32, value_texts
 
-PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
 JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
 
 
@@ -72,7 +72,7 @@ def write_predictions(
     the format.
     """
     format = prediction_format(path, format)
-    P = as_csr(top.to_csr(n_labels), os.fspath(path))
+    P = as_stored(top.to_csr(n_labels), os.fspath(path))
     for what, known in (("ids", label_ids), ("names", label_names)):
         if known is not None and len(known) != n_labels:
             raise DataError(
