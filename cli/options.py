@@ -12,7 +12,6 @@ from xmc import __version__
 from xmc.formats import FORMATS, PREDICTION_FORMATS
 from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
 
-NOT_A_FLAG = ("verbose", "n_jobs", "random_state")  # --quiet, --threads and --seed
 TEXT_FLAGS = tuple(f.name for f in fields(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
 ONE_VS_ALL_FLAGS = tuple(f.name for f in fields(OneVsAllParams))
@@ -154,7 +153,10 @@ def _type_of_one(rule: Mapping[str, Any]) -> Any:
 
 
 def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:
-    return [parameter(f) for f in fields(declaration) if f.name not in (*NOT_A_FLAG, *without)]
+    own = [
+        f for f in fields(declaration) if "own_flag" not in f.metadata
+    ]  # --quiet, --threads, --seed
+    return [parameter(f) for f in own if f.name not in without]
 
 
 model_parameters = together(

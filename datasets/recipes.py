@@ -28,7 +28,6 @@ from xmc.presets import PRESETS
 
 HOME = Path(__file__).with_name("recipes")
 EMBEDDED = "debtags"
-NOT_SETTINGS = ("n_jobs", "random_state", "verbose")  # threads, seeds and quiet are the caller's
 
 
 class Run(NamedTuple):
@@ -235,7 +234,8 @@ def _check_table(
 
 def _check_settings(settings: dict[str, Any], declaration: type, who: str) -> None:
     """Raises DataError unless the declaration knows these hyper-parameters and takes their values."""
-    names = [f.name for f in fields(declaration) if f.name not in NOT_SETTINGS]
+    # Threads, seeds and quiet are the caller's.
+    names = [f.name for f in fields(declaration) if "own_flag" not in f.metadata]
     for name in settings:
         if name not in names:
             raise DataError(f"{who}: no such parameter as {name!r}; there are {', '.join(names)}")

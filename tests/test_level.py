@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.params import SolverParams
+from xmc.params import LabelTreeParams
 from xmc.training import level
 from xmc.training.level import Task, train_layer, work
 
@@ -33,7 +33,7 @@ def make_task(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
 
 def trained(task, **settings):
     """The layer and the dense weights (features + bias, nodes) that it holds."""
-    params = SolverParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
+    params = LabelTreeParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
     layer, _ = train_layer(task, params, lambda amount: None)
     return layer, naive.layer_weights(layer, N_FEATURES)
 
@@ -116,7 +116,7 @@ def test_every_chunk_has_a_seed_of_its_own(rng):
 def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wide):
     monkeypatch.setattr(level, "WIDE", wide)
     task, told = make_task(rng, inner=inner), []
-    train_layer(task, SolverParams(n_jobs=2), told.append)
+    train_layer(task, LabelTreeParams(n_jobs=2), told.append)
     assert sum(told) == pytest.approx(work(task).sum())
 
 
@@ -132,7 +132,7 @@ def test_work_is_nonzeros_times_lanes():
 
 def test_the_most_passes_of_any_chunk_are_told(task):
     for max_iter in (1, 4):
-        params = SolverParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
+        params = LabelTreeParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
         assert train_layer(task, params, lambda amount: None)[1] == max_iter
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from xmc.label_tree import LabelTree, check_tree, one_vs_all
-from xmc.params import LabelTreeParams, OneVsAllParams
+from xmc.params import LabelTreeParams, OneVsAllParams, tree_params
 from xmc.progress import Progress
 from xmc.ranking.search import Search, beam, search_of
 from xmc.training import grow
@@ -155,7 +155,7 @@ def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(task
 
 
 def test_one_vs_all_trains_every_label_on_every_row(tasks):
-    params = OneVsAllParams(n_jobs=1)
+    params = tree_params(OneVsAllParams(n_jobs=1), beam_size=1)
     member, _ = train_member(
         X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test"
     )
@@ -240,7 +240,7 @@ def test_the_search_has_the_settings_of_the_model():
     assert search_of(LabelTreeParams(beam_size=7, bias=0.5, score_transform="l2_hinge")) == Search(
         7, 0.5, 1
     )
-    assert search_of(OneVsAllParams(bias=2.0)) == Search(1, 2.0, 0)
+    assert search_of(tree_params(OneVsAllParams(bias=2.0), beam_size=1)) == Search(1, 2.0, 0)
 
 
 def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(tasks):

@@ -6,7 +6,7 @@ from sklearn.svm import LinearSVC
 from xmc.datasets import load_sample
 from xmc.inputs import as_rows, canonical
 from xmc.kernels.lanes import N_LANES
-from xmc.params import SolverParams
+from xmc.params import LabelTreeParams
 from xmc.training.problem import blocks, pose
 from xmc.training.solver import solve
 
@@ -15,7 +15,7 @@ LOSSES = ["squared_hinge", "hinge"]
 
 def tight(solver="block", **settings):
     """Parameters that solve a problem to the end."""
-    return SolverParams(
+    return LabelTreeParams(
         solver=solver, **{"tol": 1e-5, "max_iter": 5000, "weight_threshold": 0.0, **settings}
     )
 

@@ -29,7 +29,15 @@ from .layer import repacked
 from .memory import return_freed_arrays
 from .model import Member
 from .parallel import n_threads, run
-from .params import LabelTreeParams, OneVsAllParams, check
+from .params import (
+    BeamParams,
+    DataParams,
+    LabelTreeParams,
+    OneVsAllParams,
+    check,
+    names,
+    tree_params,
+)
 from .progress import Progress
 from .propensity import propensities_of
 from .ranking.ranker import Ranker
@@ -51,24 +59,6 @@ from .training.grow import grow_trees
 from .training.member import train_member
 from .training.negatives import UserNegatives
 from .warmup import compile_kernels
-
-RANKED_WITH = (
-    "members_",
-    "vectorizer_",
-    "label_counts_",
-    "beam_size",
-    "bias",
-    "score_transform",
-    "normalize",
-)
-RANKED_WITH += (
-    "optimize",
-    "propensity_a",
-    "propensity_b",
-    "tail_share",
-    "tail_gamma",
-    "label_means_",
-)
 
 
 class Training(NamedTuple):
@@ -103,7 +93,9 @@ class Model(ClassifierMixin, BaseEstimator):
         with Progress(self.verbose) as progress:
             trees = self._trees(data.X, data.rows_of_label, data.seed, progress)
             negatives = self._user_negatives(user_negatives, trees[0], data.X.n_rows)
-            params = self if self.memory is None else self._within_memory(data, trees)
+            params = self._tree_params()
+            if self.memory is not None:
+                params = self._within_memory(data, trees, params)
             trained = []
             for n, tree in enumerate(trees):
                 title = f"tree {n + 1} of {len(trees)}"
@@ -131,7 +123,9 @@ class Model(ClassifierMixin, BaseEstimator):
         data = self._training(X, y)
         start = time.perf_counter()
         trees = self._trees(data.X, data.rows_of_label, data.seed, Progress(0))
-        return forecast(data.X, data.Y, trees, self, data.seed, time.perf_counter() - start)
+        return forecast(
+            data.X, data.Y, trees, self._tree_params(), data.seed, time.perf_counter() - start
+        )
 
     def predict_topk(self, X: Any, k: int = 5) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first, -1 and -inf
@@ -193,7 +187,8 @@ class Model(ClassifierMixin, BaseEstimator):
     def _ready_ranker(self) -> Ranker:
         """The ranker made last, if nothing it depends on was set since: making one takes time."""
         state = vars(self)
-        needs = [state.get(name) for name in RANKED_WITH]
+        learned = ("members_", "vectorizer_", "label_counts_", "label_means_")
+        needs = [state.get(name) for name in (*learned, *names(self, DataParams, BeamParams))]
         kept = state.get("_ranker")
         if kept is None or any(a is not b for a, b in zip(kept[0], needs, strict=True)):
             kept = self._ranker = needs, self.ranker()
@@ -294,10 +289,15 @@ class Model(ClassifierMixin, BaseEstimator):
             checked.append(None if csr is None else as_targets(csr)[:2])
         return checked
 
-    def _within_memory(self, data: Training, trees: list[LabelTree]) -> Model:
-        """This model with as many threads as its memory budget allows."""
-        params = copy(self)
-        needs = forecast(data.X, data.Y, trees, self, data.seed)
+    def _tree_params(self) -> LabelTreeParams:
+        """The parameters as training reads them."""
+        return tree_params(self)
+
+    def _within_memory(
+        self, data: Training, trees: list[LabelTree], params: LabelTreeParams
+    ) -> LabelTreeParams:
+        """The parameters with as many threads as the memory budget allows."""
+        needs = forecast(data.X, data.Y, trees, params, data.seed)
         params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
         return params
 
@@ -402,7 +402,7 @@ class Model(ClassifierMixin, BaseEstimator):
         """How to rank: with optimize="psp", labels gain by their inverse propensity over the
         largest one.
         """
-        search = search_of(self)
+        search = search_of(self._tree_params())
         if self.tail_share:
             if self.label_means_ is None:
                 raise ParameterError(
@@ -455,7 +455,7 @@ class LabelTreeClassifier(LabelTreeParams, Model):
         self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress
     ) -> list[LabelTree]:
         if isinstance(self.tree, str):
-            return grow_trees(X, rows_of_label, self, seed, progress)
+            return grow_trees(X, rows_of_label, self._tree_params(), seed, progress)
         who = type(self).__name__
         check_tree(self.tree, len(rows_of_label[0]) - 1, who)
         tree = self.tree.restricted_to(np.diff(rows_of_label[0]) > 0)
@@ -478,6 +478,9 @@ class OneVsAllClassifier(OneVsAllParams, Model):
         self, X: Rows, rows_of_label: Lists, seed: int, progress: Progress
     ) -> list[LabelTree]:
         return [one_vs_all(np.flatnonzero(np.diff(rows_of_label[0])))]
+
+    def _tree_params(self) -> LabelTreeParams:
+        return tree_params(self, beam_size=1)
 
 
 def _positive(found: Candidates) -> Candidates:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
@@ -25,12 +24,11 @@ from .kernels.bytes import N_BYTES
 from .label_tree import LabelTree, check_tree
 from .layer import Layer, page_counts
 from .model import Member
-from .params import check
+from .params import RunParams, check, names
 from .text import pack, unpack
 
 FILE = "model.json"
 CLASSES = {cls.__name__: cls for cls in (LabelTreeClassifier, OneVsAllClassifier)}
-NOT_SAVED = ("n_jobs", "verbose", "memory")  # they don't change the model
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
 MEANS = ("indptr", "indices", "data")
 STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
@@ -141,7 +139,7 @@ def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
 
 
 def _parameters(model: Model) -> dict[str, Any]:
-    values = {f.name: getattr(model, f.name) for f in fields(model) if f.name not in NOT_SAVED}
+    values = {name: getattr(model, name) for name in names(model) if name not in names(RunParams)}
     if isinstance(values.get("tree"), LabelTree):
         values["tree"] = "given"
     if not isinstance(values["random_state"], (int, np.integer)):

@@ -12,7 +12,7 @@ from ..kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, 
 from ..kernels.candidates import average
 from ..layer import Layer
 from ..model import Member
-from ..params import SolverParams
+from ..params import LabelTreeParams
 from ..topk import TopK
 from .tail import Tail, with_tail
 
@@ -197,8 +197,8 @@ def _best_children(
     return kept
 
 
-def search_of(params: SolverParams) -> Search:
+def search_of(params: LabelTreeParams) -> Search:
     """How to descend with these parameters."""
     return Search(
-        getattr(params, "beam_size", 1), float(params.bias), TRANSFORMS[params.score_transform]
+        params.beam_size, float(params.bias), TRANSFORMS[params.score_transform]
     )
