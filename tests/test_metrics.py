@@ -543,3 +543,86 @@ def test_propensities_refuse_no_rows():
         DataError, match="^propensities: expected at least one row and one column in Y_train, "
     ):
         metrics.propensities(sp.csr_matrix((0, 3)))
+
+
+def gain_of_row(true, row, p, discounts):
+    places = zip(row, discounts, strict=False)
+    return sum(discount / p[label] for label, discount in places if label in true)
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+def test_rows_agree_with_their_definition(case, k):
+    Y, top, p = case
+    found = metrics.report(Y, top, [k], p, per_row=True)
+    discounts = {"PSP": np.ones(k), "PSnDCG": 1 / np.log2(np.arange(2, k + 2))}
+    for i, (true, row) in enumerate(zip(as_sets(Y), top.labels.tolist(), strict=True)):
+        one = [true], [row]
+        assert found[f"P@{k}"][i] == pytest.approx(100 * naive.precision(*one, k))
+        assert found[f"nDCG@{k}"][i] == pytest.approx(100 * naive.ndcg(*one, k))
+        recall = 100 * naive.recall(*one, k) if true else np.nan
+        assert found[f"R@{k}"][i] == pytest.approx(recall, nan_ok=True)
+        rarest = sorted(true, key=lambda label: p[label])
+        for name, discount in discounts.items():
+            gain, ideal = (gain_of_row(true, labels, p, discount) for labels in (row, rarest))
+            assert found[f"{name}-gain@{k}"][i] == pytest.approx(gain)
+            assert found[f"{name}-ideal@{k}"][i] == pytest.approx(ideal)
+
+
+def aggregated(rows, ks):
+    """The figures of a report from the contributions of its rows."""
+
+    def ratio(name, k):
+        ideal = rows[f"{name}-ideal@{k}"].sum()
+        return 100 * rows[f"{name}-gain@{k}"].sum() / ideal if ideal else 0.0
+
+    def mean(values):
+        return values.mean() if len(values) else 0.0
+
+    recalls = {k: rows[f"R@{k}"][~np.isnan(rows[f"R@{k}"])] for k in ks}
+    means = {f"{name}@{k}": mean(rows[f"{name}@{k}"]) for name in ("P", "nDCG") for k in ks}
+    means |= {f"R@{k}": mean(recalls[k]) for k in ks}
+    return means | {f"{name}@{k}": ratio(name, k) for name in ("PSP", "PSnDCG") for k in ks}
+
+
+def without_labels(Y, top, p):
+    return sp.csr_matrix(Y.shape), top, p
+
+
+def without_predictions(Y, top, p):
+    return Y, TopK(np.full_like(top.labels, -1), np.full_like(top.scores, -np.inf)), p
+
+
+def one_row(Y, top, p):
+    return Y[:1], TopK(top.labels[:1], top.scores[:1]), p
+
+
+@pytest.mark.parametrize(
+    "change", [lambda *case: case, without_labels, without_predictions, one_row]
+)
+def test_rows_add_up_to_the_report(case, change):
+    Y, top, p = change(*case)
+    ks = (1, 3, 6)
+    rows = metrics.report(Y, top, ks, p, per_row=True)
+    expected = metrics.report(Y, top, ks, p)
+    names = [name for name in expected if name.startswith(("P", "nDCG", "R"))]
+    got = aggregated(rows, ks)
+    assert {name: got[name] for name in names} == pytest.approx({n: expected[n] for n in names})
+
+
+def test_rows_are_arrays_by_metric_then_k(case):
+    Y, top, p = case
+    found = metrics.report(Y, top, (5, 1), p, per_row=True)
+    names = ["P", "nDCG", "R", "PSP-gain", "PSP-ideal", "PSnDCG-gain", "PSnDCG-ideal"]
+    assert list(found) == [f"{name}@{k}" for name in names for k in (5, 1)]
+    assert {(a.shape, a.dtype.str) for a in found.values()} == {((Y.shape[0],), "<f8")}
+    assert list(metrics.report(Y, top, [1], per_row=True)) == ["P@1", "nDCG@1", "R@1"]
+
+
+@pytest.mark.parametrize("propensity", [None, np.ones(2)])
+def test_rows_are_checked_as_the_report_is(propensity):
+    wrong = {"ks": (0,)} if propensity is None else {"ks": (1,), "propensity": propensity}
+    with pytest.raises(ValueError) as of_report:
+        metrics.report(EYE, TOP, **wrong)
+    with pytest.raises(ValueError) as of_rows:
+        metrics.report(EYE, TOP, **wrong, per_row=True)
+    assert str(of_rows.value) == str(of_report.value)
