@@ -89,6 +89,20 @@ def write_predictions(
             file.write(line.encode())
 
 
+def prediction_rows(
+    top: TopK,
+    n_labels: int,
+    label_ids: Sequence[str] | None = None,
+    label_names: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """What the lines of `write_predictions` in jsonl say: {"labels": [{"id", "name", "score"}]}.
+
+    Without label_ids an id is the number of a column; without label_names there is no name.
+    """
+    lines = _json_lines(top.to_csr(n_labels), label_ids, label_names)
+    return [json.loads(line) for line in lines]
+
+
 def _rows(P: sp.csr_matrix) -> Iterator[list[tuple[int, str]]]:
     """Each row's labels with their scores as text, in stored order."""
     pairs = zip(P.indices.tolist(), value_texts(P.data), strict=True)
