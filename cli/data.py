@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from xmc.errors import DataError, ModelError, ParameterError
+from xmc.errors import DataError, ModelError
 
 
 def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
@@ -143,7 +143,6 @@ def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
 
 def check_k(who: str, k: int, n_labels: int) -> None:
     """Raise ParameterError if there are fewer than k labels."""
-    if k > n_labels:
-        raise ParameterError(
-            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k:,}"
-        )
+    from xmc import inputs
+
+    inputs.check_k(who, k, n_labels)

@@ -11,11 +11,10 @@ import click
 
 from xmc import __version__
 from xmc.cli.output import Output
+from xmc.formats import FORMATS
 from xmc.methods import METHODS
 from xmc.params import SolverParams, TextParams, by_heading, names
 
-FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
-PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
 TEXT_FLAGS = tuple(names(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
 

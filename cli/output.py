@@ -68,12 +68,12 @@ class Output:
 
     def write_json(self, result: Any) -> None:
         """Write the result as JSON, if `--json` asks for it."""
-        from xmc.io.files import created
+        from xmc.io.files import create_file
 
         if self.json_path is None:
             return
         sys.stdout.flush()
-        with created(self.json_path, self.overwrite) as file:
+        with create_file(self.json_path, self.overwrite) as file:
             file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
 
 

@@ -195,16 +195,7 @@ def shorten(text: str) -> str:
 
 def as_records(top: Any, model: Any) -> list[dict[str, Any]]:
     """The predictions as in jsonl, one object per row."""
+    from xmc.io import prediction_rows
+
     ids, names = model_labels(model)
-
-    def entry(label: int, score: float) -> dict[str, Any]:
-        known = {"id": str(label) if ids is None else ids[label]} | (
-            {} if names is None else {"name": names[label]}
-        )
-        return known | {"score": score}
-
-    rows = zip(top.labels.tolist(), top.scores.tolist(), strict=True)
-    return [
-        {"labels": [entry(*pair) for pair in zip(*row, strict=True) if pair[0] >= 0]}
-        for row in rows
-    ]
+    return prediction_rows(top, model.n_labels_, ids, names)

@@ -115,6 +115,19 @@ def test_json_holds_counts_and_without_out_the_predictions():
     assert label.keys() == {"id", "name", "score"}
 
 
+@pytest.mark.parametrize("model", ["model", "named_model", "text_model"])
+def test_json_and_jsonl_hold_the_same_predictions(model):
+    """Without label ids, with them, and with names; ids of the same type, scores as short."""
+    folder = getattr(cli, model)()
+    rows = [cli.home() / "X.tst.npz"] if model != "text_model" else ["--text", "a web browser"]
+    facts = json.loads(cli.done("predict", folder, *rows, "--json", "-").stdout)
+    lines = cli.done("predict", folder, *rows, "--out", "-", "--out-format", "jsonl").stdout
+    assert facts["predictions"] == [json.loads(line) for line in lines.splitlines()]
+    first = facts["predictions"][0]["labels"][0]
+    assert type(first["id"]) is (int if model == "model" else str)
+    assert len(repr(first["score"])) <= len("0.123456789")
+
+
 def test_json_beside_out_holds_counts_only(tmp_path):
     files = ("--out", tmp_path / "pred.npz", "--json", "-")
     facts = json.loads(cli.done("predict", cli.model(), cli.home() / "X.tst.npz", *files).stdout)

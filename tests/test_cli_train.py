@@ -306,14 +306,16 @@ def test_a_truncated_matrix_is_refused(tmp_path):
     assert line == f"{path}: expected a sound .npz file, got a damaged or truncated one"
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_matrix_with_nan_or_inf_is_refused(tmp_path, value):
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "inf")])
+def test_a_matrix_with_nan_or_inf_is_refused(tmp_path, value, name):
     X, Y = (
         cli.save_dense(tmp_path / "X.npz", [[1, value], [1, 1]]),
         cli.save_dense(tmp_path / "Y.npz", [[1], [1]]),
     )
     line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
-    assert line == f"{X}: expected finite float32 numbers, got {value} in row 0, column 1"
+    assert line.startswith(
+        f"{X}: expected finite values in the matrix, got {name} in row 0, column 1 (counted from 0"
+    )
 
 
 def test_matrices_of_different_row_counts_are_refused(tmp_path):
@@ -330,7 +332,7 @@ def test_an_empty_matrix_is_refused(tmp_path, shape):
     X, Y = tmp_path / "X.npz", cli.save_dense(tmp_path / "Y.npz", [[1]] * 3)
     sp.save_npz(X, sp.csr_matrix(shape))
     line = cli.refusal(tmp_path, "train", X, Y, "--model", tmp_path / "model")
-    assert line == f"{X}: expected at least one row and one column, got shape {shape}"
+    assert line == f"{X}: expected at least one row and one column in the matrix, got shape {shape}"
 
 
 def test_an_empty_file_is_refused(tmp_path):

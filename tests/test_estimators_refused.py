@@ -76,12 +76,12 @@ BAD = [
     (
         sp.csr_matrix((0, 3)),
         sp.csr_matrix((0, 2)),
-        "expected at least one row and one feature in X, got shape \\(0, 3\\)",
+        "expected at least one row and one column in X, got shape \\(0, 3\\)",
     ),
     (
         sp.csr_matrix((3, 0)),
         sp.csr_matrix((3, 2)),
-        "expected at least one row and one feature in X, got shape \\(3, 0\\)",
+        "expected at least one row and one column in X, got shape \\(3, 0\\)",
     ),
     (X * 1j, Y, "Complex data not supported in X"),
     (X, [[1]] * 299 + [[1, 2]], "y can't be read: .*inhomogeneous"),

@@ -22,7 +22,8 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors params topk arrays inputs propensity metrics xmc.io xmc.io.* parallel progress memory",
+    "errors params formats topk arrays frames containers inputs propensity judged metrics "
+    "xmc.io xmc.io.* parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* warmup",
     "methods model model_files text features training_data estimators text_classifier loading "
     "presets",

@@ -22,7 +22,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import model_files
 from .arrays import Lists, Rows, frozen
 from .errors import DataError, ParameterError
-from .inputs import as_rows, as_targets, canonical, same_rows
+from .frames import is_frame
+from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
 from .kernels.gather import transpose
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .member import Member
@@ -38,7 +39,7 @@ from .params import (
     tree_params,
 )
 from .progress import Progress
-from .ranking.ranker import Ranker, check_k
+from .ranking.ranker import Ranker
 from .ranking.scorer import Scorer
 from .ranking.search import Candidates, Search, row_blocks, slice_rows
 from .ranking.tail import tail_embeddings
@@ -137,10 +138,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         """
-        if sp.issparse(X) and X.shape[0] == 1 and not sets:
+        if sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1) and not sets:
             return self._ready_ranker()(X, k)
         model = self._fitted()
-        check_k(k, model.n_labels)
+        check_k("predict_topk", k, model.n_labels)
         if sets:
             _check_threshold(threshold, type(self).__name__)
             parts = self._answers(
@@ -325,19 +326,18 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if isinstance(X, str) or (isinstance(X, list) and X and isinstance(X[0], str)):
             raise DataError(f"{who}: expected a matrix, got texts; a TextClassifier takes those")
         try:
-            if not sp.issparse(X):
+            if sp.issparse(X) or is_frame(X):
+                csr = canonical(X, who, "X")
+                known = not reset and csr.shape[1] == self.n_features_in_
+                if not known or hasattr(self, "feature_names_in_"):  # costs more than ranking a row
+                    validate_data(self, X, reset=reset, skip_check_array=True)
+            else:
+                X = np.asarray(X) if isinstance(X, np.matrix) else X
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-            elif (
-                reset or X.shape[1:] != (self.n_features_in_,) or hasattr(self, "feature_names_in_")
-            ):  # costs more than ranking a row
-                validate_data(self, X, reset=reset, skip_check_array=True)
+                csr = canonical(X, who, "X")
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
-        csr = canonical(X, who, "X")
-        if 0 in csr.shape:
-            raise DataError(
-                f"{who}: expected at least one row and one feature in X, got shape {csr.shape}"
-            )
+        check_not_empty(csr, who, "X")
         return csr
 
     def _answers(

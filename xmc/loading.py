@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .io.folder import PathName, understood
+from .io.folder import PathName, as_model_error
 from .methods import method_of
 from .model_files import FILE, read
 from .text_classifier import TextClassifier
@@ -16,6 +16,6 @@ def load(path: PathName) -> Any:
     Raises ModelError if the folder is damaged or of a newer format.
     """
     saved = read(path)
-    with understood(path, FILE):
+    with as_model_error(path, FILE):
         estimator = method_of(saved.estimator).load().restored(saved)
         return estimator if saved.vectorizer is None else TextClassifier.restored(saved, estimator)

@@ -19,10 +19,10 @@ from . import __version__
 from .arrays import Rows
 from .io.folder import (
     PathName,
+    as_model_error,
     pack_strings,
     read_folder,
     read_meta,
-    understood,
     unpack_strings,
     write_folder,
 )
@@ -98,7 +98,7 @@ def read(path: PathName) -> Saved:
     Raises ModelError if the folder is damaged or of a newer format.
     """
     meta, arrays = read_folder(path, FILE)
-    with understood(path, FILE):
+    with as_model_error(path, FILE):
         return _saved(Entries(arrays, meta))
 
 

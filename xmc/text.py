@@ -9,7 +9,14 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .errors import DataError, ModelError
-from .io.folder import PathName, pack_strings, read_folder, understood, unpack_strings, write_folder
+from .io.folder import (
+    PathName,
+    as_model_error,
+    pack_strings,
+    read_folder,
+    unpack_strings,
+    write_folder,
+)
 from .params import TextParams, check
 
 FILE = "vectorizer.json"
@@ -139,5 +146,5 @@ def save_vectorizer(vectorizer: TfidfVectorizer, path: PathName, overwrite: bool
 def load_vectorizer(path: PathName) -> TfidfVectorizer:
     """Read a vectoriser folder. Raises ModelError if it is damaged."""
     meta, arrays = read_folder(path, FILE)
-    with understood(path, FILE):
+    with as_model_error(path, FILE):
         return unpack(meta["settings"], arrays)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import column_or_1d
 
 from .arrays import Lists, Rows, Targets, frozen
 from .errors import DataError, ParameterError
+from .frames import check_no_missing, is_frame
 from .inputs import as_targets, canonical
 from .label_tree import LabelTree
 from .propensity import propensities_of
@@ -42,8 +43,9 @@ def as_label_matrix(y: Any, who: str) -> tuple[sp.csr_matrix, np.ndarray | None]
     """y as CSR (n_rows, n_labels), and the classes if it was one label per row."""
     if y is None:
         raise DataError(f"{who} requires y to be passed, but the target y is None")
-    if sp.issparse(y):
+    if sp.issparse(y) or (is_frame(y) and y.shape[1] > 1):
         return _checked_matrix(y, who), None
+    check_no_missing(y, who, "y")
     try:
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] > 1:
