@@ -12,6 +12,7 @@ from xmc.cli import options
 from xmc.cli.data import check_stdin, load_model, pad_columns, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
+from xmc.formats import FORMATS
 
 MATRICES = ("npz", "xmc", "svmlight")
 VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
@@ -30,7 +31,7 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
     help="Turn texts into features with the vectoriser in DIR, which may be a model.",
 )
 @options.source
-@click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
+@click.option("--out-format", type=click.Choice(FORMATS), help="Format of the output.")
 @click.option(
     "--out-one-based",
     is_flag=True,

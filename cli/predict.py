@@ -19,6 +19,7 @@ from xmc.cli.data import (
 )
 from xmc.cli.output import Output, on_terminal
 from xmc.errors import DataError
+from xmc.formats import PREDICTION_FORMATS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
 
@@ -48,7 +49,7 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
 )
 @click.option(
-    "--out-format", type=click.Choice(options.PREDICTION_FORMATS), help="Format of --out."
+    "--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out."
 )
 @options.source
 @options.threads
