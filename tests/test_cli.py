@@ -13,7 +13,7 @@ import pytest
 
 from xmc import __version__
 from xmc.cli import main as cli_main
-from xmc.cli import options, output
+from xmc.cli import output
 
 HEAVY = ("numpy", "scipy", "sklearn", "numba", "rich", "joblib")
 HELP = """
@@ -64,13 +64,6 @@ def test_an_unknown_command_is_a_usage_error():
     assert cli.misuse("trian") == "Error: No such command 'trian'."
 
 
-def test_formats_are_those_of_the_readers_and_writers():
-    from xmc.io import FORMATS
-    from xmc.io.predictions import PREDICTION_FORMATS
-
-    assert (options.FORMATS, options.PREDICTION_FORMATS) == (FORMATS, PREDICTION_FORMATS)
-
-
 def raising(error):
     def fail(*args):
         raise error
@@ -91,7 +84,8 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows\n",
+            "xmc: expected more memory than there is; "
+            "try fewer --threads, a smaller tree or fewer rows\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],
@@ -148,26 +142,6 @@ def test_a_full_disk_under_stdout_is_one_line(tmp_path):
         process = cli.start("inspect", cli.model(), cwd=tmp_path, stdout=full)
         _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (1, "xmc: No space left on device\n")
-
-
-def test_compiling_is_told_only_when_kernels_are_not_in_the_cache(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    output.Voice("predict", quiet=False).compiling()
-    output.Voice("predict", quiet=True).compiling()
-    (tmp_path / "beam.best-1.py311.nbi").touch()
-    output.Voice("predict", quiet=False).compiling()
-    assert (
-        capsys.readouterr().err
-        == "predict: compiling kernels for this machine, once: some seconds\n"
-    )
-
-
-def test_the_kernels_that_are_looked_for_exist():
-    from importlib.util import find_spec
-
-    assert all(
-        find_spec(f"xmc.kernels.{name}") for names in output.KERNELS.values() for name in names
-    )
 
 
 def test_an_existing_json_is_kept_unless_overwrite(tmp_path):

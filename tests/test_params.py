@@ -7,15 +7,12 @@ from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
 from xmc.errors import ParameterError
 from xmc.params import (
     LabelTreeParams,
-    OneVsAllParams,
-    SolverParams,
     TextParams,
     check,
     param,
     rule_text,
 )
 
-SHARED = {f.name for f in fields(SolverParams)}
 ONE_LEAF = LabelTree((np.array([0, 1]),), np.array([0], np.int32))
 
 
@@ -28,7 +25,6 @@ def rules(declaration):
 
 DECLARED = [
     *rules(LabelTreeParams),
-    *(case for case in rules(OneVsAllParams) if case.values[1].name not in SHARED),
     *rules(TextParams),
 ]
 
@@ -52,7 +48,7 @@ def illegal(rule):
     values += [rule["low"] - 1] if "low" in rule else []
     values += [rule["above"]] if "above" in rule else []
     values += [rule["high"] + 1] if "high" in rule else []
-    values += [rule["besides"]] if "besides" in rule else []
+    values += [rule["not_equal"]] if "not_equal" in rule else []
     return values if "optional" in rule else [*values, None]
 
 

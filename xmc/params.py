@@ -1,5 +1,6 @@
-"""The hyper-parameters, declared once; estimators, command-line flags, model.json and the
-documentation read them here.
+"""The hyper-parameters, declared once: estimators, flags, model.json and documentation read them.
+
+A group holds what affects one thing; a model declares its parameters by inheriting groups.
 
 Nothing heavy is imported: `xmc --help` reads this module.
 """
@@ -8,121 +9,35 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import ParameterError
 
-BOUNDS = {
-    "low": ">=",
-    "above": ">",
-    "high": "<=",
-    "besides": "!=",
-}  # of a number, as rules name and words write them
+# The bounds of a number: what rules call them, and how error messages write them.
+BOUNDS = {"low": ">=", "above": ">", "high": "<=", "not_equal": "!="}
 
 
 def param(default: Any, help: str, **rule: Any) -> Any:
-    """A dataclass field with its rule: `among` strings, or `kind` int or float with `low`, `high`,
-    `above`, `besides`.
+    """A dataclass field that carries the rule which its values obey.
 
-    `optional` allows None, `tree` a LabelTree, `levels` a tuple of values, one per level of a tree,
-    see at_level; `size` is a number of bytes, `seed` what seeds a random generator.
+    among: the strings that it may be.
+    kind: int, float or bool; `low`, `high`, `above` and `not_equal` bound a number.
+    optional: None is allowed.
+    tree: a LabelTree is allowed. estimator: one of our matrix estimators or None.
+    levels: a tuple is allowed, one value per level of a tree, see `at_level`.
+    size: the number counts bytes. seed: the value seeds a random generator.
+    own_flag: the command line has a flag of another name for it.
     """
     return field(default=default, metadata={"help": help, **rule})
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
-class SolverParams:
-    """What every linear model is trained with."""
+class TreeParams:
+    """The shape of the label trees, and which rows train their nodes."""
 
-    loss: str = param(
-        "squared_hinge",
-        "loss of a row on the wrong side of its margin",
-        among=("squared_hinge", "hinge"),
-    )
-    C: Any = param(
-        1.0,
-        "cost of a training error; larger fits the training rows closer",
-        kind=float,
-        above=0,
-        levels=True,
-    )
-    costs: str = param(
-        "equal",
-        "cost of missing a label, times C: Y's value for relevance, 1 / propensity, each summed up the tree",
-        among=("equal", "relevance", "propensity"),
-    )
-    tol: float = param(
-        0.1, "stop when the largest violation of optimality is below this", kind=float, above=0
-    )
-    max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
-    solver: str = param(
-        "block",
-        "block: siblings solved side by side; liblinear: the reference, one at a time",
-        among=("block", "liblinear"),
-    )
-    bias: float = param(
-        1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0
-    )
-    weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
-    weights: str = param(
-        "float32",
-        "how weights are stored; int8 is scaled per 256 siblings",
-        among=("float32", "float16", "int8"),
-    )
-    score_transform: str = param(
-        "l3_hinge",
-        "how a margin becomes a log-probability",
-        among=("l3_hinge", "l2_hinge", "log_sigmoid"),
-    )
-    optimize: str = param(
-        "p",
-        "p ranks by probability; psp by probability over propensity, which favours rare labels",
-        among=("p", "psp"),
-    )
-    tail_share: float = param(
-        0.0,
-        "share of tail classifiers in a label's log-score, 0 for none; PfastreXML's is 0.2",
-        kind=float,
-        low=0,
-        high=1,
-    )
-    tail_gamma: float = param(
-        30.0,
-        "how fast the probability of a tail classifier falls with distance",
-        kind=float,
-        above=0,
-    )
-    propensity_a: float = param(
-        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
-    )
-    propensity_b: float = param(
-        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
-    )
-    normalize: bool = param(True, "scale rows to unit length", kind=bool)
-    n_jobs: int | None = param(
-        None, "threads; -1 for one per processor", kind=int, besides=0, optional=True
-    )
-    memory: int | None = param(
-        None,
-        "bytes that training may use; fewer threads if need be, or a refusal",
-        kind=int,
-        low=1,
-        optional=True,
-        size=True,
-    )
-    random_state: Any = param(None, "seed; the same seed gives the same model", seed=True)
-    verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0)
-
-
-@dataclass(repr=False, eq=False, kw_only=True)
-class OneVsAllParams(SolverParams):
-    """The settings of OneVsAllClassifier."""
-
-
-@dataclass(repr=False, eq=False, kw_only=True)
-class LabelTreeParams(SolverParams):
-    """The settings of LabelTreeClassifier."""
+    heading: ClassVar[str] = "Label tree"
 
     n_trees: int = param(1, "trees in the ensemble; their scores are averaged", kind=int, low=1)
     tree: Any = param(
@@ -158,12 +73,147 @@ class LabelTreeParams(SolverParams):
         kind=int,
         low=1,
     )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class SolverParams:
+    """How the linear classifiers are trained and stored."""
+
+    heading: ClassVar[str] = "Solver"
+
+    loss: str = param(
+        "squared_hinge",
+        "loss of a row on the wrong side of its margin",
+        among=("squared_hinge", "hinge"),
+    )
+    C: Any = param(
+        1.0,
+        "cost of a training error; larger fits the training rows closer",
+        kind=float,
+        above=0,
+        levels=True,
+    )
+    costs: str = param(
+        "equal",
+        "cost of missing a label, times C: Y's value or 1 / propensity, each summed up the tree",
+        among=("equal", "relevance", "propensity"),
+    )
+    tol: float = param(
+        0.1, "stop when the largest violation of optimality is below this", kind=float, above=0
+    )
+    max_iter: int = param(20, "passes over the rows at most", kind=int, low=1)
+    solver: str = param(
+        "block",
+        "block: siblings solved side by side; liblinear: the reference, one at a time",
+        among=("block", "liblinear"),
+    )
+    weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
+    weights: str = param(
+        "float32",
+        "how weights are stored; int8 is scaled per 256 siblings",
+        among=("float32", "float16", "int8"),
+    )
+    random_state: Any = param(
+        None, "seed; the same seed gives the same model", seed=True, own_flag=True
+    )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class RankingParams:
+    """How scores come about; can be set on a trained model."""
+
+    heading: ClassVar[str] = "Ranking"
+
+    score_transform: str = param(
+        "l3_hinge",
+        "how a margin becomes a log-probability",
+        among=("l3_hinge", "l2_hinge", "log_sigmoid"),
+    )
+    optimize: str = param(
+        "p",
+        "rank by probability (p), or by probability over propensity (psp), for rare labels",
+        among=("p", "psp"),
+    )
+    tail_share: float = param(
+        0.0,
+        "share of tail classifiers in a label's log-score, 0 for none; PfastreXML's is 0.2",
+        kind=float,
+        low=0,
+        high=1,
+    )
+    tail_gamma: float = param(
+        30.0,
+        "how fast the probability of a tail classifier falls with distance",
+        kind=float,
+        above=0,
+    )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class BeamParams(RankingParams):
+    """How a tree is searched; can be set on a trained model, too."""
+
     beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class DataParams:
+    """How rows are read and what their labels are like: the same in training and ranking."""
+
+    heading: ClassVar[str] = "Rows and labels"
+
+    normalize: bool = param(True, "scale rows to unit length", kind=bool)
+    bias: float = param(
+        1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0
+    )
+    propensity_a: float = param(
+        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
+    )
+    propensity_b: float = param(
+        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
+    )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class RunParams:
+    """What a run may use and what it says: the model is the same, and none of this is saved."""
+
+    heading: ClassVar[str] = "Run"
+
+    n_jobs: int | None = param(
+        None,
+        "threads; -1 for one per processor",
+        kind=int,
+        not_equal=0,
+        optional=True,
+        own_flag=True,
+    )
+    memory: int | None = param(
+        None,
+        "bytes that training may use; fewer threads if need be, or a refusal",
+        kind=int,
+        low=1,
+        optional=True,
+        size=True,
+    )
+    verbose: int = param(0, "1 reports progress on stderr", kind=int, low=0, own_flag=True)
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class OneVsAllParams(RunParams, DataParams, RankingParams, SolverParams):
+    """The settings of OneVsAllClassifier."""
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class LabelTreeParams(RunParams, DataParams, BeamParams, SolverParams, TreeParams):
+    """The settings of LabelTreeClassifier."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class TextParams:
     """How texts become TF-IDF rows: settings of scikit-learn's TfidfVectorizer."""
+
+    heading: ClassVar[str] = "Texts"
 
     max_ngram: int = param(1, "words in the longest sequence that is a feature", kind=int, low=1)
     min_df: int = param(2, "rows that a feature must occur in at least", kind=int, low=1)
@@ -187,10 +237,34 @@ class FeatureParams:
     )
 
 
+def names(declaration: Any, *groups: type) -> list[str]:
+    """The parameters of `declaration` that one of the groups declares; all without a group."""
+    wanted = {f.name for group in groups for f in fields(group)}
+    return [f.name for f in fields(declaration) if not groups or f.name in wanted]
+
+
+def by_heading(declaration: type) -> dict[str, list[Field]]:
+    """The parameters of `declaration` under the headings of their groups, in order."""
+    found: dict[str, list[Field]] = {}
+    declared = {f.name: f for f in fields(declaration)}
+    group: Any
+    for group in reversed(declaration.__mro__):
+        own = [
+            declared[name] for name in vars(group).get("__annotations__", {}) if name in declared
+        ]
+        if own:
+            found.setdefault(group.heading, []).extend(own)
+    return found
+
+
+def tree_params(params: Any, **settings: Any) -> LabelTreeParams:
+    """Everything that training reads: `params`, defaults where it lacks one, `settings` on top."""
+    own = {name: getattr(params, name) for name in names(params) if name in names(LabelTreeParams)}
+    return LabelTreeParams(**(own | settings))
+
+
 def at_level(value: Any, level: int) -> Any:
-    """A parameter's value on a level of a tree, 0 being the top; the last one of a tuple holds
-    below, too.
-    """
+    """A parameter's value on a level of a tree, 0 at the top; a tuple's last holds below, too."""
     return value[min(level, len(value) - 1)] if isinstance(value, (tuple, list)) else value
 
 
@@ -214,6 +288,8 @@ def rule_text(f: Field) -> str:
     if "seed" in rule:
         return "an int >= 0, a numpy RandomState or None"
     levels = ", or a tuple of such, one per level" if "levels" in rule else ""
+    if "estimator" in rule:
+        return "one of xmc's estimators of matrices or None"
     if "among" in rule:
         words = ", ".join(map(repr, rule["among"]))
         return f"one of {words}" + (" or a LabelTree" if "tree" in rule else "") + levels
@@ -231,26 +307,25 @@ def _obeys(value: Any, f: Field) -> bool:
         return len(value) > 0 and all(
             not isinstance(v, (tuple, list)) and _obeys(v, f) for v in value
         )
-    if value is None and ("optional" in rule or "seed" in rule):
+    if value is None and rule.keys() & {"optional", "seed", "estimator"}:
         return True
+    if "estimator" in rule:
+        return hasattr(value, "scorer_type")  # which every estimator of matrices has
     if "seed" in rule:
-        return hasattr(value, "random_sample") or (
-            isinstance(value, numbers.Integral) and value >= 0
-        )
+        is_int = isinstance(value, numbers.Integral)
+        return hasattr(value, "random_sample") or (is_int and value >= 0)
+    if "among" in rule and isinstance(value, str):
+        return value in rule["among"]
     if "among" in rule:
-        return (
-            value in rule["among"]
-            if isinstance(value, str)
-            else "tree" in rule and hasattr(value, "chunks")
-        )
-    if rule["kind"] is bool:
-        return type(value).__name__ in (
-            "bool",
-            "bool_",
-        )  # numpy's too, whose name depends on its version
+        return "tree" in rule and hasattr(value, "chunks")
+    if rule["kind"] is bool:  # numpy's too, whose name depends on its version
+        return type(value).__name__ in ("bool", "bool_")
+    return _is_in_range(value, rule)
+
+
+def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
-    if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("besides"):
+    if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("not_equal"):
         return False
-    return rule.get("low", -math.inf) <= value <= rule.get("high", math.inf) and value > rule.get(
-        "above", -math.inf
-    )
+    low, high = rule.get("low", -math.inf), rule.get("high", math.inf)
+    return low <= value <= high and value > rule.get("above", -math.inf)
