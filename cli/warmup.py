@@ -1,4 +1,4 @@
-"""`xmc warmup`: compile every kernel now, so that no later command stops for it."""
+"""`xmc warmup`: compile every kernel now, so that no later command has to wait for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xmc.cli import options
-from xmc.cli.output import Voice, check_outputs, write_json
+from xmc.cli.output import Output
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 @click.command("warmup", short_help="Compile every kernel for this machine.")
 @options.output
-def command(json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Compile every kernel for this machine and keep them on disk: a minute once, nothing
-    afterwards.
+def command(output: Output) -> None:
+    """Compile every kernel for this machine and save the results on disk.
+
+    That takes about a minute; afterwards no command has to compile.
     """
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     started = time.monotonic()
     compile_all()
     seconds = time.monotonic() - started
-    Voice("warmup", quiet).say(f"all kernels are ready, after {seconds:.1f} s")
-    write_json(json_path, {"seconds": round(seconds, 3)}, overwrite)
+    output.notices.say(f"all kernels are ready, after {seconds:.1f} s")
+    output.write_json({"seconds": round(seconds, 3)})
 
 
 def compile_all() -> None:
-    """Training, ranking with weights of any kind, metrics, text formats."""
+    """Run what compiles: training, ranking with each kind of weights, metrics, text formats."""
     import numpy as np
     import scipy.sparse as sp
 

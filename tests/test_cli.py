@@ -13,7 +13,7 @@ import pytest
 
 from xmc import __version__
 from xmc.cli import main as cli_main
-from xmc.cli import options, output
+from xmc.cli import output
 
 HEAVY = ("numpy", "scipy", "sklearn", "numba", "rich", "joblib")
 HELP = """
@@ -64,13 +64,6 @@ def test_an_unknown_command_is_a_usage_error():
     assert cli.misuse("trian") == "Error: No such command 'trian'."
 
 
-def test_formats_are_those_of_the_readers_and_writers():
-    from xmc.io import FORMATS
-    from xmc.io.predictions import PREDICTION_FORMATS
-
-    assert (options.FORMATS, options.PREDICTION_FORMATS) == (FORMATS, PREDICTION_FORMATS)
-
-
 def raising(error):
     def fail(*args):
         raise error
@@ -91,7 +84,8 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows\n",
+            "xmc: expected more memory than there is; "
+            "try fewer --threads, a smaller tree or fewer rows\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],

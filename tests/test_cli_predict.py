@@ -115,6 +115,19 @@ def test_json_holds_counts_and_without_out_the_predictions():
     assert label.keys() == {"id", "name", "score"}
 
 
+@pytest.mark.parametrize("model", ["model", "named_model", "text_model"])
+def test_json_and_jsonl_hold_the_same_predictions(model):
+    """Without label ids, with them, and with names; ids of the same type, scores as short."""
+    folder = getattr(cli, model)()
+    rows = [cli.home() / "X.tst.npz"] if model != "text_model" else ["--text", "a web browser"]
+    facts = json.loads(cli.done("predict", folder, *rows, "--json", "-").stdout)
+    lines = cli.done("predict", folder, *rows, "--out", "-", "--out-format", "jsonl").stdout
+    assert facts["predictions"] == [json.loads(line) for line in lines.splitlines()]
+    first = facts["predictions"][0]["labels"][0]
+    assert type(first["id"]) is (int if model == "model" else str)
+    assert len(repr(first["score"])) <= len("0.123456789")
+
+
 def test_json_beside_out_holds_counts_only(tmp_path):
     files = ("--out", tmp_path / "pred.npz", "--json", "-")
     facts = json.loads(cli.done("predict", cli.model(), cli.home() / "X.tst.npz", *files).stdout)
@@ -176,10 +189,8 @@ def test_k_larger_than_the_number_of_labels_is_refused(tmp_path):
         "--out",
         tmp_path / "pred.npz",
     )
-    assert (
-        line
-        == f"predict: k must be an int from 1 to {n_labels}, the number of labels, got {n_labels + 1}"
-    )
+    wanted = f"k must be an int from 1 to {n_labels}, the number of labels"
+    assert line == f"predict: {wanted}, got {n_labels + 1}"
 
 
 def test_rows_of_another_width_are_refused(tmp_path):

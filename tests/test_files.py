@@ -1,3 +1,4 @@
+import errno
 import gzip
 import io
 import os
@@ -6,14 +7,22 @@ import sys
 import pytest
 
 from xmc.errors import DataError
-from xmc.io.files import check_target, created, opened, read_bytes, read_lines, replacing, shown
+from xmc.io.files import (
+    check_target,
+    create_file,
+    open_bytes,
+    quoted,
+    read_bytes,
+    read_lines,
+    replacing,
+)
 
 WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))
 
 
 def test_a_long_token_is_shown_without_its_middle():
-    assert shown(b"x" * 1000) == repr("x" * 25 + "..." + "x" * 12)
-    assert shown("short") == "'short'"
+    assert quoted(b"x" * 1000) == repr("x" * 25 + "..." + "x" * 12)
+    assert quoted("short") == "'short'"
 
 
 def test_gzip_is_seen_through(tmp_path):
@@ -148,7 +157,7 @@ def test_a_folder_that_cannot_move_in_leaves_the_old_one(tmp_path, monkeypatch):
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "target").write_text("old")
     (tmp_path / "link").symlink_to("target")
-    with created(tmp_path / "link", overwrite=True) as file:
+    with create_file(tmp_path / "link", overwrite=True) as file:
         file.write(b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "new"
@@ -177,10 +186,45 @@ def test_targets_that_may_not_be_written_are_refused(
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("name", ["fresh", "there"])
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EACCES, "Permission denied"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_target_whose_folder_takes_no_entry_is_refused(
+    tmp_path, monkeypatch, name, number, reason
+):
+    (tmp_path / "there").touch()
+
+    def refuse(path, mode=0o777):
+        raise OSError(number, reason, path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(DataError) as caught:
+        check_target(tmp_path / name, overwrite=True)
+    assert str(caught.value) == f"{tmp_path / name}: can't be written: {reason}"
+
+
+def test_checking_a_target_leaves_nothing(tmp_path):
+    check_target(tmp_path / "fresh")
+    assert listing(tmp_path) == []
+
+
+def test_a_file_in_place_of_the_parent_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="expected an existing folder to write into, got 'file'$"):
+        check_target("file/model")
+
+
 def test_a_file_does_not_replace_a_folder(tmp_path):
     with (
         pytest.raises(DataError, match="expected a file, got a folder"),
-        created(tmp_path, overwrite=True),
+        create_file(tmp_path, overwrite=True),
     ):
         pass
 
@@ -188,7 +232,7 @@ def test_a_file_does_not_replace_a_folder(tmp_path):
 def test_a_full_disk_is_one_line(tmp_path):
     with (
         pytest.raises(DataError, match="a: can't be written: No space left on device"),
-        created(tmp_path / "a"),
+        create_file(tmp_path / "a"),
     ):
         raise OSError(28, "No space left on device")
     assert listing(tmp_path) == []
@@ -196,16 +240,16 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 def test_gzip_output_depends_on_nothing_but_the_content(tmp_path):
     for name in ("a.gz", "b.gz"):
-        with created(tmp_path / name) as file:
+        with create_file(tmp_path / name) as file:
             file.write(b"content")
     first, second = ((tmp_path / name).read_bytes() for name in ("a.gz", "b.gz"))
     assert first == second
     assert first[3:8] == bytes(5)
-    with opened(tmp_path / "a.gz") as file:
+    with open_bytes(tmp_path / "a.gz") as file:
         assert file.read() == b"content"
 
 
 def test_standard_output_is_a_dash(capsysbinary):
-    with created("-") as file:
+    with create_file("-") as file:
         file.write(b"content")
     assert capsysbinary.readouterr().out == b"content"

@@ -197,7 +197,7 @@ def test_descending_pointers_are_refused():
 def test_too_many_columns_are_refused():
     M = csr([1], [0], [0, 1], (1, 2**31), index=np.int64)
     with pytest.raises(
-        DataError, match="^fit: expected at most 2,147,483,647 columns in X, got 2,147,483,648$"
+        DataError, match="^fit: expected at most 2,147,483,647 rows and columns in X, got shape "
     ):
         canonical(M, "fit", "X")
 

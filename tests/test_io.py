@@ -188,7 +188,8 @@ ONE = sp.csr_matrix(np.eye(1, dtype=np.float32))
         (
             "a.svm",
             Dataset(ONE * np.nan),
-            "a.svm: expected finite float32 numbers, got nan in row 0, column 0",
+            "a.svm: expected finite values in the matrix, got NaN in row 0, column 0 "
+            "(counted from 0, after conversion to float32)",
         ),
         ("there.svm", Dataset(ONE), "there.svm: exists already; overwrite replaces it"),
         ("no/a.svm", Dataset(ONE), "no/a.svm: expected an existing folder to write into, got 'no'"),

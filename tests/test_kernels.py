@@ -14,7 +14,7 @@ from installation import XMC, run
 from numba import config
 
 import xmc.kernels
-from xmc.cli.output import Voice
+from xmc.cli.output import Notices
 from xmc.kernels import kernel
 
 if config.DISABLE_JIT:
@@ -335,7 +335,7 @@ def test_a_command_says_once_that_it_compiles(site, tmp_path):
 def test_quiet_commands_say_nothing_of_it(monkeypatch, capsys):
     monkeypatch.setattr(cache, "log", logging.getLogger("xmc.kernels.apart"))
     for quiet in (True, False):
-        Voice("predict", quiet).compiling()
+        Notices("predict", quiet).compiling()
         cache._say_compiling.__wrapped__(True)
         cache._say_compiling.__wrapped__(False)
     told = capsys.readouterr().err.splitlines()

@@ -414,12 +414,24 @@ def test_k_must_be_a_number_of_labels(k):
 @pytest.mark.parametrize(
     ("Y", "message"),
     [
-        ([1, 0, 1], "Y_true must be a 2-D matrix of numbers, got 1-D of int64"),
-        ([["a"], ["b"], ["c"]], "Y_true must be a 2-D matrix of numbers, got 2-D of <U1"),
-        ([[1, 2], [1]], "Y_true must be an array of numbers, got list"),
-        (sp.csr_matrix((0, 3)), "Y_true must have rows, got none"),
-        ([[np.nan, 0, 1]] * 3, "Y_true must not hold NaN"),
-        (sp.csr_matrix([[np.nan, 0, 1]] * 3), "Y_true must not hold NaN"),
+        ([1, 0, 1], "expected Y_true to be a 2-D numeric matrix, got 1-D int64"),
+        ([["a"], ["b"], ["c"]], "expected Y_true to be a 2-D numeric matrix, got 2-D <U1"),
+        (
+            [[1, 2], [1]],
+            "expected Y_true to be a 2-D numeric matrix, got rows of different lengths",
+        ),
+        (
+            sp.csr_matrix((0, 3)),
+            "expected at least one row and one column in Y_true, got shape (0, 3)",
+        ),
+        (
+            [[1, 0, 1], [0, 1, np.nan], [1, 1, 1]],
+            "expected finite values in Y_true, got NaN in row 1, column 2 (counted from 0)",
+        ),
+        (
+            sp.csc_matrix([[1, 0, 1], [0, 1, np.inf], [1, 1, 1]]),
+            "expected finite values in Y_true, got inf in row 1, column 2 (counted from 0)",
+        ),
         (np.eye(4), "Y_true has 4 rows, predictions have 3"),
         (np.eye(3, 2), "Y_true has 2 labels, predictions name label 2"),
     ],
@@ -434,7 +446,7 @@ def test_wrong_truth_is_refused(Y, message):
     ("predictions", "message"),
     [
         (np.eye(3), "predictions must be a TopK or a sparse matrix, got ndarray"),
-        (sp.csr_matrix(np.eye(3) * 1j), "scores must be numbers, got complex128"),
+        (sp.csr_matrix(np.eye(3) * 1j), "Complex data not supported in predictions"),
         (sp.csr_matrix((2, 3)), "Y_true has 3 rows, predictions have 2"),
         (sp.csr_matrix((3, 4)), "Y_true has 3 labels, predictions have 4"),
         (sp.csr_matrix([[np.nan, 1, 2]] * 3), "scores of predictions must not be NaN"),
@@ -527,5 +539,90 @@ def test_propensities_refuse_b(b):
 
 
 def test_propensities_refuse_no_rows():
-    with pytest.raises(DataError, match="^propensities: Y_train must have rows, got none$"):
+    with pytest.raises(
+        DataError, match="^propensities: expected at least one row and one column in Y_train, "
+    ):
         metrics.propensities(sp.csr_matrix((0, 3)))
+
+
+def gain_of_row(true, row, p, discounts):
+    places = zip(row, discounts, strict=False)
+    return sum(discount / p[label] for label, discount in places if label in true)
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+def test_rows_agree_with_their_definition(case, k):
+    Y, top, p = case
+    found = metrics.report(Y, top, [k], p, per_row=True)
+    discounts = {"PSP": np.ones(k), "PSnDCG": 1 / np.log2(np.arange(2, k + 2))}
+    for i, (true, row) in enumerate(zip(as_sets(Y), top.labels.tolist(), strict=True)):
+        one = [true], [row]
+        assert found[f"P@{k}"][i] == pytest.approx(100 * naive.precision(*one, k))
+        assert found[f"nDCG@{k}"][i] == pytest.approx(100 * naive.ndcg(*one, k))
+        recall = 100 * naive.recall(*one, k) if true else np.nan
+        assert found[f"R@{k}"][i] == pytest.approx(recall, nan_ok=True)
+        rarest = sorted(true, key=lambda label: p[label])
+        for name, discount in discounts.items():
+            gain, ideal = (gain_of_row(true, labels, p, discount) for labels in (row, rarest))
+            assert found[f"{name}-gain@{k}"][i] == pytest.approx(gain)
+            assert found[f"{name}-ideal@{k}"][i] == pytest.approx(ideal)
+
+
+def aggregated(rows, ks):
+    """The figures of a report from the contributions of its rows."""
+
+    def ratio(name, k):
+        ideal = rows[f"{name}-ideal@{k}"].sum()
+        return 100 * rows[f"{name}-gain@{k}"].sum() / ideal if ideal else 0.0
+
+    def mean(values):
+        return values.mean() if len(values) else 0.0
+
+    recalls = {k: rows[f"R@{k}"][~np.isnan(rows[f"R@{k}"])] for k in ks}
+    means = {f"{name}@{k}": mean(rows[f"{name}@{k}"]) for name in ("P", "nDCG") for k in ks}
+    means |= {f"R@{k}": mean(recalls[k]) for k in ks}
+    return means | {f"{name}@{k}": ratio(name, k) for name in ("PSP", "PSnDCG") for k in ks}
+
+
+def without_labels(Y, top, p):
+    return sp.csr_matrix(Y.shape), top, p
+
+
+def without_predictions(Y, top, p):
+    return Y, TopK(np.full_like(top.labels, -1), np.full_like(top.scores, -np.inf)), p
+
+
+def one_row(Y, top, p):
+    return Y[:1], TopK(top.labels[:1], top.scores[:1]), p
+
+
+@pytest.mark.parametrize(
+    "change", [lambda *case: case, without_labels, without_predictions, one_row]
+)
+def test_rows_add_up_to_the_report(case, change):
+    Y, top, p = change(*case)
+    ks = (1, 3, 6)
+    rows = metrics.report(Y, top, ks, p, per_row=True)
+    expected = metrics.report(Y, top, ks, p)
+    names = [name for name in expected if name.startswith(("P", "nDCG", "R"))]
+    got = aggregated(rows, ks)
+    assert {name: got[name] for name in names} == pytest.approx({n: expected[n] for n in names})
+
+
+def test_rows_are_arrays_by_metric_then_k(case):
+    Y, top, p = case
+    found = metrics.report(Y, top, (5, 1), p, per_row=True)
+    names = ["P", "nDCG", "R", "PSP-gain", "PSP-ideal", "PSnDCG-gain", "PSnDCG-ideal"]
+    assert list(found) == [f"{name}@{k}" for name in names for k in (5, 1)]
+    assert {(a.shape, a.dtype.str) for a in found.values()} == {((Y.shape[0],), "<f8")}
+    assert list(metrics.report(Y, top, [1], per_row=True)) == ["P@1", "nDCG@1", "R@1"]
+
+
+@pytest.mark.parametrize("propensity", [None, np.ones(2)])
+def test_rows_are_checked_as_the_report_is(propensity):
+    wrong = {"ks": (0,)} if propensity is None else {"ks": (1,), "propensity": propensity}
+    with pytest.raises(ValueError) as of_report:
+        metrics.report(EYE, TOP, **wrong)
+    with pytest.raises(ValueError) as of_rows:
+        metrics.report(EYE, TOP, **wrong, per_row=True)
+    assert str(of_rows.value) == str(of_report.value)

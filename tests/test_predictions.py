@@ -7,6 +7,7 @@ from xmc.errors import DataError, ParameterError
 from xmc.io.predictions import (
     PREDICTION_FORMATS,
     prediction_format,
+    prediction_rows,
     read_predictions,
     write_predictions,
 )
@@ -61,6 +62,22 @@ def test_json_predictions_without_ids_carry_column_numbers(tmp_path):
     write_predictions(tmp_path / "p.jsonl", TOP, 3)
     first = (tmp_path / "p.jsonl").read_text().splitlines()[1]
     assert first == '{"labels": [{"id": 1, "score": 1e-7}]}'
+
+
+@pytest.mark.parametrize("ids", [None, IDS])
+@pytest.mark.parametrize("names", [None, ["last", 'te"n', "umlaut"]])
+def test_rows_in_memory_are_those_of_the_lines(tmp_path, ids, names):
+    write_predictions(tmp_path / "p.jsonl", TOP, 3, label_ids=ids, label_names=names)
+    lines = (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = prediction_rows(TOP, 3, ids, names)
+    assert rows == [json.loads(line) for line in lines]
+    assert rows[1]["labels"][0].items() >= {"id": ids[1] if ids else 1, "score": 1e-7}.items()
+
+
+def test_a_label_that_is_no_column_is_refused(tmp_path):
+    top = TopK(np.int32([[0, 3]]), np.float32([[2, 1]]))
+    with pytest.raises(DataError, match="^TopK: expected labels from 0 to 2, got 3$"):
+        write_predictions(tmp_path / "p.tsv", top, 3)
 
 
 def test_predictions_stream_to_standard_output(capsysbinary):
@@ -162,6 +179,6 @@ def test_commas_may_stand_in_the_ids_of_predictions(tmp_path):
 
 def test_scores_that_are_not_finite_are_not_written(tmp_path):
     with pytest.raises(
-        DataError, match="expected finite float32 numbers, got nan in row 0, column 1"
+        DataError, match="expected finite values in the matrix, got NaN in row 0, column 1"
     ):
         write_predictions(tmp_path / "p.tsv", TopK(np.int32([[1]]), np.float32([[np.nan]])), 3)

@@ -1,4 +1,4 @@
-"""Plain arrays, as the kernels read them: sparse rows, targets, pointers."""
+"""Plain arrays, as the kernels read them: sparse rows, targets, lists of ids."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+INT32_MAX = 2**31 - 1  # ids are int32, so a matrix has at most so many columns
+
 
 class Rows(NamedTuple):
-    """A sparse matrix as the kernels read it: CSR, features ascending in each row, arrays
-    read-only.
+    """A sparse matrix in CSR form, features ascending in each row, all arrays read-only."""
 
-    indptr int64, indices int32, data float32.
-    """
-
-    indptr: np.ndarray
-    indices: np.ndarray
-    data: np.ndarray
+    indptr: np.ndarray  # (n_rows + 1,) int64, where each row begins and ends
+    indices: np.ndarray  # int32, the features of all rows
+    data: np.ndarray  # float32, their values
     n_features: int
 
     @property
@@ -26,16 +24,18 @@ class Rows(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The labels that each row has, or their nodes on a level of a tree, ascending in each row;
-    arrays read-only.
+    """The labels of each row, or their nodes on a level of a tree; all arrays read-only."""
 
-    indptr int64, ids int32. costs: float32, of an error on each id, relative to one on what the row
-    doesn't have; empty if all are 1.
-    """
+    indptr: np.ndarray  # (n_rows + 1,) int64, where each row begins and ends
+    ids: np.ndarray  # int32, ascending in each row
+    costs: np.ndarray  # float32, an error on each id over one on other ids; empty if all are 1
 
-    indptr: np.ndarray
-    ids: np.ndarray
-    costs: np.ndarray
+
+class Lists(NamedTuple):
+    """Lists of ids laid end to end, such as the rows of each label; both arrays read-only."""
+
+    indptr: np.ndarray  # (n_lists + 1,) int64, where each list begins and ends
+    ids: np.ndarray  # int32, ascending in each list
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
@@ -45,13 +45,6 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def pointers(sizes: Sequence[int]) -> np.ndarray:
-    """Where each of some parts starts that stand one after another, and where the last one ends:
-    int64, read-only.
-    """
+def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Offsets of parts of these sizes laid end to end, and the end: int64, read-only."""
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
-
-
-Lists = tuple[
-    np.ndarray, np.ndarray
-]  # pointers (int64) and ids (int32), the ids of each row ascending

@@ -2,34 +2,86 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from .arrays import Rows, Targets, frozen
-from .errors import DataError
+from .containers import sound
+from .errors import DataError, ParameterError
 
 
 def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
-    """M as CSR float32 with sorted indices, no duplicates, no stored zeros, no NaN or inf; M itself
-    is not changed.
+    """M as CSR float32: sorted indices, no duplicates, no stored zeros, no NaN or inf.
 
-    Raises DataError, naming the first bad value's place.
+    M itself is not changed. Raises DataError, naming the first bad value's place.
     """
-    csr = _from_sparse(M, who, name) if sp.issparse(M) else _from_dense(M, who, name)
-    if csr.shape[1] > np.iinfo(np.int32).max:
-        raise DataError(
-            f"{who}: expected at most 2,147,483,647 columns in {name}, got {csr.shape[1]:,}"
-        )
-    with np.errstate(over="ignore"):  # what is too large becomes inf
-        csr = csr.astype(np.float32, copy=False)
+    csr = as_csr(M, who, name)
     if not (csr.has_canonical_format and csr.data.all()):
         csr = csr.copy()
         csr.sum_duplicates()
         csr.eliminate_zeros()
-    _check_finite(csr, who, name)
+    check_finite(csr, who, name)
     return csr
+
+
+def as_csr(M: Any, who: str, name: str) -> sp.csr_matrix:
+    """M as CSR float32; what is CSR already keeps its order, its stored zeros and its duplicates.
+
+    Raises DataError if M is no sound matrix of real numbers.
+    """
+    M = sound(M, who, name)
+    with np.errstate(over="ignore"):  # what is too large becomes inf
+        if sp.issparse(M):
+            return sp.csr_matrix(M).astype(np.float32, copy=False)
+        return sp.csr_matrix(M.astype(np.float32, copy=False))
+
+
+def true_labels(Y: Any, who: str, name: str) -> sp.csr_matrix:
+    """Where Y isn't 0, as bool CSR without duplicates.
+
+    Raises DataError if Y is no matrix of finite numbers with a row and a column.
+    """
+    M = sound(Y, who, name)
+    check_not_empty(M, who, name)
+    entries = sp.coo_matrix(M)
+    check_finite(entries, who, name)
+    true = entries.data != 0
+    places = entries.row[true], entries.col[true]
+    return sp.csr_matrix((true[true], places), shape=entries.shape)
+
+
+def check_finite(M: Any, who: str, name: str) -> None:
+    """Raise DataError at the first NaN or infinity of a CSR or COO matrix."""
+    finite = np.isfinite(M.data)
+    if finite.all():
+        return
+    at = int(np.argmin(finite))
+    value = "NaN" if np.isnan(M.data[at]) else "inf"
+    row, column = (int(ids[at]) for ids in M.tocoo(copy=False).coords)
+    converted = ", after conversion to float32" if M.dtype == np.float32 else ""
+    raise DataError(
+        f"{who}: expected finite values in {name}, got {value} in row {row}, column {column} "
+        f"(counted from 0{converted})"
+    )
+
+
+def check_not_empty(M: Any, who: str, name: str) -> None:
+    """Raise DataError unless M has a row and a column."""
+    if 0 in M.shape:
+        raise DataError(
+            f"{who}: expected at least one row and one column in {name}, got shape {M.shape}"
+        )
+
+
+def check_k(who: str, k: Any, n_labels: int) -> None:
+    """Raise ParameterError unless k labels of n_labels can be asked for."""
+    if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 1 <= k <= n_labels:
+        raise ParameterError(
+            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
+        )
 
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
@@ -70,61 +122,3 @@ def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
         return data
     scale = np.divide(1, norms, out=np.ones_like(norms), where=scaled).astype(np.float32)
     return data * np.repeat(scale, np.diff(indptr))
-
-
-def _from_dense(M: Any, who: str, name: str) -> sp.csr_matrix:
-    try:
-        array = np.asarray(M)
-    except ValueError:
-        raise DataError(
-            f"{who}: expected {name} to be a 2-D numeric matrix, got rows of different lengths"
-        ) from None
-    if array.ndim != 2 or array.dtype.kind not in "biufc":
-        raise DataError(
-            f"{who}: expected {name} to be a 2-D numeric matrix, got {array.ndim}-D {array.dtype}"
-        )
-    _check_real(array, who, name)
-    with np.errstate(over="ignore"):
-        return sp.csr_matrix(array.astype(np.float32, copy=False))
-
-
-def _from_sparse(M: Any, who: str, name: str) -> sp.csr_matrix:
-    if M.ndim != 2:
-        raise DataError(
-            f"{who}: expected {name} to be a 2-D numeric matrix, got {M.ndim}-D {M.dtype}"
-        )
-    _check_real(M, who, name)
-    if M.format in ("csr", "csc", "bsr"):
-        _check_structure(M, who, name)
-    return sp.csr_matrix(M)
-
-
-def _check_real(M: Any, who: str, name: str) -> None:
-    if M.dtype.kind == "c":
-        raise DataError(f"{who}: Complex data not supported in {name}")
-
-
-def _check_structure(M: Any, who: str, name: str) -> None:
-    """scipy takes any ids and pointers; kernels would read past the end."""
-    width = M.shape[0] if M.format == "csc" else M.shape[1]
-    width //= M.blocksize[1] if M.format == "bsr" else 1
-    ids = M.indices[: M.indptr[-1]]
-    if len(ids) and (ids.min() < 0 or ids.max() >= width):
-        wrong = ids.min() if ids.min() < 0 else ids.max()
-        raise DataError(
-            f"{who}: expected ids 0 to {width - 1:,} in the indices of {name}, got {wrong}"
-        )
-    if (M.indptr[1:] < M.indptr[:-1]).any():
-        raise DataError(f"{who}: expected ascending pointers in {name}, got descending ones")
-
-
-def _check_finite(csr: sp.csr_matrix, who: str, name: str) -> None:
-    if np.isfinite(csr.data).all():
-        return
-    at = int(np.flatnonzero(~np.isfinite(csr.data))[0])
-    row = int(np.searchsorted(csr.indptr, at, side="right")) - 1
-    value = "NaN" if np.isnan(csr.data[at]) else "inf"
-    raise DataError(
-        f"{who}: expected finite values in {name}, got {value} in row {row}, column {csr.indices[at]} "
-        "(counted from 0, after conversion to float32)"
-    )

@@ -7,20 +7,24 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .containers import sound
+from .errors import DataError
+
 
 class TopK(NamedTuple):
-    """Predictions, best first; an empty place has label -1 and score -inf.
+    """Predictions, best first; an empty place has label -1 and score -inf."""
 
-    labels: (n_rows, k) int32; scores: (n_rows, k) float32.
-    """
-
-    labels: np.ndarray
-    scores: np.ndarray
+    labels: np.ndarray  # (n_rows, k) int32
+    scores: np.ndarray  # (n_rows, k) float32
 
     def to_csr(self, n_labels: int) -> sp.csr_matrix:
-        """The scores as (n_rows, n_labels) CSR, each row's entries best first (so its indices are
-        not sorted).
+        """The scores as (n_rows, n_labels) CSR; its indices are not sorted, but best first.
+
+        Raises DataError if a label is no column of it.
         """
+        if self.labels.size and self.labels.max() >= n_labels:
+            wrong = self.labels.max()
+            raise DataError(f"TopK: expected labels from 0 to {n_labels - 1:,}, got {wrong:,}")
         filled = self.labels >= 0
         indptr = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
         return sp.csr_matrix(
@@ -30,6 +34,7 @@ class TopK(NamedTuple):
     @classmethod
     def from_csr(cls, P: sp.csr_matrix, k: int) -> TopK:
         """The best k entries of each row of P; entries of equal score keep their stored order."""
+        P = sp.csr_matrix(sound(P, "TopK", "P"))
         counts = np.diff(P.indptr)
         rows = np.repeat(np.arange(P.shape[0]), counts)
         order = np.lexsort(

@@ -2,10 +2,11 @@
 documents, plain text.
 """
 
-from .datasets import FORMATS, Dataset, format_of, read, read_matrix, write, write_matrix
+from ..formats import FORMATS
+from .datasets import Dataset, format_of, read, read_matrix, write, write_matrix
 from .files import check_target, read_lines, replacing
 from .label_ids import align_labels, read_label_names
-from .predictions import Predictions, read_predictions, write_predictions
+from .predictions import Predictions, prediction_rows, read_predictions, write_predictions
 
 __all__ = [
     "FORMATS",
@@ -14,6 +15,7 @@ __all__ = [
     "align_labels",
     "check_target",
     "format_of",
+    "prediction_rows",
     "read",
     "read_label_names",
     "read_lines",

@@ -11,20 +11,19 @@ from typing import NamedTuple
 import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError
+from ..formats import FORMATS, SUFFIXES
+from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
 from .files import (
     FilePath,
-    created,
+    create_file,
     is_standard,
-    opened,
+    open_bytes,
+    quoted,
     read_lines,
-    shown,
 )
-from .npz import as_csr, read_npz, write_npz
-
-FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
-SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}
+from .npz import as_stored, read_npz, write_npz
 
 
 class Dataset(NamedTuple):
@@ -51,7 +50,7 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     format = _named_format(path, format)
     if format != "txt":
         return format
-    with opened(path) as file:
+    with open_bytes(path) as file:
         return "xmc" if text_formats.is_header(file.readline(100)) else "text"
 
 
@@ -71,7 +70,7 @@ def _named_format(path: FilePath, format: str | None) -> str:
         return "txt"
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got {shown(suffix)}"
+            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got {quoted(suffix)}"
         )
     return SUFFIXES[suffix]
 
@@ -126,7 +125,7 @@ def write(
         return write_matrix(path, _one_matrix(path, dataset), overwrite=overwrite)
     rows = _document_rows if format in ("tsv", "text") else _matrix_rows
     blocks = rows(os.fspath(path), dataset, format, zero_based)
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         for block in blocks:
             file.write(block)
 
@@ -154,7 +153,7 @@ def _matrix_rows(
 ) -> Iterator[memoryview | bytes]:
     if dataset.X is None:
         raise DataError(f"{name}: expected features for format {format}, got none")
-    X, Y = as_csr(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
+    X, Y = as_stored(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
     if format == "xmc":
         yield f"{X.shape[0]} {X.shape[1]} {Y.shape[1]}\n".encode()
     yield from text_formats.row_text(X, Y, zero_based)
@@ -182,6 +181,7 @@ def _written_labels(dataset: Dataset, n_rows: int, name: str) -> sp.csr_matrix:
         raise DataError(
             f"{name}: expected as many rows of labels as of data, {n_rows}, got {dataset.Y.shape[0]}"
         )
-    Y = sp.csr_matrix(dataset.Y, copy=True)
+    Y = as_csr(dataset.Y, name, "Y").copy()
+    check_finite(Y, name, "Y")
     Y.eliminate_zeros()
     return Y

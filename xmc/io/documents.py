@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError
-from .files import FilePath, numbered_lines, shown, source_name
+from .files import FilePath, numbered_lines, quoted, source_name
 from .label_ids import check_id, csr_by_id
 
 
@@ -27,7 +27,7 @@ def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]
         ids = [label.strip() for label in field.split(",")] if field.strip() else []
         if not tab or "" in ids:
             raise DataError(
-                f"{source_name(path)}:{number}: expected id,id<TAB>text, got {shown(line)}"
+                f"{source_name(path)}:{number}: expected id,id<TAB>text, got {quoted(line)}"
             )
         columns.extend([found.setdefault(label, len(found)) for label in ids])
         counts.append(len(columns))
@@ -61,6 +61,6 @@ def plain_text(texts: Sequence[str], name: str) -> Iterator[bytes]:
 def _one_line(text: str, row: int, name: str) -> str:
     if "\n" in text:
         raise DataError(
-            f"{name}: expected one line per text, got a line break in row {row}: {shown(text)}"
+            f"{name}: expected one line per text, got a line break in row {row}: {quoted(text)}"
         )
     return text

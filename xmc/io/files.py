@@ -20,7 +20,7 @@ FilePath = str | os.PathLike
 CHUNK = 1 << 20
 
 
-def shown(token: str | bytes) -> str:
+def quoted(token: str | bytes) -> str:
     """The token as it is quoted in an error message, the middle of a long one left out."""
     text = token if isinstance(token, str) else token.decode("utf-8", "replace")
     return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")
@@ -42,7 +42,7 @@ def is_gzip(path: FilePath) -> bool:
 
 
 @contextmanager
-def opened(path: FilePath) -> Iterator[BinaryIO]:
+def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
     """The bytes of a file, unzipped if its name ends in .gz; "-" is stdin.
 
     Raises DataError if they can't be read.
@@ -69,13 +69,13 @@ def read_bytes(path: FilePath) -> bytearray:
     Raises DataError if there is none.
     """
     content = bytearray()
-    with opened(path) as file:
+    with open_bytes(path) as file:
         while chunk := file.read(CHUNK):
             content += chunk
     if content.startswith(codecs.BOM_UTF8):
         del content[: len(codecs.BOM_UTF8)]
     if not content:
-        raise empty(path)
+        raise empty_file(path)
     if content[-1:] != b"\n":
         content += b"\n"
     return content
@@ -87,12 +87,12 @@ def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
     Raises DataError if there is none, or one that isn't UTF-8.
     """
     number = 0
-    with opened(path) as file:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             text = _decoded(line, path, number)
             yield number, text if number > 1 else text.removeprefix("\ufeff")
     if number == 0:
-        raise empty(path)
+        raise empty_file(path)
 
 
 def read_lines(path: FilePath) -> list[str]:
@@ -112,30 +112,42 @@ def _decoded(line: bytes, path: FilePath, number: int) -> str:
         ) from error
 
 
-def empty(path: FilePath) -> DataError:
+def empty_file(path: FilePath) -> DataError:
     """The error of a file without a row."""
     return DataError(f"{source_name(path)}: expected at least one row, got an empty file")
 
 
 def check_target(path: FilePath, overwrite: bool = False) -> None:
-    """Raises DataError if nothing may be written at `path`; worth asking before the work whose
-    result goes there.
+    """Raises DataError if nothing may or can be written at `path`; ask before the work whose result
+    goes there.
     """
     name, target = os.fspath(path), os.path.realpath(path)
     if is_standard(path):
         return
     if not os.path.isdir(os.path.dirname(target)):
         raise DataError(
-            f"{name}: expected an existing folder to write into, got {shown(os.path.dirname(name))}"
+            f"{name}: expected an existing folder to write into, got {quoted(os.path.dirname(name))}"
         )
-    if not os.path.exists(target):
-        return
-    if not (os.path.isfile(target) or os.path.isdir(target)):
+    if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
         raise DataError(
             f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout"
         )
-    if not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise DataError(f"{name}: exists already; overwrite replaces it")
+    try:
+        _try_entry(os.path.dirname(target))
+    except OSError as error:
+        raise DataError(f"{name}: can't be written: {error.strerror or error}") from error
+
+
+def _try_entry(folder: str) -> None:
+    """Make an entry in the folder and remove it, as only that shows that one can be made."""
+    trial = os.path.join(folder, f".xmc-{secrets.token_hex(8)}")
+    try:
+        os.mkdir(trial)
+    finally:
+        with suppress(OSError):
+            os.rmdir(trial)
 
 
 @contextmanager
@@ -184,7 +196,7 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def created(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
+def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
     """A file to write bytes to, as `replacing`; gzipped without time or name if the path ends in
     .gz; "-" is stdout.
     """

@@ -59,7 +59,7 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
     """
     name = os.fspath(path)
     try:
-        with understood(path, file):
+        with as_model_error(path, file):
             meta = json.loads((Path(path) / file).read_text(encoding="utf-8"))
             found = meta["format"]
     except (FileNotFoundError, NotADirectoryError):
@@ -83,13 +83,13 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
     Raises ModelError if one is missing, truncated, or not what the JSON says.
     """
     meta = read_meta(path, file)
-    with understood(path, file):
+    with as_model_error(path, file):
         listed = {name: _expected(*expected) for name, expected in meta["arrays"].items()}
     return meta, {name: _array(Path(path), name, *expected) for name, expected in listed.items()}
 
 
 @contextmanager
-def understood(path: PathName, file: str) -> Iterator[None]:
+def as_model_error(path: PathName, file: str) -> Iterator[None]:
     """Raise ModelError, naming folder and file, where reading raises over content that
     `write_folder` never wrote.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError
-from .files import FilePath, numbered_lines, shown, source_name
+from .files import FilePath, numbered_lines, quoted, source_name
 
 
 def csr_by_id(values, columns, ptr, ids: list[str]) -> tuple[sp.csr_matrix, list[str]]:
@@ -44,7 +44,7 @@ def check_id(label: str, name: str, separators: str = "") -> None:
     if label != label.strip() or not label or any(c in label for c in "\t\n" + separators):
         kinds = "comma, tab or line break" if separators else "tab or line break"
         raise DataError(
-            f"{name}: expected label ids without {kinds} or blanks around them, got {shown(label)}"
+            f"{name}: expected label ids without {kinds} or blanks around them, got {quoted(label)}"
         )
 
 
@@ -58,7 +58,9 @@ def read_label_names(path: FilePath) -> tuple[list[str], list[str]]:
         label, _, name = (part.strip() for part in line.partition("\t"))
         if not label or label in seen:
             expected = "an id that comes once" if label else "id<TAB>name"
-            raise DataError(f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}")
+            raise DataError(
+                f"{source_name(path)}:{number}: expected {expected}, got {quoted(line)}"
+            )
         seen[label] = number
         names.append(name or label)
     return list(seen), names

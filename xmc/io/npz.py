@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import Any, BinaryIO
 
-import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError
-from .files import FilePath, created, is_gzip, is_standard, opened, shown, source_name
+from ..inputs import as_csr, check_finite, check_not_empty
+from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, quoted, source_name
 
-INT32_MAX = 2**31 - 1
+MATRIX = "the matrix"  # what errors call it, after the name of its file
 
 
 def read_npz(path: FilePath) -> sp.csr_matrix:
@@ -22,12 +23,11 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
     column.
     """
     name = source_name(path)
-    with opened(path) as file:
+    with open_bytes(path) as file:
         content = io.BytesIO(file.read()) if is_gzip(path) or is_standard(path) else file
         _check_kind(name, content)
         try:
             M = sp.load_npz(content)
-            _check_structure(M)
         except MemoryError as error:
             raise DataError(
                 f"{name}: expected a matrix that fits into memory, got a larger or damaged one"
@@ -38,7 +38,7 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
             raise DataError(
                 f"{name}: expected a sound .npz file, got a damaged or truncated one"
             ) from error
-    return as_csr(M, name)
+    return as_stored(M, name)
 
 
 def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None:
@@ -50,12 +50,12 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
         raise DataError(
             f"{path}: expected a plain file for npz, got {'stdout' if is_standard(path) else 'gzip'}"
         )
-    M = as_csr(M, str(path))
-    with created(path, overwrite) as file:
+    M = as_stored(M, str(path))
+    with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
 
 
-def _check_kind(name: str, content) -> None:
+def _check_kind(name: str, content: BinaryIO) -> None:
     start = content.read(6)
     content.seek(0)
     if start == b"\x93NUMPY":
@@ -63,7 +63,7 @@ def _check_kind(name: str, content) -> None:
             f"{name}: expected a sparse matrix, got a dense array; scipy.sparse.save_npz writes sparse ones"
         )
     if start[:2] != b"PK":
-        raise DataError(f"{name}: expected an .npz file, got bytes that begin with {shown(start)}")
+        raise DataError(f"{name}: expected an .npz file, got bytes that begin with {quoted(start)}")
     try:
         with zipfile.ZipFile(content) as archive:
             members = archive.namelist()
@@ -75,46 +75,16 @@ def _check_kind(name: str, content) -> None:
     if "format.npy" not in members:
         got = ", ".join(member.removesuffix(".npy") for member in members)
         raise DataError(
-            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {shown(got)}"
+            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {quoted(got)}"
         )
 
 
-def _check_structure(M) -> None:
-    if M.format in ("csr", "csc", "bsr"):
-        M.check_format(full_check=True)
+def as_stored(M: Any, name: str) -> sp.csr_matrix:
+    """M as float32 CSR, as files hold it: the order of CSR entries is kept.
 
-
-def as_csr(M, name: str) -> sp.csr_matrix:
-    """M as float32 CSR with int32 indices, the order of CSR entries kept.
-
-    Raises DataError, beginning with `name`, if M is empty, too wide or holds other things than
-    finite real numbers.
+    Raises DataError, beginning with `name`, if M is empty or no sound matrix of finite numbers.
     """
-    if min(M.shape) == 0:
-        raise DataError(f"{name}: expected at least one row and one column, got shape {M.shape}")
-    if max(M.shape) > INT32_MAX:
-        raise DataError(
-            f"{name}: expected at most {INT32_MAX:,} rows and columns, got shape {M.shape}"
-        )
-    if M.dtype.kind not in "biuf":
-        raise DataError(f"{name}: expected real numbers, got {M.dtype}")
-    with np.errstate(over="ignore"):
-        M = sp.csr_matrix(M, dtype=np.float32)
-    if M.indices.dtype != np.int32:
-        M = sp.csr_matrix((M.data, M.indices, M.indptr), shape=M.shape)
-    check_finite(M, name)
-    return M
-
-
-def check_finite(M: sp.csr_matrix, name: str) -> None:
-    """Raises DataError, beginning with `name`, at the first NaN or infinity; rows and columns count
-    from 0.
-    """
-    finite = np.isfinite(M.data)
-    if finite.all():
-        return
-    at = int(np.argmin(finite))
-    row = int(np.searchsorted(M.indptr, at, side="right")) - 1
-    raise DataError(
-        f"{name}: expected finite float32 numbers, got {M.data[at]} in row {row}, column {M.indices[at]}"
-    )
+    csr = as_csr(M, name, MATRIX)
+    check_not_empty(csr, name, MATRIX)
+    check_finite(csr, name, MATRIX)
+    return csr

@@ -15,13 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError
+from ..formats import PREDICTION_FORMATS
 from ..topk import TopK
-from .files import FilePath, created, is_standard, numbered_lines, shown, source_name
+from .files import FilePath, create_file, is_standard, numbered_lines, quoted, source_name
 from .label_ids import check_id, csr_by_id
-from .npz import as_csr, read_npz, write_npz
+from .npz import as_stored, read_npz, write_npz
 from .rows import nearest_float32, value_texts
 
-PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
 JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
 
 
@@ -48,7 +48,7 @@ def prediction_format(path: FilePath, format: str | None = None) -> str:
     if format is None:
         format = os.fspath(path).lower().removesuffix(".gz").rpartition(".")[2]
     if format not in PREDICTION_FORMATS:
-        what = "stdin or stdout without a format" if is_standard(path) else shown(os.fspath(path))
+        what = "stdin or stdout without a format" if is_standard(path) else quoted(os.fspath(path))
         raise DataError(
             f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}"
         )
@@ -72,7 +72,7 @@ def write_predictions(
     the format.
     """
     format = prediction_format(path, format)
-    P = as_csr(top.to_csr(n_labels), os.fspath(path))
+    P = as_stored(top.to_csr(n_labels), os.fspath(path))
     for what, known in (("ids", label_ids), ("names", label_names)):
         if known is not None and len(known) != n_labels:
             raise DataError(
@@ -84,9 +84,23 @@ def write_predictions(
         for label in label_ids or ():
             check_id(label, os.fspath(path))
     lines = _tsv_lines(P, label_ids) if format == "tsv" else _json_lines(P, label_ids, label_names)
-    with created(path, overwrite) as file:
+    with create_file(path, overwrite) as file:
         for line in lines:
             file.write(line.encode())
+
+
+def prediction_rows(
+    top: TopK,
+    n_labels: int,
+    label_ids: Sequence[str] | None = None,
+    label_names: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """What the lines of `write_predictions` in jsonl say: {"labels": [{"id", "name", "score"}]}.
+
+    Without label_ids an id is the number of a column; without label_names there is no name.
+    """
+    lines = _json_lines(top.to_csr(n_labels), label_ids, label_names)
+    return [json.loads(line) for line in lines]
 
 
 def _rows(P: sp.csr_matrix) -> Iterator[list[tuple[int, str]]]:
@@ -133,7 +147,7 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
         except (ValueError, RecursionError) as error:
             expected = "label<TAB>score<TAB>..." if format == "tsv" else JSON_ROW
             raise DataError(
-                f"{source_name(path)}:{number}: expected {expected}, got {shown(line)}"
+                f"{source_name(path)}:{number}: expected {expected}, got {quoted(line)}"
             ) from error
         columns.extend([found.setdefault(label, len(found)) for label, _ in pairs])
         scores.extend([score for _, score in pairs])
@@ -143,7 +157,7 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
         at = int(np.argmin(np.isfinite(values)))
         line = int(np.searchsorted(counts, at, side="right"))
         raise DataError(
-            f"{source_name(path)}:{line}: expected a finite float32 number, got {shown(scores[at])}"
+            f"{source_name(path)}:{line}: expected a finite float32 number, got {quoted(scores[at])}"
         )
     return Predictions(*csr_by_id(values, columns, counts, list(found)))
 

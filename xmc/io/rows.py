@@ -10,13 +10,13 @@ from decimal import Decimal
 import numpy as np
 import scipy.sparse as sp
 
+from ..arrays import INT32_MAX, frozen
 from ..errors import DataError
-from .files import FilePath, empty, read_bytes, shown, source_name
+from .files import FilePath, empty_file, quoted, read_bytes, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
 HEADER = re.compile(rb"\s*(\d+)[ \t]+(\d+)[ \t]+(\d+)\s*")
-INT32_MAX = 2**31 - 1
 BLOCK_BYTES = 1 << 22
 
 
@@ -43,17 +43,17 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
 def _header(line: bytes, name: str) -> tuple[int, int, int]:
     if not is_header(line):
         raise DataError(
-            f"{name}:1: expected a header 'rows features labels', got {shown(line.strip())}"
+            f"{name}:1: expected a header 'rows features labels', got {quoted(line.strip())}"
         )
     digits = HEADER.fullmatch(line).groups()
     if max(map(len, digits)) > 10 or max(map(int, digits)) > INT32_MAX:
         raise DataError(
-            f"{name}:1: expected header numbers up to {INT32_MAX}, got {shown(line.strip())}"
+            f"{name}:1: expected header numbers up to {INT32_MAX}, got {quoted(line.strip())}"
         )
     n_rows, n_features, n_labels = map(int, digits)
     if n_rows == 0 or n_features == 0:
         raise DataError(
-            f"{name}:1: expected at least one row and one feature, got {shown(line.strip())}"
+            f"{name}:1: expected at least one row and one feature, got {quoted(line.strip())}"
         )
     return n_rows, n_features, n_labels
 
@@ -74,7 +74,7 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
         comment=b"#",
     )
     if X.shape[0] == 0:
-        raise empty(path)
+        raise empty_file(path)
     return _narrowed(X), _narrowed(Y)
 
 
@@ -94,7 +94,7 @@ def _parse(
 ):
     from ..kernels import parse
 
-    text = _frozen(np.frombuffer(content, np.uint8))
+    text = frozen(np.frombuffer(content, np.uint8))
     n_lines, n_colons, n_commas = parse.count_marks(text)
     labels, label_ptr = np.empty(n_lines + n_commas, np.int32), np.empty(n_lines + 1, np.int64)
     features, feature_ptr = np.empty(n_colons, np.int32), np.empty(n_lines + 1, np.int64)
@@ -135,7 +135,7 @@ def _settle(content: bytearray, name: str, values: np.ndarray, doubts: np.ndarra
             (t, at) for t, at, v in zip(tokens, doubts[:, 1], exact, strict=True) if np.isinf(v)
         )
         raise DataError(
-            f"{name}:{_line(content, at)}: expected a finite float32 number, got {shown(token)}"
+            f"{name}:{_line(content, at)}: expected a finite float32 number, got {quoted(token)}"
         )
 
 
@@ -158,7 +158,7 @@ def _fault(
         expected = "a finite float32 number"
     else:
         expected = "feature:value" if fault == parse.BAD_FEATURE or b":" in token else "label,label"
-    return DataError(f"{name}:{line}: expected {expected}, got {shown(token)}")
+    return DataError(f"{name}:{line}: expected {expected}, got {quoted(token)}")
 
 
 def _range(kind: str, base: int, count: int) -> str:
@@ -199,7 +199,7 @@ def row_text(X: sp.csr_matrix, Y: sp.csr_matrix, zero_based: bool = True) -> Ite
     x_ptr, y_ptr = X.indptr.astype(np.int64), Y.indptr.astype(np.int64)
     sizes = 1 + FEATURE_BYTES * np.diff(x_ptr) + LABEL_BYTES * np.diff(y_ptr)
     ends, first = np.cumsum(sizes), 0
-    arrays = [_frozen(a) for a in (Y.indices, y_ptr, X.indices, X.data.view(np.int32), x_ptr)]
+    arrays = [frozen(a) for a in (Y.indices, y_ptr, X.indices, X.data.view(np.int32), x_ptr)]
     while first < X.shape[0]:
         done = ends[first - 1] if first else 0
         last = max(first + 1, int(np.searchsorted(ends, done + BLOCK_BYTES, side="right")))
@@ -209,19 +209,10 @@ def row_text(X: sp.csr_matrix, Y: sp.csr_matrix, zero_based: bool = True) -> Ite
         first = last
 
 
-def _frozen(values: np.ndarray) -> np.ndarray:
-    """A read-only view, so that kernels are compiled once for arrays that may be written and for
-    those that mayn't.
-    """
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
 def value_texts(values: np.ndarray) -> list[str]:
     """Each finite float32 as the shortest decimal that reads back to it."""
     from ..kernels.format import VALUE_BYTES, format_values
 
     out = np.empty(len(values) * (VALUE_BYTES + 1), np.uint8)
-    used = format_values(_frozen(np.ascontiguousarray(values, np.float32).view(np.int32)), out)
+    used = format_values(frozen(np.ascontiguousarray(values, np.float32).view(np.int32)), out)
     return out[:used].tobytes().decode().split("\n")[:-1]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Rows, frozen
-from ..errors import DataError, ParameterError
-from ..inputs import as_rows, canonical
+from ..containers import one_row
+from ..errors import DataError
+from ..inputs import as_rows, canonical, check_k
 from ..kernels.gather import unit_row
-from ..model import Member
 from ..topk import TopK
-from .search import Search, rank
+from .scorer import Scorer
+from .search import Search
 
 
 class Ranker:
@@ -27,16 +27,21 @@ class Ranker:
     def __init__(
         self,
         who: str,
-        members: tuple[Member, ...],
+        scorer: Scorer,
         search: Search,
         n_features: int,
         n_labels: int,
         normalize: bool,
-        vectorizer: Any,
+        vectorizer: Any = None,
     ):
-        self._who, self._members, self._search = who, members, search
+        self._who, self._scorer, self._search = who, scorer, search
         self._n_features, self._n_labels = n_features, n_labels
         self._normalize, self._vectorizer = normalize, vectorizer
+
+    def of_texts(self, vectorizer: Any) -> Ranker:
+        """The same ranker, which takes a text as well."""
+        known = self._scorer, self._search, self._n_features, self._n_labels, self._normalize
+        return Ranker(self._who, *known, vectorizer)
 
     def __call__(self, x: Any, k: int = 5) -> TopK:
         """The best k labels, (1, k): as `predict_topk` ranks x, a sparse matrix of one row or a
@@ -44,22 +49,24 @@ class Ranker:
 
         Raises DataError and ParameterError as `predict_topk` does.
         """
-        check_k(k, self._n_labels)
+        check_k("predict_topk", k, self._n_labels)
         if isinstance(x, str):
             if self._vectorizer is None:
                 raise DataError(
                     f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser"
                 )
             x = self._vectorizer.transform([x])
-        return rank(self._row(x), self._members, self._search, k)
+        return self._scorer.rank(self._row(x), self._search, k)
 
     def _row(self, x: Any) -> Rows:
+        if sp.issparse(x) and len(x.shape) == 1:
+            x = one_row(x, self._who, "x")
         if not sp.issparse(x) or x.shape != (1, self._n_features):
             what = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
             raise DataError(
                 f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}"
             )
-        if x.format == "csr" and x.data.dtype == np.float32 and x.indices.dtype == np.int32:
+        if _is_plain(x):
             scaled = np.empty_like(x.data)
             if unit_row(
                 frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled
@@ -69,9 +76,16 @@ class Ranker:
         return as_rows(canonical(x, self._who, "x"), self._normalize)
 
 
-def check_k(k: Any, n_labels: int) -> None:
-    """Raise ParameterError unless k labels can be asked for."""
-    if not isinstance(k, numbers.Integral) or not 1 <= k <= n_labels:
-        raise ParameterError(
-            f"predict_topk: k must be an int from 1 to {n_labels}, the number of labels, got {k!r}"
+def _is_plain(x: Any) -> bool:
+    """Whether a row's arrays are those of a kernel, so that only its ids are left to check."""
+    try:
+        return (
+            x.format == "csr"
+            and x.data.dtype == np.float32
+            and x.indices.dtype == np.int32
+            and x.data.shape == x.indices.shape == (len(x.indices),)
+            and x.indptr.dtype.kind in "iu"
+            and x.indptr.tolist() == [0, len(x.indices)]
         )
+    except AttributeError:  # some are no arrays; `canonical` says so
+        return False

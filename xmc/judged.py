@@ -1,0 +1,135 @@
+"""Predictions held against the truth: what every metric is computed from, checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .containers import Matrix, sound
+from .errors import DataError
+from .inputs import check_k, true_labels
+from .kernels.metrics import find_hits
+from .topk import TopK
+
+Predictions = TopK | sp.spmatrix | sp.sparray
+
+
+class Judged(NamedTuple):
+    """The best k labels of each row, and which of them are true."""
+
+    labels: np.ndarray  # (n_rows, k) int32, -1 in empty places
+    hits: np.ndarray  # (n_rows, k) bool
+    indptr: np.ndarray  # (n_rows + 1,) int64, into indices
+    indices: np.ndarray  # int32, the true labels, row by row
+    n_labels: int
+
+    @property
+    def n_true(self) -> np.ndarray:
+        """(n_rows,), the number of true labels of each row."""
+        return np.diff(self.indptr)
+
+    @property
+    def n_rows_by_label(self) -> np.ndarray:
+        """(n_labels,), the number of rows that have each label."""
+        return np.bincount(self.indices, minlength=self.n_labels)
+
+
+def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int]) -> Judged:
+    """The best max(ks) labels of each row and whether they hit.
+
+    Raises DataError and ParameterError, beginning with `who`, if they can't be compared.
+    """
+    Y = true_labels(Y_true, who, "Y_true")
+    for k in ks:
+        check_k(who, k, Y.shape[1])
+    labels = _best_labels(who, predictions, int(max(ks)), *Y.shape)
+    indptr, indices = Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
+    hits, repeated = find_hits(indptr, indices, labels, Y.shape[1])
+    if repeated >= 0:
+        raise DataError(
+            f"{who}: expected each label once per row, row {repeated} of predictions has one twice"
+        )
+    return Judged(labels, hits, indptr, indices, Y.shape[1])
+
+
+def checked_propensity(who: str, propensity: Any, n_labels: int) -> np.ndarray:
+    """The propensity of each label as float64.
+
+    Raises DataError, beginning with `who`, unless there is one above 0 and at most 1 for each.
+    """
+    p = _array(who, propensity, "propensity")
+    if p.ndim != 1 or p.dtype.kind not in "iuf":
+        raise DataError(
+            f"{who}: propensity must be a vector of numbers, got {p.ndim}-D of {p.dtype}"
+        )
+    if len(p) != n_labels:
+        raise DataError(f"{who}: Y_true has {n_labels:,} labels, propensity has {len(p):,}")
+    fits = (p > 0) & (p <= 1)
+    if not fits.all():
+        raise DataError(f"{who}: propensity must be above 0 and at most 1, got {p[~fits][0]}")
+    return p.astype(np.float64)
+
+
+def _best_labels(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> np.ndarray:
+    """(n_rows, k) int32, contiguous and writable, so that kernels compile for one kind of array."""
+    if not isinstance(predictions, TopK):
+        return _best_of_sparse(who, predictions, k, n_rows, n_labels).labels
+    labels = _array(who, predictions.labels, "labels")
+    scores = _array(who, predictions.scores, "scores")
+    _check_topk(who, labels, scores)
+    _check_rows(who, len(labels), n_rows)
+    if labels.shape[1] < k:
+        got = labels.shape[1]
+        raise DataError(
+            f"{who}: expected {k} places per row, got predictions with {got}; predict with k={k}"
+        )
+    labels = labels[:, :k]
+    if labels.min() < -1 or labels.max() >= n_labels:
+        wrong = labels.min() if labels.min() < -1 else labels.max()
+        raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions name label {wrong:,}")
+    return np.array(labels, np.int32, order="C")
+
+
+def _best_of_sparse(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> TopK:
+    if not sp.issparse(predictions):
+        got = type(predictions).__name__
+        raise DataError(f"{who}: predictions must be a TopK or a sparse matrix, got {got}")
+    P = sp.csr_matrix(sound(predictions, who, "predictions"))
+    _check_rows(who, P.shape[0], n_rows)
+    if P.shape[1] > n_labels:
+        raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions have {P.shape[1]:,}")
+    _check_scores(who, P.data)
+    return TopK.from_csr(P, k)
+
+
+def _array(who: str, values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        got = type(values).__name__
+        raise DataError(f"{who}: {name} must be an array of numbers, got {got}") from error
+
+
+def _check_topk(who: str, labels: np.ndarray, scores: np.ndarray) -> None:
+    if labels.ndim != 2 or labels.shape != scores.shape:
+        raise DataError(
+            f"{who}: labels and scores must be 2-D and alike, got {labels.shape} and {scores.shape}"
+        )
+    if labels.dtype.kind not in "iu" or scores.dtype.kind not in "iuf":
+        raise DataError(
+            f"{who}: labels must be ints and scores numbers, got {labels.dtype} and {scores.dtype}"
+        )
+    _check_scores(who, scores)
+
+
+def _check_scores(who: str, scores: np.ndarray) -> None:
+    if np.isnan(scores).any():
+        raise DataError(f"{who}: scores of predictions must not be NaN")
+
+
+def _check_rows(who: str, got: int, n_rows: int) -> None:
+    if got != n_rows:
+        raise DataError(f"{who}: Y_true has {n_rows:,} rows, predictions have {got:,}")
