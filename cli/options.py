@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from xmc import __version__
-from xmc.formats import FORMATS, PREDICTION_FORMATS
+from xmc.formats import FORMATS
 from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
 
 TEXT_FLAGS = tuple(f.name for f in fields(TextParams))

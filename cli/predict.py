@@ -11,6 +11,7 @@ from xmc.cli import options
 from xmc.cli.data import check_k, check_stdin, features_for, is_headerless, load_model, model_labels
 from xmc.cli.output import Voice, check_outputs, on_terminal, write_json
 from xmc.errors import DataError
+from xmc.formats import PREDICTION_FORMATS
 
 SHOWN = 70  # characters of a text in the listing
 
@@ -23,9 +24,7 @@ SHOWN = 70  # characters of a text in the listing
     "-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels per row."
 )
 @click.option("--out", metavar="PATH", help="Where to: .npz, .tsv or .jsonl; - is stdout.")
-@click.option(
-    "--out-format", type=click.Choice(options.PREDICTION_FORMATS), help="Format of --out."
-)
+@click.option("--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out.")
 @options.source
 @options.threads
 @options.output

@@ -13,7 +13,7 @@ import pytest
 
 from xmc import __version__
 from xmc.cli import main as cli_main
-from xmc.cli import options, output
+from xmc.cli import output
 
 HEAVY = ("numpy", "scipy", "sklearn", "numba", "rich", "joblib")
 HELP = """
@@ -62,13 +62,6 @@ def test_every_command_has_the_common_flags(name):
 
 def test_an_unknown_command_is_a_usage_error():
     assert cli.misuse("trian") == "Error: No such command 'trian'."
-
-
-def test_formats_are_those_of_the_readers_and_writers():
-    from xmc.io import FORMATS
-    from xmc.io.predictions import PREDICTION_FORMATS
-
-    assert (options.FORMATS, options.PREDICTION_FORMATS) == (FORMATS, PREDICTION_FORMATS)
 
 
 def raising(error):

@@ -47,7 +47,8 @@ from xmc import DataError, LabelTree, LabelTreeClassifier, TopK, io, metrics
 
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
-X = sp.csr_matrix(rng.random((12, 12)) * (rng.random((12, 12)) < 0.5) + np.eye(12), dtype=np.float32)
+dense = rng.random((12, 12)) * (rng.random((12, 12)) < 0.5) + np.eye(12)
+X = sp.csr_matrix(dense, dtype=np.float32)
 Y = sp.csr_matrix(np.eye(12) + np.eye(12, k=1), dtype=np.float32)
 tree = LabelTreeClassifier
 

@@ -189,7 +189,7 @@ ONE = sp.csr_matrix(np.eye(1, dtype=np.float32))
             "a.svm",
             Dataset(ONE * np.nan),
             "a.svm: expected finite values in the matrix, got NaN in row 0, column 0 "
-                "(counted from 0, after conversion to float32)",
+            "(counted from 0, after conversion to float32)",
         ),
         ("there.svm", Dataset(ONE), "there.svm: exists already; overwrite replaces it"),
         ("no/a.svm", Dataset(ONE), "no/a.svm: expected an existing folder to write into, got 'no'"),
@@ -245,7 +245,8 @@ def test_true_labels_that_a_model_does_not_know_stay_countable(tmp_path):
 
 def test_reading_npz_imports_neither_numba_nor_scikit_learn(tmp_path):
     io.write_matrix(tmp_path / "M.npz", ONE)
-    code = "import sys, xmc.io; xmc.io.read(sys.argv[1]); print(sys.modules.keys() & {'numba', 'sklearn'})"
+    heavy = "print(sys.modules.keys() & {'numba', 'sklearn'})"
+    code = f"import sys, xmc.io; xmc.io.read(sys.argv[1]); {heavy}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(tmp_path / "M.npz")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
