@@ -18,9 +18,8 @@ test: .venv/test-installed  ## run the tests
 lint: .venv/test-installed  ## check the style
 	$(BIN)/ruff check
 
-# Numba's disk cache ignores the flag: checked kernels are compiled into an empty cache of their own.
+# In a cache of their own, so that checked kernels don't take the place of the others.
 bounds: .venv/test-installed  ## run the kernel tests with bounds checks
-	rm -rf .numba_cache_bounds
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba_cache_bounds $(BIN)/pytest $(KERNEL_TESTS)
 
 oracles: .venv/test-installed  ## run the kernel tests with kernels as plain Python

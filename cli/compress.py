@@ -1,4 +1,4 @@
-"""`xmc compress`: a smaller model, and what it costs."""
+"""`xmc compress`: make a model smaller, and measure what that costs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from xmc.cli.data import (
     features_for,
     is_headerless,
     load_model,
+    matrix_model,
     model_labels,
+    pad_columns,
     read_labelled,
-    widened,
 )
 from xmc.cli.inspect import size_text
-from xmc.cli.output import Voice, check_folder, check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 
 
 @click.command("compress", short_help="Shrink a model and measure what that costs.")
@@ -26,14 +27,24 @@ from xmc.cli.output import Voice, check_folder, check_outputs, print_table, writ
 @click.argument("target", metavar="OUT")
 @click.argument("sources", nargs=-1, metavar="[X.npz Y.npz | FILE]")
 @click.option(
-    "--weights", type=click.Choice(options.WEIGHTS["among"]), default="int8", show_default=True,
+    "--weights",
+    type=click.Choice(options.WEIGHTS["among"]),
+    default="int8",
+    show_default=True,
     help=f"{options.WEIGHTS['help'].capitalize()}.",
-)  # fmt: skip
+)
 @click.option(
-    "--threshold", type=click.FloatRange(min=0), metavar="NUMBER", show_default="what the model was trained with",
+    "--threshold",
+    type=click.FloatRange(min=0),
+    metavar="NUMBER",
+    show_default="the model's",
     help="Weights smaller than this are dropped.",
-)  # fmt: skip
-@click.option("--train-labels", metavar="FILE", help="Labels of the training rows, Y.npz, for PSP.")
+)
+@click.option(
+    "--train-labels",
+    metavar="FILE",
+    help="Labels of the training rows, Y.npz; they are needed for PSP.",
+)
 @options.source
 @options.threads
 @options.output
@@ -49,13 +60,11 @@ def command(
     format: str | None,
     zero_based: bool,
     threads: int | None,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
-    """Store the model in DIR with narrower and fewer weights as OUT.
+    """Save the model in DIR as OUT, with fewer weights of fewer bits.
 
-    With labelled rows, P@k (and PSP@k, with --train-labels) of both models are measured on them.
+    If there are labelled rows, P@k of both models is measured on them; --train-labels adds PSP@k.
 
     \b
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
@@ -64,18 +73,16 @@ def command(
         options.refuse(
             ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on"
         )
-    voice = Voice("compress", quiet)
-    check_folder(target, "model.json", overwrite)
-    check_outputs(json_path, overwrite=overwrite)
+    output.check(folder=target, marker="model.json")
     model = load_model(folder, threads)
     rows = read_rows(model, sources, train_labels, format, zero_based) if sources else None
     smaller = model.compress(weights, threshold)
-    smaller.save(target, overwrite=overwrite)
+    smaller.save(target, overwrite=output.overwrite)
     result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
-    if json_path != "-":
-        show(result)
-    voice.say(f"saved as {target}")
-    write_json(json_path, result, overwrite)
+    if output.for_people:
+        print_models(result)
+    output.notices.say(f"saved as {target}")
+    output.write_json(result)
 
 
 def read_rows(
@@ -85,7 +92,7 @@ def read_rows(
     format: str | None,
     zero_based: bool,
 ) -> tuple[Any, Any, Any]:
-    """Features, true labels in the model's columns, and propensities if training labels are given."""
+    """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
     from xmc.io import align_labels, read_matrix
     from xmc.metrics import propensities
@@ -96,11 +103,10 @@ def read_rows(
         Y = align_labels(Y, dataset.label_ids, ids)[0]
     X = features_for(model, dataset, is_headerless(sources[-1], format))
     if is_headerless(sources[-1], format):
-        Y = widened(Y, model.n_labels_)
+        Y = pad_columns(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:
-        raise DataError(
-            f"{sources[-1]}: expected {model.n_labels_:,} labels as the model has, got {Y.shape[1]:,}"
-        )
+        expected = f"expected {model.n_labels_:,} labels as the model has"
+        raise DataError(f"{sources[-1]}: {expected}, got {Y.shape[1]:,}")
     if train_labels is None:
         return X, Y, None
     train = read_matrix(train_labels)
@@ -108,30 +114,32 @@ def read_rows(
         raise DataError(
             f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}"
         )
-    return X, Y, propensities(widened(train, Y.shape[1]))
+    return X, Y, propensities(pad_columns(train, Y.shape[1]))
 
 
 def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict[str, Any]:
-    """Sizes, and what the model reaches on the rows."""
+    """Sizes of the model, and its metrics on the rows if there are any."""
     from xmc.metrics import report
 
+    estimator = matrix_model(model)
+    trees = model.model_.scorer.levels()
     facts = {
         "model": folder,
-        "weights": model.weights,
-        "weight_threshold": model.weight_threshold,
-        "n_weights": sum(len(layer.weight) for member in model.members_ for layer in member.layers),
+        "weights": estimator.weights,
+        "weight_threshold": estimator.weight_threshold,
+        "n_weights": sum(level["n_weights"] for levels in trees for level in levels),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
     }
     if rows is not None:
         X, Y, inverse = rows
         ks = default_ks((), model.n_labels_)
-        metrics = report(Y, model.predict_topk(X, max(ks)), ks, inverse)
+        metrics = report(Y, estimator.predict_topk(X, max(ks)), ks, inverse)
         facts |= {name: value for name, value in metrics.items() if name.startswith(("P@", "PSP@"))}
     return facts
 
 
-def show(result: dict[str, dict[str, Any]]) -> None:
-    """A line per model."""
+def print_models(result: dict[str, dict[str, Any]]) -> None:
+    """Print a line per model."""
     measured = [name for name in result["before"] if "@" in name]
     lines = []
     for facts in result.values():

@@ -1,4 +1,4 @@
-"""`xmc convert`: data from one format to another."""
+"""`xmc convert`: turn data from one format into another."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_stdin, load_model, read_labelled, widened
-from xmc.cli.output import Voice, check_folder, check_outputs, write_json
+from xmc.cli.data import check_stdin, load_model, pad_columns, read_labelled
+from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
+from xmc.formats import FORMATS
 
 MATRICES = ("npz", "xmc", "svmlight")
 VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
@@ -22,19 +23,19 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
 @click.option(
     "--fit-vectorizer",
     metavar="DIR",
-    help="Turn texts into features; keep how, and the label ids, in DIR.",
+    help="Fit a vectoriser that turns texts into features; save it and the label ids in DIR.",
 )
 @click.option(
     "--vectorizer",
     metavar="DIR",
-    help="Turn texts into features as DIR does, of --fit-vectorizer or a model.",
+    help="Turn texts into features with the vectoriser in DIR, which may be a model.",
 )
 @options.source
-@click.option("--out-format", type=click.Choice(options.FORMATS), help="Format of the output.")
+@click.option("--out-format", type=click.Choice(FORMATS), help="Format of the output.")
 @click.option(
     "--out-one-based",
     is_flag=True,
-    help="Count ids from 1 in the XMC text or SVMlight that is written.",
+    help="Count ids from 1 in the XMC text or SVMlight output.",
 )
 @options.text_parameters
 @options.output
@@ -48,15 +49,13 @@ def command(
     zero_based: bool,
     out_format: str | None,
     out_one_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
     **text_flags: Any,
 ) -> None:
-    """Turn data from one format into another: .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt,
-    also with .gz.
+    """Turn data from one format into another.
 
-    Features and labels as matrices are always two paths, X.npz Y.npz. Texts become features with
+    Formats are .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also gzipped as .gz. Features
+    and labels as matrices are always two paths, X.npz Y.npz. To turn texts into features, use
     --fit-vectorizer on the training rows, then --vectorizer on the test rows.
 
     \b
@@ -68,31 +67,26 @@ def command(
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
     if not fit_vectorizer:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
-    voice = Voice("convert", quiet)
     sources, targets = split_paths(paths)
     check_stdin(sources[0], format)
     check_pair(targets)
-    if targets[0] == json_path == "-":
+    if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
-    check_outputs(*targets, json_path, overwrite=overwrite)
-    if fit_vectorizer:
-        check_folder(fit_vectorizer, VECTORIZER_FILE, overwrite)
+    output.check(*targets, folder=fit_vectorizer, marker=VECTORIZER_FILE)
     data = read_sources(sources, format, zero_based)
-    with (
-        ExitStack() as stack
-    ):  # what is made at the end appears at the end, and only if all of it could be made
+    with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:
-            data = fit(data, text_flags, stack, fit_vectorizer, overwrite)
+            data = fit(data, text_flags, stack, fit_vectorizer, output.overwrite)
         elif vectorizer:
             data = transform(data, vectorizer)
-        write_targets(targets, data, out_format, not out_one_based, overwrite)
+        write_targets(targets, data, out_format, not out_one_based, output.overwrite)
     facts = count(data)
-    voice.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
-    write_json(json_path, facts, overwrite)
+    output.notices.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
+    output.write_json(facts)
 
 
 def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sources and targets; two .npz paths on one side are a pair."""
+    """Split into sources and targets; two .npz paths on one side are a pair."""
     n = len(paths)
     if n in (2, 4):
         return paths[: n // 2], paths[n // 2 :]
@@ -105,19 +99,19 @@ def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def check_pair(targets: tuple[str, ...]) -> None:
-    """Raises DataError if there are two targets that aren't plain .npz files."""
+    """Raise DataError if there are two targets and one is no plain .npz file."""
     for path in targets if len(targets) == 2 else ():
         if not path.lower().endswith(".npz"):
             raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
 
 
 def is_npz(path: str) -> bool:
-    """Whether the path is a matrix by its name."""
+    """Whether the name says that the file is a matrix."""
     return path.lower().removesuffix(".gz").endswith(".npz")
 
 
 def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool) -> Any:
-    """What the sources hold, a Dataset."""
+    """Read the sources as a Dataset."""
     from xmc.io import read
 
     if len(sources) == 2:
@@ -128,8 +122,9 @@ def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool)
 def fit(
     data: Any, text_flags: dict[str, Any], stack: ExitStack, folder: str, overwrite: bool
 ) -> Any:
-    """The data with features from their texts; the vectoriser's folder is made in passing, with
-    labels.txt in it.
+    """The data with features from their texts.
+
+    The folder of the vectoriser, with labels.txt in it, appears when the stack is closed.
     """
     from xmc.io.files import replacing
     from xmc.params import TextParams
@@ -147,10 +142,9 @@ def fit(
 
 
 def transform(data: Any, folder: str) -> Any:
-    """The data with features from their texts, and its labels in the columns that they had when it
-    was fitted.
+    """The data with features from their texts.
 
-    Labels that were not there then come after those.
+    Labels stand in the columns that they had when the vectoriser was fitted; new ones come last.
     """
     from xmc.io import align_labels
 
@@ -159,28 +153,27 @@ def transform(data: Any, folder: str) -> Any:
     if data.label_ids is None or known is None:
         return data
     Y, ids = align_labels(data.Y, data.label_ids, known)
-    return data._replace(Y=widened(Y, len(ids)), label_ids=ids)
+    return data._replace(Y=pad_columns(Y, len(ids)), label_ids=ids)
 
 
 def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
-    """The vectoriser that a folder of --fit-vectorizer or of a model holds, and the label ids."""
+    """The vectoriser and the label ids in a folder of --fit-vectorizer or of a model."""
     from xmc import text
     from xmc.io import read_label_names
 
     home = Path(folder)
     if (home / MODEL_FILE).is_file():
         model = load_model(folder, None)
-        if model.vectorizer_ is None:
-            raise ModelError(
-                f"{folder}: expected a model that was trained on texts, it has no vectoriser"
-            )
+        if not hasattr(model, "vectorizer_"):
+            expected = "expected a model that was trained on texts"
+            raise ModelError(f"{folder}: {expected}, it has no vectoriser")
         return model.vectorizer_, model.label_ids_
     vectorizer, labels = text.load_vectorizer(folder), home / LABEL_FILE
     return vectorizer, read_label_names(labels)[0] if labels.is_file() else None
 
 
 def texts_of(data: Any, flag: str) -> list[str]:
-    """The texts of the data. Raises DataError if there are none."""
+    """The texts of the data. Raises DataError if it has none."""
     if data.texts is None:
         raise DataError(f"convert: expected texts for {flag}, the rows have features already")
     return data.texts
@@ -189,7 +182,7 @@ def texts_of(data: Any, flag: str) -> list[str]:
 def write_targets(
     targets: tuple[str, ...], data: Any, format: str | None, zero_based: bool, overwrite: bool
 ) -> None:
-    """Write the data to one path, or as matrices to two."""
+    """Write the data to one path, or as two matrices to two paths."""
     from xmc.io import write
 
     if len(targets) == 2:
@@ -202,7 +195,7 @@ def write_targets(
 
 
 def wants_features(path: str, format: str | None) -> bool:
-    """Whether the format that is written holds features."""
+    """Whether the output format holds features."""
     return (
         format in MATRICES
         if format
@@ -211,7 +204,7 @@ def wants_features(path: str, format: str | None) -> bool:
 
 
 def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
-    """X and Y as .npz: both or none."""
+    """Write X and Y as .npz files; if one fails, neither appears."""
     from xmc.io import write_matrix
     from xmc.io.files import replacing
 
@@ -229,7 +222,7 @@ def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
 
 
 def count(data: Any) -> dict[str, Any]:
-    """The sizes of the data; None for what it doesn't have."""
+    """The sizes of the data; None if it has no features or labels."""
     return {
         "n_rows": len(data.texts) if data.X is None else data.X.shape[0],
         "n_features": None if data.X is None else data.X.shape[1],

@@ -1,6 +1,4 @@
-"""`xmc datasets`: the sample that comes along, synthetic data of published shapes, public data
-downloaded.
-"""
+"""`xmc datasets`: the embedded sample, synthetic data, and public data that the user downloaded."""
 
 from __future__ import annotations
 
@@ -11,33 +9,33 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import read_labelled
-from xmc.cli.output import Voice, check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 from xmc.datasets.registry import PUBLIC, SHAPES, SPLIT
 
 EXPORTED = (*SPLIT, "train.tsv", "test.tsv", "labels.txt")
 
 
-@click.group("datasets", short_help="List, export, make and check data sets.")
+@click.group("datasets", short_help="List, export, generate and check data sets.")
 @options.version
 def command() -> None:
-    """Data to try and to measure with."""
+    """Data sets for trying and measuring models."""
 
 
 @command.command("list", short_help="List the data sets.")
 @options.output
-def list_cards(json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def list_cards(output: Output) -> None:
     """List the data sets with their sizes and where they come from."""
     from xmc.datasets import cards
 
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     found = [card._asdict() for card in cards()]
-    if json_path != "-":
-        show(found)
-    write_json(json_path, found, overwrite)
+    if output.for_people:
+        print_cards(found)
+    output.write_json(found)
 
 
-def show(found: list[dict[str, Any]]) -> None:
-    """The data sets for people."""
+def print_cards(found: list[dict[str, Any]]) -> None:
+    """Print a table of the data sets, and where the first two come from."""
     sizes = ("rows", "test_rows", "features", "labels")
     rows = [
         [card["name"], *(f"{card[s]:,}" for s in sizes), f"{card['labels_per_row']:.2f}"]
@@ -52,25 +50,31 @@ def show(found: list[dict[str, Any]]) -> None:
 @click.argument("name", type=click.Choice(["debtags"]))
 @click.argument("folder", metavar="DIR")
 @options.output
-def export(name: str, folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Write the embedded sample to DIR, as matrices, as texts (train.tsv, test.tsv) and with its
-    labels.txt.
+def export(name: str, folder: str, output: Output) -> None:
+    """Write the embedded sample to DIR.
+
+    DIR gets the matrices, the texts (train.tsv and test.tsv), and the labels (labels.txt).
     """
-    check_replaceable(folder, overwrite)
-    check_outputs(json_path, overwrite=overwrite)
-    facts = {"folder": folder, "files": write_sample(folder, overwrite)}
-    Voice("datasets", quiet).say(f"{name} written to {folder}: {', '.join(facts['files'])}")
-    write_json(json_path, facts, overwrite)
+    output.check(folder=folder)
+    check_replaceable(folder)
+    facts = {"folder": folder, "files": write_sample(folder, output.overwrite)}
+    output.notices.say(f"{name} written to {folder}: {', '.join(facts['files'])}")
+    output.write_json(facts)
 
 
 @command.command(
-    "add", short_help="Check downloaded files of a public data set, keep them as matrices."
+    "add",
+    short_help="Check files of a public data set and save them as matrices.",
+    epilog=f"NAME is one of {', '.join(card.name for card in PUBLIC)}.",
 )
-@click.argument("name", type=click.Choice([card.name for card in PUBLIC]))
+@click.argument("name", type=click.Choice([card.name for card in PUBLIC]), metavar="NAME")
 @click.argument("train", metavar="TRAIN")
 @click.argument("test", metavar="TEST")
 @click.option(
-    "--out", metavar="DIR", required=True, help="Folder to write X.trn.npz and the others to."
+    "--out",
+    metavar="DIR",
+    required=True,
+    help="Folder for X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz.",
 )
 @options.source
 @options.output
@@ -81,29 +85,28 @@ def add(
     out: str,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
-    """Hold TRAIN and TEST, downloaded by yourself, against the card of NAME, and write them to DIR
-    as matrices.
+    """Check that TRAIN and TEST are the files of the data set NAME, and save them as matrices.
+
+    Nothing is downloaded here; `xmc datasets list --json -` says where the files are.
 
     \b
     xmc datasets add wiki10-31k train.txt test.txt --out wiki10
     """
-    check_replaceable(out, overwrite)
-    check_outputs(json_path, overwrite=overwrite)
+    output.check(folder=out)
+    check_replaceable(out)
     parts = {path: read_labelled([path], format, zero_based) for path in (train, test)}
     facts = identify(name, parts)
-    write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], overwrite)
-    Voice("datasets", quiet).say(
+    write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], output.overwrite)
+    output.notices.say(
         f"{name} as on its card, {facts['labels_per_row']:.2f} labels a row, written to {out}"
     )
-    write_json(json_path, {"name": name, "folder": out, **facts}, overwrite)
+    output.write_json({"name": name, "folder": out, **facts})
 
 
 def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
-    """The sizes of training and test rows. Raises DataError unless they are those on the card."""
+    """The sizes of the data set. Raises DataError if its card has others."""
     from xmc.datasets import differences
     from xmc.errors import DataError
 
@@ -127,7 +130,7 @@ def identify(name: str, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
-    """Features and labels of training and test rows, under the names that all our tools know."""
+    """Write features and labels of training and test rows; SPLIT has the names of the files."""
     from xmc.io import write_matrix
     from xmc.io.files import replacing
 
@@ -137,20 +140,21 @@ def write_parts(folder: str, matrices: list[Any], overwrite: bool) -> None:
             write_matrix(fresh / file, M)
 
 
-@command.command("synth", short_help="Make a synthetic data set.")
+@command.command("synth", short_help="Generate a synthetic data set.")
 @click.option(
     "--like",
     type=click.Choice(list(SHAPES)),
     required=True,
-    help="The public set whose shape it takes.",
+    help="Public data set whose shape the synthetic one gets.",
 )
-@click.option("--out", metavar="DIR", required=True, help="Folder to write to.")
+@click.option("--out", metavar="DIR", required=True, help="Folder for the data set.")
 @click.option(
     "--scale",
     type=float,
+    metavar="NUMBER",
     default=1.0,
     show_default=True,
-    help="Share of the rows and labels, 0.005 to 1.",
+    help="Share of the rows and labels to generate, from 0.005 to 1.",
 )
 @options.seed
 @options.output
@@ -159,47 +163,39 @@ def synth(
     out: str,
     scale: float,
     seed: int,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
-    """Make a synthetic data set in the shape of a public one: X and Y for training and test, with
-    topics to learn.
+    """Generate a synthetic data set in the shape of a public one.
+
+    It has X and Y for training and test; their rows are about topics that a model can learn.
     """
     from xmc.datasets import synthesize
     from xmc.progress import Progress
 
-    check_outputs(out, json_path, overwrite=overwrite)
-    with Progress(not quiet) as progress:
-        shape = synthesize(like, out, scale, seed, overwrite=overwrite, progress=progress)
-    Voice("datasets", quiet).say(
+    output.check(folder=out)
+    with Progress(not output.quiet) as progress:
+        shape = synthesize(like, out, scale, seed, overwrite=output.overwrite, progress=progress)
+    output.notices.say(
         f"{shape.rows:,} rows and {shape.labels:,} labels like {like}, written to {out}"
     )
-    write_json(
-        json_path,
-        {"folder": out, "like": like, "scale": scale, "seed": seed, **shape._asdict()},
-        overwrite,
-    )
+    chosen = {"folder": out, "like": like, "scale": scale, "seed": seed}
+    output.write_json(chosen | shape._asdict())
 
 
-def check_replaceable(folder: str, overwrite: bool) -> None:
-    """Raises DataError if `folder` exists, unless it holds nothing but an earlier export and
-    overwrite says so.
-    """
+def check_replaceable(folder: str) -> None:
+    """Raise DataError if the folder holds anything but an earlier export."""
     from xmc.errors import DataError
 
-    check_outputs(folder, overwrite=overwrite)
     if not os.path.exists(folder):
         return
     foreign = sorted(set(os.listdir(folder)) - set(EXPORTED)) if os.path.isdir(folder) else [folder]
     if foreign:
-        raise DataError(
-            f"{folder}: expected an earlier export to replace, got {foreign[0]!r}; choose a new folder"
-        )
+        expected = "expected an earlier export to replace"
+        raise DataError(f"{folder}: {expected}, got {foreign[0]!r}; choose a new folder")
 
 
 def write_sample(folder: str, overwrite: bool) -> list[str]:
-    """Write the sample's files; gives their names."""
+    """Write the files of the sample; returns their names."""
     from xmc.datasets import load_sample
     from xmc.io import write_matrix
     from xmc.io.files import replacing
@@ -218,7 +214,7 @@ def write_sample(folder: str, overwrite: bool) -> list[str]:
 
 
 def write_texts(path: Any, sample: Any, X: Any, Y: Any) -> None:
-    """Rows as labelled documents, a label's name being its id."""
+    """Write rows as labelled documents; the names of the labels serve as ids."""
     from xmc.datasets import sample_texts
     from xmc.io import Dataset, write
 

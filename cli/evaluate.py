@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, check_stdin, default_ks, widened
-from xmc.cli.output import Voice, check_outputs, print_metrics, write_json
+from xmc.cli.data import check_k, check_stdin, default_ks, pad_columns
+from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
 
 INT32_MAX = 2**31 - 1
+NAMES_HINT = "--label-names FILE tells their ids"
 
 
-class Table(NamedTuple):
-    """A matrix with labels as columns; `ids` is None where a column is known by its number only."""
+class LabelMatrix(NamedTuple):
+    """A file's rows, with a column per label."""
 
     path: str
     M: Any
-    ids: list[str] | None
-    headerless: bool = False
+    ids: list[str] | None  # None if a label is known by the number of its column only
+    headerless: bool = False  # the width is only that of the largest id
 
-    def named(self, ids: list[str] | None) -> Table:
-        """With these ids, if it has none and they fit."""
-        if self.ids is not None or ids is None:
+    @property
+    def n_labels(self) -> int:
+        return self.M.shape[1]
+
+    def with_ids(self, ids: list[str]) -> LabelMatrix:
+        """The same with these ids, if it has none. Raises DataError if they don't fit."""
+        if self.ids is not None:
             return self
-        table = self.wide(len(ids))
-        if table.M.shape[1] != len(ids):
-            raise DataError(
-                f"{self.path}: expected {len(ids):,} labels as there are names, got {table.M.shape[1]:,}"
-            )
-        return table._replace(ids=ids)
+        matrix = self.widened_to(len(ids))
+        if matrix.n_labels != len(ids):
+            expected = f"expected {len(ids):,} labels as there are names"
+            raise DataError(f"{self.path}: {expected}, got {matrix.n_labels:,}")
+        return matrix._replace(ids=ids)
 
-    def wide(self, n_labels: int) -> Table:
-        """As wide as that, if its width is only that of its largest id."""
-        return self._replace(M=widened(self.M, n_labels)) if self.headerless else self
+    def widened_to(self, n_labels: int) -> LabelMatrix:
+        """The same with at least so many columns, if it is headerless."""
+        return self._replace(M=pad_columns(self.M, n_labels)) if self.headerless else self
+
+    def known_ids(self, other: LabelMatrix) -> list[str]:
+        """Its ids. Raises DataError if it has none, though the other matrix has some."""
+        if self.ids is None:
+            expected = f"expected label ids, as {other.path} has, got columns"
+            raise DataError(f"{self.path}: {expected}; {NAMES_HINT}")
+        return self.ids
+
+
+class Inputs(NamedTuple):
+    """What is measured, and what it is measured against."""
+
+    pred: LabelMatrix
+    true: LabelMatrix
+    train: LabelMatrix | None  # the labels of the training rows, for propensities
 
 
 @click.command("evaluate", short_help="Measure saved predictions against the truth.")
@@ -46,7 +66,7 @@ class Table(NamedTuple):
     "ks",
     type=options.Ks(),
     multiple=True,
-    help="Places to look at, as 1,3,5; may be repeated.",
+    help="How many of the best labels to look at, as 1,3,5; may be repeated.",
 )
 @click.option(
     "--train-labels",
@@ -56,6 +76,7 @@ class Table(NamedTuple):
 @click.option(
     "--propensity-a",
     type=click.FloatRange(0),
+    metavar="NUMBER",
     default=0.55,
     show_default=True,
     help="A of the propensities.",
@@ -63,6 +84,7 @@ class Table(NamedTuple):
 @click.option(
     "--propensity-b",
     type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
     default=1.5,
     show_default=True,
     help="B of the propensities.",
@@ -82,16 +104,14 @@ def command(
     label_names: str | None,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Measure predictions (PRED: .npz, .tsv or .jsonl) against the true labels of the same rows.
 
-    TRUTH is Y.npz, or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
-    id where both sides have ids, else by column; --label-names gives ids to columns. True labels
-    that were never predicted count as misses. --format and --zero-based are about TRUTH and
-    --train-labels.
+    TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
+    id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
+    that was never predicted counts as a miss. --format and --zero-based describe TRUTH and the
+    file of --train-labels.
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz
@@ -99,31 +119,30 @@ def command(
     if train_labels is None:
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels")
     check_stdin(truth, format)
-    voice = Voice("evaluate", quiet)
-    check_outputs(json_path, overwrite=overwrite)
-    voice.compiling()
-    tables = read_tables(predictions, truth, train_labels, format, zero_based)
-    same_rows(*tables[:2])
-    pred, true, train = matched(*named(tables, label_names))
-    ks = choose_ks([k for some in ks for k in some], pred, true, voice)
-    metrics = measure(pred, true, train, ks, propensity_a, propensity_b)
-    if json_path != "-":
+    output.check()
+    output.notices.compiling()
+    inputs = read_inputs(predictions, truth, train_labels, format, zero_based)
+    check_rows(inputs)
+    inputs = match_labels(add_ids(inputs, label_names))
+    asked = [k for some in ks for k in some]
+    metrics = measure(inputs, choose_ks(asked, inputs, output.notices), propensity_a, propensity_b)
+    if output.for_people:
         print_metrics(metrics)
-    write_json(json_path, metrics, overwrite)
+    output.write_json(metrics)
 
 
-def read_tables(
+def read_inputs(
     predictions: str, truth: str, train: str | None, format: str | None, zero_based: bool
-) -> tuple[Table, Table, Table | None]:
-    """Predictions, truth, and the labels of the training rows if asked for."""
+) -> Inputs:
+    """Predictions, truth, and the labels of the training rows if their file is given."""
     from xmc.io import read_predictions
 
-    pred = Table(predictions, *read_predictions(predictions))
-    true = read_truth(truth, format, zero_based)
-    return pred, true, None if train is None else read_truth(train, format, zero_based)
+    pred = LabelMatrix(predictions, *read_predictions(predictions))
+    true = read_labels(truth, format, zero_based)
+    return Inputs(pred, true, None if train is None else read_labels(train, format, zero_based))
 
 
-def read_truth(path: str, format: str | None, zero_based: bool) -> Table:
+def read_labels(path: str, format: str | None, zero_based: bool) -> LabelMatrix:
     """The labels of the rows in a file."""
     from xmc.io import format_of, read
 
@@ -131,129 +150,114 @@ def read_truth(path: str, format: str | None, zero_based: bool) -> Table:
     if format == "text":
         raise DataError(f"{path}: expected rows with labels, got plain text")
     dataset = read(path, format=format, zero_based=zero_based)
-    return Table(
-        path, dataset.X if format == "npz" else dataset.Y, dataset.label_ids, format == "svmlight"
-    )
+    M = dataset.X if format == "npz" else dataset.Y
+    return LabelMatrix(path, M, dataset.label_ids, headerless=format == "svmlight")
 
 
-def named(
-    tables: tuple[Table, Table, Table | None], path: str | None
-) -> tuple[Table, Table, Table | None]:
-    """The tables with ids for the columns that have none, from a file of label names or from the
-    training data.
-    """
+def check_rows(inputs: Inputs) -> None:
+    """Raise DataError unless predictions and truth have as many rows."""
+    pred, true = inputs.pred, inputs.true
+    n_predicted, n_true = pred.M.shape[0], true.M.shape[0]
+    if n_predicted != n_true:
+        raise DataError(
+            f"{pred.path}: expected {n_true:,} rows as in {true.path}, got {n_predicted:,}"
+        )
+
+
+def add_ids(inputs: Inputs, label_names: str | None) -> Inputs:
+    """Give ids to columns that have none: those of a file, or those of the training labels."""
     from xmc.io import read_label_names
 
-    pred, true, train = tables
-    ids = read_label_names(path)[0] if path is not None else None
-    if ids is not None:
-        pred, true, train = pred.named(ids), true.named(ids), train and train.named(ids)
-    if (
-        pred.ids is None
-        and train is not None
-        and train.ids is not None
-        and len(train.ids) == pred.M.shape[1]
-    ):
-        pred = pred.named(train.ids)
-    return pred, true, train
+    pred, true, train = inputs
+    if label_names is not None:
+        ids = read_label_names(label_names)[0]
+        pred, true = pred.with_ids(ids), true.with_ids(ids)
+        train = None if train is None else train.with_ids(ids)
+    if train is not None and train.ids is not None and len(train.ids) == pred.n_labels:
+        pred = pred.with_ids(train.ids)
+    return Inputs(pred, true, train)
 
 
-def matched(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
-    """The tables with the same label in the same column: those of the truth, then those that it
-    lacks.
-    """
-    if true.ids is None:
-        return by_column(pred, true, train)
-    for table in (pred, train):
-        if table is not None and table.ids is None:
-            raise DataError(
-                f"{table.path}: expected label ids, as {true.path} has, got columns; --label-names FILE tells their ids"
-            )
-    return by_id(pred, true, train)
+def match_labels(inputs: Inputs) -> Inputs:
+    """Put each label in the same column everywhere: first those of the truth, then the others."""
+    if inputs.true.ids is None:
+        return match_by_column(inputs)
+    return match_by_id(inputs, inputs.true.ids)
 
 
-def by_id(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
-    """Columns that are matched by the ids of the labels."""
+def match_by_id(inputs: Inputs, true_ids: Sequence[str]) -> Inputs:
+    """Match the columns by the ids of their labels."""
     from xmc.io import align_labels
 
-    P, columns = align_labels(pred.M, pred.ids, true.ids)
-    Y = widened(true.M, len(columns))
+    pred, true, train = inputs
+    P, ids = align_labels(pred.M, pred.known_ids(true), true_ids)
+    Y = pad_columns(true.M, len(ids))
     if train is not None:
-        train = train._replace(
-            M=align_labels(train.M, train.ids, columns)[0][:, : len(columns)], ids=columns
-        )
-    return pred._replace(M=P, ids=columns), true._replace(M=Y, ids=columns), train
+        aligned, _ = align_labels(train.M, train.known_ids(true), ids)
+        train = train._replace(M=aligned[:, : len(ids)], ids=ids)
+    return Inputs(pred._replace(M=P, ids=ids), true._replace(M=Y, ids=ids), train)
 
 
-def by_column(pred: Table, true: Table, train: Table | None) -> tuple[Table, Table, Table | None]:
-    """Columns that are matched by their numbers, which predictions in text have for ids."""
+def match_by_column(inputs: Inputs) -> Inputs:
+    """Match the columns by their numbers; the ids of predictions in text are such numbers."""
+    pred, true, train = inputs
     if pred.ids is not None:
-        pred, true = by_number(pred, true)
-    true = true.wide(pred.M.shape[1])
-    if pred.M.shape[1] > true.M.shape[1]:
-        raise DataError(
-            f"{true.path}: expected {pred.M.shape[1]:,} labels as in {pred.path}, got {true.M.shape[1]:,}"
-        )
-    return pred, true, same_labels(train, true)
+        pred, true = to_numbered_columns(pred, true, pred.ids)
+    true = true.widened_to(pred.n_labels)
+    if pred.n_labels > true.n_labels:
+        expected = f"expected {pred.n_labels:,} labels as in {pred.path}"
+        raise DataError(f"{true.path}: {expected}, got {true.n_labels:,}")
+    return Inputs(pred, true, None if train is None else as_wide_as(train, true))
 
 
-def by_number(pred: Table, true: Table) -> tuple[Table, Table]:
-    """The predictions with their columns at the numbers that their ids are, and the truth."""
+def to_numbered_columns(
+    pred: LabelMatrix, true: LabelMatrix, ids: Sequence[str]
+) -> tuple[LabelMatrix, LabelMatrix]:
+    """Move each column of the predictions to the number that is its id; give the truth, too.
+
+    The truth gets wider if it is headerless. Raises DataError if an id is no column of the truth.
+    """
     import numpy as np
     import scipy.sparse as sp
 
-    numbers = [int(label) if label.isascii() and label.isdigit() else -1 for label in pred.ids]
-    true = true.wide(min(max(numbers, default=-1), INT32_MAX - 1) + 1)
-    n_labels = true.M.shape[1]
-    for label, number in zip(pred.ids, numbers, strict=True):
-        if not 0 <= number < n_labels or str(number) != label:
-            raise DataError(
-                f"{pred.path}: expected labels from 0 to {n_labels - 1}, the columns of {true.path}, got {label!r}; "
-                "--label-names FILE tells their ids"
-            )
+    numbers = [int(label) if label.isascii() and label.isdigit() else -1 for label in ids]
+    true = true.widened_to(min(max(numbers, default=-1), INT32_MAX - 1) + 1)
+    for label, number in zip(ids, numbers, strict=True):
+        if not 0 <= number < true.n_labels or str(number) != label:
+            expected = f"labels from 0 to {true.n_labels - 1}, the columns of {true.path}"
+            raise DataError(f"{pred.path}: expected {expected}, got {label!r}; {NAMES_HINT}")
     indices = np.array(numbers, np.int32)[pred.M.indices]
-    P = sp.csr_matrix((pred.M.data, indices, pred.M.indptr), shape=(pred.M.shape[0], n_labels))
+    shape = (pred.M.shape[0], true.n_labels)
+    P = sp.csr_matrix((pred.M.data, indices, pred.M.indptr), shape=shape)
     return pred._replace(M=P, ids=None), true
 
 
-def same_labels(train: Table | None, true: Table) -> Table | None:
-    """The training labels, as wide as the truth."""
-    if train is None:
-        return None
-    train = train.wide(true.M.shape[1])
+def as_wide_as(train: LabelMatrix, true: LabelMatrix) -> LabelMatrix:
+    """The training labels with the columns of the truth. Raises DataError if they have others."""
+    train = train.widened_to(true.n_labels)
     if train.ids is not None:
-        raise DataError(
-            f"{train.path}: expected columns as {true.path} has, got label ids; --label-names tells its ids"
-        )
-    if train.M.shape[1] != true.M.shape[1]:
-        raise DataError(
-            f"{train.path}: expected {true.M.shape[1]:,} labels as in {true.path}, got {train.M.shape[1]:,}"
-        )
+        expected = f"expected columns as {true.path} has, got label ids"
+        raise DataError(f"{train.path}: {expected}; --label-names tells its ids")
+    if train.n_labels != true.n_labels:
+        expected = f"expected {true.n_labels:,} labels as in {true.path}"
+        raise DataError(f"{train.path}: {expected}, got {train.n_labels:,}")
     return train
 
 
-def same_rows(pred: Table, true: Table) -> None:
-    """Raises DataError unless both have as many rows."""
-    if pred.M.shape[0] != true.M.shape[0]:
-        raise DataError(
-            f"{pred.path}: expected {true.M.shape[0]:,} rows as in {true.path}, got {pred.M.shape[0]:,}"
-        )
-
-
-def choose_ks(ks: list[int], pred: Table, true: Table, voice: Voice) -> tuple[int, ...]:
-    """The ks that were asked for, or the usual ones as far as there are so many predictions."""
-    most = int(pred.M.getnnz(axis=1).max())
-    ks = default_ks(ks, min(most, true.M.shape[1]))
-    check_k("evaluate", max(ks), true.M.shape[1])
+def choose_ks(asked: Sequence[int], inputs: Inputs, notices: Notices) -> tuple[int, ...]:
+    """The ks that were asked for, otherwise the usual ones that the predictions suffice for."""
+    n_labels = inputs.true.n_labels
+    most = int(inputs.pred.M.getnnz(axis=1).max())
+    ks = default_ks(asked, min(most, n_labels))
+    check_k("evaluate", max(ks), n_labels)
     if max(ks) > most:
-        voice.say(f"rows have at most {most:,} predictions; the missing ones count as misses")
+        notices.say(f"rows have at most {most:,} predictions; the missing ones count as misses")
     return ks
 
 
-def measure(
-    pred: Table, true: Table, train: Table | None, ks: tuple[int, ...], a: float, b: float
-) -> dict[str, Any]:
+def measure(inputs: Inputs, ks: tuple[int, ...], a: float, b: float) -> dict[str, Any]:
     """Every metric in percent, and counts."""
     from xmc.metrics import propensities, report
 
+    pred, true, train = inputs
     return report(true.M, pred.M, ks, None if train is None else propensities(train.M, a, b))

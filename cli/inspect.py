@@ -1,4 +1,4 @@
-"""`xmc inspect`: what a model folder holds."""
+"""`xmc inspect`: show what a model folder holds."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import load_model
-from xmc.cli.output import check_outputs, print_table, write_json
+from xmc.cli.output import Output, print_table
 
 
 @click.command("inspect", short_help="Show what a model folder holds.")
 @click.argument("folder", metavar="DIR")
 @options.output
-def command(folder: str, json_path: str | None, overwrite: bool, quiet: bool) -> None:
+def command(folder: str, output: Output) -> None:
     """Show the parameters, sizes and trees of the model in DIR."""
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     facts = describe(folder)
-    if json_path != "-":
-        show(facts)
-    write_json(json_path, facts, overwrite)
+    if output.for_people:
+        print_facts(facts)
+    output.write_json(facts)
 
 
 def describe(folder: str) -> dict[str, Any]:
-    """Everything worth knowing about a model, ready for JSON."""
+    """Everything that users may want to know about a model, ready for JSON."""
     from xmc import model_files
 
     model = load_model(folder, None)
     meta = model_files.describe(folder)
-    trees = [[level_facts(layer) for layer in member.layers] for member in model.members_]
+    learned = model.model_
+    trees = learned.scorer.levels()
     return {
         "format": meta["format"],
         "class": meta["class"],
         "parameters": meta["parameters"],
-        "n_features": model.n_features_in_,
+        "n_features": learned.n_features,
         "n_labels": model.n_labels_,
-        "n_labels_trained": max(len(member.tree.labels) for member in model.members_),
+        "n_labels_trained": learned.scorer.n_labels_found(learned.label_counts),
         "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
         "label_ids": model.label_ids_ is not None,
@@ -48,23 +49,8 @@ def describe(folder: str) -> dict[str, Any]:
     }
 
 
-def level_facts(layer: Any) -> dict[str, Any]:
-    """Sizes of a level; a width is the number of nodes in a chunk."""
-    import numpy as np
-
-    widths = np.diff(layer.chunk_ptr)
-    return {
-        "n_chunks": len(widths),
-        "n_nodes": int(widths.sum()),
-        "width_min": int(widths.min()),
-        "width_median": float(np.median(widths)),
-        "width_max": int(widths.max()),
-        "n_weights": len(layer.weight),
-    }
-
-
-def show(facts: dict[str, Any]) -> None:
-    """The facts for people."""
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print the facts, and a table per tree."""
     trained = facts["n_labels_trained"]
     fewer = f", {trained:,} of them with training rows" if trained < facts["n_labels"] else ""
     click.echo(f"{facts['class']}, model format {facts['format']}")
@@ -87,7 +73,7 @@ def show(facts: dict[str, Any]) -> None:
 
 
 def level_row(depth: int, level: dict[str, Any]) -> list[str]:
-    """A level as cells of the table."""
+    """A level as a row of the table."""
     widths = f"{level['width_min']:,} to {level['width_max']:,}, median {level['width_median']:,g}"
     per_node = f"{level['n_weights'] / max(1, level['n_nodes']):,.1f}"
     return [
@@ -101,7 +87,7 @@ def level_row(depth: int, level: dict[str, Any]) -> list[str]:
 
 
 def label_text(facts: dict[str, Any]) -> str:
-    """What is known about labels beyond their numbers."""
+    """Whether labels have ids and names."""
     if facts["label_names"]:
         return "with ids and names"
     return "with ids" if facts["label_ids"] else "known by number"

@@ -1,6 +1,4 @@
-"""The command `xmc`: finds the subcommand, and turns what goes wrong into one line and an exit
-code.
-"""
+"""The command `xmc`: finds the subcommand and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -56,14 +54,14 @@ class Commands(click.Group):
 def xmc() -> None:
     """Extreme multi-label classification: rank the few right labels of a text among very many.
 
-    `xmc train` learns from labelled rows, `xmc predict` labels new ones, `xmc evaluate` tells how
-    good that is.
+    `xmc train` learns from labelled rows, `xmc predict` labels new rows, and `xmc evaluate`
+    measures how good the labels are.
     """
 
 
 @contextmanager
 def one_line_errors(ctx: click.Context) -> Iterator[None]:
-    """What the user can mend ends as one line on stderr; a bug keeps its traceback."""
+    """Print one line for an error that the user can mend; a bug keeps its traceback."""
     try:
         yield
     except XmcError as error:
@@ -77,22 +75,18 @@ def one_line_errors(ctx: click.Context) -> Iterator[None]:
         silence_stdout()
         fail(ctx, f"{error.filename or 'xmc'}: {error.strerror or error}")
     except MemoryError:
-        fail(
-            ctx,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows",
-        )
+        hint = "try fewer --threads, a smaller tree or fewer rows"
+        fail(ctx, f"xmc: expected more memory than there is; {hint}")
 
 
 def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:
-    """Print the line and leave."""
+    """Print the message as one line on stderr and exit."""
     click.echo(" ".join(message.splitlines()), err=True)
     ctx.exit(code)
 
 
 def silence_stdout() -> None:
-    """Nobody reads stdout any more, or it takes nothing: what Python still holds for it must not
-    fail again.
-    """
+    """Send the rest of stdout to nowhere, so that Python's last flush doesn't fail again."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # a stand-in for stdout, as tests have, is no file
@@ -102,13 +96,11 @@ def silence_stdout() -> None:
 def main() -> None:
     """The entry point of the command line."""
     if not sys.warnoptions:
-        warnings.simplefilter(
-            "ignore"
-        )  # libraries warn developers; users get notices and errors of our own
+        warnings.simplefilter("ignore")  # libraries warn developers, not users of commands
     signal.signal(signal.SIGTERM, _terminate)
     xmc(prog_name="xmc")
 
 
 def _terminate(number: int, frame: Any) -> None:
-    """Leave by way of the clean-up that removes what is half-written."""
+    """Exit like any command does, so that half-written files are removed."""
     sys.exit(128 + number)

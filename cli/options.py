@@ -1,26 +1,28 @@
-"""Flags that several commands share; those of the parameters are made from their declarations."""
+"""Flags that several commands share; the flags of parameters come from their declarations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
+from functools import wraps
 from typing import Any
 
 import click
 
 from xmc import __version__
+from xmc.cli.output import Output
 from xmc.formats import FORMATS
-from xmc.params import LabelTreeParams, OneVsAllParams, SolverParams, TextParams
+from xmc.methods import METHODS
+from xmc.params import SolverParams, TextParams, by_heading, names
 
-TEXT_FLAGS = tuple(f.name for f in fields(TextParams))
+TEXT_FLAGS = tuple(names(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
-ONE_VS_ALL_FLAGS = tuple(f.name for f in fields(OneVsAllParams))
 
 Decorator = Callable[[Callable], Callable]
 
 
-def together(*options: Decorator) -> Decorator:
-    """Several options as one decorator, in the order in which help lists them."""
+def combined(*options: Decorator) -> Decorator:
+    """Several options as one decorator; help lists them in this order."""
 
     def decorate(command: Callable) -> Callable:
         for option in reversed(options):
@@ -31,38 +33,60 @@ def together(*options: Decorator) -> Decorator:
 
 
 version = click.version_option(__version__, message="%(prog)s %(version)s", prog_name="xmc")
-output = together(
+output_flags = combined(
     click.option(
         "--json", "json_path", metavar="PATH", help="Write the result as JSON to PATH; - is stdout."
     ),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
-    click.option("--quiet", is_flag=True, help="Say nothing but results and errors."),
+    click.option("--quiet", is_flag=True, help="Print results and errors, but no notices."),
     version,
 )
-source = together(
+
+
+def output(command: Callable) -> Callable:
+    """Add the flags for outputs; the command receives them as one parameter, `output`."""
+
+    @wraps(command)
+    def with_output(
+        *args: Any, json_path: str | None, overwrite: bool, quiet: bool, **flags: Any
+    ) -> Any:
+        who = command_name(click.get_current_context())
+        return command(*args, output=Output(who, json_path, overwrite, quiet), **flags)
+
+    return output_flags(with_output)
+
+
+def command_name(ctx: click.Context) -> str:
+    """The word after `xmc`, also for the commands of a group."""
+    while ctx.parent is not None and ctx.parent.parent is not None:
+        ctx = ctx.parent
+    return ctx.info_name or ""
+
+
+source = combined(
     click.option(
         "--format",
         type=click.Choice(FORMATS),
-        help="Format of the input, if its name doesn't tell.",
+        help="Format of the input, if its name doesn't show it.",
     ),
     click.option(
         "--zero-based/--one-based",
         default=True,
         show_default=True,
-        help="How XMC text and SVMlight count ids.",
+        help="Whether ids in XMC text and SVMlight count from 0 or from 1.",
     ),
 )
 label_names = click.option(
     "--label-names",
     metavar="FILE",
-    help="Lines id<TAB>name, or id alone; line i is column i of a label matrix.",
+    help="File of lines id<TAB>name, or only id; line i names column i of a label matrix.",
 )
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="INT",
     show_default="all processors",
-    help="Threads to work with.",
+    help="Number of threads.",
 )
 seed = click.option(
     "--seed",
@@ -106,40 +130,97 @@ class Levels(click.ParamType):
         values = tuple(self.kind.convert(part, param, ctx) for part in parts)
         return values if len(values) > 1 else values[0]
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
-        return self.kind.get_metavar(param, ctx)
+    def get_metavar(self, *args: Any, **how: Any) -> str | None:
+        return self.kind.get_metavar(*args, **how)  # older versions of click give no context
 
 
-def parameter(f: Field) -> Decorator:
-    """The flag of a declared parameter, under its own name."""
+class HeadedOption(click.Option):
+    """An option that help lists under a heading."""
+
+    def __init__(self, *args: Any, heading: str, **how: Any):
+        super().__init__(*args, **how)
+        self.heading = heading
+
+
+class HeadedCommand(click.Command):
+    """A command whose help has a heading for each group of parameters."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(option, "heading", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class MethodName(click.ParamType):
+    """The name of a registered method."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in METHODS:
+            known = ", ".join(map(repr, METHODS))
+            self.fail(f"expected one of {known}, got {value!r}", param, ctx)
+        return value
+
+
+method = combined(
+    click.option(
+        "--method",
+        type=MethodName(),
+        help="Kind of model, tree by default: "
+        + "; ".join(f"{method.name}, {method.summary}" for method in METHODS.values())
+        + ".",
+    ),
+    click.option(
+        "--one-vs-all",
+        is_flag=True,
+        help="Short for --method one-vs-all: most accurate, but slower.",
+    ),
+)
+
+
+def parameter(f: Field, heading: str = "Options") -> Decorator:
+    """The flag of a declared parameter, with the parameter's name."""
     flag = f"--{f.name.replace('_', '-')}"
     if f.metadata.get("kind") is bool:
         flag += f"/--no-{f.name.replace('_', '-')}"
     return click.option(
         flag,
         f.name,
-        type=_type(f),
+        cls=HeadedOption,
+        heading=heading,
+        type=_click_type(f),
         default=f.default,
         show_default=f.default is not None,
-        metavar=None
-        if "size" in f.metadata
-        else {int: "INT", float: "NUMBER"}.get(f.metadata.get("kind")),
-        help=_sentence(f.metadata["help"]),
+        metavar=_metavar(f.metadata),
+        help=_as_sentence(f.metadata["help"]),
     )
 
 
-def _sentence(text: str) -> str:
-    """The text as a sentence; a first word that is a value keeps its case."""
+def _metavar(rule: Mapping[str, Any]) -> str | None:
+    """What stands for a number in help; None leaves it to click."""
+    if "size" in rule or "kind" not in rule:
+        return None
+    return {int: "INT", float: "NUMBER"}.get(rule["kind"])
+
+
+def _as_sentence(text: str) -> str:
+    """The text with a capital and a dot; a value at the beginning, as in "man: ...", stays."""
     first = text.split()[0]
     return (text if first.endswith(":") else text[0].upper() + text[1:]) + "."
 
 
-def _type(f: Field) -> Any:
-    kind = _type_of_one(f.metadata)
+def _click_type(f: Field) -> Any:
+    kind = _click_type_of_one(f.metadata)
     return Levels(kind) if "levels" in f.metadata else kind
 
 
-def _type_of_one(rule: Mapping[str, Any]) -> Any:
+def _click_type_of_one(rule: Mapping[str, Any]) -> Any:
     if "among" in rule:
         return click.Choice(rule["among"])
     if rule["kind"] is bool:
@@ -152,37 +233,38 @@ def _type_of_one(rule: Mapping[str, Any]) -> Any:
     )
 
 
-def _flags(declaration: type, *, without: tuple[str, ...] = ()) -> list[Decorator]:
-    own = [
-        f for f in fields(declaration) if "own_flag" not in f.metadata
-    ]  # --quiet, --threads, --seed
-    return [parameter(f) for f in own if f.name not in without]
+def _flags(*declarations: type) -> list[Decorator]:
+    """A flag for every parameter of the declarations, under the headings of their groups.
+
+    --quiet, --threads and --seed stand for parameters of other names.
+    """
+    found: dict[str, dict[str, Field]] = {}
+    for declaration in declarations:
+        for heading, group in by_heading(declaration).items():
+            own = {f.name: f for f in group if "own_flag" not in f.metadata}
+            found.setdefault(heading, {}).update(own)
+    return [parameter(f, heading) for heading, group in found.items() for f in group.values()]
 
 
-model_parameters = together(
-    *_flags(LabelTreeParams, without=tuple(f.name for f in fields(SolverParams))),
-    *_flags(SolverParams),
-    threads,
-    seed,
-)
-text_parameters = together(*_flags(TextParams))
+model_parameters = combined(*_flags(*(method.params for method in METHODS.values())), threads, seed)
+text_parameters = combined(*_flags(TextParams))
 
 
-def given(ctx: click.Context) -> list[str]:
+def typed_options(ctx: click.Context) -> list[str]:
     """The names of the options that the user typed."""
     typed = click.core.ParameterSource.COMMANDLINE
     return [name for name in ctx.params if ctx.get_parameter_source(name) == typed]
 
 
 def refuse(ctx: click.Context, names: tuple[str, ...] | list[str], why: str) -> None:
-    """Usage error if the user typed one of these options."""
-    for name in given(ctx):
+    """Raise a usage error if the user typed one of these options."""
+    for name in typed_options(ctx):
         if name in names:
             raise click.UsageError(f"--{name.replace('_', '-')} {why}", ctx)
 
 
 def split_text_flags(flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The text parameters among the flags, and the others."""
+    """The text parameters, and the other flags."""
     return (
         {name: value for name, value in flags.items() if name in TEXT_FLAGS},
         {name: value for name, value in flags.items() if name not in TEXT_FLAGS},

@@ -1,4 +1,4 @@
-"""What commands print: notices, tables and JSON."""
+"""Where the results of a command go: files, JSON, tables and notices."""
 
 from __future__ import annotations
 
@@ -6,23 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-import xmc
 
-KERNELS = {
-    "train": ("gather", "dcd"),
-    "predict": ("beam",),
-    "evaluate": ("metrics",),
-    "reproduce": ("gather", "dcd", "beam", "metrics"),
-}  # the files a command can't do without
-
-
-class Voice:
-    """Notices on stderr, beginning with the command's name; nothing if quiet."""
+class Notices:
+    """Lines on stderr that begin with the command's name; none if quiet."""
 
     def __init__(self, who: str, quiet: bool):
         self.who, self.quiet = who, quiet
@@ -31,61 +21,89 @@ class Voice:
         if not self.quiet:
             click.echo(f"{self.who}: {text}", err=True)
 
-    def count(self, number: int, total: int, what: str, consequence: str) -> None:
+    def say_if_any(self, number: int, total: int, what: str, consequence: str) -> None:
         """`rows without labels: 3 of 1,000; ...`, if there are any."""
         if number:
             self.say(f"{what}: {number:,} of {total:,}; {consequence}")
 
     def compiling(self) -> None:
-        """Say so if the command's kernels have to be compiled first."""
-        if not all(map(_compiled, KERNELS[self.who])):
-            self.say("compiling kernels for this machine, once: some seconds")
+        """From now on, say so when kernels have to be compiled first."""
+        from xmc.kernels.cache import listen
+
+        listen(self.say)
 
 
-def _compiled(kernels: str) -> bool:
-    home = Path(xmc.__file__).parent / "kernels"
-    places = (
-        [Path(os.environ["NUMBA_CACHE_DIR"])]
-        if "NUMBA_CACHE_DIR" in os.environ
-        else [home, _user_cache()]
-    )
-    return any(place.is_dir() and any(place.rglob(f"{kernels}.*.nbi")) for place in places)
+class Output:
+    """What `--json`, `--overwrite` and `--quiet` say about the results of a command."""
+
+    def __init__(self, who: str, json_path: str | None, overwrite: bool, quiet: bool):
+        self.json_path, self.overwrite, self.quiet = json_path, overwrite, quiet
+        self.notices = Notices(who, quiet)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether stdout is free for tables, as no JSON goes there."""
+        return self.json_path != "-"
+
+    def check(
+        self, *files: str | None, folder: str | None = None, marker: str | None = None
+    ) -> None:
+        """Raise an error if a file, the folder or the JSON can't be written.
+
+        Commands ask before their long work. None stands for an output that nobody asked for. The
+        folder may replace another one only if that one holds the file `marker`.
+        """
+        from xmc.io.files import check_target
+
+        paths = [path for path in (*files, self.json_path) if path is not None and path != "-"]
+        for path in paths:
+            _refuse_folder(path)
+        if folder is not None:
+            paths.insert(0, folder)
+        _refuse_same(paths)
+        for path in paths:
+            check_target(path, self.overwrite)
+        if folder is not None and marker is not None:
+            _refuse_foreign(folder, marker)
+
+    def write_json(self, result: Any) -> None:
+        """Write the result as JSON, if `--json` asks for it."""
+        from xmc.io.files import create_file
+
+        if self.json_path is None:
+            return
+        sys.stdout.flush()
+        with create_file(self.json_path, self.overwrite) as file:
+            file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _user_cache() -> Path:
-    """Where Numba keeps its cache if it may not write beside the kernels."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
-
-
-def check_outputs(*targets: str | None, overwrite: bool) -> None:
-    """Raises DataError if one of these may not be written; asked before the long work."""
-    from xmc.io.files import check_target
-
-    for target in targets:
-        if target is not None:
-            check_target(target, overwrite)
-
-
-def check_folder(target: str, file: str, overwrite: bool) -> None:
-    """As `check_outputs`, for a folder that only replaces one of its kind, which holds `file`."""
+def _refuse_foreign(folder: str, marker: str) -> None:
+    """Raise ModelError if something else than a folder with the file `marker` is there."""
     from xmc.errors import ModelError
 
-    check_outputs(target, overwrite=overwrite)
-    if os.path.exists(target) and not os.path.isfile(os.path.join(target, file)):
-        raise ModelError(
-            f"{target}: expected a folder with a {file} to replace, got something else"
-        )
+    if os.path.exists(folder) and not os.path.isfile(os.path.join(folder, marker)):
+        expected = f"expected a folder with a {marker} to replace"
+        raise ModelError(f"{folder}: {expected}, got something else")
 
 
-def write_json(path: str | None, result: Any, overwrite: bool) -> None:
-    """The result as JSON, if a path was asked for."""
-    from xmc.io.files import create_file
+def _refuse_folder(path: str) -> None:
+    """Raise DataError if the path of a file is a folder."""
+    from xmc.errors import DataError
 
-    if path is None:
-        return
-    sys.stdout.flush()
-    with create_file(path, overwrite) as file:
-        file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+    if os.path.isdir(path):
+        raise DataError(f"{path}: expected a file, got a folder")
+
+
+def _refuse_same(paths: Sequence[str]) -> None:
+    """Raise DataError if two outputs are one path, as the second would replace the first."""
+    from xmc.errors import DataError
+
+    taken = set()
+    for path in paths:
+        place = os.path.realpath(path)
+        if place in taken:
+            raise DataError(f"{path}: expected a path for each output, got this one twice")
+        taken.add(place)
 
 
 def on_terminal() -> bool:
@@ -94,7 +112,7 @@ def on_terminal() -> bool:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, columns of numbers to the right; a number may be missing."""
+    """Print a table; columns of numbers stand to the right, also where a number is missing."""
     numeric = [
         any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)
     ]
@@ -126,7 +144,7 @@ def _print_rich(
 
 
 def print_metrics(metrics: dict[str, float]) -> None:
-    """A line per metric and a column per k, in percent, and the counts below."""
+    """Print a line per metric with a column per k, in percent, and the counts below."""
     scores = [key.split("@") for key in metrics if "@" in key]
     names, ks = dict.fromkeys(name for name, _ in scores), dict.fromkeys(k for _, k in scores)
     print_table(
@@ -135,6 +153,5 @@ def print_metrics(metrics: dict[str, float]) -> None:
     )
     without = metrics["n_rows_without_labels"]
     rest = f", {without:,} of them without labels" if without else ""
-    click.echo(
-        f"{metrics['n_rows']:,} rows{rest}; {metrics['n_labels_with_rows']:,} of {metrics['n_labels']:,} labels occur"
-    )
+    occurring = f"{metrics['n_labels_with_rows']:,} of {metrics['n_labels']:,}"
+    click.echo(f"{metrics['n_rows']:,} rows{rest}; {occurring} labels occur")

@@ -1,6 +1,4 @@
-"""`xmc reproduce`: train what a recipe says, and hold what comes out against what is expected and
-was published.
-"""
+"""`xmc reproduce`: train the runs of a recipe and compare with expected and published figures."""
 
 from __future__ import annotations
 
@@ -14,50 +12,56 @@ from typing import Any, NamedTuple
 import click
 
 from xmc.cli import options
-from xmc.cli.data import widened
-from xmc.cli.output import Voice, check_outputs, print_table, write_json
+from xmc.cli.data import pad_columns
+from xmc.cli.output import Notices, Output, print_table
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
 from xmc.errors import ParameterError, XmcError
+from xmc.methods import METHODS
 
 KS = (1, 3, 5)  # those of METRICS
 
 
 class Outcome(NamedTuple):
-    """What a run gave with each of its seeds: METRICS in percent, and seconds of training."""
+    """What a run reached."""
 
     run: Run
-    by_seed: list[dict[str, float]]
+    by_seed: list[dict[str, float]]  # METRICS in percent and seconds of training, for each seed
 
     @property
     def mean(self) -> dict[str, float]:
+        """The means over the seeds."""
         return {key: fmean(found[key] for found in self.by_seed) for key in self.by_seed[0]}
 
     @property
-    def misses(self) -> list[str]:
-        """The metrics that are further from what is expected than the tolerance, as far as two
-        decimals tell.
+    def misses(self) -> dict[str, float]:
+        """What was expected of the metrics that are off by more than the tolerance.
+
+        Differences are rounded to two decimals, as expected figures are.
         """
-        mean, expected = self.mean, self.run.expected or {}
-        return [
-            key
-            for key, value in expected.items()
-            if round(abs(mean[key] - value), 2) > self.run.tolerance
-        ]
+        mean, tolerance = self.mean, self.run.tolerance or 0
+        return {
+            key: value
+            for key, value in (self.run.expected or {}).items()
+            if round(abs(mean[key] - value), 2) > tolerance
+        }
 
 
 @click.command(
-    "reproduce", short_help="Train what a recipe says, compare with expected and published figures."
+    "reproduce", short_help="Train a recipe's runs; compare with expected and published figures."
 )
 @click.argument("name", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the recipes instead.")
 @click.option(
     "--data",
     metavar="DIR",
-    help="Folder with a folder per data set; the embedded sample needs none.",
+    help="Folder that holds a folder per data set; the embedded sample needs none.",
 )
 @click.option(
-    "--only", multiple=True, metavar="RUN", help="Train this run of the recipe; may be repeated."
+    "--only",
+    multiple=True,
+    metavar="RUN",
+    help="Train only this run of the recipe; may be repeated.",
 )
 @options.threads
 @options.output
@@ -69,14 +73,12 @@ def command(
     data: str | None,
     only: tuple[str, ...],
     threads: int | None,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Train the runs of the recipe NAME (or of a .toml file) and measure them on the test rows.
 
-    What is measured stands above what is expected, give or take the tolerance, and what was
-    published. The exit code is 1 if something is out of tolerance.
+    The table shows what was measured, what is expected within a tolerance, and what was published.
+    The exit code is 1 if a figure is out of tolerance.
 
     \b
     xmc reproduce debtags
@@ -84,33 +86,33 @@ def command(
     """
     if (name is None) != listing:
         raise click.UsageError("expected either the NAME of a recipe or --list")
-    check_outputs(json_path, overwrite=overwrite)
-    if listing:
+    output.check()
+    if name is None:
         options.refuse(ctx, ["data", "only", "threads"], "doesn't go with --list")
-        return list_recipes(json_path, overwrite)
+        return list_recipes(output)
     recipe = read_recipe(name)
-    runs = choose(recipe, only)
+    runs = choose_runs(recipe, only)
     if recipe.data != EMBEDDED and data is None:
         raise click.UsageError(
             f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}"
         )
-    voice = Voice("reproduce", quiet)
-    voice.compiling()
+    folder = Path(data or ".", recipe.data)
+    output.notices.compiling()
     outcomes: list[Outcome] = []
     try:
-        for outcome in outcomes_of(recipe, runs, data, threads, voice):
+        for outcome in run_all(recipe, runs, folder, threads, output.notices):
             outcomes.append(outcome)
-    finally:  # what is finished is shown, whatever became of the rest
-        if outcomes and json_path != "-":
-            show(recipe, outcomes)
-    write_json(json_path, as_json(recipe, outcomes), overwrite)
-    complain(recipe, outcomes)
+    finally:  # also after a failure or an interruption, people see what is finished
+        if outcomes and output.for_people:
+            print_outcomes(recipe, outcomes)
+    output.write_json(as_json(recipe, outcomes))
+    raise_if_off(recipe, outcomes)
 
 
-def list_recipes(json_path: str | None, overwrite: bool) -> None:
-    """Every recipe with its data and runs."""
+def list_recipes(output: Output) -> None:
+    """Print every recipe with its data and runs."""
     recipes = [read_recipe(name) for name in recipe_names()]
-    if json_path != "-":
+    if output.for_people:
         rows = [
             [recipe.name, recipe.data, ", ".join(run.name for run in recipe.runs)]
             for recipe in recipes
@@ -121,11 +123,11 @@ def list_recipes(json_path: str | None, overwrite: bool) -> None:
         {key: getattr(r, key) for key in keys} | {"runs": [run.name for run in r.runs]}
         for r in recipes
     ]
-    write_json(json_path, facts, overwrite)
+    output.write_json(facts)
 
 
-def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
-    """The runs to train. Raises ParameterError at a name that the recipe doesn't have."""
+def choose_runs(recipe: Recipe, only: Sequence[str]) -> list[Run]:
+    """The runs to train. Raises ParameterError if the recipe has no run of a name."""
     names = [run.name for run in recipe.runs]
     for name in only:
         if name not in names:
@@ -135,24 +137,22 @@ def choose(recipe: Recipe, only: Sequence[str]) -> list[Run]:
     return [run for run in recipe.runs if not only or run.name in only]
 
 
-def outcomes_of(
-    recipe: Recipe, runs: Sequence[Run], data: str | None, threads: int | None, voice: Voice
+def run_all(
+    recipe: Recipe, runs: Sequence[Run], folder: Path, threads: int | None, notices: Notices
 ) -> Iterator[Outcome]:
-    """Each run's outcome as soon as it is there; runs in a row that take the same rows read them
-    once.
-    """
+    """Train and measure each run; neighbours that take the same rows read them once."""
     for (text, transform), alike in groupby(runs, key=lambda run: (run.text, run.transform)):
-        split = rows_of(recipe, data, text, transform)
+        split = read_rows(recipe, folder, text, transform)
         for run in alike:
             yield Outcome(
-                run, [measure(recipe, run, seed, split, threads, voice) for seed in run.seeds]
+                run, [measure(recipe, run, seed, split, threads, notices) for seed in run.seeds]
             )
 
 
-def rows_of(
-    recipe: Recipe, data: str | None, text: dict[str, Any] | None, transform: dict[str, Any] | None
+def read_rows(
+    recipe: Recipe, folder: Path, text: dict[str, Any] | None, transform: dict[str, Any] | None
 ) -> Sequence[Any]:
-    """X, Y, X_test and Y_test; as many labels in Y_test as in Y at least."""
+    """X, Y, X_test and Y_test, where Y_test has at least the labels of Y."""
     from xmc.datasets import load_sample, read_split
     from xmc.features import make_features
     from xmc.params import FeatureParams, TextParams
@@ -161,79 +161,90 @@ def rows_of(
         X, Y, X_test, Y_test = load_sample()[:4]
     else:
         params = None if text is None else TextParams(**text)
-        X, Y, X_test, Y_test = read_split(Path(data, recipe.data), params, recipe.source)
+        X, Y, X_test, Y_test = read_split(folder, params, recipe.source)
     if transform is not None:
         features = make_features(FeatureParams(**transform))
         X, X_test = features.fit_transform(X), features.transform(X_test)
-    return X, Y, X_test, widened(Y_test, Y.shape[1])
+    return X, Y, X_test, pad_columns(Y_test, Y.shape[1])
 
 
 def measure(
-    recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, voice: Voice
+    recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, notices: Notices
 ) -> dict[str, float]:
-    """METRICS of one training, and its seconds."""
-    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
+    """Train a run once; gives METRICS and the seconds of training."""
+    from xmc.memory import return_freed_arrays
     from xmc.metrics import propensities, report
     from xmc.warmup import compile_kernels
 
+    return_freed_arrays()
     X, Y, X_test, Y_test = split
-    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not voice.quiet)}
-    model = (OneVsAllClassifier if run.one_vs_all else LabelTreeClassifier)(**run.settings, **how)
-    compile_kernels(
-        model.weights, model.costs != "equal"
-    )  # once per machine, and no part of training
+    model = new_model(run, seed, threads, notices.quiet)
+    # Kernels are compiled once per machine, which is no part of training.
+    compile_kernels(model.weights, model.costs != "equal")
     started = time.monotonic()
     model.fit(X, Y)
     seconds = time.monotonic() - started
-    voice.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
-    p = propensities(widened(Y, Y_test.shape[1]), *recipe.propensity)
+    notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
+    p = propensities(pad_columns(Y, Y_test.shape[1]), *recipe.propensity)
     found = report(Y_test, model.predict_topk(X_test, max(KS)), KS, p)
     return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
 
 
-def show(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
-    """What was measured above what is expected and what it is to be read beside; then all that was
-    published.
+def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:
+    """The estimator that the run describes, not fitted."""
+    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
+    return METHODS[run.method].load()(**(run.settings | how))
+
+
+def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+    """Print a table of what was measured and expected, and one of everything published.
+
+    A run names published figures to compare with; these stand in the first table, too.
     """
     sources = list(dict.fromkeys(row.source for row in recipe.published))
     figures = [(f"{row.method} [{sources.index(row.source) + 1}]", row) for row in recipe.published]
-    rows = []
-    for outcome in outcomes:
-        rows += rows_for(outcome, figures)
     click.echo(f"{recipe.name}: {recipe.title}\n")
+    rows = [row for outcome in outcomes for row in rows_for(outcome, figures)]
     print_table(["%", *METRICS, "train s", "verdict"], rows)
     for run, _ in outcomes:
         if run.note:
             click.echo(f"{run.name}: {run.note}")
     if figures:
-        click.echo("")
-        rows = [
-            [method, f"{row.inputs}, {row.features}", *cells(row.metrics)]
-            for method, row in figures
-        ]
-        print_table(["published", "inputs", *METRICS], rows)
-        for number, source in enumerate(sources, 1):
-            click.echo(f"[{number}] {source}")
+        print_published(figures, sources)
+
+
+def print_published(figures: Sequence[tuple[str, Published]], sources: Sequence[str]) -> None:
+    """Print a table of published figures, and the numbered sources below."""
+    click.echo("")
+    rows = [
+        [method, f"{row.inputs}, {row.features}", *metric_cells(row.metrics)]
+        for method, row in figures
+    ]
+    print_table(["published", "inputs", *METRICS], rows)
+    for number, source in enumerate(sources, 1):
+        click.echo(f"[{number}] {source}")
 
 
 def rows_for(outcome: Outcome, figures: Sequence[tuple[str, Published]]) -> list[list[str]]:
-    """A run's rows of the table: measured, expected, and the published figures to read it beside."""
+    """The rows of a run: what was measured, what is expected, what was published of its like."""
     run, mean = outcome.run, outcome.mean
     verdict = "differs" if outcome.misses else "as expected" if run.expected else "nothing expected"
-    rows = [[run.name, *cells(mean), f"{mean['seconds']:.1f}", verdict]]
+    rows = [[run.name, *metric_cells(mean), f"{mean['seconds']:.1f}", verdict]]
     if run.expected:
-        rows.append(["  expected", *cells(run.expected), "", f"+- {run.tolerance:g}"])
+        rows.append(["  expected", *metric_cells(run.expected), "", f"+- {run.tolerance:g}"])
     beside = [(method, row) for method, row in figures if row.method in run.beside]
-    return rows + [[f"  {method}", *cells(row.metrics), "", "published"] for method, row in beside]
+    return rows + [
+        [f"  {method}", *metric_cells(row.metrics), "", "published"] for method, row in beside
+    ]
 
 
-def cells(metrics: dict[str, float]) -> list[str]:
-    """METRICS as a table shows them, blank where there is none."""
+def metric_cells(metrics: dict[str, float]) -> list[str]:
+    """METRICS as cells of a table, blank where one is missing."""
     return [f"{metrics[key]:.2f}" if key in metrics else "" for key in METRICS]
 
 
 def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """All that is known of the recipe and its outcomes."""
+    """Everything about the recipe and its outcomes."""
     facts = recipe._asdict() | {"published": [row._asdict() for row in recipe.published]}
     facts["runs"] = [
         outcome.run._asdict()
@@ -250,13 +261,12 @@ def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return facts
 
 
-def complain(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
-    """Raises XmcError that names every figure out of tolerance, if there are any."""
+def raise_if_off(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+    """Raise XmcError that names every figure out of tolerance, if there are any."""
     wrong = [
-        f"{run.name} {key} {outcome.mean[key]:.2f}, expected {run.expected[key]:.2f} +- {run.tolerance:g}"
-        for outcome in outcomes
-        for run in [outcome.run]
-        for key in outcome.misses
+        f"{run.name} {key} {mean[key]:.2f}, expected {expected:.2f} +- {run.tolerance:g}"
+        for run, mean, misses in ((o.run, o.mean, o.misses) for o in outcomes)
+        for key, expected in misses.items()
     ]
     if wrong:
         raise XmcError(f"{recipe.name}: out of tolerance: {'; '.join(wrong)}")

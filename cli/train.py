@@ -1,4 +1,4 @@
-"""`xmc train`: rows with labels in, a model folder out."""
+"""`xmc train`: learn from labelled rows and save the model in a folder."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, read_labelled
-from xmc.cli.output import Voice, check_folder, check_outputs, print_metrics, write_json
+from xmc.cli.output import Notices, Output, print_metrics
+from xmc.methods import Method, method_named
+from xmc.params import check, names
 from xmc.presets import PRESETS
 
+ONLY_BIAS = "only the bias learns from them"
+ONLY_NEGATIVES = "they only serve as negatives"
+NEVER_PREDICTED = "they are never predicted"
 
-class Training(NamedTuple):
-    """What a model is trained on; `texts` if X is still to be made from them."""
 
-    X: Any
+class LabelledRows(NamedTuple):
+    """What a model is trained on: X, or texts that become X."""
+
+    X: Any  # None if there are texts
     Y: Any
     texts: list[str] | None
     label_ids: list[str] | None
     label_names: list[str] | None
 
-    def rows(self, chosen: Any) -> Training:
-        """The chosen rows."""
+    def take(self, chosen: Any) -> LabelledRows:
+        """Only the chosen rows."""
         X = None if self.X is None else self.X[chosen]
         texts = None if self.texts is None else [self.texts[row] for row in chosen]
         return self._replace(X=X, Y=self.Y[chosen], texts=texts)
 
 
-@click.command("train", short_help="Train a model and save it.")
+@click.command("train", cls=options.HeadedCommand, short_help="Train a model and save it.")
 @click.argument("sources", nargs=-1, required=True, metavar="X.npz Y.npz | FILE")
 @click.option(
     "--model", "target", required=True, metavar="DIR", help="Folder to save the model in."
@@ -37,20 +43,16 @@ class Training(NamedTuple):
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    help="A published method's settings; flags go on top.",
+    help="Settings of a published method; other flags change them.",
 )
-@click.option(
-    "--one-vs-all",
-    is_flag=True,
-    help="One scorer per label on all rows, no tree: most accurate, dearer.",
-)
+@options.method
 @click.option(
     "--valid",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Hold this share of the rows out of training, chosen by --seed, and report on them.",
+    help="Hold out this share of the rows, chosen by --seed, and measure the model on them.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what training would take, and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.source
 @options.model_parameters
@@ -62,109 +64,117 @@ def command(
     sources: tuple[str, ...],
     target: str,
     preset: str | None,
+    method: str | None,
     one_vs_all: bool,
     valid: float | None,
     dry_run: bool,
     label_names: str | None,
     format: str | None,
     zero_based: bool,
-    json_path: str | None,
-    overwrite: bool,
-    quiet: bool,
+    output: Output,
     **flags: Any,
 ) -> None:
     """Train a model on labelled rows and save it in a folder.
 
     Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or
-    .tsv (lines id,id<TAB>text), each also with .gz.
+    .tsv (lines id,id<TAB>text). A file may be gzipped and end in .gz.
 
     \b
     xmc train train.tsv --model model
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
-    voice = Voice("train", quiet)
+    from xmc.memory import return_freed_arrays
+
     text_flags, model_flags = options.split_text_flags(flags)
+    kind = choose_method(ctx, method, one_vs_all, preset)
     if preset is not None:
-        one_vs_all = apply_preset(ctx, preset, model_flags)
-    if one_vs_all:
-        lacking = [
-            name
-            for name in model_flags
-            if name not in (*options.ONE_VS_ALL_FLAGS, "threads", "seed")
-        ]
-        options.refuse(ctx, lacking, "doesn't go with --one-vs-all")
-    check_folder(target, "model.json", overwrite)
-    check_outputs(json_path, overwrite=overwrite)
-    model = new_model(one_vs_all, model_flags, quiet)
-    voice.compiling()
+        apply_preset(ctx, preset, model_flags)
+    lacking = model_flags.keys() - {*names(kind.params), "threads", "seed"}
+    options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
+    output.check(folder=target, marker="model.json")
+    estimator = new_estimator(kind, model_flags, output.quiet)
+    output.notices.compiling()
+    return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
     if data.texts is None:
-        options.refuse(
-            ctx, options.TEXT_FLAGS, "goes with texts only, the rows have features already"
-        )
+        why = "goes with texts only, the rows have features already"
+        options.refuse(ctx, options.TEXT_FLAGS, why)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
+    model = estimator if data.texts is None else of_texts(estimator, text_flags)
     if dry_run:
-        write_json(json_path, foresee(model, kept, text_flags, voice, json_path), overwrite)
+        output.write_json(print_forecast(model, kept, output))
         return
-    result = {"model": target, **fit(model, kept, text_flags, voice)}
-    model.save(target, overwrite=overwrite)
-    voice.say(
-        "{n_labels:,} labels from {n_rows:,} rows in {seconds:.1f} s, saved as {model}".format(
-            **result
-        )
-    )
+    result = {"model": target, **fit(model, kept, output.notices)}
+    model.save(target, overwrite=output.overwrite)
+    sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
+    output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
     if held is not None:
         result["valid"] = validate(model, kept, held)
-        voice.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
-        if json_path != "-":
+        output.notices.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
+        if output.for_people:
             print_metrics(result["valid"])
-    write_json(json_path, result, overwrite)
+    output.write_json(result)
 
 
-def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> bool:
-    """Put the settings of a preset where no flag was typed; gives whether it is one-vs-all."""
-    preset = PRESETS[name]
-    if not preset.one_vs_all:
-        options.refuse(ctx, ["one_vs_all"], f"doesn't go with --preset {name}, which is a tree")
-    flags.update(
-        {key: value for key, value in preset.settings.items() if key not in options.given(ctx)}
-    )
-    return preset.one_vs_all
+def choose_method(
+    ctx: click.Context, name: str | None, one_vs_all: bool, preset: str | None
+) -> Method:
+    """The method that the flags name; a preset has its own."""
+    named = name or ("one-vs-all" if one_vs_all else None)
+    if one_vs_all and named != "one-vs-all":
+        raise click.UsageError(f"--one-vs-all doesn't go with --method {name}", ctx)
+    own = None if preset is None else PRESETS[preset].method
+    if named is not None and own is not None and named != own:
+        flag = "--one-vs-all" if one_vs_all else f"--method {named}"
+        raise click.UsageError(f"{flag} doesn't go with --preset {preset}, which is {own}", ctx)
+    return method_named(named or own or "tree")
+
+
+def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> None:
+    """Fill in a preset's settings where no flag was typed."""
+    typed = options.typed_options(ctx)
+    settings = PRESETS[name].settings
+    flags.update({name: value for name, value in settings.items() if name not in typed})
 
 
 def read_training(
     sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None
-) -> Training:
-    """The rows that the command line names, with ids and names of their labels."""
+) -> LabelledRows:
+    """Read the rows, and the ids and names of their labels."""
     dataset = read_labelled(sources, format, zero_based)
     Y, ids, names = dataset.Y, dataset.label_ids, None
     if label_names and ids is not None:
         names = names_of_ids(ids, label_names)
     elif label_names:
         Y, ids, names = name_columns(Y, label_names, is_headerless(sources[-1], format))
-    return Training(dataset.X, Y, dataset.texts, ids, names)
+    return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
 
 
-def new_model(one_vs_all: bool, flags: dict[str, Any], quiet: bool) -> Any:
-    """The estimator that the flags describe, checked and not fitted."""
-    from xmc.estimators import LabelTreeClassifier, OneVsAllClassifier
-    from xmc.params import check
-
-    names = options.ONE_VS_ALL_FLAGS if one_vs_all else flags.keys() - {"threads", "seed"}
-    settings = {name: value for name, value in flags.items() if name in names}
+def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:
+    """The estimator that the flags describe; its settings are checked, it is not fitted."""
+    settings = {name: flags[name] for name in names(method.params) if name in flags}
     settings |= {
         "n_jobs": flags["threads"] or -1,
         "random_state": flags["seed"],
         "verbose": int(not quiet),
     }
-    model = (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**settings)
+    estimator = method.load()(**settings)
+    check(estimator)
+    return estimator
+
+
+def of_texts(estimator: Any, text_flags: dict[str, Any]) -> Any:
+    """The estimator below a vectoriser."""
+    from xmc import TextClassifier
+
+    model = TextClassifier(estimator, **text_flags)
     check(model)
     return model
 
 
-def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Training]:
-    """The rows to train on and the rows held out, both in their order."""
+def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
+    """Split into rows to train on and rows held out; both keep the order of the file."""
     import numpy as np
 
     from xmc.errors import DataError
@@ -172,41 +182,35 @@ def hold_out(data: Training, share: float, seed: int) -> tuple[Training, Trainin
     n_rows = data.Y.shape[0]
     n_held = max(1, round(share * n_rows))
     if n_held >= n_rows:
-        raise DataError(
-            f"train: expected rows left to train on, --valid {share:g} holds {n_held:,} of {n_rows:,} out"
-        )
+        held_out = f"--valid {share:g} holds {n_held:,} of {n_rows:,} out"
+        raise DataError(f"train: expected rows left to train on, {held_out}")
     order = np.random.default_rng(seed).permutation(n_rows)
-    return data.rows(np.sort(order[n_held:])), data.rows(np.sort(order[:n_held]))
+    return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
 
 
-def fit(model: Any, data: Training, text_flags: dict[str, Any], voice: Voice) -> dict[str, Any]:
-    """Fit the model, with its vectoriser and labels, and count what was found."""
+def fit(model: Any, data: LabelledRows, notices: Notices) -> dict[str, Any]:
+    """Fit the model; returns counts and seconds."""
     started = time.monotonic()
-    X, vectorizer = data.X, None
+    facts = count_rows(data.X, data.Y)
+    report_counts(facts, notices)
+    rows = data.X if data.texts is None else data.texts
+    model.fit(rows, data.Y, label_ids=data.label_ids, label_names=data.label_names)
     if data.texts is not None:
-        X, vectorizer = vectorize(data.texts, text_flags)
-    facts = count(X, data.Y)
-    tell(facts, voice)
-    model.fit(X, data.Y)
-    model.vectorizer_, model.label_ids_, model.label_names_ = (
-        vectorizer,
-        data.label_ids,
-        data.label_names,
-    )
+        found = count_features(model.model_)
+        report_counts(found | {"n_rows": facts["n_rows"]}, notices)
+        facts |= found
     return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 
-def foresee(
-    model: Any, data: Training, text_flags: dict[str, Any], voice: Voice, json_path: str | None
-) -> dict[str, Any]:
-    """What training would take, printed unless the JSON goes to stdout."""
+def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, Any]:
+    """Print what training would take, unless JSON goes to stdout; returns it, too."""
     from xmc.parallel import n_threads
 
-    X = data.X if data.texts is None else vectorize(data.texts, text_flags)[0]
-    tell(count(X, data.Y), voice)
-    needs = model.forecast(X, data.Y)
-    result = needs._asdict() | {"memory_bytes": needs.memory(n_threads(model.n_jobs))}
-    if json_path != "-":
+    report_counts(count_rows(data.X, data.Y), output.notices)
+    needs = model.forecast(data.X if data.texts is None else data.texts, data.Y)
+    threads = n_threads(getattr(model, "classifier", model).n_jobs)
+    result = needs._asdict() | {"memory_bytes": needs.memory(threads)}
+    if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
         click.echo(f"rows          {needs.n_rows:,} with {needs.n_features:,} features")
         click.echo(f"labels        {needs.n_labels:,} with rows")
@@ -217,55 +221,43 @@ def foresee(
     return result
 
 
-def vectorize(texts: list[str], flags: dict[str, Any]) -> tuple[Any, Any]:
-    """TF-IDF rows of the texts, and the vectoriser fitted on them."""
-    from xmc.params import TextParams
-    from xmc.text import fit_texts, make_vectorizer
-
-    vectorizer = make_vectorizer(TextParams(**flags))
-    return fit_texts(vectorizer, texts), vectorizer
-
-
-def count(X: Any, Y: Any) -> dict[str, int]:
-    """Sizes, and the rows and labels that are legal but worth a word."""
+def count_rows(X: Any, Y: Any) -> dict[str, int]:
+    """Sizes, and how many rows and labels are empty; X is None while there are only texts."""
     true = Y != 0
-    return {
-        "n_rows": X.shape[0],
-        "n_features": X.shape[1],
+    facts = {"n_rows": Y.shape[0]}
+    if X is not None:
+        empty = int((X.getnnz(axis=1) == 0).sum())
+        facts |= {"n_features": X.shape[1], "n_rows_without_features": empty}
+    return facts | {
         "n_labels": Y.shape[1],
-        "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),
         "n_rows_without_labels": int((true.getnnz(axis=1) == 0).sum()),
         "n_labels_without_rows": int((true.getnnz(axis=0) == 0).sum()),
     }
 
 
-def tell(facts: dict[str, int], voice: Voice) -> None:
-    """Notices about rows and labels."""
-    n_rows, n_labels = facts["n_rows"], facts["n_labels"]
-    voice.count(
-        facts["n_rows_without_features"],
-        n_rows,
-        "rows without features",
-        "only the bias learns from them",
-    )
-    voice.count(
-        facts["n_rows_without_labels"],
-        n_rows,
-        "rows without labels",
-        "they only serve as negatives",
-    )
-    voice.count(
-        facts["n_labels_without_rows"],
-        n_labels,
-        "labels without a training row",
-        "they are never predicted",
-    )
+def count_features(learned: Any) -> dict[str, int]:
+    """Sizes of the X that a model of texts made of them."""
+    return {
+        "n_features": learned.n_features,
+        "n_rows_without_features": learned.n_rows_without_features,
+    }
 
 
-def validate(model: Any, trained: Training, held: Training) -> dict[str, Any]:
-    """The report on the rows held out."""
+def report_counts(facts: dict[str, int], notices: Notices) -> None:
+    """Print notices about empty rows and labels."""
+    for key, total, what, consequence in (
+        ("n_rows_without_features", "n_rows", "rows without features", ONLY_BIAS),
+        ("n_rows_without_labels", "n_rows", "rows without labels", ONLY_NEGATIVES),
+        ("n_labels_without_rows", "n_labels", "labels without a training row", NEVER_PREDICTED),
+    ):
+        if key in facts:
+            notices.say_if_any(facts[key], facts[total], what, consequence)
+
+
+def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
+    """Measure the model on the rows held out."""
     from xmc.metrics import propensities, report
 
     ks = default_ks((), model.n_labels_)
-    X = held.X if held.texts is None else model.vectorizer_.transform(held.texts)
-    return report(held.Y, model.predict_topk(X, max(ks)), ks, propensities(trained.Y))
+    top = model.predict_topk(held.X if held.texts is None else held.texts, max(ks))
+    return report(held.Y, top, ks, propensities(trained.Y))

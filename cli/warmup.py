@@ -1,33 +1,38 @@
-"""`xmc warmup`: compile every kernel now, so that no later command stops for it."""
+"""`xmc warmup`: compile every kernel now, so that no later command has to wait for it."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
 from xmc.cli import options
-from xmc.cli.output import Voice, check_outputs, write_json
+from xmc.cli.output import Output
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 @click.command("warmup", short_help="Compile every kernel for this machine.")
 @options.output
-def command(json_path: str | None, overwrite: bool, quiet: bool) -> None:
-    """Compile every kernel for this machine and keep them on disk: a minute once, nothing
-    afterwards.
+def command(output: Output) -> None:
+    """Compile every kernel for this machine and save the results on disk.
+
+    That takes about a minute; afterwards no command has to compile.
     """
-    check_outputs(json_path, overwrite=overwrite)
+    output.check()
     started = time.monotonic()
     compile_all()
     seconds = time.monotonic() - started
-    Voice("warmup", quiet).say(f"all kernels are ready, after {seconds:.1f} s")
-    write_json(json_path, {"seconds": round(seconds, 3)}, overwrite)
+    output.notices.say(f"all kernels are ready, after {seconds:.1f} s")
+    output.write_json({"seconds": round(seconds, 3)})
 
 
 def compile_all() -> None:
-    """Training, ranking with weights of any kind, metrics, text formats."""
+    """Run what compiles: training, ranking with each kind of weights, metrics, text formats."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -45,3 +50,22 @@ def compile_all() -> None:
         for format in ("xmc", "svmlight"):
             write(Path(folder) / format, Dataset(X=eye, Y=eye), format=format)
             read(Path(folder) / format, format=format)
+        _compile_what_is_left(Path(folder), eye)
+
+
+def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
+    """Run what few commands need: probabilities, compression, predictions as text, synthetic sets.
+
+    A test runs every command after the warmup and finds what is missing here.
+    """
+    from xmc import OneVsAllClassifier
+    from xmc.datasets import synthesize
+    from xmc.io import write_predictions
+
+    for weights in options.WEIGHTS["among"]:
+        model = OneVsAllClassifier(max_iter=1, weights=weights).fit(eye, eye)
+        model.predict_proba(eye)
+        model.compress(weights)
+    for format in ("tsv", "jsonl"):
+        write_predictions(folder / f"predictions.{format}", model.predict_topk(eye, 1), 3)
+    synthesize("wiki10-31k", folder / "synthetic", scale=0.005)

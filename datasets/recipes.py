@@ -5,7 +5,7 @@ A recipe has a `title`, its `data` (a folder's name, or "debtags", the embedded 
 (`published`, and of which `features`), and give the `propensity` [A, B] of the propensity-scored
 metrics.
 
-A run has a `name` and a model: a `preset`, `one_vs_all = true`, or else a LabelTreeClassifier;
+A run has a `name` and a model: a `preset`, a `method` of the registry, or else a label tree;
 `settings` are hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the
 texts of the data; `transform` says what is made of the features of a matrix. The run is trained
 once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take
@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 from xmc.datasets.figures import METRICS, Published, published
 from xmc.errors import DataError, ParameterError
-from xmc.params import FeatureParams, LabelTreeParams, OneVsAllParams, TextParams, check
+from xmc.methods import METHODS
+from xmc.params import FeatureParams, TextParams, check
 from xmc.presets import PRESETS
 
 HOME = Path(__file__).with_name("recipes")
@@ -37,7 +38,7 @@ class Run(NamedTuple):
 
     name: str
     preset: str | None
-    one_vs_all: bool
+    method: str
     settings: dict[str, Any]
     text: dict[str, Any] | None
     transform: dict[str, Any] | None
@@ -111,7 +112,10 @@ RUN = {
         f"one of {', '.join(map(repr, PRESETS))}",
         lambda value: _is_text(value) and value in PRESETS,
     ),
-    "one_vs_all": Rule("true or false", lambda value: isinstance(value, bool)),
+    "method": Rule(
+        f"one of {', '.join(map(repr, METHODS))}",
+        lambda value: _is_text(value) and value in METHODS,
+    ),
     "settings": TABLE,
     "text": TABLE,
     "transform": TABLE,
@@ -190,11 +194,11 @@ def _run(
         _check_settings(table["transform"], FeatureParams, f"{who}: transform")
     _check_expected(table, who)
     _check_beside(table.get("beside", ()), figures, who)
-    one_vs_all, settings = _model(table, who)
+    method, settings = _model(table, who)
     return Run(
         table["name"],
         table.get("preset"),
-        one_vs_all,
+        method,
         settings,
         text,
         table.get("transform"),
@@ -206,15 +210,15 @@ def _run(
     )
 
 
-def _model(table: dict[str, Any], who: str) -> tuple[bool, dict[str, Any]]:
-    """Whether it is one-vs-all, and its settings, those of the preset among them."""
-    if "preset" in table and "one_vs_all" in table:
-        raise DataError(f"{who}: expected preset or one_vs_all, got both")
-    preset = PRESETS.get(table.get("preset"))
-    one_vs_all = preset.one_vs_all if preset else table.get("one_vs_all", False)
+def _model(table: dict[str, Any], who: str) -> tuple[str, dict[str, Any]]:
+    """The method and its settings, those of the preset among them."""
+    if "preset" in table and "method" in table:
+        raise DataError(f"{who}: expected preset or method, got both")
+    preset = PRESETS[table["preset"]] if "preset" in table else None
+    method = preset.method if preset else table.get("method", "tree")
     settings = (preset.settings if preset else {}) | table.get("settings", {})
-    _check_settings(settings, OneVsAllParams if one_vs_all else LabelTreeParams, f"{who}: settings")
-    return one_vs_all, settings
+    _check_settings(settings, METHODS[method].params, f"{who}: settings")
+    return method, settings
 
 
 def _check_table(

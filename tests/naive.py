@@ -4,13 +4,12 @@ from collections import Counter
 
 import numpy as np
 
-from xmc.arrays import Rows, Targets, frozen
+from xmc.arrays import Lists, Rows, Targets, frozen
 from xmc.label_tree import LabelTree
 from xmc.layer import Layer
-from xmc.model import Member
+from xmc.member import Member
 
 # ---- random input
-# ----------------------------------------------------------------------------------------------------
 
 
 def random_rows(rng, n_rows, n_features, density=0.3, empty=0.1):
@@ -47,7 +46,7 @@ def as_rows(dense):
 
 def as_lists(dense):
     """The pattern of a dense matrix in the form that kernels read."""
-    return as_rows(dense)[:2]
+    return Lists(*as_rows(dense)[:2])
 
 
 def as_targets(dense, costs=False):
@@ -143,7 +142,6 @@ def join(rows):
 
 
 # ---- gather
-# ----------------------------------------------------------------------------------------------------------
 
 
 def gather(indptr, indices, data, rows):
@@ -200,7 +198,6 @@ def targets(nodes, rows, first, last):
 
 
 # ---- dcd
-# -------------------------------------------------------------------------------------------------------------
 
 
 def dual_coordinate_descent(X, y, C, squared, tol=1e-9, max_iter=5000):
@@ -253,7 +250,6 @@ def prune(W, n_lanes, threshold):
 
 
 # ---- kmeans
-# ----------------------------------------------------------------------------------------------------------
 
 
 def unit(M):
@@ -290,7 +286,6 @@ def bisect(Z, n_left, seeds, tol, max_iter):
 
 
 # ---- beam
-# ------------------------------------------------------------------------------------------------------------
 
 
 def log_probability(margin, transform):
@@ -305,6 +300,14 @@ def log_probability(margin, transform):
 def best(candidates, k):
     """The best k of some (score, margin, id), best first."""
     return sorted(candidates, key=lambda c: (-c[0], -c[1], c[2]))[:k]
+
+
+def filled(size, ids, score, margin):
+    """(score, margin, id) of each row's first `size` slots; the others must be empty."""
+    empty = np.arange(ids.shape[1]) >= size[:, None]
+    assert (ids[empty] == -1).all() and (score[empty] == -np.inf).all() and (ids[~empty] >= 0).all()
+    columns = zip(score.tolist(), margin.tolist(), ids.tolist(), size, strict=True)
+    return [list(zip(s, m, i, strict=True))[:n] for s, m, i, n in columns]
 
 
 def average(members):
@@ -368,6 +371,6 @@ def beam_search(x, layers, labels, beam_size, bias, transform):
             kept = best(found, beam_size)
             nodes, scores = [node for *_, node in kept], {node: score for score, _, node in kept}
     return [
-        (float(np.exp(np.float32(score))), margin, int(labels[place]))
-        for score, margin, place in found
+        (float(np.exp(np.float32(score))), margin, int(labels[leaf]))
+        for score, margin, leaf in found
     ]

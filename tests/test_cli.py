@@ -84,7 +84,8 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; try fewer --threads, a smaller tree or fewer rows\n",
+            "xmc: expected more memory than there is; "
+            "try fewer --threads, a smaller tree or fewer rows\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],
@@ -141,26 +142,6 @@ def test_a_full_disk_under_stdout_is_one_line(tmp_path):
         process = cli.start("inspect", cli.model(), cwd=tmp_path, stdout=full)
         _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (1, "xmc: No space left on device\n")
-
-
-def test_compiling_is_told_only_when_kernels_are_not_in_the_cache(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    output.Voice("predict", quiet=False).compiling()
-    output.Voice("predict", quiet=True).compiling()
-    (tmp_path / "beam.best-1.py311.nbi").touch()
-    output.Voice("predict", quiet=False).compiling()
-    assert (
-        capsys.readouterr().err
-        == "predict: compiling kernels for this machine, once: some seconds\n"
-    )
-
-
-def test_the_kernels_that_are_looked_for_exist():
-    from importlib.util import find_spec
-
-    assert all(
-        find_spec(f"xmc.kernels.{name}") for names in output.KERNELS.values() for name in names
-    )
 
 
 def test_an_existing_json_is_kept_unless_overwrite(tmp_path):

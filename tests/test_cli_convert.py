@@ -130,10 +130,8 @@ def test_plain_texts_become_one_matrix(tmp_path):
         "--vectorizer",
         cli.text_model(),
     )
-    assert (
-        line
-        == f"{tmp_path / 'B.npz'}: expected labels to write, the rows have none; X alone is one path"
-    )
+    reason = "expected labels to write, the rows have none; X alone is one path"
+    assert line == f"{tmp_path / 'B.npz'}: {reason}"
 
 
 def test_json_tells_sizes(tmp_path):

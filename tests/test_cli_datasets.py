@@ -14,7 +14,7 @@ SIZES = {"rows": 3, "test_rows": 2, "features": 6, "labels": 4}
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Training and test rows; the card of wiki10-31k is theirs, and eurlex-4k's has other features."""
+    """Training and test rows that fit the card of wiki10-31k, but not that of eurlex-4k."""
     by_name = {card.name: card for card in PUBLIC}
     small = [
         by_name["wiki10-31k"]._replace(**SIZES),

@@ -93,10 +93,8 @@ def test_an_export_replaces_an_earlier_one_only(tmp_path):
     line = cli.refusal(
         tmp_path, "datasets", "export", "debtags", tmp_path / "sample", "--overwrite"
     )
-    assert (
-        line
-        == f"{tmp_path / 'sample'}: expected an earlier export to replace, got 'thesis.txt'; choose a new folder"
-    )
+    got = "got 'thesis.txt'; choose a new folder"
+    assert line == f"{tmp_path / 'sample'}: expected an earlier export to replace, {got}"
 
 
 def test_an_unknown_data_set_is_a_usage_error(tmp_path):

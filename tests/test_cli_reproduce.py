@@ -22,7 +22,7 @@ WRONG = ('expected = { "P@1" = 1.5, "PSP@5" = 2 }', "tolerance = 0.3")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder with the set `tiny`, matrices and texts, the test rows of which have a label more."""
+    """A folder with the set `tiny`: matrices and texts; the test rows have one label more."""
     folder = tmp_path_factory.mktemp("data")
     tiny = folder / "tiny"
     tiny.mkdir()
@@ -115,7 +115,8 @@ def test_a_figure_out_of_tolerance_is_one_line_and_all_results_are_there(recipe,
     p, psp = (f"{run['mean'][key]:.2f}" for key in ("P@1", "PSP@5"))
     assert result.exit_code == 1
     assert result.stderr == (
-        f"mine: out of tolerance: one P@1 {p}, expected 1.50 +- 0.3; one PSP@5 {psp}, expected 2.00 +- 0.3\n"
+        f"mine: out of tolerance: one P@1 {p}, expected 1.50 +- 0.3; "
+        f"one PSP@5 {psp}, expected 2.00 +- 0.3\n"
     )
     assert "differs" in result.stdout and p in result.stdout
 

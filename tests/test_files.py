@@ -1,3 +1,4 @@
+import errno
 import gzip
 import io
 import os
@@ -183,6 +184,41 @@ def test_targets_that_may_not_be_written_are_refused(
     with pytest.raises(DataError) as caught:
         check_target(name, overwrite)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["fresh", "there"])
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EACCES, "Permission denied"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_target_whose_folder_takes_no_entry_is_refused(
+    tmp_path, monkeypatch, name, number, reason
+):
+    (tmp_path / "there").touch()
+
+    def refuse(path, mode=0o777):
+        raise OSError(number, reason, path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(DataError) as caught:
+        check_target(tmp_path / name, overwrite=True)
+    assert str(caught.value) == f"{tmp_path / name}: can't be written: {reason}"
+
+
+def test_checking_a_target_leaves_nothing(tmp_path):
+    check_target(tmp_path / "fresh")
+    assert listing(tmp_path) == []
+
+
+def test_a_file_in_place_of_the_parent_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="expected an existing folder to write into, got 'file'$"):
+        check_target("file/model")
 
 
 def test_a_file_does_not_replace_a_folder(tmp_path):

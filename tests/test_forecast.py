@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
+from xmc.arrays import pointers
 from xmc.datasets import load_sample
-from xmc.training.forecast import Forecast
+from xmc.kernels.bytes import N_BYTES
+from xmc.layer import assemble, pack
+from xmc.training.forecast import Forecast, bytes_of_parts
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 
@@ -30,14 +34,52 @@ def test_the_forecast_tells_the_shape_of_the_tree(sample):
     assert needs.n_labels == np.count_nonzero(Y.sum(axis=0))
 
 
+def array_bytes(folder):
+    """Size of the model's arrays in a folder, without the headers of their files."""
+    return sum(np.load(path, mmap_mode="r").nbytes for path in folder.glob("*.npy"))
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
 @pytest.mark.parametrize(
-    "model", [LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0)]
+    "model",
+    [
+        LabelTreeClassifier(**SMALL),
+        LabelTreeClassifier(tree="balanced", arity=4, max_leaf_size=10, random_state=0),
+        OneVsAllClassifier(random_state=0),
+    ],
+    ids=["shallow", "balanced", "one-vs-all"],
 )
-def test_the_model_size_is_forecast_within_a_factor_of_two(model, sample, tmp_path):
+def test_the_model_size_is_forecast_within_30_percent(model, weights, sample, tmp_path):
+    model = clone(model).set_params(weights=weights)
     forecast = model.forecast(*sample).model_bytes
     model.fit(*sample).save(tmp_path / "model")
-    size = sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
-    assert size / 2 < forecast < size * 2
+    assert forecast == pytest.approx(array_bytes(tmp_path / "model"), rel=0.3)
+
+
+def test_the_trees_of_an_ensemble_are_forecast_alike(sample):
+    one, three = (
+        LabelTreeClassifier(**SMALL, n_trees=n).forecast(*sample).model_bytes for n in (1, 3)
+    )
+    assert three == pytest.approx(3 * one, abs=3)
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_every_array_of_a_layer_is_counted(rng, weights):
+    feature, child = np.divmod(rng.choice(100 * 600, 5000, replace=False).astype(np.int32), 600)
+    pages = pack(feature, child, rng.normal(size=5000).astype(np.float32), 600, 100, weights)
+    layer = assemble(pointers([600]), pages, np.zeros(600, np.float32))
+    counts = {
+        "entry": len(layer.child),
+        "feature": layer.feature_ptr[-1],
+        "bucket": len(layer.bucket),
+        "page": len(layer.shift),
+        "chunk": len(layer.chunk_ptr) - 1,
+        "node": len(layer.bias_weight),
+    }
+    counted = sum(counts[part] * size for part, size in bytes_of_parts(weights).items())
+    # Pointers end with one element more; the features' arrays end with padding.
+    n_more = sum(array.dtype == np.int64 for array in layer) * 8 + 2 * N_BYTES
+    assert counted + n_more == sum(array.nbytes for array in layer)
 
 
 def test_a_forecast_leaves_the_model_unfitted(sample):

@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.dcd import eases, prune, signs, solve_lanes
+from xmc.kernels.dcd import inverse_costs, prune, signs, solve_lanes
 from xmc.kernels.gather import squared_norms
 from xmc.kernels.lanes import N_LANES
 
@@ -17,10 +17,10 @@ def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0
     place, column = (part.astype(np.int32) for part in np.nonzero(Y))
     lane = np.arange(Y.shape[1], dtype=np.int32)
     A = signs(place, column, lane, X.n_rows)
-    ease = (
+    inverse_cost = (
         None
         if costs is None
-        else eases(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
+        else inverse_costs(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
     )
     W = np.zeros((X.n_features + 1) * N_LANES, np.float32)
     diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
@@ -35,7 +35,7 @@ def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0
     indptr, indices, data = (np.array(part) for part in X[:3])
     with np.errstate(over="ignore"):  # of the random numbers, where kernels run as plain Python
         n_passes = solve_lanes(
-            indptr, indices, data, squared_norms(indptr, data), *numbers, ease, A, W
+            indptr, indices, data, squared_norms(indptr, data), *numbers, inverse_cost, A, W
         )
     return A.reshape(-1, N_LANES), W.reshape(-1, N_LANES), n_passes
 
@@ -100,12 +100,12 @@ def test_costs_of_1_change_nothing(problem, loss, bias):
     assert np.array_equal(np.signbit(equal[0]), np.signbit(plain[0]))
 
 
-def test_eases_are_1_over_the_costs_of_the_lanes_labels():
+def test_inverse_costs_are_1_over_the_costs_of_the_lanes_labels():
     place, column, cost = np.int32([0, 0, 2]), np.int32([1, 2, 0]), np.float32([4, 7, 0.5])
-    ease = eases(place, column, cost, np.int32([3, 0, -1]), 3).reshape(3, N_LANES)
+    inverse_cost = inverse_costs(place, column, cost, np.int32([3, 0, -1]), 3).reshape(3, N_LANES)
     expected = np.ones((3, N_LANES))
     expected[0, 0], expected[2, 3] = 1 / 4, 1 / 0.5
-    assert np.array_equal(ease, expected)
+    assert np.array_equal(inverse_cost, expected)
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0])

@@ -2,30 +2,37 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import (
+from xmc.kernels.pages import (
     MANY,
+    Pages,
     add_margins,
     count_buckets,
     map_page,
-    order_by,
+    page_of,
     pays,
     room_for,
-    room_for_page,
+    room_for_map,
 )
 
 
-def margins(x, layer, page):
-    """What a dense row adds to each child of a page, and in all of the 256 places: the same with
-    and without a map.
-    """
-    X = naive.as_rows([x])
-    page_map = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
-    map_page(page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], *page_map)
+def pages_of(layer):
+    return Pages(*layer[2:12])
+
+
+def mapped(layer, n):
+    """The map of a page."""
+    page_map = room_for_map(MANY, pages_of(layer))
+    map_page(page_of(pages_of(layer), n), page_map)
+    return page_map
+
+
+def margins(x, layer, n):
+    """What a dense row adds to all 256 slots of a page, the same with a map and without."""
+    X, page, page_map = naive.as_rows([x]), page_of(pages_of(layer), n), mapped(layer, n)
     found = np.zeros((2, 256), np.float32)
-    for mapped, out in enumerate(found):
-        add_margins(
-            X.indices, X.data, page, bool(mapped), *page_map, *layer[2:12], *room_for(X.indptr), out
-        )
+    for with_map, out in enumerate(found):
+        room = room_for(X.indptr)
+        add_margins(X.indices, X.data, page, page_map, bool(with_map), room, out)
     assert found[0].tobytes() == found[1].tobytes()
     return found[0]
 
@@ -109,11 +116,8 @@ def test_buckets_count_features_and_entries_before_them(rng, shift):
 def test_a_map_counts_features_by_words_and_entries_by_feature(rng, shift):
     W = sparse(rng, 200, 20, 0.05)
     layer = naive.as_layer(W, [0, 9, 20], shift)
-    features, before = room_for_page(MANY, layer.bucket_ptr, layer.feature_ptr, layer.shift)
     for page, own in enumerate((W[:-1, :9], W[:-1, 9:])):
-        map_page(
-            page, layer.bucket_ptr, layer.feature_ptr, layer.shift, *layer[7:10], features, before
-        )
+        features, before = mapped(layer, page)
         n_entries = np.count_nonzero(own, axis=1)
         held = np.append(n_entries > 0, np.zeros(32 * len(features) - 200, bool))
         assert features[:, 0].tolist() == [held[: 32 * w].sum() for w in range(len(features))]
@@ -126,13 +130,23 @@ def test_a_map_counts_features_by_words_and_entries_by_feature(rng, shift):
 def test_a_page_is_mapped_for_as_many_features_to_find_as_it_has():
     layer = naive.as_layer(np.ones((51, 1)), [0, 1])
     rows = np.arange(0, 10 * MANY + 1, 10)  # of 10 features each
-    assert [pays(n, 0, rows, layer.feature_ptr) for n in (0, 4, 5, 8)] == [False, False, True, True]
-    assert not pays(1, 0, np.array([0, 1000]), layer.feature_ptr)
+    page = page_of(pages_of(layer), 0)
+    assert [pays(n, page, rows) for n in (0, 4, 5, 8)] == [False, False, True, True]
+    assert not pays(1, page, np.array([0, 1000]))
 
 
-@pytest.mark.parametrize("n", [0, 1, 500])
-def test_equal_keys_keep_their_order(rng, n):
-    keys, elements = rng.integers(0, 20, 600).astype(np.int32), rng.permutation(600)[:n]
-    assert np.array_equal(
-        order_by(keys, 20, elements), elements[np.argsort(keys[elements], kind="stable")]
-    )
+def test_the_map_of_few_rows_takes_no_room(rng):
+    pages = pages_of(naive.as_layer(sparse(rng, 200, 20, 0.3), [0, 20]))
+    assert room_for_map(MANY - 1, pages).features.size == 0
+    assert 32 * len(room_for_map(MANY, pages).features) >= 200
+
+
+def test_pages_are_cut_out_of_their_level(rng):
+    """With the 16 bytes that are read beyond the last feature."""
+    layer = naive.as_layer(sparse(rng, 50, 300, 0.1), [0, 300])
+    for n in (0, 1):
+        page, first, last = page_of(pages_of(layer), n), *layer.feature_ptr[n : n + 2]
+        assert np.array_equal(page.low, layer.low[first : last + 16])
+        assert np.array_equal(page.more, layer.more[first : last + 16])
+        assert np.array_equal(page.child, layer.child[slice(*layer.entry_ptr[n : n + 2])])
+        assert np.array_equal(page.bucket, layer.bucket[slice(*layer.bucket_ptr[n : n + 2])])

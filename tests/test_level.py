@@ -4,7 +4,8 @@ import pytest
 
 from xmc.params import LabelTreeParams
 from xmc.training import level
-from xmc.training.level import Task, train_layer, work
+from xmc.training.level import train_layer, work
+from xmc.training.problem import LevelProblem
 
 N_FEATURES = 30
 WIDTHS = [20, 1, 0, 3, 2]  # of the chunks; the last has no rows
@@ -12,29 +13,30 @@ CHUNK_PTR = np.concatenate([[0], np.cumsum(WIDTHS)])
 
 
 @pytest.fixture
-def task(rng):
-    """Five chunks, among them a wide one, an only child, one without children and one without rows."""
-    return make_task(rng)
+def problem(rng):
+    """Five chunks: a wide one, an only child, one without children, one of 3, one without rows."""
+    return make_problem(rng)
 
 
-def make_task(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
+def make_problem(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
     chunk_rows = rng.random((5, n_rows)) < 0.6
     chunk_rows[4] = False
     nodes = naive.as_targets(rng.random((n_rows, CHUNK_PTR[-1])) < 0.3)
-    return Task(
+    return LevelProblem(
         naive.random_rows(rng, n_rows, N_FEATURES),
         nodes,
         naive.as_lists(chunk_rows),
         CHUNK_PTR,
+        1,
         inner,
         seed,
     )
 
 
-def trained(task, **settings):
+def trained(problem, **settings):
     """The layer and the dense weights (features + bias, nodes) that it holds."""
     params = LabelTreeParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
-    layer, _ = train_layer(task, params, lambda amount: None)
+    layer, _ = train_layer(problem, params, lambda amount: None)
     return layer, naive.layer_weights(layer, N_FEATURES)
 
 
@@ -43,13 +45,15 @@ def bits(layer):
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge"])
-def test_every_node_is_trained_on_the_rows_of_its_chunk(task, loss):
-    _, W = trained(task, loss=loss, tol=1e-5, max_iter=3000)
-    X = np.hstack([naive.to_dense(*task.X), np.ones((task.X.n_rows, 1))])
-    Y = np.where(naive.to_dense(*task.nodes[:2], 1, CHUNK_PTR[-1]) > 0, 1.0, -1.0)
+def test_every_node_is_trained_on_the_rows_of_its_chunk(problem, loss):
+    _, W = trained(problem, loss=loss, tol=1e-5, max_iter=3000)
+    X = np.hstack([naive.to_dense(*problem.X), np.ones((problem.X.n_rows, 1))])
+    Y = np.where(
+        naive.to_dense(*[problem.nodes.indptr, problem.nodes.ids], 1, CHUNK_PTR[-1]) > 0, 1.0, -1.0
+    )
     for node in (0, 13, 19, 20, 22, 23):
         chunk = np.searchsorted(CHUNK_PTR, node, side="right") - 1
-        rows = naive.split(*task.chunk_rows)[chunk]
+        rows = naive.split(*problem.chunk_rows)[chunk]
         w, _ = naive.dual_coordinate_descent(
             X[rows], Y[rows, node], 1.0, loss == "squared_hinge", tol=1e-6
         )
@@ -57,9 +61,9 @@ def test_every_node_is_trained_on_the_rows_of_its_chunk(task, loss):
 
 
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
-def test_a_layer_holds_exactly_the_weights_at_or_above_the_threshold(task, solver):
-    _, W = trained(task, solver=solver)
-    layer, pruned = trained(task, solver=solver, weight_threshold=0.2)
+def test_a_layer_holds_exactly_the_weights_at_or_above_the_threshold(problem, solver):
+    _, W = trained(problem, solver=solver)
+    layer, pruned = trained(problem, solver=solver, weight_threshold=0.2)
     assert np.array_equal(pruned[:-1], np.where(np.abs(W[:-1]) >= 0.2, W[:-1], 0))
     assert np.array_equal(pruned[-1], W[-1])
     assert len(layer.weight) == (pruned[:-1] != 0).sum()
@@ -67,7 +71,7 @@ def test_a_layer_holds_exactly_the_weights_at_or_above_the_threshold(task, solve
 
 def test_an_only_child_is_trained_on_the_last_level_only(rng):
     leaves, inner = (
-        trained(make_task(np.random.default_rng(0), inner=inner))[1] for inner in (False, True)
+        trained(make_problem(np.random.default_rng(0), inner=inner))[1] for inner in (False, True)
     )
     assert leaves[:, 20].any()
     assert not inner[:, 20].any()
@@ -78,25 +82,25 @@ def test_an_only_child_is_trained_on_the_last_level_only(rng):
 @pytest.mark.parametrize("solver", ["block", "liblinear"])
 @pytest.mark.parametrize("inner", [False, True])
 def test_wide_and_narrow_chunks_give_the_same_bits(monkeypatch, rng, inner, solver):
-    task = make_task(rng, inner=inner)
-    narrow = [bits(trained(task, n_jobs=n, solver=solver)[0]) for n in (1, 2, 4)]
+    problem = make_problem(rng, inner=inner)
+    narrow = [bits(trained(problem, n_jobs=n, solver=solver)[0]) for n in (1, 2, 4)]
     monkeypatch.setattr(level, "WIDE", 1)
-    wide = [bits(trained(task, n_jobs=n, solver=solver)[0]) for n in (1, 2, 4)]
+    wide = [bits(trained(problem, n_jobs=n, solver=solver)[0]) for n in (1, 2, 4)]
     assert all(found == narrow[0] for found in narrow + wide)
 
 
-def test_chunks_are_trained_independently_of_each_other(task):
-    rows = naive.to_dense(*task.chunk_rows, 1, 80) > 0
+def test_chunks_are_trained_independently_of_each_other(problem):
+    rows = naive.to_dense(*problem.chunk_rows, 1, 80) > 0
     rows[3, :40] ^= True
-    other = task._replace(chunk_rows=naive.as_lists(rows))
-    before, after = trained(task)[1], trained(other)[1]
+    other = problem._replace(chunk_rows=naive.as_lists(rows))
+    before, after = trained(problem)[1], trained(other)[1]
     assert np.array_equal(before[:, :21], after[:, :21])
     assert not np.array_equal(before[:, 21:24], after[:, 21:24])
 
 
-def test_the_seed_decides_the_bits(task):
+def test_the_seed_decides_the_bits(problem):
     same, again, other = (
-        bits(trained(task._replace(seed=seed))[0]) for seed in ((1, 2), (1, 2), (1, 3))
+        bits(trained(problem._replace(seed=seed))[0]) for seed in ((1, 2), (1, 2), (1, 3))
     )
     assert same == again != other
 
@@ -105,7 +109,15 @@ def test_every_chunk_has_a_seed_of_its_own(rng):
     has = rng.random((60, 3)) < 0.3
     X, everyone = naive.random_rows(rng, 60, N_FEATURES), naive.as_lists(np.ones((2, 60)))
     _, W = trained(
-        Task(X, naive.as_targets(np.hstack([has, has])), everyone, np.array([0, 3, 6]), False, (0,))
+        LevelProblem(
+            X,
+            naive.as_targets(np.hstack([has, has])),
+            everyone,
+            np.array([0, 3, 6]),
+            0,
+            False,
+            (0,),
+        )
     )
     assert W[:, :3] == pytest.approx(W[:, 3:], abs=0.5)
     assert not np.array_equal(W[:, :3], W[:, 3:])
@@ -115,29 +127,29 @@ def test_every_chunk_has_a_seed_of_its_own(rng):
 @pytest.mark.parametrize("inner", [False, True])
 def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wide):
     monkeypatch.setattr(level, "WIDE", wide)
-    task, told = make_task(rng, inner=inner), []
-    train_layer(task, LabelTreeParams(n_jobs=2), told.append)
-    assert sum(told) == pytest.approx(work(task).sum())
+    problem, told = make_problem(rng, inner=inner), []
+    train_layer(problem, LabelTreeParams(n_jobs=2), told.append)
+    assert sum(told) == pytest.approx(work(problem).sum())
 
 
 def test_work_is_nonzeros_times_lanes():
     X = naive.as_rows([[1, 1, 0], [1, 0, 0], [0, 0, 0]])
     rows = naive.as_lists([[1, 0, 0], [1, 1, 1], [1, 1, 1], [0, 0, 1]])
-    task = Task(
-        X, naive.as_targets(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), False, ()
+    problem = LevelProblem(
+        X, naive.as_targets(np.zeros((3, 24))), rows, np.array([0, 20, 21, 21, 24]), 0, False, ()
     )
-    assert work(task).tolist() == [2 * 32, 3 * 16, 0, 0]
-    assert work(task._replace(inner=True)).tolist() == [2 * 32, 0, 0, 0]
+    assert work(problem).tolist() == [2 * 32, 3 * 16, 0, 0]
+    assert work(problem._replace(inner=True)).tolist() == [2 * 32, 0, 0, 0]
 
 
-def test_the_most_passes_of_any_chunk_are_told(task):
+def test_the_most_passes_of_any_chunk_are_told(problem):
     for max_iter in (1, 4):
         params = LabelTreeParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
-        assert train_layer(task, params, lambda amount: None)[1] == max_iter
+        assert train_layer(problem, params, lambda amount: None)[1] == max_iter
 
 
-def test_a_chunk_without_rows_has_no_weights(task):
-    layer, W = trained(task)
+def test_a_chunk_without_rows_has_no_weights(problem):
+    layer, W = trained(problem)
     assert layer.entry_ptr[4] == layer.entry_ptr[3]  # the chunk without nodes has no page
     assert not W[:, 24:].any()
 
@@ -145,13 +157,13 @@ def test_a_chunk_without_rows_has_no_weights(task):
 @pytest.mark.parametrize("n_rows", [0, 1])
 @pytest.mark.parametrize("inner", [False, True])
 def test_hardly_any_rows_are_no_error(rng, n_rows, inner):
-    task = make_task(rng, n_rows, inner)
-    layer, W = trained(task)
+    problem = make_problem(rng, n_rows, inner)
+    layer, W = trained(problem)
     assert np.isfinite(W).all()
     assert layer.chunk_ptr.tolist() == CHUNK_PTR.tolist()
 
 
-def test_a_layer_without_weights_is_no_error(task):
-    layer, _ = trained(task, weight_threshold=1e6)
+def test_a_layer_without_weights_is_no_error(problem):
+    layer, _ = trained(problem, weight_threshold=1e6)
     assert len(layer.weight) == len(layer.child) == 0
     assert not layer.feature_ptr.any() and not layer.entry_ptr.any() and not layer.bucket.any()

@@ -10,6 +10,7 @@ from xmc.training import grow
 from xmc.training import level as level_room
 from xmc.training.grow import SHALLOW_FOR, grow_trees
 from xmc.training.member import train_member
+from xmc.training.problem import MemberProblem
 
 # Labels 0 1 | 2 3 under the first node of level 1, 4 5 | 6 under the second.
 TREE = LabelTree(
@@ -30,26 +31,31 @@ Y = np.array(
 )
 
 
-def member_of(X, Y, tree, seed=(0, 0), **settings):
+def member_of(X, Y, tree, seed=(0, 0), user_negatives=(), **settings):
     params = LabelTreeParams(**{"n_jobs": 1, **settings})
-    return train_member(X, naive.as_targets(Y), tree, params, seed, Progress(0), "test")
+    problem = MemberProblem(X, naive.as_targets(Y), tree, seed, user_negatives)
+    return train_member(problem, params, Progress(0), "test")
 
 
 @pytest.fixture
-def tasks(monkeypatch):
+def problems(monkeypatch):
     """What each level is trained on, recorded while a member is trained."""
     recorded, original = [], level_room.train_layer
 
-    def recording(task, params, done):
-        recorded.append(task)
-        return original(task, params, done)
+    def recording(problem, params, done):
+        recorded.append(problem)
+        return original(problem, params, done)
 
     monkeypatch.setattr(level_room, "train_layer", recording)
     return recorded
 
 
-def rows_by_chunk(task):
-    return naive.split(*task.chunk_rows)
+def rows_by_chunk(problem):
+    return naive.split(*problem.chunk_rows)
+
+
+def nodes_of_rows(problem):
+    return problem.nodes.indptr, problem.nodes.ids
 
 
 def random_case(rng, n_rows=60, shape=(3, 3, 4)):
@@ -71,47 +77,47 @@ def in_beams(found):
     return [ids[:size].tolist() for size, ids in zip(found.size, found.ids, strict=True)]
 
 
-def test_tfn_trains_a_chunk_on_the_rows_with_a_label_under_its_node(tasks):
+def test_tfn_trains_a_chunk_on_the_rows_with_a_label_under_its_node(problems):
     member_of(X, Y, TREE, negatives="tfn")
-    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
-    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
-    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+    assert rows_by_chunk(problems[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert rows_by_chunk(problems[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(problems[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
 
 
 @pytest.mark.parametrize("beam_size", [1, 2])
-def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(tasks, beam_size):
+def test_man_trains_a_chunk_on_the_rows_whose_beam_holds_its_node(problems, beam_size):
     member, _ = member_of(X, Y, TREE, negatives="man", beam_size=beam_size)
     search = Search(beam_size, 1.0, 0)
-    assert rows_by_chunk(tasks[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert rows_by_chunk(problems[0]) == [[0, 1, 2, 3, 4, 5, 6, 7]]
     for level in (1, 2):
         found = beam(X, member.layers[:level], search)
         beams = in_beams(found)
         n_nodes = len(TREE.chunks[level]) - 1
         expected = [[row for row in range(8) if node in beams[row]] for node in range(n_nodes)]
-        assert rows_by_chunk(tasks[level]) == expected
+        assert rows_by_chunk(problems[level]) == expected
         assert sum(map(len, expected)) == 8 * beam_size
 
 
-def test_man_looks_at_every_row_of_large_sets_too(tasks, rng):
-    """The beams are searched for in blocks of rows."""
+def test_man_looks_at_every_row_of_large_sets_too(problems, rng):
+    """The beams are found batch by batch."""
     rows, labels, tree = random_case(rng, n_rows=2100, shape=(3, 4))
     member, _ = member_of(rows, labels, tree, negatives="man", beam_size=2)
     found = beam(rows, member.layers[:1], Search(2, 1.0, 0))
     beams, n_nodes = in_beams(found), len(tree.chunks[1]) - 1
-    assert rows_by_chunk(tasks[1]) == [
+    assert rows_by_chunk(problems[1]) == [
         [i for i, b in enumerate(beams) if node in b] for node in range(n_nodes)
     ]
 
 
-def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(tasks):
+def test_man_with_a_beam_as_wide_as_the_level_trains_every_chunk_on_every_row(problems):
     member_of(X, Y, TREE, negatives="man", beam_size=4)
-    assert all(rows == list(range(8)) for task in tasks for rows in rows_by_chunk(task))
+    assert all(rows == list(range(8)) for problem in problems for rows in rows_by_chunk(problem))
 
 
 @pytest.mark.parametrize("beam_size", [1, 2])
-def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
+def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(problems, beam_size):
     member, _ = member_of(X, Y, TREE, negatives="tfn+man", beam_size=beam_size)
-    teacher = [naive.split(*task.chunk_rows) for task in tasks]
+    teacher = [naive.split(*problem.chunk_rows) for problem in problems]
     assert teacher[0] == [list(range(8))]
     for level, labels_of_node in (
         (1, [[0, 1, 2, 3], [4, 5, 6]]),
@@ -123,44 +129,43 @@ def test_tfn_and_man_train_a_chunk_on_the_rows_of_both(tasks, beam_size):
             [row for row in range(8) if node in beams[row] or Y[row, labels].any()]
             for node, labels in enumerate(labels_of_node)
         ]
-        assert rows_by_chunk(tasks[level]) == expected
+        assert rows_by_chunk(problems[level]) == expected
 
 
 @pytest.mark.parametrize("negatives", ["tfn", "man", "tfn+man"])
-def test_every_row_trains_a_chunk_once(tasks, rng, negatives):
+def test_every_row_trains_a_chunk_once(problems, rng, negatives):
     rows, labels, tree = random_case(rng)
     member_of(rows, labels, tree, negatives=negatives, beam_size=2)
-    for task in tasks:
-        assert all(own == sorted(set(own)) for own in rows_by_chunk(task))
+    for problem in problems:
+        assert all(own == sorted(set(own)) for own in rows_by_chunk(problem))
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_targets_are_the_labels_times_the_trees_indicators(tasks, seed):
+def test_targets_are_the_labels_times_the_trees_indicators(problems, seed):
     rows, labels, tree = random_case(np.random.default_rng(seed))
     member_of(rows, labels, tree)
     expected = labels[:, tree.labels]
     for level in reversed(range(tree.depth)):
-        assert np.array_equal(
-            naive.to_dense(*tasks[level].nodes[:2], 1, expected.shape[1]) > 0, expected
-        )
+        found = naive.to_dense(*nodes_of_rows(problems[level]), 1, expected.shape[1])
+        assert np.array_equal(found > 0, expected)
         indicator = np.eye(len(tree.chunks[level]) - 1)[tree.parents(level)]
         expected = (expected @ indicator) > 0
-    assert all(own == sorted(set(own)) for task in tasks for own in naive.split(*task.nodes[:2]))
+    for problem in problems:
+        assert all(own == sorted(set(own)) for own in naive.split(*nodes_of_rows(problem)))
 
 
-def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(tasks):
+def test_levels_are_told_whether_they_are_inner_and_have_seeds_of_their_own(problems):
     member_of(X, Y, TREE, seed=(5, 2))
-    assert [task.inner for task in tasks] == [True, True, False]
-    assert [task.seed for task in tasks] == [(5, 2, 0), (5, 2, 1), (5, 2, 2)]
+    assert [problem.inner for problem in problems] == [True, True, False]
+    assert [problem.seed for problem in problems] == [(5, 2, 0), (5, 2, 1), (5, 2, 2)]
 
 
-def test_one_vs_all_trains_every_label_on_every_row(tasks):
+def test_one_vs_all_trains_every_label_on_every_row(problems):
     params = tree_params(OneVsAllParams(n_jobs=1), beam_size=1)
-    member, _ = train_member(
-        X, naive.as_targets(Y), one_vs_all(np.arange(7)), params, (0, 0), Progress(0), "test"
-    )
-    assert [rows_by_chunk(task) for task in tasks] == [[list(range(8))]]
-    assert not tasks[0].inner
+    problem = MemberProblem(X, naive.as_targets(Y), one_vs_all(np.arange(7)), (0, 0))
+    member, _ = train_member(problem, params, Progress(0), "test")
+    assert [rows_by_chunk(problem) for problem in problems] == [[list(range(8))]]
+    assert not problems[0].inner
     assert len(member.layers) == 1 and len(member.layers[0].bias_weight) == 7
 
 
@@ -243,25 +248,25 @@ def test_the_search_has_the_settings_of_the_model():
     assert search_of(tree_params(OneVsAllParams(bias=2.0), beam_size=1)) == Search(1, 2.0, 0)
 
 
-def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(tasks):
+def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(problems):
     costs = np.where(Y, np.arange(1, 8), 0.0)
-    params = LabelTreeParams(n_jobs=1, costs="relevance")
-    train_member(X, naive.as_targets(costs, costs=True), TREE, params, (0, 0), Progress(0), "test")
-    for task, labels_of_node in zip(
-        tasks, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False
+    problem = MemberProblem(X, naive.as_targets(costs, costs=True), TREE, (0, 0))
+    train_member(problem, LabelTreeParams(n_jobs=1, costs="relevance"), Progress(0), "test")
+    for problem, labels_of_node in zip(
+        problems, ([[0, 1, 2, 3], [4, 5, 6]], [[0, 1], [2, 3], [4, 5], [6]]), strict=False
     ):
         summed = np.stack([costs[:, labels].sum(axis=1) for labels in labels_of_node], axis=1)
         expected = summed / summed[summed > 0].mean()
-        assert naive.to_dense(*task.nodes, len(labels_of_node)) == pytest.approx(expected)
-    assert naive.to_dense(*tasks[2].nodes, 7) == pytest.approx(costs / costs[costs > 0].mean())
+        assert naive.to_dense(*problem.nodes, len(labels_of_node)) == pytest.approx(expected)
+    assert naive.to_dense(*problems[2].nodes, 7) == pytest.approx(costs / costs[costs > 0].mean())
 
 
 def test_every_level_has_its_own_C(monkeypatch):
     seen, original = [], level_room.train_layer
 
-    def recording(task, params, done):
+    def recording(problem, params, done):
         seen.append(params.C)
-        return original(task, params, done)
+        return original(problem, params, done)
 
     monkeypatch.setattr(level_room, "train_layer", recording)
     for C in (3.0, (2.0, 5.0), (1.0, 2.0, 3.0, 4.0)):
@@ -269,27 +274,26 @@ def test_every_level_has_its_own_C(monkeypatch):
     assert seen == [3.0, 3.0, 3.0, 2.0, 5.0, 5.0, 1.0, 2.0, 3.0]
 
 
-def test_every_level_has_its_own_negatives(tasks):
+def test_every_level_has_its_own_negatives(problems):
     member_of(X, Y, TREE, negatives=("tfn", "tfn", "man"), beam_size=4)
-    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
-    assert rows_by_chunk(tasks[2]) == [list(range(8))] * 4
+    assert rows_by_chunk(problems[1]) == [[0, 1, 2, 3, 6], [4, 5, 6]]
+    assert rows_by_chunk(problems[2]) == [list(range(8))] * 4
 
 
-def test_the_rows_that_a_user_names_train_the_children_of_their_nodes_too(tasks):
+def test_the_rows_that_a_user_names_train_the_children_of_their_nodes_too(problems):
     extra = naive.as_lists([[0, 0], [0, 0], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 1]])
-    params = LabelTreeParams(n_jobs=1)
-    train_member(X, naive.as_targets(Y), TREE, params, (0, 0), Progress(0), "test", (None, extra))
-    assert rows_by_chunk(tasks[1]) == [[0, 1, 2, 3, 4, 6, 7], [4, 5, 6, 7]]
-    assert rows_by_chunk(tasks[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
+    member_of(X, Y, TREE, user_negatives=(None, extra))
+    assert rows_by_chunk(problems[1]) == [[0, 1, 2, 3, 4, 6, 7], [4, 5, 6, 7]]
+    assert rows_by_chunk(problems[2]) == [[0, 1, 6], [2, 3], [4, 5], [5, 6]]
 
 
-def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(tasks, rng):
+def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(problems, rng):
     """Every row's chunks of the last level are those of a beam that some matcher, trained without
     the row, gives it.
     """
     rows, labels, tree = random_case(rng, n_rows=90, shape=(4, 3))
     member_of(rows, labels, tree, negatives="man", negative_folds=3, beam_size=2)
-    *parts, top, last = tasks
+    *parts, top, last = problems
     trainers = [np.concatenate(rows_by_chunk(part)) for part in parts]
     assert [len(own) for own in trainers] == [60, 60, 60]
     assert sorted(np.concatenate(trainers)) == sorted([*range(90)] * 2)

@@ -1,9 +1,14 @@
 import sys
+from unittest.mock import Mock, call
 
+import cli_tools as cli
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
-from xmc.memory import LARGE, resident_bytes, return_freed_arrays
+import xmc.memory
+from xmc import LabelTreeClassifier
+from xmc.memory import LARGE, MMAP_THRESHOLD, resident_bytes, return_freed_arrays
 
 
 def test_memory_in_use_is_counted_in_bytes():
@@ -23,3 +28,25 @@ def test_large_arrays_go_back_when_they_are_freed():
     kept.clear()
     assert resident_bytes() - before < LARGE
     assert top.all()
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often malloc was set."""
+    libc = Mock()
+    monkeypatch.setattr(xmc.memory, "ctypes", Mock(CDLL=Mock(return_value=libc)))
+    monkeypatch.setattr(sys, "platform", "linux")
+    return libc.mallopt.call_args_list
+
+
+def test_a_fit_in_python_leaves_malloc_alone(calls):
+    X = sp.eye(8, format="csr")
+    LabelTreeClassifier(random_state=0).fit(X, X)
+    assert calls == []
+    return_freed_arrays()
+    assert calls == [call(MMAP_THRESHOLD, LARGE)]
+
+
+def test_a_training_by_the_command_line_sets_malloc(calls, tmp_path):
+    cli.done("train", cli.home() / "X.npz", cli.home() / "Y.npz", "--model", tmp_path / "model")
+    assert calls == [call(MMAP_THRESHOLD, LARGE)]

@@ -6,10 +6,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, io, load
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, TextClassifier, io, load
 from xmc.errors import DataError, ModelError
 from xmc.model_files import FILE, describe
-from xmc.text import fit_texts, make_vectorizer
 
 SMALL = {"max_leaf_size": 3, "arity": 2, "random_state": 0}
 MODELS = {
@@ -25,6 +24,7 @@ MODELS = {
     "one-vs-all": OneVsAllClassifier(random_state=0),
 }
 TEXTS = ["red apple pie", "red apple", "green pear pie", "green pear", "blue plum pie", "blue plum"]
+COLOURS = sp.csr_matrix(np.eye(3).repeat(2, axis=0))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,6 @@ def test_a_loaded_model_is_the_same_estimator(fitted, tmp_path):
         "n_iter_",
         "label_ids_",
         "label_names_",
-        "vectorizer_",
     ):
         assert getattr(again, name) == getattr(fitted, name)
 
@@ -260,12 +259,11 @@ def test_classes_survive(tmp_path, classes):
 
 
 def test_names_of_labels_survive(data, tmp_path):
-    model = OneVsAllClassifier(random_state=0).fit(*data)
-    model.label_ids_ = [f"id {n}" for n in range(20)]
-    model.label_names_ = ["", "zw\u00f6lf", *map(str, range(18))]
+    ids, names = [f"id {n}" for n in range(20)], ["", "zw\u00f6lf", *map(str, range(18))]
+    model = OneVsAllClassifier(random_state=0).fit(*data, label_ids=ids, label_names=names)
     model.save(tmp_path / "model")
     again = load(tmp_path / "model")
-    assert (again.label_ids_, again.label_names_) == (model.label_ids_, model.label_names_)
+    assert (again.label_ids_, again.label_names_) == (ids, names)
 
 
 def test_a_given_tree_is_kept_without_the_labels_that_had_no_row(data, tmp_path):
@@ -276,8 +274,9 @@ def test_a_given_tree_is_kept_without_the_labels_that_had_no_row(data, tmp_path)
 
 
 def test_names_of_features_survive_and_are_asked_for(data, tmp_path):
-    model = OneVsAllClassifier(random_state=0).fit(*data)
-    model.feature_names_in_ = np.array([f"f{n}" for n in range(22)], object)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(data[0].toarray(), columns=[f"f{n}" for n in range(22)])
+    model = OneVsAllClassifier(random_state=0).fit(frame, data[1])
     model.save(tmp_path / "model")
     again = load(tmp_path / "model")
     assert np.array_equal(again.feature_names_in_, model.feature_names_in_)
@@ -286,46 +285,46 @@ def test_names_of_features_survive_and_are_asked_for(data, tmp_path):
         again.predict(data[0])
 
 
-def with_texts(vectorizer):
-    """A model that tells the colours, with its vectoriser."""
-    X = fit_texts(vectorizer, TEXTS)
-    model = LabelTreeClassifier(random_state=0).fit(X, sp.csr_matrix(np.eye(3).repeat(2, axis=0)))
-    model.vectorizer_, model.label_ids_ = vectorizer, ["red", "green", "blue"]
-    return model
+@pytest.fixture
+def of_texts():
+    """A model that tells the colours."""
+    model = TextClassifier(LabelTreeClassifier(random_state=0))
+    return model.fit(TEXTS, COLOURS, label_ids=["red", "green", "blue"])
 
 
-def test_texts_are_answered_as_their_matrix(tmp_path):
-    ours = with_texts(make_vectorizer())
+def test_texts_are_answered_as_their_matrix(of_texts, tmp_path):
+    ours = of_texts
     ours.save(tmp_path / "model")
     model = load(tmp_path / "model")
     unseen = ["a plum", "a green apple", "nothing known"]
     from_texts, from_matrix = (
         model.predict_topk(unseen, 3),
-        ours.predict_topk(ours.vectorizer_.transform(unseen), 3),
+        ours.classifier_.predict_topk(ours.vectorizer_.transform(unseen), 3),
     )
     assert np.array_equal(from_texts.labels, from_matrix.labels)
     assert np.array_equal(from_texts.scores, from_matrix.scores)
     assert model.label_ids_[from_texts.labels[0, 0]] == "blue"
 
 
-def test_a_list_of_texts_goes_wherever_a_matrix_goes(tmp_path):
-    with_texts(make_vectorizer()).save(tmp_path / "model")
+def test_a_list_of_texts_goes_wherever_a_matrix_goes(of_texts, tmp_path):
+    of_texts.save(tmp_path / "model")
     model = load(tmp_path / "model")
-    assert model.score(TEXTS, sp.csr_matrix(np.eye(3).repeat(2, axis=0))) == 1
+    assert model.score(TEXTS, COLOURS) == 1
     assert model.predict(TEXTS[:2]).indices.tolist() == [0, 0]
 
 
 def test_texts_to_a_model_without_vectoriser_are_refused(folder):
     with pytest.raises(DataError) as error:
         load(folder).predict_topk(["a text"], 3)
-    expected = (
-        "LabelTreeClassifier: expected a matrix, got texts, and the model holds no vectoriser"
-    )
+    expected = "LabelTreeClassifier: expected a matrix, got texts; a TextClassifier takes those"
     assert str(error.value) == expected
 
 
-def test_a_model_with_a_function_in_its_vectoriser_is_refused_and_nothing_is_left(tmp_path):
-    model = with_texts(TfidfVectorizer(tokenizer=str.split, token_pattern=None))
+def test_a_model_with_a_function_in_its_vectoriser_is_refused_and_nothing_is_left(
+    of_texts, tmp_path
+):
+    model = of_texts
+    model.vectorizer_ = TfidfVectorizer(tokenizer=str.split, token_pattern=None).fit(TEXTS)
     with pytest.raises(ModelError, match="got a function as tokenizer$"):
         model.save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
@@ -387,7 +386,7 @@ def test_a_json_that_nobody_wrote_is_refused_in_one_line(folder, changes):
 
 
 @pytest.mark.parametrize(
-    "name", ["class", "parameters", "n_labels", "depths", "one_label_per_row", "vectorizer"]
+    "name", ["class", "parameters", "n_labels", "n_features", "depths", "vectorizer"]
 )
 def test_a_json_that_lacks_something_names_it(folder, name):
     meta = json.loads((folder / FILE).read_text())

@@ -38,3 +38,10 @@ def test_every_data_file_is_packed(setup_cfg):
         assert not left_out, (
             f"setup.cfg: [options.package_data] leaves out {sorted(map(str, left_out))}"
         )
+
+
+def test_what_takes_a_compiler_is_an_extra_that_the_tests_install(setup_cfg):
+    extras = setup_cfg["options.extras_require"]
+    assert "liblinear" not in setup_cfg["options"]["install_requires"]
+    assert extras["liblinear"].startswith("\nliblinear-official>=")
+    assert "xmc-trees[liblinear]" in extras["test"].split()

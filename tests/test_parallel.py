@@ -4,20 +4,39 @@ import time
 import joblib
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from xmc import LabelTreeClassifier
 from xmc.parallel import run
 
 MANY = [None, 1, 2, 4, -1]
 
 
+def written_by_jobs(n_jobs=2):
+    """An array of 0 to 7, each number written by a job of its own."""
+    out = np.full(8, -1)
+
+    def write(n):
+        out[n] = n
+
+    run(write, [(n,) for n in range(8)], n_jobs)
+    return out
+
+
+def bits(model, folder):
+    """Everything that a model holds, as it is saved."""
+    model.save(folder)
+    return {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+
+
 @pytest.mark.parametrize("n_jobs", MANY)
 def test_results_stand_in_the_order_of_the_jobs(n_jobs):
-    def task(n, pause):
+    def function(n, pause):
         time.sleep(pause)
         return n
 
     jobs = [(n, pause) for n, pause in enumerate([0.03, 0.02, 0.01, 0, 0, 0])]
-    assert run(task, jobs, n_jobs) == [0, 1, 2, 3, 4, 5]
+    assert run(function, jobs, n_jobs) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("n_jobs", MANY)
@@ -38,13 +57,31 @@ def test_a_single_job_or_thread_stays_in_the_callers_thread(jobs, n_jobs):
 
 
 def test_threads_share_arrays_instead_of_copying():
-    out = np.zeros(8)
+    assert written_by_jobs().tolist() == list(range(8))
 
-    def task(n):
-        out[n] = n
 
-    run(task, [(n,) for n in range(8)], 2)
-    assert out.tolist() == list(range(8))
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_jobs_write_into_shared_arrays_whatever_backend_joblib_is_set_to(backend):
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        assert written_by_jobs().tolist() == list(range(8))
+        assert written_by_jobs(n_jobs=None).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_a_shallow_tree_is_trained_alike_under_a_backend_of_processes(rng, backend, tmp_path):
+    X, Y = sp.csr_matrix(rng.random((400, 30))), sp.csr_matrix(rng.random((400, 300)) < 0.02)
+    settings = {"tree": "shallow", "arity": 20, "negatives": "tfn+man", "random_state": 0}
+    expected = LabelTreeClassifier(**settings, n_jobs=2).fit(X, Y)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        found = LabelTreeClassifier(**settings).fit(X, Y)
+    assert bits(found, tmp_path / "found") == bits(expected, tmp_path / "expected")
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_joblibs_context_sets_the_number_of_threads_of_any_backend(backend):
+    barrier = threading.Barrier(2, timeout=20)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        run(lambda n: barrier.wait(), [(0,), (1,)])
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -54,16 +91,10 @@ def test_no_jobs_give_no_results(n_jobs):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_the_error_of_a_job_reaches_the_caller(n_jobs):
-    def task(n):
+    def function(n):
         if n == 2:
             raise KeyError("job two")
         return n
 
     with pytest.raises(KeyError, match="job two"):
-        run(task, [(n,) for n in range(6)], n_jobs)
-
-
-def test_joblibs_context_sets_the_number_of_threads():
-    barrier = threading.Barrier(2, timeout=20)
-    with joblib.parallel_config(backend="threading", n_jobs=2):
-        run(lambda n: barrier.wait(), [(0,), (1,)])
+        run(function, [(n,) for n in range(6)], n_jobs)

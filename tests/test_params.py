@@ -7,7 +7,6 @@ from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
 from xmc.errors import ParameterError
 from xmc.params import (
     LabelTreeParams,
-    OneVsAllParams,
     TextParams,
     check,
     param,

@@ -2,8 +2,9 @@ import cli_tools as cli
 import numpy as np
 import pytest
 
-from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError, load, preset
+from xmc import OneVsAllClassifier, ParameterError, load, preset
 from xmc.datasets import load_sample
+from xmc.methods import METHODS
 from xmc.params import check
 from xmc.presets import PRESETS
 
@@ -22,9 +23,7 @@ def chunks(model):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_valid_estimator(name):
     check(preset(name))
-    assert isinstance(
-        preset(name), OneVsAllClassifier if PRESETS[name].one_vs_all else LabelTreeClassifier
-    )
+    assert isinstance(preset(name), METHODS[PRESETS[name].method].load())
 
 
 def test_parabel_is_three_binary_trees_with_at_most_100_labels_a_leaf(sample):
@@ -60,7 +59,7 @@ def test_balanced_presets_have_their_arity(sample, name, arity):
 def test_pfastre_re_ranks_what_a_tree_finds_by_tail_classifiers(sample):
     model = preset("pfastre", random_state=0, n_trees=1).fit(*sample)
     assert (model.tail_share, model.tail_gamma) == (0.2, 30.0)
-    assert model.label_means_.n_rows == sample[1].shape[1]
+    assert model.model_.label_embeddings.n_rows == sample[1].shape[1]
     plain = preset("parabel", random_state=0, n_trees=1).fit(*sample)
     rare = [
         np.diff(sample[1].tocsc().indptr)[m.predict_topk(sample[0], 5).labels].mean()
@@ -128,5 +127,6 @@ def test_a_tree_preset_is_not_one_vs_all_and_the_other_way_round():
         "Error: --one-vs-all doesn't go with --preset bonsai"
     )
     assert (
-        cli.misuse(*both, "dismec", "--arity", 3) == "Error: --arity doesn't go with --one-vs-all"
+        cli.misuse(*both, "dismec", "--arity", 3)
+        == "Error: --arity doesn't go with --method one-vs-all"
     )

@@ -5,10 +5,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
-from xmc import DataError, LabelTreeClassifier, ParameterError
+from xmc import DataError, LabelTreeClassifier, ParameterError, TextClassifier
 from xmc.datasets import load_sample, sample_texts
-from xmc.params import TextParams
-from xmc.text import fit_texts, make_vectorizer
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +92,12 @@ def test_a_ranker_keeps_the_parameters_it_was_made_with(sample):
 
 def test_texts_are_ranked_where_a_vectoriser_is_held(sample):
     texts = sample_texts(sample.X[:500], sample.features)
-    vectorizer = make_vectorizer(TextParams())
-    model = LabelTreeClassifier(arity=8, random_state=0).fit(
-        fit_texts(vectorizer, texts), sample.Y[:500]
-    )
+    model = TextClassifier(LabelTreeClassifier(arity=8, random_state=0))
+    model.fit(texts, sample.Y[:500])
     with pytest.raises(
         DataError, match="expected a matrix, got a text, and the model holds no vectoriser"
     ):
-        model.ranker()(texts[0])
-    model.vectorizer_ = vectorizer
+        model.classifier_.ranker()(texts[0])
     assert same(model.ranker()(texts[0]), model.predict_topk([texts[0]]))
 
 

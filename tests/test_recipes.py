@@ -32,7 +32,7 @@ def test_what_a_recipe_leaves_open_has_a_default(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL))
     assert recipe[:-1] == Recipe("mine", "a set", "tiny", "a place", [], (0.55, 1.5), ())[:-1]
     (run,) = recipe.runs
-    assert run == ("one", None, False, {}, None, None, (0,), None, None, (), None)
+    assert run == ("one", None, "tree", {}, None, None, (0,), None, None, (), None)
 
 
 def test_what_a_recipe_says_is_kept(tmp_path):
@@ -58,7 +58,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
         (
             "one",
             "parabel",
-            False,
+            "tree",
             settings,
             {"min_df": 3},
             {"pairs": 0.5},
@@ -73,7 +73,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
 
 def test_a_preset_decides_whether_it_is_one_vs_all(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL, 'preset = "dismec"'))
-    assert recipe.runs[0].one_vs_all
+    assert recipe.runs[0].method == "one-vs-all"
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -148,18 +148,18 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*MINIMAL, *RUN], "expected a name of its own for each run, got 'one' twice"),
         (
             [*MINIMAL, "seed = 1"],
-            "run 'one': no such key as 'seed'; there are name, preset, one_vs_all, settings, ",
+            "run 'one': no such key as 'seed'; there are name, preset, method, settings, ",
         ),
         ([*MINIMAL, 'preset = "parable"'], "run 'one': preset must be one of 'parabel', "),
         (
-            [*MINIMAL, 'preset = "parabel"', "one_vs_all = false"],
-            "run 'one': expected preset or one_vs_all, got both",
+            [*MINIMAL, 'preset = "parabel"', 'method = "tree"'],
+            "run 'one': expected preset or method, got both",
         ),
-        ([*MINIMAL, "one_vs_all = 1"], "run 'one': one_vs_all must be true or false, got 1"),
+        ([*MINIMAL, "method = 1"], "run 'one': method must be one of 'tree', 'one-vs-all', got 1"),
         ([*MINIMAL, "settings = 1"], "run 'one': settings must be a table, got 1"),
         (
             [*MINIMAL, "settings = { arty = 2 }"],
-            "run 'one': settings: no such parameter as 'arty'; there are loss, C, ",
+            "run 'one': settings: no such parameter as 'arty'; there are n_trees, tree, ",
         ),
         (
             [*MINIMAL, "settings = { n_jobs = 2 }"],
@@ -170,7 +170,7 @@ def test_every_published_row_belongs_to_a_recipe():
             "run 'one': settings: arity must be an int >= 2 or None, got 1",
         ),
         (
-            [*MINIMAL, "one_vs_all = true", "settings = { arity = 2 }"],
+            [*MINIMAL, 'method = "one-vs-all"', "settings = { arity = 2 }"],
             "run 'one': settings: no such parameter as 'arity'; ",
         ),
         ([*MINIMAL, "text = { min_df = 0 }"], "run 'one': text: min_df must be an int >= 1, got 0"),

@@ -2,22 +2,31 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID
+from xmc.arrays import frozen
+from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID
 from xmc.ranking import search as search_room
 from xmc.ranking.search import (
     Candidates,
     Search,
     as_topk,
     beam,
-    block_size,
     label_candidates,
     rank,
     row_blocks,
+    rows_per_batch,
+    scored,
     slice_rows,
 )
+from xmc.ranking.tail import Tail, with_tail
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 N_FEATURES = 25
+NO_BOOST = np.empty(0, np.float32)
+SATURATED = {
+    "l3_hinge": [0.998, 0.999, 1, 1.5],
+    "l2_hinge": [0.9999, 0.99995, 1, 1.5],
+    "log_sigmoid": [16.5, 17, 18, 30],
+}  # weights whose log-probabilities differ in float32, probabilities are 1
 HALVES = np.array([-1, -0.5, 0.5, 1])  # margins of such weights are exact, and many tie
 
 
@@ -78,9 +87,7 @@ def same_bits(a, b):
     return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
 
 
-# The 96th row would hold two log-probabilities that differ, in float32, where their probabilities
-# are both 1.
-@pytest.mark.parametrize("n_rows", [1, 70])
+@pytest.mark.parametrize("n_rows", [1, 100])
 @pytest.mark.parametrize("beam_size", [1, 3, 1000])
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_search_agrees_with_scoring_every_node(rng, transform, beam_size, n_rows):
@@ -97,6 +104,58 @@ def test_search_agrees_with_scoring_every_node(rng, transform, beam_size, n_rows
 def test_search_agrees_in_trees_of_any_height(rng, widths, bias):
     member, X = naive.random_member(rng, N_FEATURES, widths), random_rows(rng, 20)
     assert_same(ranked(X, (member,), 2, bias=bias), searched(X, [member], 2, bias=bias))
+
+
+def saturated(rng, transform):
+    """A tree, and rows of 0 and 1, of which most have more than 3 labels of probability 1."""
+    member = naive.random_member(rng, 6, (4, 5, 8), values=SATURATED[transform])
+    return member, naive.as_rows(rng.random((100, 6)) < 0.7)
+
+
+@pytest.mark.parametrize("boost", [[], [1, 0.5, 0.25]], ids=["plain", "boosted"])
+@pytest.mark.parametrize("beam_size", [1, 3, 1000])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_one_row_a_batch_and_all_candidates_rank_alike(rng, transform, beam_size, boost):
+    """The same bits, though only the last way sees every score."""
+    for member, X in (
+        saturated(rng, transform),
+        (naive.random_member(rng, N_FEATURES, (4, 5, 30)), random_rows(rng, 100)),
+    ):
+        own = np.float32(rng.choice(boost, len(member.tree.labels))) if boost else NO_BOOST
+        search = Search(beam_size, 1.0, TRANSFORMS[transform], frozen(own))
+        found = scored(X, label_candidates(X, (member,), search), search)
+        for k in (1, 3, 50):
+            batch = rank(X, (member,), search, k)
+            ones = [rank(slice_rows(X, i, i + 1), (member,), search, k) for i in range(100)]
+            assert same_bits(batch, as_topk(found, k))
+            assert same_bits(batch, [np.concatenate(part) for part in zip(*ones, strict=True)])
+            assert listed(batch) == [
+                [(s, label) for s, _, label in naive.best(row, k)] for row in rows_of(found)
+            ]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_saturated_rows_tie_at_the_place_where_they_are_cut(rng, transform):
+    """What the test before this one needs."""
+    member, X = saturated(rng, transform)
+    scores = rank(X, (member,), Search(1000, 1.0, TRANSFORMS[transform]), 4).scores
+    assert (scores == 1).all(axis=1).sum() > 20
+
+
+def test_scores_are_the_boost_times_the_share_of_the_tail(rng):
+    member, X = naive.random_member(rng, N_FEATURES), random_rows(rng, 10)
+    n_labels = len(member.tree.labels)
+    tail = Tail(naive.random_rows(rng, n_labels, N_FEATURES), 2.0, 0.3)
+    boost = rng.random(n_labels).astype(np.float32)
+    plain = Search(3, 1.0, L3_HINGE)
+    found = label_candidates(X, (member,), plain)
+    assert same_bits(scored(X, found, plain), found)
+    got = scored(X, found, plain._replace(boost=frozen(boost), tail=tail))
+    shared = with_tail(X, found.indptr, found.ids, found.score, tail)
+    assert got.score.dtype == np.float32
+    assert got.score == pytest.approx(boost[found.ids] * shared)
+    assert not np.array_equal(got.score, shared) and not np.array_equal(shared, found.score)
+    assert same_bits(got[:2], found[:2]) and np.array_equal(got.margin, found.margin)
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
@@ -252,8 +311,18 @@ def test_slices_are_the_rows(rng):
 def test_the_candidates_of_a_block_are_bounded(rng, monkeypatch, beam_size):
     members = tuple(naive.random_member(rng, N_FEATURES, (30, 10)) for _ in range(2))
     search = Search(beam_size, 1.0, L3_HINGE)
-    monkeypatch.setattr(search_room, "BLOCK_CANDIDATES", 2000)
-    size = block_size(members, search)
+    monkeypatch.setattr(search_room, "MOST_CANDIDATES", 2000)
+    size = rows_per_batch(members, search)
     each = [label_candidates(random_rows(rng, size), (member,), search) for member in members]
     assert size >= 1
     assert sum(len(found.ids) for found in each) <= 2000
+
+
+def test_batches_are_large_unless_candidates_are_written_down(rng):
+    member, search = naive.random_member(rng, N_FEATURES, (30, 10)), Search(10, 1.0, L3_HINGE)
+    tail = search._replace(tail=Tail(naive.as_rows(np.eye(3)), 1.0, 0.5))
+    assert rows_per_batch((member,), search) == search_room.MOST_ROWS
+    few = rows_per_batch((member,), search, all_candidates=True)
+    assert 1 <= few < search_room.MOST_ROWS
+    assert rows_per_batch((member,), tail) == few
+    assert rows_per_batch((member, member), search) < few

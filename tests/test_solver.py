@@ -7,7 +7,7 @@ from xmc.datasets import load_sample
 from xmc.inputs import as_rows, canonical
 from xmc.kernels.lanes import N_LANES
 from xmc.params import LabelTreeParams
-from xmc.training.problem import blocks, pose
+from xmc.training.problem import pose, sibling_groups
 from xmc.training.solver import solve
 
 LOSSES = ["squared_hinge", "hinge"]
@@ -29,8 +29,8 @@ def posed(X, Y, rows=None, first=0, last=None):
 
 def dense_weights(problem, n_features, params):
     """The weights of all siblings: (features + bias, siblings)."""
-    W = np.zeros((n_features + 1, len(problem.count)))
-    for siblings in blocks(problem):
+    W = np.zeros((n_features + 1, len(problem.counts)))
+    for siblings in sibling_groups(problem):
         weights = solve(problem, siblings, params)
         np.add.at(W, (weights.feature, weights.sibling), weights.weight)
         W[-1, weights.biased] = weights.bias
@@ -63,7 +63,7 @@ def data(rng):
 
 @pytest.fixture(scope="module")
 def sample():
-    """The first 500 packages of the embedded sample and the 12 tags that are most frequent there."""
+    """The first 500 packages of the embedded sample, and the 12 most frequent tags."""
     whole = load_sample()
     X = as_rows(canonical(whole.X[:500], "test", "X"), True)
     Y = whole.Y[:500].toarray() > 0
@@ -156,17 +156,17 @@ def test_a_problem_holds_the_given_rows_and_siblings(data):
     assert np.array_equal(dense, naive.to_dense(*X)[rows])
     assert problem.norms == pytest.approx((dense**2).sum(axis=1))
     has = np.zeros((4, 9), bool)
-    has[problem.place, problem.sibling] = True
+    has[problem.row_in_chunk, problem.sibling] = True
     assert np.array_equal(has, Y[rows, 3:12])
-    assert problem.count.tolist() == has.sum(axis=0).tolist()
+    assert problem.counts.tolist() == has.sum(axis=0).tolist()
 
 
 @pytest.mark.parametrize("n_labels", [1, 16, 17, 40])
-def test_blocks_hold_every_sibling_once_the_most_frequent_first(rng, n_labels):
+def test_groups_hold_every_sibling_once_the_most_frequent_first(rng, n_labels):
     Y = rng.random((30, n_labels)) < rng.random(n_labels)
     problem = posed(naive.random_rows(rng, 30, 5), Y)
-    groups = blocks(problem)
-    counts = problem.count[np.concatenate(groups)]
+    groups = sibling_groups(problem)
+    counts = problem.counts[np.concatenate(groups)]
     assert sorted(np.concatenate(groups)) == list(range(n_labels))
     assert (np.diff(counts) <= 0).all()
     assert max(map(len, groups)) <= N_LANES and len(groups) == -(-n_labels // N_LANES)

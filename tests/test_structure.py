@@ -22,19 +22,14 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors params formats topk arrays frames containers inputs propensity judged metrics xmc.io xmc.io.* parallel progress memory",
-    "label_tree layer embedding model xmc.ranking xmc.ranking.* xmc.training xmc.training.* warmup",
-    "estimators text features model_files presets",
+    "errors params formats topk arrays frames containers inputs propensity judged metrics "
+    "xmc.io xmc.io.* parallel progress memory",
+    "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* warmup",
+    "methods model model_files text features training_data estimators text_classifier loading "
+    "presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
 ]
-# Imports inside functions that close a circle, each with its reason.
-LATE = {
-    (
-        "xmc.estimators",
-        "xmc.model_files",
-    ): "model.save(): reading a folder back needs the classes that models defines"
-}
 SKLEARN = 3  # the floor that may import it
 THREADS = {"joblib", "threading", "concurrent", "multiprocessing"}
 KERNELS = {"numpy", "numba", "llvmlite"}
@@ -120,14 +115,7 @@ def test_imports_point_down(module):
 
 
 def test_no_imports_go_in_circles():
-    graph = {
-        module: {n for n in names if (module, n) not in LATE} for module, names in OURS.items()
-    }
-    assert circle(graph) == []
-
-
-def test_late_imports_are_still_needed():
-    assert all(name in OURS[module] for module, name in LATE)
+    assert circle(OURS) == []
 
 
 def test_only_models_and_text_import_sklearn():
@@ -147,13 +135,10 @@ def test_only_parallel_starts_threads():
     assert users == {"xmc.parallel"}
 
 
-def test_kernels_import_nothing_but_instructions():
+def test_kernels_import_nothing_but_kernels_numpy_and_the_compiler():
     for module in MODULES:
         if module.startswith("xmc.kernels."):
-            instructions = {"xmc.kernels", "xmc.kernels.lanes", "xmc.kernels.bytes"}
-            assert OURS[module] <= instructions, (
-                f"{module}: a compile cache does not notice edits elsewhere"
-            )
+            assert all(name.startswith("xmc.kernels") for name in OURS[module]), module
             assert THEIRS[module] <= KERNELS, module
 
 

@@ -5,16 +5,19 @@ import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, ModelError, OneVsAllClassifier, ParameterError, load
 from xmc.datasets import load_sample
-from xmc.ranking.tail import Tail, label_means, with_tail
+from xmc.ranking.tail import Tail, tail_embeddings, with_tail
 
 N_FEATURES, N_LABELS = 20, 9
 
 
 @pytest.fixture
 def candidates(rng):
-    """Rows, means of labels, and some candidates of each row: (rows, means, pointers, ids)."""
-    X, means = naive.random_rows(rng, 15, N_FEATURES), naive.random_rows(rng, N_LABELS, N_FEATURES)
-    return X, means, *naive.random_lists(rng, 15, N_LABELS, density=0.5)
+    """Rows, embeddings of labels, pointers and ids of some candidates of each row."""
+    X, embeddings = (
+        naive.random_rows(rng, 15, N_FEATURES),
+        naive.random_rows(rng, N_LABELS, N_FEATURES),
+    )
+    return X, embeddings, *naive.random_lists(rng, 15, N_LABELS, density=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +26,29 @@ def sample():
     return data.X[:1500], data.Y[:1500], data.X_test[:100]
 
 
-def places(indptr, ids):
+def row_and_label(indptr, ids):
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), ids
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 def test_scores_are_a_geometric_mean_with_the_probability_by_distance(rng, candidates, share):
-    X, means, indptr, ids = candidates
-    X, means = (naive.as_rows(naive.unit(naive.to_dense(*rows) + 1e-3)) for rows in (X, means))
+    X, embeddings, indptr, ids = candidates
+    X, embeddings = (
+        naive.as_rows(naive.unit(naive.to_dense(*rows) + 1e-3)) for rows in (X, embeddings)
+    )
     score = rng.random(len(ids)).astype(np.float32)
-    got = with_tail(X, indptr, ids, score, Tail(means, 6.0, share))
-    distance = np.linalg.norm(naive.to_dense(*X)[:, None] - naive.to_dense(*means), axis=2)[
-        places(indptr, ids)
+    got = with_tail(X, indptr, ids, score, Tail(embeddings, 6.0, share))
+    distance = np.linalg.norm(naive.to_dense(*X)[:, None] - naive.to_dense(*embeddings), axis=2)[
+        row_and_label(indptr, ids)
     ]
     probability = 1 / (1 + np.exp(6.0 / 2 * distance**2))
     assert got == pytest.approx(score ** (1 - share) * probability**share, rel=1e-4)
 
 
-def test_means_point_where_the_labels_rows_point(rng):
+def test_embeddings_point_where_the_labels_rows_point(rng):
     X, Y = naive.random_rows(rng, 40, N_FEATURES, empty=0), rng.random((40, N_LABELS)) < 0.2
     Y[:, 3] = False
-    means = naive.to_dense(*label_means(X, naive.as_lists(Y.T), 1))
+    embeddings = naive.to_dense(*tail_embeddings(X, naive.as_lists(Y.T), 1))
     summed = Y.T @ naive.to_dense(*X)
     expected = np.divide(
         summed,
@@ -51,7 +56,7 @@ def test_means_point_where_the_labels_rows_point(rng):
         where=Y.any(axis=0)[:, None],
         out=summed,
     )
-    assert means == pytest.approx(expected, abs=1e-5)
+    assert embeddings == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("model", [OneVsAllClassifier, LabelTreeClassifier])

@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "LabelTreeClassifier": "estimators",
     "OneVsAllClassifier": "estimators",
-    "load": "model_files",
+    "TextClassifier": "text_classifier",
+    "load": "loading",
     "preset": "presets",
     "LabelTree": "label_tree",
     "TopK": "topk",

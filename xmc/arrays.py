@@ -45,6 +45,6 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def pointers(sizes: Sequence[int]) -> np.ndarray:
+def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Offsets of parts of these sizes laid end to end, and the end: int64, read-only."""
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))

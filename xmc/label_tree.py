@@ -1,4 +1,4 @@
-"""LabelTree, the value: saved, loaded, given by the user, grown by training.grow."""
+"""The label tree as a value: grown by training.grow or given by the user, saved and loaded."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from .errors import DataError
 class LabelTree(NamedTuple):
     """A tree whose leaves are labels, all at the same depth.
 
-    chunks: per level from the top, pointers (int64): the children of node n of the level above are
-        the nodes chunks[level][n] .. chunks[level][n + 1] - 1; the last level's nodes are places in
-        `labels`.
-    labels: int32, the label at each place; a label that is not in the tree is never predicted.
+    chunks: of each level from the top, pointers (int64): the children of node n of the level above
+        are the nodes chunks[level][n] .. chunks[level][n + 1] - 1. Those of the last are leaves.
+    labels: int32, the label of each leaf; a label that is not in the tree is never predicted.
     """
 
     chunks: tuple[np.ndarray, ...]
@@ -33,9 +32,7 @@ class LabelTree(NamedTuple):
         )
 
     def restricted_to(self, kept: np.ndarray) -> LabelTree:
-        """The tree without the labels where `kept` is False, and without nodes that this leaves
-        empty.
-        """
+        """The tree of the labels where `kept` is True, without the nodes that this leaves empty."""
         alive = kept[self.labels]
         labels, chunks = self.labels[alive], []
         for level in reversed(range(self.depth)):
@@ -57,9 +54,8 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
     n_nodes = 1
     for level, chunk in enumerate(map(np.asarray, tree.chunks)):
         if len(chunk) != n_nodes + 1 or chunk[0] != 0 or (np.diff(chunk) < 0).any():
-            raise DataError(
-                f"{who}: expected {n_nodes + 1} ascending pointers from 0 on in level {level} of the tree"
-            )
+            pointers_from_0 = f"{n_nodes + 1} ascending pointers from 0 on"
+            raise DataError(f"{who}: expected {pointers_from_0} in level {level} of the tree")
         n_nodes = int(chunk[-1])
     labels = np.asarray(tree.labels)
     if len(labels) != n_nodes or len(np.unique(labels)) != len(labels):
@@ -67,6 +63,5 @@ def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:
             f"{who}: expected the tree to hold {n_nodes:,} different labels, one per leaf"
         )
     if len(labels) and not (0 <= labels.min() and labels.max() < n_labels):
-        raise DataError(
-            f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {labels.min()} to {labels.max()}"
-        )
+        got = f"{labels.min()} to {labels.max()}"
+        raise DataError(f"{who}: expected labels 0 to {n_labels - 1:,} in the tree, got {got}")

@@ -8,29 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import frozen, pointers
-from .kernels.beam import PAGE, count_buckets, order_by
+from .kernels.beam import order_by
 from .kernels.bytes import N_BYTES
+from .kernels.pages import PAGE, Page, count_buckets
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
 PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
+PADDED = "low", "more"
+SCALARS = {"shift": np.uint8, "scale": np.float32}  # one per page
 
 
 class Layer(NamedTuple):
-    """The linear scorers of a level. Chunk n holds the children of node n of the level above, 256
-    of them a page.
+    """The linear scorers of a level; all arrays are read-only.
 
-    chunk_ptr: int64, nodes of each chunk; page_ptr: int64, its pages.
-    Of each page, bucket_ptr, feature_ptr, entry_ptr: int64, its parts of `bucket`, of `low` and
-        `more`, and of `child` and `weight`; shift: uint8, a bucket spans 2**shift features; scale:
-        float32, of its weights.
-    bucket: (buckets, 2) uint32, features and entries of the page before each bucket; one more
-    bucket ends the page.
-    Of each feature, low: uint8, its number without the bucket's; more: uint8, its entries but one;
-    and 16 zeros.
-    Of each entry, child: uint8, node - the page's first node; weight: float32, int8, or uint16, the
-    bits of a float16.
-    bias_weight: float32, one per node.
+    Chunk n holds the children of node n of the level above, in pages of 256. kernels/pages.py
+    describes the arrays from bucket_ptr to weight, kernels/beam.py the others.
     """
 
     chunk_ptr: np.ndarray
@@ -48,20 +41,15 @@ class Layer(NamedTuple):
     bias_weight: np.ndarray
 
 
-class Page(NamedTuple):
-    """One page of a Layer."""
-
-    shift: int
-    scale: float
-    bucket: np.ndarray
-    low: np.ndarray
-    more: np.ndarray
-    child: np.ndarray
-    weight: np.ndarray
-
-
+NO_BYTES = np.empty(0, np.uint8)
 NO_PAGE = Page(
-    0, 1.0, np.empty((0, 2), np.uint32), *np.empty((3, 0), np.uint8), np.empty(0, np.float32)
+    shift=0,
+    scale=1.0,
+    bucket=np.empty((0, 2), np.uint32),
+    low=NO_BYTES,
+    more=NO_BYTES,
+    child=NO_BYTES,
+    weight=np.empty(0, np.float32),
 )
 
 
@@ -73,11 +61,11 @@ def pack(
     n_features: int,
     weights: str,
 ) -> list[Page]:
-    """The pages of `width` siblings from their weights, in any order; child counts from the first
-    sibling.
+    """The pages of `width` siblings from their weights, which may come in any order.
 
-    weights: how they are stored, "float32", "float16" or "int8", which is scaled by the largest of
-    the page.
+    feature: of each weight.
+    child: of each weight, counted from the first sibling.
+    weights: how they are stored, "float32", "float16", or "int8", scaled by the largest of a page.
     """
     n_pages = -(-width // PAGE)
     order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
@@ -100,9 +88,8 @@ def _page(
         feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
     starts = np.flatnonzero(np.diff(feature, prepend=-1))
     features, sizes = feature[starts], np.diff(starts, append=len(feature))
-    shift = min(
-        8, max(0, math.ceil(math.log2(max(1, IN_BUCKET * n_features / max(1, len(features))))))
-    )
+    span = max(1, IN_BUCKET * n_features / max(1, len(features)))
+    shift = min(8, math.ceil(math.log2(span)))
     return Page(
         shift,
         scale,
@@ -123,9 +110,7 @@ def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
 
 
 def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Feature, child and weight (float32) of each entry of a page, ascending by feature, then
-    child.
-    """
+    """Feature, child and weight (float32) of each entry of a page, by feature, then child."""
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
     features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
     entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
@@ -152,19 +137,27 @@ def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
 
 
 def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) -> Layer:
-    """One layer of all its pages, which are used up: column by column, so that memory is not needed
-    twice.
-    """
-    shift = np.array([page.shift for page in pages], np.uint8)
-    scale = np.array([page.scale for page in pages], np.float32)
-    parts = [
-        pointers([len(page[n]) for page in pages]) for n in (2, 3, 5)
-    ]  # of bucket, low and child
-    columns = [[page[n] for page in pages or [NO_PAGE]] for n in range(2, 7)]
+    """One layer of all its pages. Consumes `pages` field by field: memory is not needed twice."""
+    parts = {name: [getattr(page, name) for page in pages] for name in Page._fields}
     pages.clear()
-    joined = []
-    for n, column in enumerate(columns):
-        joined.append(np.concatenate([*column, PADDING] if n in (1, 2) else column))
-        column.clear()
-    rest = (pointers(page_counts(chunk_ptr)), *parts, shift, scale, *joined, bias_weight)
-    return Layer(frozen(chunk_ptr), *map(frozen, rest))
+    bucket_ptr, feature_ptr, entry_ptr = (
+        pointers([len(part) for part in parts[name]]) for name in ("bucket", "low", "child")
+    )
+    joined = {name: frozen(_joined(name, parts.pop(name))) for name in Page._fields}
+    return Layer(
+        chunk_ptr=frozen(chunk_ptr),
+        page_ptr=pointers(page_counts(chunk_ptr).tolist()),
+        bucket_ptr=bucket_ptr,
+        feature_ptr=feature_ptr,
+        entry_ptr=entry_ptr,
+        **joined,
+        bias_weight=frozen(bias_weight),
+    )
+
+
+def _joined(name: str, parts: list) -> np.ndarray:
+    """One field of all pages, end to end."""
+    if name in SCALARS:
+        return np.array(parts, SCALARS[name])
+    padding = [PADDING] if name in PADDED else []
+    return np.concatenate([*(parts or [getattr(NO_PAGE, name)]), *padding])

@@ -1,15 +1,93 @@
-"""The trained model as a value."""
+"""The trained model as a value, and what it answers.
+
+The estimators check what comes in, keep a Model, and ask the functions below.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .label_tree import LabelTree
-from .layer import Layer
+import numpy as np
+
+from .arrays import Rows, frozen
+from .errors import ParameterError
+from .propensity import propensities_of
+from .ranking.scorer import Scorer
+from .ranking.search import (
+    Candidates,
+    Search,
+    as_topk,
+    probability_at_0,
+    scored,
+    search_of,
+)
+from .ranking.tail import Tail
+from .topk import TopK
 
 
-class Member(NamedTuple):
-    """A trained tree: one layer per level."""
+class Model(NamedTuple):
+    """What was learned. How a field is stored follows from its type, see model_files."""
 
-    tree: LabelTree
-    layers: tuple[Layer, ...]
+    scorer: Scorer
+    n_rows: int  # training rows
+    n_features: int
+    n_passes: int  # over the rows, the most that a group of siblings needed
+    label_counts: np.ndarray  # (n_labels,) int64, training rows of each label
+    n_rows_without_features: int | None = None  # of the training rows
+    label_embeddings: Rows | None = None  # (n_labels, n_features), for tail classifiers
+    classes: np.ndarray | None = None  # of a 1-D y, ascending; None with a matrix
+    label_ids: list[str] | None = None  # what people call the labels, one per column of Y
+    label_names: list[str] | None = None
+    feature_names_in: list[str] | None = None  # columns of the data frame that X was
+
+    @property
+    def n_labels(self) -> int:
+        return len(self.label_counts)
+
+
+def search_with(model: Model, params: Any) -> Search:
+    """How to search the model with these parameters, and what changes the scores after that.
+
+    Raises ParameterError if tail classifiers are asked for that were not trained.
+    """
+    search = search_of(params)
+    if params.tail_share:
+        if model.label_embeddings is None:
+            raise ParameterError("tail_share must be 0, as it was in training")
+        tail = Tail(model.label_embeddings, float(params.tail_gamma), float(params.tail_share))
+        search = search._replace(tail=tail)
+    if params.optimize == "p":
+        return search
+    a, b = params.propensity_a, params.propensity_b
+    p = propensities_of(model.label_counts, model.n_rows, a, b)
+    return search._replace(boost=frozen((p.min() / p).astype(np.float32)))
+
+
+def all_scores(model: Model, search: Search, X: Rows) -> Candidates:
+    """Every label that the model finds for each row, with the score that ranks it."""
+    return scored(X, model.scorer.candidates(X, search), search)
+
+
+def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -> Candidates:
+    """The labels of each row whose probability reaches the threshold.
+
+    Probabilities are those of the search, averaged over the members: what changes the order after
+    that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the
+    probability that a margin of 0 gives on one level.
+    """
+    found = model.scorer.candidates(X, search)
+    least = probability_at_0(search.transform) if threshold is None else np.float32(threshold)
+    kept = found.score >= least
+    before = np.concatenate([[0], np.cumsum(kept)])
+    columns = (column[kept] for column in found[1:])
+    return Candidates(before[found.indptr], *columns)
+
+
+def rank_sets(model: Model, search: Search, X: Rows, threshold: float | None, k: int) -> TopK:
+    """The best k labels of each row's set, best first."""
+    return as_topk(scored(X, label_sets(model, search, X, threshold), search), k)
+
+
+def compressed(model: Model, weights: str, threshold: float) -> Model:
+    """The model without weights below the threshold, the others stored as `weights` says."""
+    return model._replace(scorer=model.scorer.compressed(model.n_features, weights, threshold))

@@ -1,16 +1,22 @@
-"""Model folders: model.json and one .npy per array."""
+"""Model folders: model.json and one .npy per array.
+
+How a field of a Model, or of its Scorer, is stored follows from the field's type: BY_TYPE is the
+whole table. A new array is a new field, and nothing here changes.
+"""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from dataclasses import fields
 from importlib.metadata import version
-from typing import Any
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 
 from . import __version__
 from .arrays import Rows
-from .estimators import LabelTreeClassifier, Model, OneVsAllClassifier
 from .io.folder import (
     PathName,
     as_model_error,
@@ -20,73 +26,80 @@ from .io.folder import (
     unpack_strings,
     write_folder,
 )
-from .kernels.bytes import N_BYTES
-from .label_tree import LabelTree, check_tree
-from .layer import Layer, page_counts
-from .model import Member
-from .params import RunParams, check, names
-from .text import pack, unpack
+from .label_tree import LabelTree
+from .layer import Layer
+from .member import Member
+from .methods import method_of
+from .model import Model
+from .params import RunParams, names
+from .ranking.scorer import Scorer
+from .text import pack as pack_vectorizer
+from .text import unpack as unpack_vectorizer
 
 FILE = "model.json"
-CLASSES = {cls.__name__: cls for cls in (LabelTreeClassifier, OneVsAllClassifier)}
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
-MEANS = ("indptr", "indices", "data")
-STRINGS = ("label_ids_", "label_names_", "feature_names_in_")
+STORED_AS = {"label_embeddings": "label_means"}  # folders of format 2 call it so
+ROWS = ("indptr", "indices", "data")
 
 
-def save(model: Model, path: PathName, overwrite: bool = False) -> None:
-    """Write a fitted model as a folder; nothing is left behind if that fails."""
-    arrays: dict[str, np.ndarray] = {"label_counts": model.label_counts_}
-    if model.label_means_ is not None:
-        arrays.update(
-            {
-                f"label_means.{name}": array
-                for name, array in zip(MEANS, model.label_means_, strict=False)
-            }
-        )
-    for n, member in enumerate(model.members_):
-        arrays.update(_member_arrays(f"tree{n}", member))
-    for name in STRINGS:
-        if getattr(model, name, None) is not None:
-            arrays[name], arrays[f"{name}offsets"] = pack_strings(
-                [str(s) for s in getattr(model, name)]
-            )
+class Saved(NamedTuple):
+    """A model with what its estimator needs to come back."""
+
+    estimator: str  # the class, by which the registry finds it
+    parameters: dict[str, Any]
+    model: Model
+    vectorizer: Any = None  # of a model of texts, else None
+    text_parameters: dict[str, Any] | None = None
+
+
+class Entries(NamedTuple):
+    """What a folder holds: arrays by file name, and what stands in the JSON."""
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+
+class Storage(NamedTuple):
+    """How values of one type are stored under a name; `unpack` raises KeyError if it is missing."""
+
+    pack: Callable[[Entries, str, Any], None]
+    unpack: Callable[[Entries, str], Any]
+
+
+def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
+    """Write a model as a folder; nothing is left behind if that fails."""
+    entries = Entries({}, {})
+    for part in (saved.model, saved.model.scorer):
+        for name, kind in _stored_fields(type(part)).items():
+            if getattr(part, name) is not None:
+                BY_TYPE[kind].pack(entries, STORED_AS.get(name, name), getattr(part, name))
     settings = None
-    if model.vectorizer_ is not None:
-        settings, own = pack(model.vectorizer_)
-        arrays.update({f"vectorizer.{name}": array for name, array in own.items()})
-    classes = model.classes_ if model.one_label_per_row_ else np.empty(0, np.int32)
-    if classes.dtype.kind in "OUS":
-        arrays["classes"], arrays["classes_offsets"] = pack_strings([str(c) for c in classes])
-    else:
-        arrays["classes"] = classes
+    if saved.vectorizer is not None:
+        settings, own = pack_vectorizer(saved.vectorizer)
+        entries.arrays.update({f"vectorizer.{name}": array for name, array in own.items()})
     meta = {
-        "class": type(model).__name__,
-        "parameters": _parameters(model),
-        "n_features": model.n_features_in_,
-        "n_labels": model.n_labels_,
-        "n_rows": model.n_rows_,
-        "n_passes": int(model.n_iter_),
-        "one_label_per_row": model.one_label_per_row_,
-        "depths": [member.tree.depth for member in model.members_],
+        "class": saved.estimator,
+        "parameters": saved.parameters,
+        "n_labels": saved.model.n_labels,
         "vectorizer": settings,
+        "text_parameters": saved.text_parameters,
         "versions": {
             "xmc": __version__,
             "python": platform.python_version(),
             **{name: version(name) for name in LIBRARIES},
         },
     }
-    write_folder(path, FILE, meta, arrays, overwrite)
+    write_folder(path, FILE, entries.meta | meta, entries.arrays, overwrite)
 
 
-def load(path: PathName) -> Model:
-    """The model in a folder, its arrays memory-mapped.
+def read(path: PathName) -> Saved:
+    """What a folder holds, its arrays memory-mapped.
 
     Raises ModelError if the folder is damaged or of a newer format.
     """
     meta, arrays = read_folder(path, FILE)
     with as_model_error(path, FILE):
-        return _model(meta, arrays)
+        return _saved(Entries(arrays, meta))
 
 
 def describe(path: PathName) -> dict[str, Any]:
@@ -94,118 +107,155 @@ def describe(path: PathName) -> dict[str, Any]:
     return read_meta(path, FILE)
 
 
-def _model(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
-    members = tuple(
-        _member(arrays, n, depth, meta["n_labels"]) for n, depth in enumerate(meta["depths"])
-    )
-    parameters = dict(meta["parameters"])
-    if parameters.get("tree") == "given":
-        parameters["tree"] = members[0].tree
-    model = CLASSES[meta["class"]](**parameters)
-    check(model)
-    model.members_ = members
-    model.one_label_per_row_ = meta["one_label_per_row"]
-    model.n_labels_, model.n_features_in_, model.n_iter_ = (
-        meta["n_labels"],
-        meta["n_features"],
-        meta["n_passes"],
-    )
-    model.n_rows_, model.label_counts_ = meta["n_rows"], arrays["label_counts"]
-    if model.label_counts_.shape != (model.n_labels_,):
-        raise ValueError(
-            f"label_counts: expected {model.n_labels_} numbers, got shape {model.label_counts_.shape}"
-        )
-    model.label_means_ = _means(arrays, model) if "label_means.indptr" in arrays else None
-    model.label_ids_ = model.label_names_ = model.vectorizer_ = None
-    for name in STRINGS:
-        if name in arrays:
-            setattr(model, name, unpack_strings(arrays[name], arrays[f"{name}offsets"]))
-    if "feature_names_in_" in arrays:
-        model.feature_names_in_ = np.array(
-            model.feature_names_in_, object
-        )  # as scikit-learn has it
-    if meta["vectorizer"] is not None:
-        own = {name.removeprefix("vectorizer."): array for name, array in arrays.items()}
-        model.vectorizer_ = unpack(meta["vectorizer"], own)
-    if "classes_offsets" in arrays:
-        model.classes_ = np.array(unpack_strings(arrays["classes"], arrays["classes_offsets"]))
-    else:
-        model.classes_ = (
-            np.asarray(arrays["classes"])
-            if model.one_label_per_row_
-            else np.arange(model.n_labels_)
-        )
-    return model
-
-
-def _parameters(model: Model) -> dict[str, Any]:
-    values = {name: getattr(model, name) for name in names(model) if name not in names(RunParams)}
+def settings(estimator: Any) -> dict[str, Any]:
+    """The hyper-parameters of an estimator as JSON holds them; the model holds a tree of the user's."""
+    saved = [name for name in names(estimator) if name not in names(RunParams)]
+    values = {name: getattr(estimator, name) for name in saved}
     if isinstance(values.get("tree"), LabelTree):
         values["tree"] = "given"
-    if not isinstance(values["random_state"], (int, np.integer)):
-        values["random_state"] = None
+    if not isinstance(values.get("random_state"), (int, np.integer)):
+        values |= {"random_state": None} if "random_state" in values else {}
     return {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in values.items()
     }
 
 
-def _member_arrays(prefix: str, member: Member) -> dict[str, np.ndarray]:
-    arrays = {f"{prefix}.labels": member.tree.labels}
-    for level, layer in enumerate(member.layers):
-        arrays.update(
-            {f"{prefix}.level{level}.{name}": array for name, array in layer._asdict().items()}
+def _saved(entries: Entries) -> Saved:
+    meta = entries.meta
+    if meta.get("one_label_per_row") is False:  # format 2 then holds an empty array of classes
+        entries.arrays.pop("classes", None)
+    method = method_of(meta["class"])
+    scorer = method.load().scorer_type(**_unpacked(entries, method.load().scorer_type))
+    model = Model(scorer=scorer, **_unpacked(entries, Model))
+    _check(model, meta["n_labels"])
+    parameters = dict(meta["parameters"])
+    if parameters.get("tree") == "given":
+        parameters["tree"] = scorer.members[0].tree
+    vectorizer = None
+    if meta["vectorizer"] is not None:
+        own = {name.removeprefix("vectorizer."): a for name, a in entries.arrays.items()}
+        vectorizer = unpack_vectorizer(meta["vectorizer"], own)
+    return Saved(meta["class"], parameters, model, vectorizer, meta.get("text_parameters"))
+
+
+def _stored_fields(kind: Any) -> dict[str, Any]:
+    """The type of each stored field of a Model or Scorer, its None left aside."""
+    hints = get_type_hints(kind)
+    own = kind._fields if issubclass(kind, tuple) else [f.name for f in fields(kind)]
+    return {name: _without_none(hints[name]) for name in own if hints[name] is not Scorer}
+
+
+def _without_none(hint: Any) -> Any:
+    if not isinstance(hint, UnionType):
+        return hint
+    (kind,) = set(get_args(hint)) - {type(None)}
+    return kind
+
+
+def _unpacked(entries: Entries, kind: type) -> dict[str, Any]:
+    """The stored fields by name; one that may be None is None if it isn't there."""
+    found = {}
+    hints = get_type_hints(kind)
+    for name, stored in _stored_fields(kind).items():
+        try:
+            found[name] = BY_TYPE[stored].unpack(entries, STORED_AS.get(name, name))
+        except KeyError:
+            if not isinstance(hints[name], UnionType):
+                raise
+            found[name] = None
+    return found
+
+
+def _check(model: Model, n_labels: int) -> None:
+    """Raise ValueError unless the parts fit each other: kernels trust pointers and ids."""
+    if model.label_counts.shape != (n_labels,):
+        shape = model.label_counts.shape
+        raise ValueError(f"label_counts: expected {n_labels} numbers, got shape {shape}")
+    if model.label_embeddings is not None:
+        _check_rows(model.label_embeddings, n_labels, model.n_features)
+    model.scorer.check(model.n_features, n_labels)
+
+
+def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:
+    indptr, indices, data, _ = rows
+    fits = len(indptr) == n_rows + 1 and indptr[0] == 0
+    fits = fits and indptr[-1] == len(indices) == len(data) and (np.diff(indptr) >= 0).all()
+    if not fits or (len(indices) and not 0 <= indices.min() <= indices.max() < n_features):
+        raise ValueError("label_means: expected arrays that fit each other, they don't")
+
+
+def _pack_number(entries: Entries, name: str, value: int) -> None:
+    entries.meta[name] = int(value)
+
+
+def _unpack_number(entries: Entries, name: str) -> int:
+    return entries.meta[name]
+
+
+def _pack_array(entries: Entries, name: str, array: np.ndarray) -> None:
+    """Numbers as they are, strings as UTF-8."""
+    if array.dtype.kind in "OUS":
+        entries.arrays[name], entries.arrays[f"{name}_offsets"] = pack_strings(
+            [str(value) for value in array]
         )
-    return arrays
+    else:
+        entries.arrays[name] = array
 
 
-def _member(arrays: dict[str, np.ndarray], n: int, depth: int, n_labels: int) -> Member:
-    names = [f"tree{n}.level{level}" for level in range(depth)]
-    layers = tuple(Layer(*(arrays[f"{name}.{field}"] for field in Layer._fields)) for name in names)
+def _unpack_array(entries: Entries, name: str) -> np.ndarray:
+    offsets = entries.arrays.get(f"{name}_offsets")
+    if offsets is None:
+        return entries.arrays[name]
+    return np.array(unpack_strings(entries.arrays[name], offsets))
+
+
+def _pack_texts(entries: Entries, name: str, texts: list[str]) -> None:
+    entries.arrays[f"{name}_"], entries.arrays[f"{name}_offsets"] = pack_strings(texts)
+
+
+def _unpack_texts(entries: Entries, name: str) -> list[str]:
+    return unpack_strings(entries.arrays[f"{name}_"], entries.arrays[f"{name}_offsets"])
+
+
+def _pack_rows(entries: Entries, name: str, rows: Rows) -> None:
+    for part in ROWS:
+        entries.arrays[f"{name}.{part}"] = getattr(rows, part)
+
+
+def _unpack_rows(entries: Entries, name: str) -> Rows:
+    indptr, indices, data = (entries.arrays[f"{name}.{part}"] for part in ROWS)
+    return Rows(indptr, indices, data, entries.meta["n_features"])
+
+
+def _pack_members(entries: Entries, name: str, members: tuple[Member, ...]) -> None:
+    entries.meta["depths"] = [member.tree.depth for member in members]
+    for n, member in enumerate(members):
+        entries.arrays[f"tree{n}.labels"] = member.tree.labels
+        for level, layer in enumerate(member.layers):
+            for part, array in layer._asdict().items():
+                entries.arrays[f"tree{n}.level{level}.{part}"] = array
+
+
+def _unpack_members(entries: Entries, name: str) -> tuple[Member, ...]:
+    return tuple(
+        _member(entries.arrays, n, depth) for n, depth in enumerate(entries.meta["depths"])
+    )
+
+
+def _member(arrays: dict[str, np.ndarray], n: int, depth: int) -> Member:
+    levels = [f"tree{n}.level{level}" for level in range(depth)]
+    layers = tuple(
+        Layer(*(arrays[f"{level}.{part}"] for part in Layer._fields)) for level in levels
+    )
     tree = LabelTree(tuple(layer.chunk_ptr for layer in layers), arrays[f"tree{n}.labels"])
-    check_tree(tree, n_labels, f"tree{n}")
-    for layer, name in zip(layers, names, strict=True):
-        _check_layer(layer, name)
     return Member(tree, layers)
 
 
-def _means(arrays: dict[str, np.ndarray], model: Model) -> Rows:
-    """The means of the tail classifiers; kernels trust pointers and ids, so these are looked at."""
-    indptr, indices, data = (arrays[f"label_means.{name}"] for name in MEANS)
-    fits = (
-        len(indptr) == model.n_labels_ + 1
-        and indptr[0] == 0
-        and indptr[-1] == len(indices) == len(data)
-    )
-    if (
-        not fits
-        or (np.diff(indptr) < 0).any()
-        or (len(indices) and not 0 <= indices.min() <= indices.max() < model.n_features_in_)
-    ):
-        raise ValueError("label_means: expected arrays that fit each other, they don't")
-    return Rows(indptr, indices, data, model.n_features_in_)
-
-
-def _check_layer(layer: Layer, name: str) -> None:
-    """The kernels trust pointers: raise ValueError unless they end where their arrays do."""
-    n_pages = len(layer.shift)
-    low = layer.low[:-N_BYTES]
-    pointed = (
-        (layer.bucket_ptr, layer.bucket),
-        (layer.feature_ptr, low),
-        (layer.entry_ptr, layer.child),
-    )
-    fits = (
-        layer.chunk_ptr[-1] == len(layer.bias_weight)
-        and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
-        and layer.page_ptr[-1] == n_pages == len(layer.scale)
-        and all(
-            len(pointers) == n_pages + 1 and pointers[-1] == len(array)
-            for pointers, array in pointed
-        )
-        and layer.bucket.shape[1:] == (2,)
-        and len(layer.more) == len(layer.low)
-        and len(layer.weight) == len(layer.child)
-    )
-    if not fits:
-        raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")
+BY_TYPE: dict[Any, Storage] = {
+    int: Storage(_pack_number, _unpack_number),
+    np.ndarray: Storage(_pack_array, _unpack_array),
+    list[str]: Storage(_pack_texts, _unpack_texts),
+    Rows: Storage(_pack_rows, _unpack_rows),
+    tuple[Member, ...]: Storage(_pack_members, _unpack_members),
+}

@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import joblib
 
 
 def run(
-    task: Callable[..., Any],
+    function: Callable[..., Any],
     jobs: Sequence[tuple],
     n_jobs: int | None = None,
     done: Callable[[int], Any] | None = None,
 ) -> list:
-    """[task(*job) for job in jobs] on threads, results in the order of the jobs.
+    """[function(*job) for job in jobs] on threads, results in the order of the jobs.
 
-    done: called with the number of finished jobs' positions one by one, for a progress bar.
-    Tasks release the GIL in kernels. Another backend comes in by joblib.parallel_config.
+    done: called with the position of each job in turn when it is finished, for a progress bar.
+
+    Jobs release the GIL in kernels. They write into arrays that they share, so they stay on threads
+    of this process, whatever backend joblib.parallel_config names; n_jobs may come from there.
     """
-    if len(jobs) < 2 or n_threads(n_jobs) == 1:
-        return [_tell(done, n, task(*job)) for n, job in enumerate(jobs)]
-    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator", batch_size=1)
-    return [
-        _tell(done, n, result)
-        for n, result in enumerate(parallel(joblib.delayed(task)(*job) for job in jobs))
-    ]
+    threads = n_threads(n_jobs)
+    if len(jobs) < 2 or threads == 1:
+        results: Iterable = (function(*job) for job in jobs)
+    else:
+        parallel = joblib.Parallel(
+            threads, require="sharedmem", return_as="generator", batch_size=1
+        )
+        results = parallel(joblib.delayed(function)(*job) for job in jobs)
+    finished = []
+    for n, result in enumerate(results):
+        finished.append(result)
+        if done is not None:
+            done(n)
+    return finished
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """The number of threads that `n_jobs` means here."""
+    """The number of threads that `n_jobs` means here, inside a joblib.parallel_config too."""
     return joblib.effective_n_jobs(n_jobs)
 
 
 def lock() -> threading.Lock:
-    """A lock for what can only be done by one thread at a time."""
+    """A lock for what only one thread may do at a time."""
     return threading.Lock()
-
-
-def _tell(done: Callable[[int], Any] | None, n: int, result: Any) -> Any:
-    if done is not None:
-        done(n)
-    return result

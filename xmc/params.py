@@ -131,7 +131,7 @@ class RankingParams:
     )
     optimize: str = param(
         "p",
-        "p ranks by probability; psp by probability over propensity, which favours rare labels",
+        "rank by probability (p), or by probability over propensity (psp), for rare labels",
         among=("p", "psp"),
     )
     tail_share: float = param(
@@ -246,10 +246,14 @@ def names(declaration: Any, *groups: type) -> list[str]:
 def by_heading(declaration: type) -> dict[str, list[Field]]:
     """The parameters of `declaration` under the headings of their groups, in order."""
     found: dict[str, list[Field]] = {}
+    declared = {f.name: f for f in fields(declaration)}
+    group: Any
     for group in reversed(declaration.__mro__):
-        for name in vars(group).get("__annotations__", {}):
-            if name in declaration.__dataclass_fields__:
-                found.setdefault(group.heading, []).append(declaration.__dataclass_fields__[name])
+        own = [
+            declared[name] for name in vars(group).get("__annotations__", {}) if name in declared
+        ]
+        if own:
+            found.setdefault(group.heading, []).extend(own)
     return found
 
 
@@ -306,7 +310,7 @@ def _obeys(value: Any, f: Field) -> bool:
     if value is None and rule.keys() & {"optional", "seed", "estimator"}:
         return True
     if "estimator" in rule:
-        return hasattr(value, "predict_topk") and not hasattr(value, "vectorizer_params")
+        return hasattr(value, "scorer_type")  # which every estimator of matrices has
     if "seed" in rule:
         is_int = isinstance(value, numbers.Integral)
         return hasattr(value, "random_sample") or (is_int and value >= 0)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ParameterError
-
-if TYPE_CHECKING:
-    from .estimators import Model
+from .methods import method_named
 
 
 class Preset(NamedTuple):
     """The settings of a published method.
 
-    one_vs_all: whether OneVsAllClassifier takes them, else LabelTreeClassifier does; source: the
-    paper.
+    source: the paper; method: whose settings they are, as the registry names it.
     """
 
     settings: dict[str, Any]
     source: str
-    one_vs_all: bool = False
+    method: str = "tree"
 
 
 PARABEL = {
@@ -50,7 +47,9 @@ PRESETS = {
     "xr-linear": Preset(XR_LINEAR, "Yu et al., PECOS, JMLR 2022"),
     "xr-linear-man": Preset(XR_LINEAR | {"negatives": "tfn+man"}, "Yu et al., PECOS, JMLR 2022"),
     "dismec": Preset(
-        {"loss": "squared_hinge", "weight_threshold": 0.01}, "Babbar & Schölkopf, WSDM 2017", True
+        {"loss": "squared_hinge", "weight_threshold": 0.01},
+        "Babbar & Schölkopf, WSDM 2017",
+        "one-vs-all",
     ),
     # Its own trees are not Parabel's, but the tail classifiers re-rank what any tree finds.
     "pfastre": Preset(
@@ -63,14 +62,12 @@ PRESETS = {
 }
 
 
-def preset(name: str, **settings: Any) -> Model:
+def preset(name: str, **settings: Any) -> Any:
     """The estimator of a published method, `settings` on top of its own.
 
     Raises ParameterError if there is no such preset.
     """
-    from .estimators import LabelTreeClassifier, OneVsAllClassifier
-
     if name not in PRESETS:
         raise ParameterError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
-    own, _, one_vs_all = PRESETS[name]
-    return (OneVsAllClassifier if one_vs_all else LabelTreeClassifier)(**(own | settings))
+    found = PRESETS[name]
+    return method_named(found.method).load()(**(found.settings | settings))

@@ -1,6 +1,4 @@
-"""Progress of long work on stderr: a bar with the time left on a terminal, plain lines elsewhere,
-or nothing.
-"""
+"""Progress of long work on stderr: a bar on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +12,13 @@ LINE_EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """`with Progress(verbose) as progress: advance = progress.stage("training", total);
-    advance(n)`.
+    """The progress of stages that follow one another.
 
-    Stages follow one another; `total` and the amounts advanced are in any one unit.
+        with Progress(verbose) as progress:
+            advance = progress.stage("training", total)
+            advance(amount)
+
+    `total` and the amounts of a stage are in any one unit.
     """
 
     def __init__(self, verbose: int):
@@ -37,40 +38,40 @@ class Progress:
             self._bars.stop()
 
     def stage(self, title: str, total: float) -> Callable[[float], None]:
-        """Start a stage; the returned function is told what has been done since it was last called."""
+        """Start a stage; call what it returns with the amount done since the last call."""
         if self._kind == "bar":
-            task = self._bars.add_task(title, total=total)
-            return lambda amount: self._bars.advance(task, amount)
+            bar = self._bars.add_task(title, total=total)
+            return lambda amount: self._bars.advance(bar, amount)
         if self._kind == "line":
             return _lines(title, total)
         return lambda amount: None
 
 
 def _lines(title: str, total: float) -> Callable[[float], None]:
+    """Plain lines, not too many: the share done and the time left, at last the time taken."""
     started = last = time.monotonic()
     finished, done = 0.0, False
 
     def advance(amount: float) -> None:
         nonlocal last, finished, done
-        if done:  # what follows is work that counts nothing
+        if done:  # work that counts nothing may follow
             return
         finished += amount
         now = time.monotonic()
         done = finished >= total * (1 - 1e-9)
         if done or now - last >= LINE_EVERY:
             last = now
-            left = (now - started) * (total / finished - 1) if finished > 0 else 0
-            print(
-                f"{title}: "
-                + (
-                    f"done in {now - started:.1f} s"
-                    if done
-                    else f"{finished / total:.0%}, {left:.0f} s left"
-                ),
-                file=sys.stderr,
-            )
+            seconds = now - started
+            state = f"done in {seconds:.1f} s" if done else _left(finished / total, seconds)
+            print(f"{title}: {state}", file=sys.stderr)
 
     return advance
+
+
+def _left(share: float, seconds: float) -> str:
+    """The share done, and the time left if the rest takes as long as that did."""
+    left = seconds * (1 / share - 1) if share > 0 else 0
+    return f"{share:.0%}, {left:.0f} s left"
 
 
 def _rich_bars() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .errors import DataError, ModelError
@@ -47,6 +48,37 @@ def make_vectorizer(params: TextParams | None = None) -> TfidfVectorizer:
         lowercase=params.lowercase,
         dtype=np.float32,
     )
+
+
+def as_texts(texts: Any, who: str) -> list[str]:
+    """The door for texts: any 1-D sequence of str as a list.
+
+    Raises DataError, with the row, at anything else: one str, None, NaN, bytes, nothing at all.
+    """
+    kind = type(texts).__name__
+    if isinstance(texts, (str, bytes)):
+        raise DataError(f"{who}: expected a sequence of texts, got one {kind}; put it in a list")
+    if sp.issparse(texts) or not (hasattr(texts, "__len__") and hasattr(texts, "__getitem__")):
+        raise DataError(f"{who}: expected a sequence of texts, got {kind}")
+    shape = getattr(texts, "shape", (0,))
+    if len(shape) != 1 or isinstance(texts, dict):
+        what = f"{kind} of shape {tuple(shape)}" if len(shape) != 1 else kind
+        raise DataError(f"{who}: expected one column of texts, got {what}")
+    listed = list(texts)
+    if not listed:
+        raise DataError(f"{who}: expected at least one text, got none")
+    for row, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise DataError(
+                f"{who}: expected a str in each row of the texts, got {_shown(text)} in row {row}"
+            )
+    return listed
+
+
+def _shown(value: Any) -> str:
+    """A value that is no text: itself if it is short, else its type."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 30 else type(value).__name__
 
 
 def fit_texts(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:

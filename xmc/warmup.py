@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import frozen
+from .arrays import Lists, frozen
 from .inputs import as_rows, as_targets
 from .kernels.gather import transpose
 from .params import LabelTreeParams
 from .progress import Progress
 from .ranking.ranker import Ranker
-from .ranking.search import rank, search_of
-from .ranking.tail import Tail, label_means
+from .ranking.search import probability_at_0, rank, search_of
+from .ranking.tail import Tail, tail_embeddings
+from .ranking.trees import Trees
 from .training.grow import grow_trees
 from .training.member import train_member
+from .training.problem import MemberProblem
 
 
 @cache
@@ -27,18 +30,21 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     """
     eye = sp.eye(8, format="csr", dtype=np.float32)
     X, Y = as_rows(eye, normalize=True), as_targets(eye, eye.data if costs else None)
-    rows_of_label = tuple(map(frozen, transpose(*Y[:2], 8)))
+    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
-        settings = {"tree": shape, "arity": 2, "max_leaf_size": 2, "negatives": negatives}
+        settings: dict[str, Any] = {
+            "tree": shape,
+            "arity": 2,
+            "max_leaf_size": 2,
+            "negatives": negatives,
+        }
         params = LabelTreeParams(**settings, max_iter=1, weights=weights)
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
-            members.append(train_member(X, Y, tree, params, (0,), silent, "")[0])
-    rank(
-        X,
-        tuple(members),
-        search_of(params)._replace(tail=Tail(label_means(X, rows_of_label, 1), 1.0, 0.5)),
-        1,
-    )
-    Ranker("warmup", tuple(members[:1]), search_of(params), 8, 8, True, None)(eye[0], 1)
+            members.append(train_member(MemberProblem(X, Y, tree, (0,)), params, silent, "")[0])
+    search = search_of(params)
+    tail = Tail(tail_embeddings(X, rows_of_label, 1), 1.0, 0.5)
+    rank(X, tuple(members), search._replace(tail=tail), 1)
+    probability_at_0(search.transform)
+    Ranker("warmup", Trees(tuple(members[:1])), search, 8, 8, True)(eye[0], 1)

@@ -4,12 +4,16 @@ from inputs import sampled_labels
 
 from peers.base import Peer
 from xmc import LabelTreeClassifier, OneVsAllClassifier, load
+from xmc.memory import return_freed_arrays
 
 MODELS = {model.__name__: model for model in (LabelTreeClassifier, OneVsAllClassifier)}
 
 
 class Adapter(Peer):
-    """Training is `fit` as a user calls it, validation and normalisation included."""
+    """Training is `fit` as a user calls it, validation and normalisation included.
+
+    Memory is returned as `xmc train` does it.
+    """
 
     def prepare(self, X, Y, scratch):
         if "n_labels" in self.settings:
@@ -17,6 +21,7 @@ class Adapter(Peer):
         return X, Y
 
     def train(self, inputs):
+        return_freed_arrays()
         arguments = {
             name: value
             for name, value in self.settings.items()

@@ -118,7 +118,7 @@ def empty_file(path: FilePath) -> DataError:
 
 
 def check_target(path: FilePath, overwrite: bool = False) -> None:
-    """Raise DataError if nothing may be written at `path`.
+    """Raise DataError if nothing may or can be written at `path`.
 
     Ask this before the work whose result goes there.
     """
@@ -128,14 +128,26 @@ def check_target(path: FilePath, overwrite: bool = False) -> None:
     if not os.path.isdir(os.path.dirname(target)):
         got = quoted(os.path.dirname(name))
         raise DataError(f"{name}: expected an existing folder to write into, got {got}")
-    if not os.path.exists(target):
-        return
-    if not (os.path.isfile(target) or os.path.isdir(target)):
+    if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
         raise DataError(
             f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout"
         )
-    if not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise DataError(f"{name}: exists already; overwrite replaces it")
+    try:
+        _try_entry(os.path.dirname(target))
+    except OSError as error:
+        raise DataError(f"{name}: can't be written: {error.strerror or error}") from error
+
+
+def _try_entry(folder: str) -> None:
+    """Make an entry in the folder and remove it, as only that shows that one can be made."""
+    trial = os.path.join(folder, f".xmc-{secrets.token_hex(8)}")
+    try:
+        os.mkdir(trial)
+    finally:
+        with suppress(OSError):
+            os.rmdir(trial)
 
 
 @contextmanager

@@ -1,56 +1,126 @@
-"""Descend a label tree: score the children of the nodes in every row's beam, keep the best.
+"""Descend one level of a label tree: score the children of the nodes in each row's beam, keep the
+best.
 
-The weights stand in pages of 256 children at most, small enough to stay in the cache; pages.Layer
-describes them.
+Arrays of a level, besides those of its pages (pages.py):
+    chunk_ptr      int64, (parents + 1,)    where each parent's children start; ascending
+    page_ptr       int64, (parents + 1,)    where its pages start; ascending
+    bias_weight    float32, (children,)     weight of the constant feature, whose value is `bias`
+    labels         int32, (children,)       label of each child; empty on an inner level
+    boost          float32, (labels,)       above 0, at most 1; empty if all are 1
+Of the beam (heap.py says what is empty):
+    beam_size      int64, (rows,)           nodes that a row holds
+    beam_ids       int32, (rows, slots)     their numbers, best first
+    beam_score     float32, (rows, slots)   their paths (score.py); descending
+
+Kernels that Python calls take flat arrays, as it passes tuples slowly. The order is that of
+layer.Layer and search.Beam, and a test holds it.
+
+Reading a field of a tuple counts a reference, and handing a tuple on copies the header of each
+array. Both can be measured where they are done for every node of one row: fields are read once
+there, and functions inlined.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from . import kernel
-from .bytes import N_BYTES, as_float, count_bits, find_byte, sum_bytes
+from .heap import Best, offer, put_in_order
 from .lanes import N_LANES, prefetch
+from .pages import (
+    MANY,
+    PAGE,
+    Pages,
+    Rows,
+    add_margins,
+    map_page,
+    page_of,
+    pays,
+    room_for,
+    room_for_map,
+)
+from .score import add_log_probabilities, lowest_path, probability
 
-PAGE = 256  # children
-WORD = 32  # features that one word of a page's map stands for
-MANY = 64  # rows from which on those with equal nodes are scored together
-AHEAD = 3  # so many pairs before its turn, a pair's row is asked for: rows lie anywhere
-L3_HINGE, L2_HINGE, LOG_SIGMOID = 0, 1, 2
-LEAST = np.float32(
-    -104
-)  # a log-probability whose float32 probability is 0: no need to tell worse ones apart
+AHEAD = 3  # prefetch distance, in pairs: rows lie anywhere in memory
+
+
+class Beam(NamedTuple):
+    """The nodes that each row holds, best first."""
+
+    size: np.ndarray
+    ids: np.ndarray
+    score: np.ndarray
+
+
+class Pairs(NamedTuple):
+    """Pairs of a row and a node, in any order.
+
+    row: int64.
+    node: int32.
+    path: float32, of the node in the row's beam.
+    out_ptr: int64, where the node's children go in the result.
+    """
+
+    row: np.ndarray
+    node: np.ndarray
+    path: np.ndarray
+    out_ptr: np.ndarray
+
+
+class Level(NamedTuple):
+    """The scorers of a level, and what their margins mean."""
+
+    chunk_ptr: np.ndarray
+    page_ptr: np.ndarray
+    pages: Pages
+    bias_weight: np.ndarray
+    bias: float
+    transform: int
+    inner: bool
+    labels: np.ndarray
+    boost: np.ndarray
 
 
 @kernel
 def best_children(
     x_indptr, x_indices, x_data, beam_size, beam_ids, beam_score,
-    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    bias_weight, bias, transform, inner, names, gain, size, ids, score, margin,
+    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child,
+    weight, bias_weight, bias, transform, inner, labels, boost, size, ids, score, margin,
 ):  # fmt: skip
-    """Write each row's best k children of the nodes in its beam, best first: by score, then margin,
-    then smaller id.
+    """Write each row's best k children of the nodes in its beam, best first.
 
-    beam_size: nodes in each row's beam; beam_ids, beam_score: (rows, nodes), path
-    log-probabilities, best first.
-    chunk_ptr ... bias_weight: the layer (see pages.Layer). inner: an only child takes its parent's
-    score; on the last level none does, and scores become probabilities. names: what the children
-    are called; numbers if empty.
-    gain: at most 0, added to the log-probability of the child of that name; none if empty.
-    size, ids, score, margin: the result, in the form of the beam, -1 and -inf in empty places.
-
-    As no child scores better than its parent, nodes worse than a row's k-th best child are left
-    out. Of many rows, the best nodes are scored first, then the second best, then twice as many
-    each time: in order of the nodes, so that their pages stay in the cache.
+    inner: children are nodes, in order of path, and an only child takes its parent's path; else
+    they are labels, in order of score.
+    size, ids, score, margin: the result, see heap.Best.
     """
-    n_rows, k = ids.shape
-    n_turns = beam_ids.shape[1]
-    nodes, paths = beam_ids.reshape(-1), beam_score.reshape(-1)
-    margins, scores = np.empty(PAGE, np.float32), np.empty(PAGE, np.float32)
-    start, end, value = room_for(x_indptr)
-    features, before = room_for_page(n_rows, bucket_ptr, feature_ptr, shift)
-    size[:] = 0
-    turn, until = 0, 1 if n_rows >= MANY else n_turns
-    while turn < n_turns:
-        pairs = _promising(turn, until, beam_size, beam_score, size, score)
+    pages = Pages(
+        bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
+    )
+    level = Level(chunk_ptr, page_ptr, pages, bias_weight, bias, transform, inner, labels, boost)
+    rows, beam = Rows(x_indptr, x_indices, x_data), Beam(beam_size, beam_ids, beam_score)
+    _descend(rows, beam, level, Best(size, ids, score, margin))
+
+
+@kernel
+def _descend(rows, beam, level, kept):
+    """Fill and order the heaps of all rows.
+
+    No child has a better path than its parent, so nodes are left out whose own path is worse than
+    that of a row's k-th best child. Of many rows, the best nodes are scored first, then the second
+    best, then twice as many each time: in order of the nodes, so that their pages stay in the
+    cache.
+    """
+    n_rows, n_slots = beam.ids.shape
+    nodes, paths = beam.ids.reshape(-1), beam.score.reshape(-1)
+    indptr, indices, data = rows
+    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, inner, labels, boost = level
+    margins, own_paths = np.empty(PAGE, np.float32), np.empty(PAGE, np.float32)
+    room, page_map = room_for(indptr), room_for_map(n_rows, pages)
+    lowest = np.full(n_rows, np.float32(-np.inf))  # the path below which a row keeps no child
+    kept.size[:] = 0
+    slot, until = 0, 1 if n_rows >= MANY else n_slots
+    while slot < n_slots:
+        pairs = _promising(slot, until, beam, lowest)
         if n_rows >= MANY:
             pairs = order_by(nodes, chunk_ptr.shape[0] - 1, pairs)
         last_pair = 0
@@ -59,69 +129,73 @@ def best_children(
             last_pair = _end_of_equals(nodes, pairs, first_pair)
             first, last = chunk_ptr[node], chunk_ptr[node + 1]
             only = inner and last - first == 1
-            for page in range(page_ptr[node], page_ptr[node + 1]):
+            for n in range(page_ptr[node], page_ptr[node + 1]):
                 width = min(PAGE, last - first)
-                mapped = pays(last_pair - first_pair, page, x_indptr, feature_ptr)
+                page = page_of(pages, n)
+                mapped = pays(last_pair - first_pair, page, indptr)
                 if mapped:
-                    map_page(
-                        page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before
-                    )
+                    map_page(page, page_map)
                 for p in range(first_pair, last_pair):
-                    i, path = pairs[p] // n_turns, paths[pairs[p]]
+                    i, path = pairs[p] // n_slots, paths[pairs[p]]
                     if p + AHEAD < pairs.shape[0]:
-                        _ask_for(
-                            pairs[p + AHEAD] // n_turns,
-                            x_indptr,
-                            x_indices,
-                            x_data,
-                            size,
-                            ids,
-                            score,
-                            margin,
-                        )
-                    if size[i] == k and path < score[i, 0]:
+                        _prefetch_row(pairs[p + AHEAD] // n_slots, rows, kept, lowest)
+                    if path < lowest[i]:
                         continue
                     for c in range(width):
                         margins[c] = bias * bias_weight[first + c]
-                    x = slice(x_indptr[i], x_indptr[i + 1])
-                    add_margins(
-                        x_indices[x], x_data[x], page, mapped, features, before,
-                        bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-                        start, end, value, margins,
-                    )  # fmt: skip
-                    add_log_probabilities(margins, width, path, transform, scores)
+                    x = slice(indptr[i], indptr[i + 1])
+                    add_margins(indices[x], data[x], page, page_map, mapped, room, margins)
+                    add_log_probabilities(margins, width, path, transform, own_paths)
                     if only:
-                        scores[0] = path
-                    if gain.shape[0]:
-                        for c in range(width):
-                            scores[c] = max(scores[c] + gain[names[first + c]], LEAST)
-                    for c in range(width):
-                        if size[i] < k or scores[c] >= score[i, 0]:
-                            name = names[first + c] if names.shape[0] else np.int32(first + c)
-                            _offer(scores[c], margins[c], name, size, ids, score, margin, i)
+                        own_paths[0] = path
+                    if inner:
+                        _offer_nodes(first, width, margins, own_paths, kept, i, lowest)
+                    else:
+                        own = labels[first : first + width]
+                        _offer_labels(own, boost, margins, own_paths, kept, i, lowest)
                 first += width
-        turn, until = until, 2 * until
+        slot, until = until, 2 * until
     for i in range(n_rows):
-        _finish(size[i], ids, score, margin, i)
-        if not inner:
-            for c in range(size[i]):
-                score[i, c] = np.exp(score[i, c])
+        put_in_order(kept, i)
+
+
+@kernel(forceinline=True)
+def _offer_nodes(first, width, margins, paths, kept, i, lowest):
+    """Offer the children of a page, nodes from `first` on, to row i."""
+    k = kept.ids.shape[1]
+    for c in range(width):
+        if paths[c] >= lowest[i] and offer(paths[c], margins[c], np.int32(first + c), kept, i):
+            if kept.size[i] == k:
+                lowest[i] = kept.score[i, 0]
+
+
+@kernel(forceinline=True)
+def _offer_labels(labels, boost, margins, paths, kept, i, lowest):
+    """Offer the children of a page, labels, to row i. Only paths that may enter need exp."""
+    k = kept.ids.shape[1]
+    for c in range(labels.shape[0]):
+        if paths[c] >= lowest[i]:
+            score = probability(paths[c])
+            if boost.shape[0]:
+                score *= boost[labels[c]]
+            if offer(score, margins[c], labels[c], kept, i) and kept.size[i] == k:
+                lowest[i] = lowest_path(kept.score[i, 0])
 
 
 @kernel
-def _promising(turn, until, beam_size, beam_score, size, score):
-    """The nodes at the places turn..until-1 of the rows' beams that may hold one of a row's best
+def _promising(first, until, beam, lowest):
+    """The nodes in slots first..until-1 of the rows' beams that may hold one of a row's best
     children.
 
     They are numbered through all beams, row by row, best first.
     """
-    n_rows, n_turns = beam_score.shape
-    pairs = np.empty(n_rows * (min(until, n_turns) - turn), np.int64)
+    n_rows, n_slots = beam.score.shape
+    pairs = np.empty(n_rows * (min(until, n_slots) - first), np.int64)
     n = 0
     for i in range(n_rows):
-        for t in range(turn, min(until, beam_size[i])):
-            if size[i] < score.shape[1] or beam_score[i, t] >= score[i, 0]:
-                pairs[n] = i * n_turns + t
+        for slot in range(first, min(until, beam.size[i])):
+            if beam.score[i, slot] >= lowest[i]:
+                pairs[n] = i * n_slots + slot
                 n += 1
     return pairs[:n]
 
@@ -131,15 +205,15 @@ def order_by(keys, n_keys, elements):
     """`elements`, numbers of keys, in ascending order of their keys; those of equal keys keep
     theirs.
     """
-    place = np.zeros(n_keys + 1, np.int64)
+    start = np.zeros(n_keys + 1, np.int64)
     for e in elements:
-        place[keys[e] + 1] += 1
+        start[keys[e] + 1] += 1
     for key in range(n_keys):
-        place[key + 1] += place[key]
+        start[key + 1] += start[key]
     out = np.empty_like(elements)
     for e in elements:
-        out[place[keys[e]]] = e
-        place[keys[e]] += 1
+        out[start[keys[e]]] = e
+        start[keys[e]] += 1
     return out
 
 
@@ -153,325 +227,70 @@ def _end_of_equals(keys, elements, first):
 
 
 @kernel
-def _ask_for(i, x_indptr, x_indices, x_data, size, ids, score, margin):
+def _prefetch_row(i, rows, kept, lowest):
     """Have a row and its best children so far fetched into the cache."""
     for line in range(2):
-        prefetch(x_indices, x_indptr[i] + line * N_LANES)
-        prefetch(x_data, x_indptr[i] + line * N_LANES)
-    prefetch(size, i)
-    prefetch(ids, i * ids.shape[1])
-    prefetch(score, i * ids.shape[1])
-    prefetch(margin, i * ids.shape[1])
+        prefetch(rows.indices, rows.indptr[i] + line * N_LANES)
+        prefetch(rows.data, rows.indptr[i] + line * N_LANES)
+    prefetch(lowest, i)
+    prefetch(kept.size, i)
+    prefetch(kept.ids, i * kept.ids.shape[1])
+    prefetch(kept.score, i * kept.ids.shape[1])
+    prefetch(kept.margin, i * kept.ids.shape[1])
 
 
 @kernel
 def all_children(
     x_indptr, x_indices, x_data, row, node, path, out_ptr,
-    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    bias_weight, bias, transform, names, ids, score, margin,
+    chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child,
+    weight, bias_weight, bias, transform, labels, ids, score, margin,
 ):  # fmt: skip
-    """Write name, path probability and margin of every child of each (row, node, log-probability),
-    on the last level.
+    """Write label, probability and margin of every child of some pairs of a row and a node, on the
+    last level, in the order of the children.
 
-    out_ptr: where each pair's children go.
+    row, node, path, out_ptr: see Pairs.
+    ids, score, margin: the result, int32, float32 and float32.
     """
-    start, end, value = room_for(x_indptr)
-    features, before = room_for_page(x_indptr.shape[0] - 1, bucket_ptr, feature_ptr, shift)
-    pairs = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
+    pages = Pages(
+        bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
+    )
+    unboosted = np.empty(0, np.float32)
+    level = Level(
+        chunk_ptr, page_ptr, pages, bias_weight, bias, transform, False, labels, unboosted
+    )
+    rows, pairs = Rows(x_indptr, x_indices, x_data), Pairs(row, node, path, out_ptr)
+    _score_all(rows, pairs, level, ids, score, margin)
+
+
+@kernel
+def _score_all(rows, pairs, level, ids, score, margin):
+    indptr, indices, data = rows
+    row, node, path, out_ptr = pairs
+    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, labels, _ = level
+    room, page_map = room_for(indptr), room_for_map(indptr.shape[0] - 1, pages)
+    order = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
     last_pair = 0
-    while last_pair < pairs.shape[0]:
-        first_pair, parent = last_pair, node[pairs[last_pair]]
-        last_pair = _end_of_equals(node, pairs, first_pair)
+    while last_pair < order.shape[0]:
+        first_pair, parent = last_pair, node[order[last_pair]]
+        last_pair = _end_of_equals(node, order, first_pair)
         first, last = chunk_ptr[parent], chunk_ptr[parent + 1]
-        for n, page in enumerate(range(page_ptr[parent], page_ptr[parent + 1])):
+        done = 0  # children on earlier pages
+        for n in range(page_ptr[parent], page_ptr[parent + 1]):
             width = min(PAGE, last - first)
-            mapped = pays(last_pair - first_pair, page, x_indptr, feature_ptr)
+            page = page_of(pages, n)
+            mapped = pays(last_pair - first_pair, page, indptr)
             if mapped:
-                map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before)
-            for pair in pairs[first_pair:last_pair]:
-                out = slice(out_ptr[pair] + n * PAGE, out_ptr[pair] + n * PAGE + width)
+                map_page(page, page_map)
+            for pair in order[first_pair:last_pair]:
+                out = slice(out_ptr[pair] + done, out_ptr[pair] + done + width)
                 own_ids, own_score, own_margin = ids[out], score[out], margin[out]
                 for c in range(width):
-                    own_ids[c] = names[first + c]
+                    own_ids[c] = labels[first + c]
                     own_margin[c] = bias * bias_weight[first + c]
-                x = slice(x_indptr[row[pair]], x_indptr[row[pair] + 1])
-                add_margins(
-                    x_indices[x], x_data[x], page, mapped, features, before,
-                    bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-                    start, end, value, own_margin,
-                )  # fmt: skip
+                x = slice(indptr[row[pair]], indptr[row[pair] + 1])
+                add_margins(indices[x], data[x], page, page_map, mapped, room, own_margin)
                 add_log_probabilities(own_margin, width, path[pair], transform, own_score)
                 for c in range(width):
-                    own_score[c] = np.exp(own_score[c])
+                    own_score[c] = probability(own_score[c])
             first += width
-
-
-@kernel
-def room_for(x_indptr):
-    """What `add_margins` works in: one int64, int64 and float32 per feature of the longest row."""
-    longest = 0
-    for i in range(x_indptr.shape[0] - 1):
-        longest = max(longest, x_indptr[i + 1] - x_indptr[i])
-    return np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float32)
-
-
-@kernel
-def room_for_page(n_rows, bucket_ptr, feature_ptr, shift):
-    """Where `map_page` writes the map of any page of a layer; for few rows none is drawn."""
-    n_words, n_features = 0, 0
-    if n_rows >= MANY:
-        for page in range(shift.shape[0]):
-            n_buckets = bucket_ptr[page + 1] - bucket_ptr[page] - 1
-            n_words = max(n_words, ((n_buckets << np.int64(shift[page])) + WORD - 1) // WORD)
-            n_features = max(n_features, feature_ptr[page + 1] - feature_ptr[page])
-    return np.empty((n_words, 2), np.uint32), np.empty(n_features + 1, np.uint32)
-
-
-@kernel
-def pays(n_rows, page, x_indptr, feature_ptr):
-    """Whether so many rows are looked up sooner on a page if it is mapped first."""
-    n_all = x_indptr.shape[0] - 1
-    n_features = feature_ptr[page + 1] - feature_ptr[page]
-    return n_all >= MANY and n_rows * (x_indptr[n_all] // n_all) >= n_features
-
-
-@kernel
-def map_page(page, bucket_ptr, feature_ptr, shift, bucket, low, more, features, before):
-    """Draw a map on which many rows' features are found without comparing.
-
-    features: for each 32 features, how many of smaller number the page has, and a bit for each that
-    it has itself.
-    before: entries before each of the page's features and after the last.
-    """
-    features[:] = 0
-    f, n_entries = feature_ptr[page], 0
-    first_bucket, first_feature, bits = bucket_ptr[page], f, np.int64(shift[page])
-    for b in range(bucket_ptr[page + 1] - first_bucket - 1):
-        last = first_feature + np.int64(bucket[first_bucket + b + 1, 0])
-        while f < last:
-            j = (b << bits) + np.int64(low[f])
-            features[j // WORD, 1] |= np.uint32(1 << j % WORD)
-            before[f - first_feature] = n_entries
-            n_entries += np.int64(more[f]) + 1
-            f += 1
-    before[f - first_feature] = n_entries
-    n_features = 0
-    for w in range(features.shape[0]):
-        features[w, 0] = n_features
-        n_features += count_bits(np.int64(features[w, 1]))
-
-
-@kernel
-def add_margins(
-    x_indices, x_data, page, mapped, features, before,
-    bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight,
-    start, end, value, margin,
-):  # fmt: skip
-    """Add the weights of a row's features on a page to the margins of the page's children.
-
-    mapped: whether `features` and `before` are the map of this page. start, end, value: what
-    `room_for` gives. First all features are found and their entries asked for, then they are added
-    up: so that memory is waited for once.
-    """
-    if mapped:
-        found = _find_on_map(
-            x_indices, x_data, entry_ptr[page], features, before, child, weight, start, end, value
-        )
-    else:
-        found = _find_in_buckets(
-            x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
-            start, end, value,
-        )  # fmt: skip
-    for p in range(np.uint64(found)):
-        own = value[p] * scale[page]
-        for e in range(np.uint64(start[p]), np.uint64(end[p])):
-            margin[child[e]] += own * as_float(weight[e])
-
-
-@kernel
-def _find_in_buckets(
-    x_indices, x_data, page, bucket_ptr, feature_ptr, entry_ptr, shift, bucket, low, more, child, weight,
-    start, end, value,
-):  # fmt: skip
-    """Write where the entries of a row's features on a page start and end, and the features'
-    values; gives how many.
-    """
-    first_bucket, first_feature, first_entry = bucket_ptr[page], feature_ptr[page], entry_ptr[page]
-    counts = bucket.reshape(-1)
-    bits = np.int64(shift[page])
-    mask = (np.int64(1) << bits) - 1
-    found = np.uint64(0)
-    for p in range(np.uint64(x_indices.shape[0])):
-        b = np.uint64(2 * (first_bucket + (np.int64(x_indices[p]) >> bits)))
-        f, last = (
-            first_feature + np.int64(counts[b]),
-            first_feature + np.int64(counts[b + np.uint64(2)]),
-        )
-        e = first_entry + np.int64(counts[b + np.uint64(1)])
-        wanted = np.uint8(np.int64(x_indices[p]) & mask)
-        at = find_byte(low, f, wanted)
-        while at == N_BYTES and f + N_BYTES < last:
-            e += sum_bytes(more, f, np.int64(N_BYTES)) + N_BYTES
-            f += N_BYTES
-            at = find_byte(low, f, wanted)
-        if f + at < last and at < N_BYTES:
-            e += sum_bytes(more, f, at) + at
-            start[found] = e
-            end[found] = e + np.int64(more[np.uint64(f + at)]) + 1
-            value[found] = x_data[p]
-            _ask_for_entries(e, child, weight)
-            found += np.uint64(1)
-    return np.int64(found)
-
-
-@kernel
-def _find_on_map(
-    x_indices, x_data, first_entry, features, before, child, weight, start, end, value
-):
-    """As `_find_in_buckets`. What isn't there is written too, and then overwritten: guessing wrong
-    costs more.
-    """
-    found = 0
-    for p in range(np.uint64(x_indices.shape[0])):
-        w, bit = (
-            np.uint64(x_indices[p]) // np.uint64(WORD),
-            np.int64(1) << np.int64(x_indices[p]) % WORD,
-        )
-        word = np.int64(features[w, 1])
-        start[np.uint64(found)] = np.int64(features[w, 0]) + count_bits(word & (bit - 1))
-        value[np.uint64(found)] = x_data[p]
-        found += np.int64((word & bit) != 0)
-    for p in range(np.uint64(found)):
-        f = np.uint64(start[p])
-        start[p] = first_entry + np.int64(before[f])
-        end[p] = first_entry + np.int64(before[f + np.uint64(1)])
-        _ask_for_entries(start[p], child, weight)
-    return found
-
-
-@kernel
-def _ask_for_entries(e, child, weight):
-    prefetch(child, e)
-    prefetch(weight, e)
-    prefetch(weight, e + N_LANES)
-
-
-@kernel
-def add_log_probabilities(margin, width, path, transform, out):
-    """Write `path` + the log-probability of each child given its parent, which is at most 0 and
-    rises with the margin.
-
-    One loop per transform, without branches: many children at a time.
-    """
-    if transform == LOG_SIGMOID:
-        for c in range(width):
-            out[c] = path + min(np.float32(0), margin[c]) - np.log1p(np.exp(-abs(margin[c])))
-    elif transform == L3_HINGE:
-        for c in range(width):
-            short = max(np.float32(0), np.float32(1) - margin[c])
-            out[c] = path - short * short * short
-    else:
-        for c in range(width):
-            short = max(np.float32(0), np.float32(1) - margin[c])
-            out[c] = path - short * short
-    for c in range(width):
-        out[c] = max(out[c], LEAST)
-
-
-@kernel
-def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, score, margin):
-    """Write each row's best k candidates, best first, into (rows, k), and how many there are into
-    `size`.
-    """
-    size[:] = 0
-    for i in range(ids.shape[0]):
-        for c in range(indptr[i], indptr[i + 1]):
-            _offer(
-                candidate_score[c],
-                candidate_margin[c],
-                candidate_ids[c],
-                size,
-                ids,
-                score,
-                margin,
-                i,
-            )
-        _finish(size[i], ids, score, margin, i)
-
-
-@kernel
-def _offer(new_score, new_margin, new_id, size, ids, score, margin, i):
-    """Add a candidate to row i, a heap with the worst on top, or put it in the worst's place if it
-    is better.
-    """
-    at = size[i]
-    if at == ids.shape[1]:
-        if new_score < score[i, 0] or not _before(
-            new_score, new_margin, new_id, score[i, 0], margin[i, 0], ids[i, 0]
-        ):
-            return
-        _sink(new_score, new_margin, new_id, at, ids, score, margin, i)
-        return
-    size[i] += 1
-    while at > 0:  # rise above all that are better
-        above = (at - 1) // 2
-        if not _before(
-            score[i, above], margin[i, above], ids[i, above], new_score, new_margin, new_id
-        ):
-            break
-        score[i, at], margin[i, at], ids[i, at] = score[i, above], margin[i, above], ids[i, above]
-        at = above
-    score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
-
-
-@kernel
-def _sink(new_score, new_margin, new_id, size, ids, score, margin, i):
-    """Replace the top of row i's heap."""
-    at = 0
-    while 2 * at + 1 < size:
-        below = 2 * at + 1
-        if below + 1 < size and _before(
-            score[i, below], margin[i, below], ids[i, below],
-            score[i, below + 1], margin[i, below + 1], ids[i, below + 1],
-        ):  # fmt: skip
-            below += 1
-        if not _before(
-            new_score, new_margin, new_id, score[i, below], margin[i, below], ids[i, below]
-        ):
-            break
-        score[i, at], margin[i, at], ids[i, at] = score[i, below], margin[i, below], ids[i, below]
-        at = below
-    score[i, at], margin[i, at], ids[i, at] = new_score, new_margin, new_id
-
-
-@kernel
-def _finish(size, ids, score, margin, i):
-    """Put row i's heap in order, best first, and mark the places after it as empty."""
-    ids[i, size:] = -1
-    score[i, size:] = -np.inf
-    for last in range(size - 1, 0, -1):
-        last_score, last_margin, last_id = score[i, last], margin[i, last], ids[i, last]
-        score[i, last], margin[i, last], ids[i, last] = score[i, 0], margin[i, 0], ids[i, 0]
-        _sink(last_score, last_margin, last_id, last, ids, score, margin, i)
-
-
-@kernel
-def _before(score_a, margin_a, id_a, score_b, margin_b, id_b):
-    if score_a != score_b:
-        return score_a > score_b
-    if margin_a != margin_b:
-        return margin_a > margin_b
-    return id_a < id_b
-
-
-@kernel
-def count_buckets(feature, sizes, shift, n_buckets):
-    """Features and entries before each bucket and after the last; sizes: entries of each feature."""
-    bucket = np.zeros((n_buckets + 1, 2), np.uint32)
-    for f in range(feature.shape[0]):
-        bucket[(feature[f] >> shift) + 1, 0] += np.uint32(1)
-        bucket[(feature[f] >> shift) + 1, 1] += np.uint32(sizes[f])
-    for b in range(n_buckets):
-        bucket[b + 1, 0] += bucket[b, 0]
-        bucket[b + 1, 1] += bucket[b, 1]
-    return bucket
+            done += width

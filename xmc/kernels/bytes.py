@@ -1,7 +1,12 @@
 """Small numbers: bits of a word, 16 bytes of an array at once, and weights of 8 or 16 bits.
 
-As with `lanes`: remove the compile cache (`make clean`) after a change here, and without the
-compiler (NUMBA_DISABLE_JIT=1) these are numpy's operations.
+Without the compiler (NUMBA_DISABLE_JIT=1) these are numpy's operations.
+
+    name    dtype                   shape  what
+    word    int64                          its bits are counted, the sign's too
+    array   uint8                   flat   any length; 16 bytes from `offset` on must lie in it
+    offset  int64                          counts bytes, and needs no alignment
+    weight  float32, int8, uint16          a stored weight; uint16 holds the bits of a float16
 """
 
 import numpy as np
@@ -39,9 +44,7 @@ def count_bits(typingctx, word):
 
 @intrinsic
 def find_byte(typingctx, array, offset, wanted):
-    """The first place, from `offset` on, of a byte among the 16 of a uint8 array; 16 if it is none
-    of them.
-    """
+    """Which of the 16 bytes from `offset` on is the first that equals `wanted`; 16 if none does."""
 
     def code(context, builder, signature, args):
         held = _load(context, builder, signature.args[0], *args[:2])
@@ -56,7 +59,7 @@ def find_byte(typingctx, array, offset, wanted):
 
 @intrinsic
 def sum_bytes(typingctx, array, offset, n):
-    """The sum of the first n, at most 16, bytes from `offset` on; all 16 are read."""
+    """The sum of the first n bytes from `offset` on; n is at most 16, and all 16 are read."""
 
     def code(context, builder, signature, args):
         held = _load(context, builder, signature.args[0], *args[:2])
@@ -73,16 +76,17 @@ def sum_bytes(typingctx, array, offset, n):
 
 
 def as_float(weight):
-    """A stored weight as float32: float32 and int8 are numbers, uint16 holds the bits of a float16."""
-    return (
-        np.float32(weight.view(np.float16)) if isinstance(weight, np.uint16) else np.float32(weight)
-    )
+    """A stored weight as float32."""
+    if isinstance(weight, np.uint16):
+        weight = weight.view(np.float16)
+    return np.float32(weight)
 
 
 @intrinsic
 def _half(typingctx, bits):
-    """A finite float16 by the float32 of the same bits, whose exponent counts from another zero:
-    LLVM would call C.
+    """A finite float16 as float32, without LLVM's own conversion, which calls a function of C.
+
+    The bits are those of a float32 whose exponent is too small by 112.
     """
 
     def code(context, builder, signature, args):

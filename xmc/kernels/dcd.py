@@ -1,4 +1,20 @@
-"""Block dual coordinate descent: 16 one-vs-rest problems over the same rows, one SIMD lane each."""
+"""Block dual coordinate descent: 16 one-vs-rest problems over the same rows, one SIMD lane each.
+
+Rows and features are those of a chunk. Arrays of two dimensions are flat, row after row.
+
+    name             dtype    shape                  what
+    indptr           int64    n_rows + 1             where each row's entries start
+    indices          int32    entries                features, each once in a row, in any order
+    data             float32  entries                their values
+    norms            float32  n_rows                 squared length of each row
+    inverse_cost     float32  n_rows x 16            1 / cost of an error; None if all costs are 1
+    A                float32  n_rows x 16            dual variables times y
+    W                float32  (n_features + 1) x 16  weights; the last are those of the bias
+    row_in_chunk     int32    positives              the row of each positive
+    sibling          int32    positives              the sibling that it is a positive of
+    cost             float32  positives              what an error on it costs
+    lane_of_sibling  int32    n_siblings             lanes 0 to 15; -1 for siblings of another group
+"""
 
 import numpy as np
 
@@ -18,37 +34,37 @@ from .lanes import (
 )
 
 LONGEST_REST = 7  # passes
-AHEAD = 4  # rows: how early the next ones are fetched, which memory would otherwise be waited for
-EARLIER = 12  # rows: how early it is fetched where they lie
+AHEAD = 4  # rows: how early a row's entries are prefetched
+EARLIER = 12  # rows: how early its pointer is prefetched, which says where the entries lie
 LINE = 16  # indices or values in a cache line
 
 
 @kernel
 def solve_lanes(
-    indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, ease, A, W
+    indptr, indices, data, norms, bias, diagonal, upper, tol, max_iter, seed, inverse_cost, A, W
 ):
-    """Train 16 linear classifiers on the rows, in a new random order in each pass; returns the
-    number of passes.
+    """Train 16 linear classifiers and return the number of passes over the rows.
 
-    Per lane, with y in {-1, +1} (Hsieh et al., ICML 2008):
+    Each pass visits the rows in a new random order. Per lane, with y in {-1, +1}:
         min_w  1/2 |w|^2 + sum_i c_i loss(y_i w.x_i)
-        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a_i <= c_i upper,  Q_ij = y_i y_j x_i.x_j + [i = j]
-        diagonal / c_i
-        row i: g = y_i w.x_i - 1 + a_i diagonal / c_i;  a_i <- clip(a_i - g / Q_ii);  w += (change
-        of y_i a_i) x_i
+        dual:  min_a  1/2 a'Qa - 1'a,  0 <= a_i <= c_i upper
+               Q_ij = y_i y_j x_i.x_j + [i = j] diagonal / c_i
+        row i: g = y_i w.x_i - 1 + a_i diagonal / c_i
+               a_i <- clip(a_i - g / Q_ii);  w += (change of y_i a_i) x_i
     squared hinge: diagonal 1/(2C), upper infinite; hinge: diagonal 0, upper C.
-    ease: flat (rows x 16), 1/c_i of each lane; None if all are 1.
+    Hsieh et al., "A dual coordinate descent method for large-scale linear SVM", ICML 2008.
 
     A row that moved no lane by more than tol / 2 rests for 1, then 3, then 7 passes, which saves
-    most of the work; the solver is done when no row that was due moved any lane by more than tol.
+    most of the work. The solver is done when no row that was due moved any lane by more than tol.
 
-    A: flat (rows x 16) signed dual variables y_i a_i; the sign of a zero holds y_i. Starts at +0.0
-    and -0.0.
-    W: flat ((features + 1) x 16) weights, the bias's last. Starts at 0. Both are changed in place.
+    A and W are changed in place. A holds y_i a_i and starts as `signs` gives it: the sign of a zero
+    holds y_i. W starts at 0.
     """
     zero, one, ceiling = fill(np.float32(0)), fill(np.float32(1)), fill(np.float32(upper))
     bias_at = np.int64(W.shape[0] - N_LANES)
     n_rows = indptr.shape[0] - 1
+    # Padded on purpose: prefetching reads `due` up to EARLIER places behind the row in turn. What
+    # stands there is the number of some row, and any row is safe to prefetch.
     due = np.zeros(n_rows + EARLIER, np.int32)
     rest = np.zeros(n_rows, np.int8)
     resting = np.zeros(n_rows, np.int8)
@@ -65,15 +81,11 @@ def solve_lanes(
                 prefetch(indices, p)
                 prefetch(data, p)
 
-            start, end = (
-                np.uint64(indptr[i]),
-                np.uint64(indptr[i + 1]),
-            )  # unsigned: no test for counting from the end
+            # Unsigned, as Numba tests signed indices for counting from the end.
+            start, end = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
             half = (end - start) // np.uint64(2)
-            first, second = (
-                fma(bias, load(W, bias_at), zero),
-                zero,
-            )  # two sums, so that additions overlap
+            # Two sums, so that the additions overlap.
+            first, second = fma(bias, load(W, bias_at), zero), zero
             for p in range(start, start + half):
                 first = fma(data[p], load(W, np.int64(indices[p]) * N_LANES), first)
                 second = fma(data[p + half], load(W, np.int64(indices[p + half]) * N_LANES), second)
@@ -83,11 +95,11 @@ def solve_lanes(
 
             signed = load(A, np.int64(i) * N_LANES)
             a = absolute(signed)
-            short = copysign(one, signed) * (first + second) - one
-            if ease is None:
+            slope = copysign(one, signed) * (first + second) - one
+            if inverse_cost is None:
                 curvature = norms[i] + bias * bias + diagonal
                 stepped = (
-                    fma(np.float32(-1) / curvature, fma(diagonal, a, short), a)
+                    fma(np.float32(-1) / curvature, fma(diagonal, a, slope), a)
                     if curvature > 0
                     else ceiling
                 )
@@ -95,13 +107,12 @@ def solve_lanes(
                 change = stepped - signed
                 step = curvature * largest(absolute(change))
             else:
-                eased = load(ease, np.int64(i) * N_LANES)
-                own = fma(diagonal, eased, zero)
-                curvatures = own + fill(
-                    norms[i] + bias * bias
-                )  # where it is 0, the step is infinite, and clipped
-                stepped = a - (own * a + short) / curvatures
-                stepped = copysign(maximum(zero, minimum(stepped, ceiling / eased)), signed)
+                inverse = load(inverse_cost, np.int64(i) * N_LANES)
+                own = fma(diagonal, inverse, zero)
+                # Where the curvature is 0, the step is infinite and is clipped.
+                curvatures = own + fill(norms[i] + bias * bias)
+                stepped = a - (own * a + slope) / curvatures
+                stepped = copysign(maximum(zero, minimum(stepped, ceiling / inverse)), signed)
                 change = stepped - signed
                 step = largest(curvatures * absolute(change))
             rest[i] = min(2 * rest[i] + 1, LONGEST_REST) if 2 * step <= tol else 0
@@ -120,8 +131,9 @@ def solve_lanes(
 
 @kernel
 def _due(resting, due):
-    """List the rows that don't rest in this pass and count the others' rest down; gives their
-    number.
+    """Write the rows that don't rest in this pass to `due` and return how many they are.
+
+    The rest of the others is counted down.
     """
     n = 0
     for i in range(resting.shape[0]):
@@ -135,45 +147,46 @@ def _due(resting, due):
 
 @kernel
 def _shuffle(order, seed):
-    """Fisher and Yates' shuffle driven by a 64-bit linear congruential generator; gives its new
-    state.
+    """Fisher and Yates' shuffle, in place; returns the next seed.
+
+    The seed is the state of a 64-bit linear congruential generator.
     """
     for i in range(order.shape[0] - 1, 0, -1):
         seed = seed * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        j = np.int64(
-            ((seed >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32)
-        )  # a remainder would be slower
+        # Scaled by a product, as a remainder would be slower.
+        j = np.int64(((seed >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
     return seed
 
 
 @kernel
-def signs(place, column, lane_of_column, n_rows):
-    """Dual variables to start from: flat (rows x 16), +0.0 where the row has the lane's label, else
-    -0.0.
-    """
+def signs(row_in_chunk, sibling, lane_of_sibling, n_rows):
+    """The A to start from: +0.0 where the row is a positive of the lane's sibling, else -0.0."""
     A = np.full(n_rows * N_LANES, np.float32(-0.0))
-    for t in range(place.shape[0]):
-        lane = lane_of_column[column[t]]
+    for t in range(row_in_chunk.shape[0]):
+        lane = lane_of_sibling[sibling[t]]
         if lane >= 0:
-            A[np.int64(place[t]) * N_LANES + lane] = np.float32(0.0)
+            A[np.int64(row_in_chunk[t]) * N_LANES + lane] = np.float32(0.0)
     return A
 
 
 @kernel
-def eases(place, column, cost, lane_of_column, n_rows):
-    """1 / cost of an error, flat (rows x 16): 1 where the row doesn't have the lane's label."""
-    ease = np.ones(n_rows * N_LANES, np.float32)
-    for t in range(place.shape[0]):
-        lane = lane_of_column[column[t]]
+def inverse_costs(row_in_chunk, sibling, cost, lane_of_sibling, n_rows):
+    """The inverse_cost of the rows; 1 where a row is no positive of the lane's sibling."""
+    inverse_cost = np.ones(n_rows * N_LANES, np.float32)
+    for t in range(row_in_chunk.shape[0]):
+        lane = lane_of_sibling[sibling[t]]
         if lane >= 0:
-            ease[np.int64(place[t]) * N_LANES + lane] = np.float32(1) / cost[t]
-    return ease
+            inverse_cost[np.int64(row_in_chunk[t]) * N_LANES + lane] = np.float32(1) / cost[t]
+    return inverse_cost
 
 
 @kernel
 def prune(W, n_lanes, threshold):
-    """Entries of W of at least `threshold` (bias aside), in feature order: (feature, lane, weight)."""
+    """(feature, lane, weight) of the weights of at least `threshold`, by feature, then by lane.
+
+    The bias is left out, and so are zeros. int32, int32, float32.
+    """
     n_features = W.shape[0] // N_LANES - 1
     kept = np.empty(n_features, np.int32)  # features that may have one
     n_kept, total = 0, 0

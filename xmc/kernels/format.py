@@ -1,5 +1,15 @@
-"""Rows of XMC and SVMlight text, from flat arrays to bytes; a number is the shortest that reads
-back to its float32.
+"""Rows of XMC and SVMlight text, from flat arrays to bytes.
+
+    name         dtype  shape         what
+    labels       int32  all labels    in the order in which they are written
+    label_ptr    int64  n_rows + 1    where each row's labels start
+    features     int32  all features  in the order in which they are written
+    bits         int32  all features  the bits of the finite float32 values
+    feature_ptr  int64  n_rows + 1    where each row's features start
+    out          uint8  any           written
+
+A kernel that writes takes the place `at` in `out` and returns the place after what it wrote. A
+value is written as the shortest number that reads back to the same float32.
 
 Schubfach (Giulietti, "The Schubfach way to render doubles", 2020). A float32 is c * 2**q. k is
 chosen so that the numbers that round to it, scaled by 10**-k, span at least 1 and less than 10:
@@ -23,7 +33,7 @@ LOW_HALF = 2**32 - 1
 
 
 def _leading_bits(power):
-    """The first 64 bits of 10**power, rounded up."""
+    """The first 64 bits of 10**power, rounded up, as an int."""
     top, bottom = 10 ** max(power, 0), 10 ** max(-power, 0)
     shift = 63 - (power * 1741647 >> 19)
     return -(-(top << max(shift, 0)) // (bottom << max(-shift, 0)))
@@ -35,8 +45,9 @@ POWERS_LOW = np.array([_leading_bits(p) & LOW_HALF for p in range(LEAST_POWER, L
 
 @kernel
 def scale(power, number):
-    """The bits of 10**power * number from 2**64 on, the last bit set if anything below was; number
-    < 2**30.
+    """The bits from 2**64 on of 10**power * number, for a number below 2**30.
+
+    The last of them is also set if any bit below it is.
     """
     high, low = POWERS_HIGH[power - LEAST_POWER], POWERS_LOW[power - LEAST_POWER]
     product = high * number + (low * number >> 32)
@@ -45,18 +56,16 @@ def scale(power, number):
 
 @kernel
 def shortest(bits):
-    """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits,
-    the nearest of those.
+    """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits.
 
-    digits may end in zeros.
+    Of equally short ones it is the nearest. The digits may end in zeros.
     """
     fraction, place = bits & (HIDDEN_BIT - 1), bits >> 23
     c, q = (HIDDEN_BIT | fraction, place - 150) if place else (fraction, np.int64(-149))
     if -24 < q <= 0 and c & ((1 << -q) - 1) == 0:
         return c >> -q, np.int64(0)
-    near = np.int64(
-        fraction == 0 and place > 1
-    )  # the next smaller float32 is only half as far away
+    # Below a power of 2, the next float32 is only half as far away.
+    near = np.int64(fraction == 0 and place > 1)
     odd = c & 1
     k = (q * 1262611 - near * 524031) >> 22
     h = q + (-k * 1741647 >> 19) + 1
@@ -78,7 +87,7 @@ def shortest(bits):
 
 @kernel
 def write_integer(number, out, at):
-    """Writes a number >= 0; returns the place after it."""
+    """Write a number >= 0."""
     end, rest = at + 1, number // 10
     while rest > 0:
         end += 1
@@ -91,7 +100,7 @@ def write_integer(number, out, at):
 
 @kernel
 def write_zeros(count, out, at):
-    """Writes that many zeros, none if count is negative; returns the place after them."""
+    """Write that many zeros; none if the count is negative."""
     for _ in range(count):
         out[at] = ZERO
         at += 1
@@ -100,9 +109,7 @@ def write_zeros(count, out, at):
 
 @kernel
 def write_digits(digits, point, out, at):
-    """Writes digits >= 1, a decimal point after the first `point` of them if any follow; returns
-    the place after it.
-    """
+    """Write digits >= 1, with a decimal point after the first `point` of them if any follow."""
     end = write_integer(digits, out, at)
     if end - at <= point:
         return end
@@ -114,7 +121,7 @@ def write_digits(digits, point, out, at):
 
 @kernel
 def write_value(bits, out, at):
-    """Writes the finite float32 of these bits in at most VALUE_BYTES; returns the place after it.
+    """Write the finite float32 of these bits, in at most VALUE_BYTES.
 
     Numbers from 0.0001 up to 1e16 are written without an exponent.
     """
@@ -147,9 +154,7 @@ def write_value(bits, out, at):
 
 @kernel
 def format_values(bits, out):
-    """Writes the finite float32s of these bits, a line each; returns the bytes used, VALUE_BYTES +
-    1 each at most.
-    """
+    """Write values, one per line, and return the number of bytes: at most VALUE_BYTES + 1 each."""
     at = 0
     for i in range(bits.shape[0]):
         at = write_value(np.int64(bits[i]), out, at)
@@ -160,11 +165,10 @@ def format_values(bits, out):
 
 @kernel
 def format_rows(first, last, base, labels, label_ptr, features, bits, feature_ptr, out):
-    """Writes rows first..last-1 as lines `l1,l2 f:v f:v`, ids counted from `base`; returns the
-    bytes used.
+    """Write rows first to last - 1 as lines `l1,l2 f:v f:v`, and return the number of bytes.
 
-    bits: the float32 values as int32. out: a byte per row, LABEL_BYTES per label and FEATURE_BYTES
-    per entry suffice.
+    Ids are counted from `base` in the text. One byte per row, LABEL_BYTES per label and
+    FEATURE_BYTES per feature suffice.
     """
     at = 0
     for row in range(first, last):

@@ -1,22 +1,33 @@
-"""Pick rows out of sparse matrices: the training rows of a chunk, transposes, and targets folded up
-a tree.
+"""Rows out of sparse matrices: the training rows of a chunk, transposes, targets up a tree.
+
+    name       dtype    shape       what
+    indptr     int64    rows + 1    where each row's entries start
+    indices    int32    entries     features or columns, each once in a row; ascending for `fold`
+    data       float32  entries     their values
+    costs      float32  entries     what an error on each entry costs; or empty, if all cost 1
+    rows       int32    any         the rows that are picked, in the order wanted
+    mark       int32    n_features  scratch: all 0, and all 0 again afterwards
+    frequency  int64    n_features  how often each feature occurs
+    rank       int32    n_features  the number of each feature when the frequent ones come first
+    new_id     int32    n_columns   what each column becomes; -1 drops it
+    parent     int32    n_columns   the parent of each node, ascending
+
+Results have the dtypes of the arguments of their names.
 """
 
 import numpy as np
 
 from . import kernel
 
-UNIT = (
-    2 * np.finfo(np.float32).eps
-)  # how far from 1 the length of a row is that was scaled in float32
+# A row that was scaled to length 1 in float32 has a length that is this near to 1.
+UNIT = 2 * np.finfo(np.float32).eps
 
 
 @kernel
 def pick(indptr, indices, data, rows, mark):
-    """The given rows with only the features they use, renumbered by first appearance.
+    """(indptr, indices, data, features): the picked rows, with features of their own.
 
-    `mark` has one int32 per feature, all 0, and is returned so.
-    Gives (row pointers, local feature of each entry, its value, the features in local order).
+    They are numbered by first appearance; `features` gives the old number of each.
     """
     out_indptr = np.zeros(rows.shape[0] + 1, np.int64)
     for r in range(rows.shape[0]):
@@ -42,10 +53,10 @@ def pick(indptr, indices, data, rows, mark):
 
 @kernel
 def gather(indptr, indices, data, rows, mark):
-    """As `pick`, but features are renumbered by descending frequency and ascend in each row.
+    """As `pick`, but the frequent features come first, and features ascend in each row.
 
-    What is used often lies together then, and solvers wait less for memory. Equally frequent
-    features are in the order of their first appearance.
+    So what is used often lies together, and solvers wait less for memory. Equally frequent features
+    are numbered by first appearance.
     """
     out_indptr, out_indices, out_data, found = pick(indptr, indices, data, rows, mark)
     rank = _rank(count(out_indices, found.shape[0]), rows.shape[0])
@@ -53,9 +64,8 @@ def gather(indptr, indices, data, rows, mark):
     for s in range(found.shape[0]):
         features[rank[s]] = found[s]
     last = 0
-    while (
-        last < rows.shape[0]
-    ):  # rows with as many entries as there are features, so that their buffer is small
+    # Some rows at a time, with about as many entries as there are features: the buffers stay small.
+    while last < rows.shape[0]:
         first, last = last, last + 1
         while last < rows.shape[0] and out_indptr[last] - out_indptr[first] < found.shape[0]:
             last += 1
@@ -65,7 +75,7 @@ def gather(indptr, indices, data, rows, mark):
 
 @kernel
 def count(indices, n_columns):
-    """How often each column occurs."""
+    """The frequency of each column."""
     out = np.zeros(n_columns, np.int64)
     for j in indices:
         out[j] += 1
@@ -74,43 +84,42 @@ def count(indices, n_columns):
 
 @kernel
 def _rank(frequency, most):
-    """Place of each feature by descending frequency, equal ones in their order; frequencies are 1
-    to `most`.
-    """
-    place = np.zeros(most + 1, np.int64)
+    """The rank of each feature. Equally frequent ones keep their order; none exceeds `most`."""
+    free = np.zeros(most + 1, np.int64)  # the next rank of each frequency, the highest one first
     for n in frequency:
-        place[most - n + 1] += 1
+        free[most - n + 1] += 1
     for n in range(most):
-        place[n + 1] += place[n]
+        free[n + 1] += free[n]
     rank = np.empty(frequency.shape[0], np.int32)
     for s in range(frequency.shape[0]):
-        rank[s] = place[most - frequency[s]]
-        place[most - frequency[s]] += 1
+        rank[s] = free[most - frequency[s]]
+        free[most - frequency[s]] += 1
     return rank
 
 
 @kernel
 def _sort_by_rank(indptr, indices, data, rank):
-    """Replace the features of some rows by their rank, ascending in each row: a counting sort by
-    rank, then by row.
+    """Replace the features of some rows by their ranks and sort each row by them, in place.
+
+    This is a counting sort by rank, then by row.
     """
-    place = np.zeros(rank.shape[0] + 1, np.int64)
+    slot = np.zeros(rank.shape[0] + 1, np.int64)  # the next slot of each rank
     for p in range(indptr[0], indptr[-1]):
-        place[rank[indices[p]] + 1] += 1
+        slot[rank[indices[p]] + 1] += 1
     for j in range(rank.shape[0]):
-        place[j + 1] += place[j]
+        slot[j + 1] += slot[j]
     row = np.empty(indptr[-1] - indptr[0], np.int32)
     value = np.empty(indptr[-1] - indptr[0], np.float32)
     for r in range(indptr.shape[0] - 1):
         for p in range(indptr[r], indptr[r + 1]):
             j = rank[indices[p]]
-            row[place[j]] = r
-            value[place[j]] = data[p]
-            place[j] += 1  # ends where the next rank starts
+            row[slot[j]] = r
+            value[slot[j]] = data[p]
+            slot[j] += 1  # in the end it is where the next rank starts
     free = indptr[:-1].copy()
     t = 0
     for j in range(rank.shape[0]):
-        while t < place[j]:
+        while t < slot[j]:
             indices[free[row[t]]] = j
             data[free[row[t]]] = value[t]
             free[row[t]] += 1
@@ -119,9 +128,7 @@ def _sort_by_rank(indptr, indices, data, rank):
 
 @kernel
 def squared_norms(indptr, data):
-    """Squared length of each row, float64: the squares of very large or small values are no
-    float32.
-    """
+    """float64, the squared length of each row: float32 can't hold the squares of all its values."""
     out = np.zeros(indptr.shape[0] - 1, np.float64)
     for i in range(out.shape[0]):
         total = 0.0
@@ -133,10 +140,10 @@ def squared_norms(indptr, data):
 
 @kernel
 def unit_row(indices, data, n_features, scaled, out):
-    """Whether a row is canonical: features ascending and in range, values finite and not 0. If so,
-    write its values.
+    """Whether a row is canonical; if so, its values are written to `out`.
 
-    scaled: to length 1, as matrix.as_rows does it for many rows.
+    Canonical: features ascend and are in range, values are finite and not 0. `scaled`: the values
+    are scaled to length 1, as inputs.as_rows does it for many rows. out: float32, like `data`.
     """
     before, square = -1, 0.0
     for p in range(indices.shape[0]):
@@ -155,26 +162,24 @@ def unit_row(indices, data, n_features, scaled, out):
 
 @kernel
 def transpose(indptr, indices, n_columns):
-    """Rows of each column, ascending: (pointers, rows)."""
+    """(indptr, rows): the rows of each column, ascending."""
     out_indptr = np.zeros(n_columns + 1, np.int64)
     for p in range(indices.shape[0]):
         out_indptr[indices[p] + 1] += 1
     for j in range(n_columns):
         out_indptr[j + 1] += out_indptr[j]
-    place = out_indptr[:-1].copy()
+    slot = out_indptr[:-1].copy()
     rows = np.empty(indices.shape[0], np.int32)
     for i in range(indptr.shape[0] - 1):
         for p in range(indptr[i], indptr[i + 1]):
-            rows[place[indices[p]]] = i
-            place[indices[p]] += 1
+            rows[slot[indices[p]]] = i
+            slot[indices[p]] += 1
     return out_indptr, rows
 
 
 @kernel
 def relabel(indptr, indices, costs, new_id):
-    """Each row's columns replaced by `new_id` (-1 drops), ascending, with their costs; those may be
-    none at all.
-    """
+    """(indptr, indices, costs) with each row's columns replaced by their `new_id`, ascending."""
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
     out_costs = np.empty(costs.shape[0], np.float32)
@@ -196,8 +201,9 @@ def relabel(indptr, indices, costs, new_id):
 
 @kernel
 def fold(indptr, indices, costs, parent):
-    """Each row's columns replaced by their parents, every parent once, costs summed; `parent` and
-    each row ascend.
+    """(indptr, indices, costs) with each row's columns replaced by their parents, each parent once.
+
+    Costs of the same parent are summed. Each row ascends, before and after.
     """
     out_indptr = np.zeros(indptr.shape[0], np.int64)
     out = np.empty(indices.shape[0], np.int32)
@@ -218,10 +224,11 @@ def fold(indptr, indices, costs, parent):
 
 @kernel
 def targets(indptr, indices, costs, rows, first, last):
-    """Which of the columns first..last-1 the given rows have: (place of the row, column - first,
-    cost), their counts.
+    """(row_in_chunk, sibling, cost, count): which columns from first to last - 1 the rows have.
 
-    costs: one per entry, or none at all; then none are given.
+    These columns are siblings, numbered from 0; the rows are numbered in the order given.
+    row_in_chunk, sibling: int32, one entry per positive, rows ascending. cost: float32, of each
+    positive; empty if `costs` is. count: int64, the positives of each sibling.
     """
     count = np.zeros(last - first, np.int64)
     total = 0
@@ -230,16 +237,16 @@ def targets(indptr, indices, costs, rows, first, last):
             if first <= indices[p] < last:
                 count[indices[p] - first] += 1
                 total += 1
-    place = np.empty(total, np.int32)
-    column = np.empty(total, np.int32)
+    row_in_chunk = np.empty(total, np.int32)
+    sibling = np.empty(total, np.int32)
     cost = np.empty(total if costs.shape[0] else 0, np.float32)
     t = 0
     for r in range(rows.shape[0]):
         for p in range(indptr[rows[r]], indptr[rows[r] + 1]):
             if first <= indices[p] < last:
-                place[t] = r
-                column[t] = indices[p] - first
+                row_in_chunk[t] = r
+                sibling[t] = indices[p] - first
                 if cost.shape[0]:
                     cost[t] = costs[p]
                 t += 1
-    return place, column, cost, count
+    return row_in_chunk, sibling, cost, count

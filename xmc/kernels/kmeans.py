@@ -1,4 +1,20 @@
-"""Spherical k-means over sparse unit rows: k clusters of any size, or two of given sizes."""
+"""Spherical k-means over sparse unit rows: k clusters of any size, or two of given sizes.
+
+name        dtype    shape                         what
+indptr      int64    n_rows + 1                    where each row's entries start
+indices     int32    entries                       features, each once in a row, in any order
+data        float32  entries                       values; rows have length 1, or 0
+x_...                                              the same of the training rows
+y_indptr    int64    n_labels + 1                  where each label's rows start
+rows        int32    positives                     the training rows of each label
+labels      int32    any                           the labels that are embedded
+cluster     int32    n_rows                        the cluster of each row; -1 for none
+similarity  float32  n_rows                        with the centroid of its cluster
+centroids   float32  n_groups x n_features x 16    flat; a group is 16 clusters, one per lane
+left        bool     n_rows                        whether a row is in the first of two clusters
+direction   float32  n_features                    left centroid - right centroid
+seeds       int64    2                             the rows to start from, left and right
+"""
 
 import numpy as np
 
@@ -8,10 +24,10 @@ from .lanes import N_LANES, fill, fma, load, store
 
 @kernel
 def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, mark):
-    """Sum of each label's rows, its n_kept largest features scaled to unit length: (pointers,
-    features, values).
+    """(indptr, indices, data): the embedding of each label, the direction of the sum of its rows.
 
-    total, mark: one float32 and one bool per feature, all 0, returned so.
+    Of each sum, the n_kept largest features are kept and then scaled to length 1. total, mark: one
+    float32 and one bool per feature, scratch: all 0, and all 0 again afterwards.
     """
     out_indptr = np.zeros(labels.shape[0] + 1, np.int64)
     out_indices = np.empty(labels.shape[0] * n_kept, np.int32)
@@ -31,7 +47,7 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
         least, ties = np.float32(-1), 0
         if n_seen > n_kept:
             sizes = np.abs(total[seen[:n_seen]])
-            sizes.sort()  # np.partition would do, and takes ten seconds to compile
+            sizes.sort()  # np.partition would do, but takes ten seconds to compile
             least = sizes[n_seen - n_kept]
             ties = n_kept - (sizes > least).sum()
         start, square = t, 0.0
@@ -54,35 +70,34 @@ def embed(y_indptr, rows, x_indptr, x_indices, x_data, labels, n_kept, total, ma
 
 @kernel
 def nearest(indptr, indices, data, first, last, centroids, n_clusters, cluster, similarity):
-    """Write the most similar centroid of rows first..last-1, the first of equals, and its
-    similarity.
+    """Write `cluster` and `similarity` of rows first to last - 1: those of the nearest centroid.
 
-    centroids: flat (blocks of 16 clusters x features x 16); a block at a time, so that it stays in
-    the cache.
+    Of equally near centroids, the first one counts. All rows meet one group of centroids before the
+    next one, so that a group stays in the processor's cache.
     """
-    n_blocks = (n_clusters + N_LANES - 1) // N_LANES
-    block_size = centroids.shape[0] // n_blocks
+    n_groups = (n_clusters + N_LANES - 1) // N_LANES
+    group_size = centroids.shape[0] // n_groups
     lanes = np.empty(N_LANES, np.float32)
-    for block in range(n_blocks):
-        at = np.int64(block) * block_size
+    for group in range(n_groups):
+        at = np.int64(group) * group_size
         for i in range(first, last):
             total = fill(np.float32(0))
             for p in range(np.uint64(indptr[i]), np.uint64(indptr[i + 1])):
                 total = fma(data[p], load(centroids, at + np.int64(indices[p]) * N_LANES), total)
             store(lanes, np.int64(0), total)
-            for c in range(min(N_LANES, n_clusters - block * N_LANES)):
-                if (block == 0 and c == 0) or lanes[c] > similarity[i]:
-                    cluster[i] = block * N_LANES + c
+            for c in range(min(N_LANES, n_clusters - group * N_LANES)):
+                if (group == 0 and c == 0) or lanes[c] > similarity[i]:
+                    cluster[i] = group * N_LANES + c
                     similarity[i] = lanes[c]
 
 
 @kernel
-def means(indptr, indices, data, cluster, block, n_features, centroids):
-    """Write the unit-length centroids of 16 clusters as `nearest` reads them; an empty one's is 0.
+def means(indptr, indices, data, cluster, group, n_features, centroids):
+    """Write one group of centroids: the means of the clusters' rows, scaled to length 1.
 
-    A row of cluster -1 is left out.
+    The centroid of an empty cluster is 0.
     """
-    first = block * N_LANES
+    first = group * N_LANES
     lanes = centroids[first * n_features : (first + N_LANES) * n_features]
     lanes[:] = 0
     square = np.zeros(N_LANES, np.float64)
@@ -103,8 +118,9 @@ def means(indptr, indices, data, cluster, block, n_features, centroids):
 
 @kernel
 def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
-    """2-means with clusters of n_left and the other rows; True is left. `seeds`: the two rows to
-    start from.
+    """`left` of 2-means whose left cluster has n_left rows.
+
+    It stops when the summed similarity grows by a share of `tol` or less, or after max_iter passes.
     """
     n_rows = indptr.shape[0] - 1
     left = np.zeros(n_rows, np.bool_)
@@ -133,8 +149,9 @@ def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
 
 @kernel
 def _direction(indptr, indices, data, left, direction):
-    """Write left centroid - right centroid, both of unit length; returns the rows' summed
-    similarity to their own.
+    """Write `direction`, of centroids of length 1.
+
+    Returns the summed similarity of all rows with the centroids of their own clusters.
     """
     sums = np.zeros((2, direction.shape[0]), np.float32)
     for i in range(indptr.shape[0] - 1):

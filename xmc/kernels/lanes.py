@@ -1,13 +1,15 @@
 """`Lanes`, a value of 16 float32 that stays in vector registers: one lane per sibling, one cache
 line per feature.
 
-LLVM vectorises a loop over 16 lanes badly or not at all; these few operations say exactly what is
-meant, and cost one instruction each with AVX-512 (two with AVX2, four with NEON). Kernels that use
-them are cached on disk without
-noticing edits here: remove the cache (`make clean`) after a change to this file.
+LLVM vectorises a loop over 16 lanes badly or not at all. These few operations say exactly what is
+meant, and cost one instruction each with AVX-512, two with AVX2, four with NEON.
 
-Without the compiler (NUMBA_DISABLE_JIT=1) a Lanes value is a numpy array of 16 and every operation
+Without the compiler (NUMBA_DISABLE_JIT=1) a Lanes value is a numpy array of 16, and every operation
 is numpy's.
+
+    name    dtype    shape  what
+    array   float32  flat   any length; 16 values from `offset` on must lie in it
+    offset  int64           counts values, and needs no alignment
 """
 
 import operator
@@ -95,7 +97,7 @@ def store(typingctx, array, offset, lanes):
 
 @intrinsic
 def prefetch(typingctx, array, offset):
-    """Ask for the cache line of array[offset], to be there when it is read; any offset is safe."""
+    """Have the cache line of array[offset] fetched before it is read; any offset is safe."""
 
     def code(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -194,10 +196,5 @@ if config.DISABLE_JIT:
     def fma(value, lanes, addend):
         return np.float32(value) * lanes + addend
 
-    absolute, maximum, minimum, copysign, largest = (
-        np.abs,
-        np.maximum,
-        np.minimum,
-        np.copysign,
-        np.max,
-    )
+    absolute, maximum, minimum = np.abs, np.maximum, np.minimum
+    copysign, largest = np.copysign, np.max

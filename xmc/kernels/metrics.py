@@ -1,7 +1,12 @@
-"""Compiled passes over predictions and true labels.
+"""Compiled passes over predictions and true labels. A place is one of the first k of a row.
 
-True labels come as `indptr`, `indices` of a CSR without duplicates, in any order within a row. An
-empty place of `labels` holds a negative number.
+name       dtype    shape       what
+indptr     int64    n_rows + 1  where each row's true labels start
+indices    int32    entries     true labels, each once in a row, in any order
+labels     int32    n_rows x k  predicted labels, best first; negative in empty places
+hits       bool     n_rows x k  whether the label in a place is true
+discounts  float64  at most k   what a hit in each place counts
+weights    float64  n_labels    what a hit of each label counts
 """
 
 import numpy as np
@@ -11,12 +16,8 @@ from . import kernel
 
 @kernel
 def find_hits(indptr, indices, labels, n_labels):
-    """(n_rows, k) bool, whether the label in a place is true, and the first row that names a label
-    twice or -1.
-
-    The two scratch arrays hold the last row that saw a label, so that nothing is cleared between
-    rows.
-    """
+    """`hits`, and the first row that names a label twice, or -1."""
+    # These hold the last row that had a label, so that nothing has to be cleared between rows.
     hits = np.zeros(labels.shape, np.bool_)
     true_in = np.full(n_labels, -1, np.int64)
     named_in = np.full(n_labels, -1, np.int64)
@@ -37,8 +38,9 @@ def find_hits(indptr, indices, labels, n_labels):
 
 @kernel
 def row_gains(hits, discounts):
-    """(n_rows,) float64, the discounts of the places that hit, summed; places beyond `discounts`
-    don't count.
+    """(n_rows,) float64, the sum of the discounts of the places that hit.
+
+    Places beyond `discounts` don't count.
     """
     gains = np.zeros(hits.shape[0], np.float64)
     for row in range(hits.shape[0]):
@@ -50,7 +52,7 @@ def row_gains(hits, discounts):
 
 @kernel
 def place_gains(labels, hits, weights):
-    """(k,) float64, the weights of the labels that hit in each place, summed over rows."""
+    """(k,) float64, the sum over rows of the weights of the labels that hit in each place."""
     gains = np.zeros(hits.shape[1], np.float64)
     for row in range(hits.shape[0]):
         for place in range(hits.shape[1]):
@@ -61,8 +63,9 @@ def place_gains(labels, hits, weights):
 
 @kernel
 def best_place_gains(indptr, indices, weights, k):
-    """(k,) float64, `place_gains` of the best possible predictions: a row's true labels, heaviest
-    first.
+    """(k,) float64, `place_gains` of the best predictions there can be.
+
+    They name a row's true labels, the heaviest first.
     """
     gains = np.zeros(k, np.float64)
     for row in range(indptr.shape[0] - 1):

@@ -1,6 +1,16 @@
 """Rows of XMC and SVMlight text, from bytes to flat arrays.
 
-`text` is uint8 and its last byte is a newline, so no scan needs to look for the end.
+    name         dtype    shape          what
+    text         uint8    any            the last byte is a newline, so no scan looks for the end
+    labels       int32    all labels     written: as they stand in the text, in any order
+    label_ptr    int64    n_rows + 1     written: where each row's labels start
+    features     int32    all features   written: as they stand in the text, in any order
+    values       float32  all features   written: their values, zeros too
+    feature_ptr  int64    n_rows + 1     written: where each row's features start
+    doubts       int64    any x 2        written: the values that must be read again, exactly
+
+The arrays that are written may be longer than needed; `count_marks` gives lengths that suffice.
+Places are numbers of bytes.
 """
 
 import numpy as np
@@ -9,20 +19,8 @@ from . import kernel
 
 FINE, BAD_LABEL, BAD_FEATURE, LABEL_RANGE, FEATURE_RANGE, BAD_VALUE = range(6)
 
-TAB, NEWLINE, RETURN, SPACE, HASH, PLUS, COMMA, MINUS, POINT, ZERO, NINE, COLON = (
-    9,
-    10,
-    13,
-    32,
-    35,
-    43,
-    44,
-    45,
-    46,
-    48,
-    57,
-    58,
-)
+TAB, NEWLINE, RETURN, SPACE, HASH, PLUS = 9, 10, 13, 32, 35, 43
+COMMA, MINUS, POINT, ZERO, NINE, COLON = 44, 45, 46, 48, 57, 58
 LETTER_E, SMALL_E = 69, 101
 
 TOO_LARGE_ID = 2**31
@@ -36,7 +34,10 @@ BEYOND_FLOAT32 = 3.5e38
 
 @kernel
 def count_marks(text):
-    """(newlines, colons, commas) of the text: bounds for the arrays that `parse_rows` fills."""
+    """(newlines, colons, commas) of the text, how many of each.
+
+    There are at most as many rows as newlines, features as colons, labels as rows and commas.
+    """
     newlines, colons, commas = 0, 0, 0
     for i in range(text.shape[0]):
         newlines += text[i] == NEWLINE
@@ -67,8 +68,9 @@ def skip_blanks(text, i):
 
 @kernel
 def read_id(text, i):
-    """(id, end) of the digits from i on; id is -1 if there are none and at least 2**31 if it
-    exceeds int32.
+    """(id, end) of the digits from i on.
+
+    The id is -1 if there are none, and some number from 2**31 on if it exceeds int32.
     """
     if not is_digit(text[i]):
         return np.int64(-1), i
@@ -82,7 +84,7 @@ def read_id(text, i):
 
 @kernel
 def read_exponent(text, i):
-    """(exponent, end) of an `e-5` at i: (0, i) if there is none, end -1 if its digits are missing."""
+    """(exponent, end) of an `e-5` at i; (0, i) if none is there, (0, -1) if it has no digits."""
     if text[i] != SMALL_E and text[i] != LETTER_E:
         return np.int64(0), i
     negative = text[i + 1] == MINUS
@@ -95,11 +97,11 @@ def read_exponent(text, i):
 
 @kernel
 def nearest_float32(number, exponent):
-    """(value, sure): number * 10**exponent as float32, for a number of at most 18 digits, perhaps
-    cut off after them.
+    """(value, sure): number * 10**exponent as float32.
 
-    The float64 product is off by less than 4 of its last places. Where float64s that near round to
-    different float32s, the number is close to the middle between two of them; then `sure` is False.
+    The number has at most 18 digits; further ones may have been cut off. The float64 product is off
+    by less than 4 units in the last place. If float64s that near round to different float32s, the
+    number is close to the middle between two of them, and `sure` is False.
     """
     if number == 0 or exponent < LEAST_POWER:
         return np.float32(0), True
@@ -116,9 +118,9 @@ def nearest_float32(number, exponent):
 
 @kernel
 def read_value(text, i):
-    """(value, end, sure) of the decimal number from i on; end is -1 where none stands.
+    """(value, end, sure) of the decimal number from i on; end is -1 if there is none.
 
-    Digits after the 18th are left out, which is less than float64's last place.
+    Digits after the 18th are left out: they count less than float64's last place.
     """
     negative = text[i] == MINUS
     if negative or text[i] == PLUS:
@@ -148,8 +150,9 @@ def read_value(text, i):
 
 @kernel
 def parse_labels(text, i, base, n_labels, comment, labels, filled):
-    """(fault, place, filled) after a first token `l1,l2`, which may be missing; `labels` is filled
-    from `filled` on.
+    """(fault, place, filled) after a first token `l1,l2`, which may be missing.
+
+    Its labels are written from labels[filled] on, and counted in the `filled` that is returned.
     """
     start = i
     if ends_token(text[i], comment):
@@ -184,14 +187,12 @@ def parse_rows(
     feature_ptr,
     doubts,
 ):
-    """Fills CSR arrays from lines `l1,l2 f:v f:v`, from byte `start` on; ids count from `base`,
-    order is kept.
+    """Write the arrays from lines `l1,l2 f:v f:v`, from byte `start` on.
 
-    `comment` is the byte that hides the rest of its line, newline for none; a line that holds only
-    a comment is no row.
-    doubts: (m, 2), the entry and the place of every value that must be read exactly; if there are
-    more than m, the others are only counted. Returns (fault, place, n_rows, n_doubts), place being
-    where the faulty token begins.
+    Returns (fault, place, n_rows, n_doubts). If there is a fault, the faulty token begins at that
+    place. Ids in the text count from `base`. `comment` is the byte that hides the rest of its line,
+    a newline if nothing does; a line that holds only a comment is no row. `doubts` gets the entry
+    and the place of each doubtful value; those that don't fit in are counted only.
     """
     label_ptr[0], feature_ptr[0] = 0, 0
     i, row, n_l, n_f, n_d = start, 0, 0, 0, 0

@@ -12,9 +12,9 @@ from ..containers import one_row
 from ..errors import DataError
 from ..inputs import as_rows, canonical, check_k
 from ..kernels.gather import unit_row
-from ..model import Member
 from ..topk import TopK
-from .search import Search, rank
+from .scorer import Scorer
+from .search import Search
 
 
 class Ranker:
@@ -27,16 +27,21 @@ class Ranker:
     def __init__(
         self,
         who: str,
-        members: tuple[Member, ...],
+        scorer: Scorer,
         search: Search,
         n_features: int,
         n_labels: int,
         normalize: bool,
-        vectorizer: Any,
+        vectorizer: Any = None,
     ):
-        self._who, self._members, self._search = who, members, search
+        self._who, self._scorer, self._search = who, scorer, search
         self._n_features, self._n_labels = n_features, n_labels
         self._normalize, self._vectorizer = normalize, vectorizer
+
+    def of_texts(self, vectorizer: Any) -> Ranker:
+        """The same ranker, which takes a text as well."""
+        known = self._scorer, self._search, self._n_features, self._n_labels, self._normalize
+        return Ranker(self._who, *known, vectorizer)
 
     def __call__(self, x: Any, k: int = 5) -> TopK:
         """The best k labels of x, (1, k), as `predict_topk` ranks it.
@@ -51,7 +56,7 @@ class Ranker:
                     f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser"
                 )
             x = self._vectorizer.transform([x])
-        return rank(self._row(x), self._members, self._search, k)
+        return self._scorer.rank(self._row(x), self._search, k)
 
     def _row(self, x: Any) -> Rows:
         if sp.issparse(x) and len(x.shape) == 1:

@@ -8,41 +8,54 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Rows, frozen
-from ..kernels.beam import L2_HINGE, L3_HINGE, LOG_SIGMOID, all_children, best, best_children
-from ..kernels.candidates import average
+from ..kernels.beam import all_children, best_children
+from ..kernels.heap import best
+from ..kernels.score import (
+    L2_HINGE,
+    L3_HINGE,
+    LOG_SIGMOID,
+    add_log_probabilities,
+    average,
+    probability,
+)
 from ..layer import Layer
-from ..model import Member
+from ..member import Member
 from ..params import LabelTreeParams
 from ..topk import TopK
 from .tail import Tail, with_tail
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
-BLOCK_CANDIDATES = 1 << 20
-MOST_ROWS = 32768  # many, so that each page is read for many of them
-NUMBERS = frozen(np.empty(0, np.int32))  # children on inner levels have no names
-NOTHING = frozen(np.empty(0, np.float32))
+MOST_CANDIDATES = 1 << 20  # of a batch of rows; 12 bytes each
+MOST_ROWS = 32768  # of a batch: many, so that each page is read for many of them
+NO_LABELS = frozen(np.empty(0, np.int32))  # children on inner levels are nodes
+NO_BOOST = frozen(np.empty(0, np.float32))
 
 
 class Search(NamedTuple):
-    """How to descend: nodes kept per level, value of the constant feature, margin to
-    log-probability.
+    """How to descend and to score; kernels/score.py says what scores are.
 
-    gain: float32, at most 0, what ranking adds to each label's log-probability; empty for nothing.
-    tail: what has a share in ranking's scores, before the gain.
+    beam_size: nodes kept per level.
+    bias: value of the constant feature.
+    transform: how a margin becomes a log-probability, one of TRANSFORMS.
+    boost: float32, above 0 and at most 1, what each label's probability is multiplied by; empty for
+        no boost.
+    tail: tail classifiers, which have their share in scores before the boost; None for none.
     """
 
     beam_size: int
     bias: float
     transform: int
-    gain: np.ndarray = NOTHING
+    boost: np.ndarray = NO_BOOST
     tail: Tail | None = None
 
 
 class Beam(NamedTuple):
-    """The best nodes or labels of each row, best first: (rows, most) each, -1 and -inf from the
-    `size`-th on.
+    """The best nodes or labels of each row, best first; slots from the `size`-th on are empty.
 
-    size: int64, one per row; ids int32, scores and margins float32.
+    size: int64, one per row.
+    ids: int32, (rows, slots), -1 in empty slots.
+    score: float32, (rows, slots), paths of nodes, scores of labels, -inf in empty slots.
+    margin: float32, (rows, slots).
     """
 
     size: np.ndarray
@@ -52,7 +65,13 @@ class Beam(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Scored labels of each row: pointers int64, ids int32, scores and margins float32."""
+    """Scored labels of each row, in any order.
+
+    indptr: int64, where each row's candidates start.
+    ids: int32.
+    score: float32.
+    margin: float32, averaged over the members that found the label.
+    """
 
     indptr: np.ndarray
     ids: np.ndarray
@@ -61,49 +80,53 @@ class Candidates(NamedTuple):
 
 
 def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
-    """The best `beam_size` nodes of each row below the given inner layers, scores being path
-    log-probabilities.
-    """
+    """The best `beam_size` nodes of each row below the given inner layers, with their paths."""
     n = X.n_rows
     found = Beam(np.ones(n, np.int64), np.zeros((n, 1), np.int32), *np.zeros((2, n, 1), np.float32))
     for layer in layers:
-        found = _best_children(X, found, layer, search, NUMBERS, search.beam_size)
+        found = _best_children(X, found, layer, search, NO_LABELS, search.beam_size)
     return found
 
 
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
-    if _needs_all_candidates(members, search):
-        found = label_candidates(X, members, search)
-        score = found.score if search.tail is None else with_tail(X, *found[:3], search.tail)
-        gain = np.exp(search.gain)[found.ids] if len(search.gain) else np.float32(1)
-        return as_topk(found._replace(score=score * gain), k)
+    if _needs_candidates(members, search):
+        return as_topk(scored(X, label_candidates(X, members, search), search), k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
     return TopK(kept.ids, kept.score)
 
 
+def scored(X: Rows, found: Candidates, search: Search) -> Candidates:
+    """Candidates with the scores that `rank` ranks by and shows, of what `label_candidates` found.
+
+    The last steps of kernels/score.py: tail classifiers have their share, then the boost.
+    """
+    score = found.score
+    if search.tail is not None:
+        score = with_tail(X, found.indptr, found.ids, score, search.tail)
+    if len(search.boost):
+        score = search.boost[found.ids] * score
+    return found._replace(score=score)
+
+
 def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
     """Every label that a row's beam reaches, scores being path probabilities averaged over the
-    members.
+    members, before tail classifiers and boost.
     """
     pairs = [_leaf_pairs(X, member, search) for member in members]
-    row, width = (np.concatenate([pair[column] for pair in pairs]) for column in (0, 3))
+    row = np.concatenate([pair.row for pair in pairs])
+    width = np.concatenate([pair.width for pair in pairs])
     order = np.argsort(row, kind="stable")  # a row's members one after another
     start = np.empty(len(row), np.int64)
     start[order] = np.cumsum(width[order]) - width[order]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, width, X.n_rows).astype(np.int64))])
-    n = indptr[-1]
-    found = Candidates(
-        indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
-    )
-    ends = np.cumsum([len(pair[0]) for pair in pairs])[:-1]
-    for member, (row, node, path, _), out_ptr in zip(
-        members, pairs, np.split(start, ends), strict=True
-    ):
+    n_found = np.bincount(row, width, X.n_rows).astype(np.int64)
+    found = _room_for_candidates(np.concatenate([[0], np.cumsum(n_found)]))
+    ends = np.cumsum([len(pair.row) for pair in pairs])[:-1]
+    for member, pair, out_ptr in zip(members, pairs, np.split(start, ends), strict=True):
         all_children(
-            *(X.indptr, X.indices, X.data, row, node, path, out_ptr, *member.layers[-1]),
+            *(X.indptr, X.indices, X.data, *pair[:3], out_ptr, *member.layers[-1]),
             *(np.float32(search.bias), search.transform, member.tree.labels, *found[1:]),
         )
     if len(members) == 1:
@@ -112,42 +135,56 @@ def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Ca
     return Candidates(*average(*found, len(members), n_ids))
 
 
-def _leaf_pairs(X: Rows, member: Member, search: Search) -> tuple[np.ndarray, ...]:
-    """Row, node, log-probability and number of children of every node in a row's beam above the
-    last level.
+class _LeafPairs(NamedTuple):
+    """Rows with the nodes of their beams above the last level.
+
+    row: int64.
+    node: int32.
+    path: float32, of the node.
+    width: int64, children of the node.
     """
+
+    row: np.ndarray
+    node: np.ndarray
+    path: np.ndarray
+    width: np.ndarray
+
+
+def _leaf_pairs(X: Rows, member: Member, search: Search) -> _LeafPairs:
     found = beam(X, member.layers[:-1], search)
-    row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-    node = found.ids[row, place]
-    return row, node, found.score[row, place], np.diff(member.layers[-1].chunk_ptr)[node]
+    row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+    node = found.ids[row, slot]
+    width = np.diff(member.layers[-1].chunk_ptr)[node]
+    return _LeafPairs(row, node, found.score[row, slot], width)
 
 
 def as_topk(found: Candidates, k: int) -> TopK:
     """The best k labels of each row."""
-    kept = _room(len(found.indptr) - 1, k)
+    kept = _room_for_best(len(found.indptr) - 1, k)
     best(*found, *kept)
     return TopK(kept.ids, kept.score)
 
 
-def rank_block(members: tuple[Member, ...], search: Search) -> int:
-    """Rows to `rank` at once."""
-    return block_size(members, search) if _needs_all_candidates(members, search) else MOST_ROWS
+def rows_per_batch(
+    members: tuple[Member, ...], search: Search, all_candidates: bool = False
+) -> int:
+    """Rows to rank at once: fewer if their candidates are written down, which takes memory.
 
-
-def _needs_all_candidates(members: tuple[Member, ...], search: Search) -> bool:
-    """Whether ranking writes them down, which takes memory: to average them, or for tail
-    classifiers.
+    all_candidates: whether they are in any case, as by `label_candidates`; `rank` does it only if
+    it must.
     """
-    return len(members) > 1 or search.tail is not None
-
-
-def block_size(members: tuple[Member, ...], search: Search) -> int:
-    """Rows whose candidates take a moderate amount of memory."""
+    if not all_candidates and not _needs_candidates(members, search):
+        return MOST_ROWS
     widest = 1
     for member in members:
         widths = np.sort(np.diff(member.layers[-1].chunk_ptr))
         widest += int(widths[-search.beam_size :].sum())
-    return max(1, min(MOST_ROWS, BLOCK_CANDIDATES // widest))
+    return max(1, min(MOST_ROWS, MOST_CANDIDATES // widest))
+
+
+def _needs_candidates(members: tuple[Member, ...], search: Search) -> bool:
+    """Whether ranking writes all candidates down: to average them, or for tail classifiers."""
+    return len(members) > 1 or search.tail is not None
 
 
 def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -166,7 +203,7 @@ def slice_rows(X: Rows, start: int, end: int) -> Rows:
     )
 
 
-def _room(n_rows: int, k: int) -> Beam:
+def _room_for_best(n_rows: int, k: int) -> Beam:
     shape = n_rows, k
     return Beam(
         np.empty(n_rows, np.int64),
@@ -176,29 +213,32 @@ def _room(n_rows: int, k: int) -> Beam:
     )
 
 
+def _room_for_candidates(indptr: np.ndarray) -> Candidates:
+    n = indptr[-1]
+    return Candidates(
+        indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
+    )
+
+
 def _best_children(
     X: Rows, found: Beam, layer: Layer, search: Search, labels: np.ndarray, k: int
 ) -> Beam:
     """The best k children of the nodes in each row's beam: labels on the last level, on inner ones
-    NUMBERS.
+    nodes, as NO_LABELS says.
     """
-    kept, inner = _room(X.n_rows, k), labels is NUMBERS
-    best_children(
-        *(X.indptr, X.indices, X.data, *found[:3], *layer),
-        *(
-            np.float32(search.bias),
-            search.transform,
-            inner,
-            labels,
-            NOTHING if inner else search.gain,
-            *kept,
-        ),
-    )
+    kept, inner = _room_for_best(X.n_rows, k), labels is NO_LABELS
+    how = np.float32(search.bias), search.transform, inner, labels, search.boost
+    best_children(X.indptr, X.indices, X.data, *found[:3], *layer, *how, *kept)
     return kept
 
 
 def search_of(params: LabelTreeParams) -> Search:
     """How to descend with these parameters."""
-    return Search(
-        params.beam_size, float(params.bias), TRANSFORMS[params.score_transform]
-    )
+    return Search(params.beam_size, float(params.bias), TRANSFORMS[params.score_transform])
+
+
+def probability_at_0(transform: int) -> np.float32:
+    """The probability of a label whose margin is 0, on a tree of one level."""
+    out = np.empty(1, np.float32)
+    add_log_probabilities(np.zeros(1, np.float32), 1, np.float32(0), transform, out)
+    return np.float32(probability(out[0]))

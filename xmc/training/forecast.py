@@ -1,5 +1,6 @@
-"""What a training will take, before it starts: time, memory and model size, from a few blocks
-trained for a sample.
+"""What a training will take, before it starts: time, memory and model size.
+
+For that, a sample is trained: a few groups of siblings of each level.
 """
 
 from __future__ import annotations
@@ -10,26 +11,48 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Rows, Targets
+from ..arrays import Rows, Targets, pointers
 from ..errors import ParameterError
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
+from ..layer import IN_BUCKET, assemble, pack, page_counts
 from ..memory import resident_bytes
 from ..parallel import n_threads
-from ..params import SolverParams
-from .level import Task, level_tasks, params_at, pose_chunk, work
-from .problem import Weights, blocks
+from ..params import LabelTreeParams
+from .level import params_at, work
+from .problem import (
+    LevelProblem,
+    MemberProblem,
+    level_problems,
+    pose_chunk,
+    sibling_groups,
+)
 from .solver import solve
 
-SAMPLE, INNER_SAMPLE = 6, 2  # blocks of a level that are trained
-ENTRY, FEATURE, NODE = 5, 3, 12  # bytes in a layer, a feature's share of its bucket included
+SAMPLED, SAMPLED_INNER = 6, 2  # groups of a level that are trained: of the last one, of the others
+# How the weights of a node grow with its positives, and the features of a page with its siblings:
+# exponents as measured on the embedded sample, where both lie within 0.2 of these.
+BY_POSITIVES, BY_SIBLINGS = 0.75, 0.4
+BUCKET_SPAN = 256  # features that a bucket spans at most
+# The arrays of a Layer, by what they have one element for.
+PARTS = {
+    "entry": ("child", "weight"),
+    "feature": ("low", "more"),
+    "bucket": ("bucket",),
+    "page": ("bucket_ptr", "feature_ptr", "entry_ptr", "shift", "scale"),
+    "chunk": ("chunk_ptr", "page_ptr"),
+    "node": ("bias_weight",),
+}
 
 
 class Forecast(NamedTuple):
     """What a training will take.
 
-    levels: (nodes, chunks) of each level of the first tree; seconds: with the model's threads;
-    shared_bytes: peak memory of the process without what each thread works on, thread_bytes.
+    levels: nodes and chunks of each level of the first tree.
+    seconds: with the model's threads.
+    shared_bytes: peak memory of the process, but for what each thread works on.
+    thread_bytes: what each thread works on.
+    model_bytes: size of the model's arrays.
     """
 
     n_rows: int
@@ -49,12 +72,11 @@ class Forecast(NamedTuple):
     def threads_within(self, memory: int, wanted: int) -> int:
         """How many of the wanted threads a budget allows.
 
-        Raises ParameterError if not even one fits.
+        Raises ParameterError if it doesn't allow one.
         """
         if memory < self.memory(1):
-            raise ParameterError(
-                f"memory: training needs about {_size(self.memory(1))}, got {_size(memory)}"
-            )
+            need, got = _size(self.memory(1)), _size(memory)
+            raise ParameterError(f"memory: training needs about {need}, got {got}")
         return min(wanted, (memory - self.shared_bytes) // max(1, self.thread_bytes))
 
 
@@ -62,93 +84,168 @@ def forecast(
     X: Rows,
     Y: Targets,
     trees: Sequence[LabelTree],
-    params: SolverParams,
+    params: LabelTreeParams,
     seed: int,
     tree_seconds: float = 0.0,
 ) -> Forecast:
-    """Train a sample of blocks of the first tree and scale up; the other trees are taken to be like
-    it.
+    """Train a sample of the first tree and scale up; the other trees are taken to be like it.
+
+    tree_seconds: what growing the trees took.
     """
-    tree, tasks = trees[0], list(level_tasks(X, Y, trees[0], (seed, 0)))
-    seconds, entries = np.transpose(
-        [_sample(task, params_at(params, level)) for level, task in enumerate(tasks)]
-    )
-    seconds[:-1] *= getattr(
-        params, "negative_folds", 1
-    )  # matchers are trained once more for each part but one
-    model_bytes = len(trees) * sum(
-        _layer_bytes(task, kept) for task, kept in zip(tasks, entries, strict=True)
-    )
+    tree, n_trees = trees[0], len(trees)
+    problems = list(level_problems(MemberProblem(X, Y, tree, (seed, 0))))
+    samples = [_sample(problem, params_at(params, problem.level)) for problem in problems]
+    seconds = np.array([sample.seconds for sample in samples])
+    # Matchers are trained again for each part of the rows but one.
+    seconds[:-1] *= params.negative_folds
+    part_bytes = bytes_of_parts(params.weights)
+    layers = [
+        _layer_bytes(problem, sample, part_bytes)
+        for problem, sample in zip(problems, samples, strict=True)
+    ]
+    model_bytes = n_trees * (tree.labels.nbytes + sum(layers))
+    # Until a layer stands, its pages and the weights they are made of are held, too.
+    entry_bytes = part_bytes["entry"] * sum(sample.entries for sample in samples)
     return Forecast(
         X.n_rows,
         X.n_features,
         len(tree.labels),
-        len(trees),
-        tuple((int(task.chunk_ptr[-1]), len(task.chunk_ptr) - 1) for task in tasks),
-        tree_seconds + float(len(trees) * seconds.sum() / n_threads(params.n_jobs)),
-        int(resident_bytes() + model_bytes + entries.sum() * ENTRY * 2),
-        max(int(_chunk_bytes(task).max(initial=0)) for task in tasks),
+        n_trees,
+        tuple((int(problem.chunk_ptr[-1]), len(problem.chunk_ptr) - 1) for problem in problems),
+        tree_seconds + float(n_trees * seconds.sum() / n_threads(params.n_jobs)),
+        int(resident_bytes() + model_bytes + 2 * entry_bytes),
+        max(int(_chunk_bytes(problem).max(initial=0)) for problem in problems),
         int(model_bytes),
     )
 
 
-def _sample(task: Task, params: SolverParams) -> tuple[float, float]:
-    """Seconds that a level takes on one thread, and weights that it will keep, scaled up from a few
-    of its blocks.
+class Sample(NamedTuple):
+    """What a few groups of a level say about it.
+
+    seconds: that the level takes on one thread.
+    entries: weights that it will store.
+    features: per entry, of a page with as many siblings as a group.
+    siblings: of a group, on average.
     """
-    cost = work(task).astype(np.float64)
-    if not cost.sum():
-        return 0.0, 0.0
+
+    seconds: float
+    entries: float
+    features: float
+    siblings: float
+
+
+def _sample(problem: LevelProblem, params: LabelTreeParams) -> Sample:
+    """Train a few groups and scale up: seconds by the work, weights by the nodes' positives.
+
+    Groups stand by frequency in their chunk, so they are drawn from evenly spread shares of it.
+    """
+    chunk_work = work(problem).astype(np.float64)
+    if not chunk_work.sum():
+        return Sample(0.0, 0.0, 0.0, 1.0)
     rng = np.random.default_rng(0)
-    n_blocks = -(-np.diff(task.chunk_ptr) // N_LANES) * (cost > 0)
-    n_drawn = INNER_SAMPLE if task.inner else SAMPLE
-    places = (
-        np.arange(n_drawn) + 0.5
-    ) / n_drawn  # of the blocks among their chunk's, which go by frequency
-    timed = zip(_draw(rng, cost, n_drawn), places, strict=True)
-    seconds = [
-        _train_one(task, n, place, params)[0] / (cost[n] / n_blocks[n]) for n, place in timed
+    n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES) * (chunk_work > 0)
+    n_drawn = SAMPLED_INNER if problem.inner else SAMPLED
+    shares = (np.arange(n_drawn) + 0.5) / n_drawn
+    timed = zip(_draw(rng, chunk_work, n_drawn), shares, strict=True)
+    pace = [
+        _train_one(problem, n, share, params).seconds / (chunk_work[n] / n_groups[n])
+        for n, share in timed
     ]
-    drawn = zip(_draw(rng, n_blocks, n_drawn), places, strict=True)
-    kept = [_train_one(task, n, place, params)[1] for n, place in drawn]
-    per_node = sum(len(block.weight) for block in kept) / sum(len(block.biased) for block in kept)
-    return float(np.mean(seconds) * cost.sum()), float(per_node * task.chunk_ptr[-1])
+    drawn = zip(_draw(rng, n_groups, n_drawn), shares, strict=True)
+    kept = [_train_one(problem, n, share, params) for n, share in drawn]
+    entries = sum(group.entries for group in kept)
+    share_kept = entries / max(1.0, sum(group.expected for group in kept))
+    positives = np.bincount(problem.nodes.ids, minlength=problem.chunk_ptr[-1])
+    return Sample(
+        float(np.mean(pace) * chunk_work.sum()),
+        float(share_kept * _expected(positives)),
+        sum(group.features for group in kept) / max(1, entries),
+        float(np.mean([group.siblings for group in kept])),
+    )
 
 
 def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int]:
     return rng.choice(len(share), n_drawn, p=share / share.sum()).tolist()
 
 
-def _train_one(task: Task, n: int, place: float, params: SolverParams) -> tuple[float, Weights]:
-    problem = pose_chunk(task, n)
-    groups = blocks(problem)
-    siblings = groups[int(place * len(groups))]
-    start = time.perf_counter()
-    weights = solve(problem, siblings, params)
-    return time.perf_counter() - start, weights
+class Group(NamedTuple):
+    """A group that was trained for a sample.
 
-
-def _layer_bytes(task: Task, entries: float) -> float:
-    """Size of a layer, if its chunks share the entries by their nodes and no two of a chunk's share
-    a feature.
+    seconds: that it took.
+    siblings: that it has.
+    expected: what its number of weights is compared to, see `_expected`.
+    entries: that a page of this group has.
+    features: that this page has.
     """
-    widths = np.diff(task.chunk_ptr)
-    per_chunk = entries * widths / max(1, widths.sum())
-    return (
-        ENTRY * entries
-        + FEATURE * np.minimum(per_chunk, task.X.n_features).sum()
-        + NODE * widths.sum()
-    )
+
+    seconds: float
+    siblings: int
+    expected: float
+    entries: int
+    features: int
 
 
-def _chunk_bytes(task: Task) -> np.ndarray:
-    """What a thread holds while it trains each chunk: rows, dual variables, weights of a block."""
-    indptr, rows = task.chunk_rows
-    lengths = np.concatenate([[0], np.cumsum(np.diff(task.X.indptr)[rows])])
+def _train_one(problem: LevelProblem, n: int, share: float, params: LabelTreeParams) -> Group:
+    """Train a group of chunk n, the one at that share of its groups."""
+    chunk = pose_chunk(problem, n)
+    groups = sibling_groups(chunk)
+    siblings = groups[int(share * len(groups))]
+    start = time.perf_counter()
+    weights = solve(chunk, siblings, params)
+    seconds = time.perf_counter() - start
+    child = np.empty(len(chunk.counts), np.int32)
+    child[siblings] = np.arange(len(siblings))
+    stored = weights.feature, child[weights.sibling], weights.weight
+    (page,) = pack(*stored, len(siblings), problem.X.n_features, params.weights)
+    expected = _expected(chunk.counts[siblings])
+    return Group(seconds, len(siblings), expected, len(page.child), len(page.low))
+
+
+def _expected(positives: np.ndarray) -> float:
+    """What the weights of nodes with so many positives are proportional to, all together."""
+    return float((positives**BY_POSITIVES).sum())
+
+
+def bytes_of_parts(weights: str) -> dict[str, int]:
+    """Bytes of each entry, feature and so on of a layer, read off a small one."""
+    first, weight = np.zeros(1, np.int32), np.ones(1, np.float32)
+    layer = assemble(pointers([1]), pack(first, first, weight, 1, 1, weights), weight)
+    return {
+        part: sum(getattr(layer, name)[0].nbytes for name in names) for part, names in PARTS.items()
+    }
+
+
+def _layer_bytes(problem: LevelProblem, sample: Sample, part_bytes: dict[str, int]) -> float:
+    """Size of a layer whose nodes have equally many weights."""
+    widths = np.diff(problem.chunk_ptr)
+    n_nodes, n_features = widths.sum(), problem.X.n_features
+    n_pages = page_counts(problem.chunk_ptr)
+    siblings = np.repeat(widths / np.maximum(1, n_pages), n_pages)  # of each page
+    entries = sample.entries * siblings / max(1, n_nodes)
+    wider = np.maximum(1, siblings / sample.siblings)
+    features = entries * sample.features * wider ** (BY_SIBLINGS - 1)
+    features = np.minimum(features, n_features)
+    buckets = np.maximum(features / IN_BUCKET, n_features / BUCKET_SPAN) + 1
+    counts = {
+        "entry": sample.entries,
+        "feature": features.sum(),
+        "bucket": buckets.sum(),
+        "page": len(siblings),
+        "chunk": len(widths),
+        "node": n_nodes,
+    }
+    return float(sum(counts[part] * part_bytes[part] for part in PARTS))
+
+
+def _chunk_bytes(problem: LevelProblem) -> np.ndarray:
+    """What a thread holds while it trains each chunk: rows, dual variables, weights of a group."""
+    indptr, rows = problem.chunk_rows
+    n_features = problem.X.n_features
+    lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
     entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
-    features = np.minimum(entries, task.X.n_features)
-    per_row = 4 * N_LANES * (2 if len(task.nodes.costs) else 1) + 40
-    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * task.X.n_features
+    features = np.minimum(entries, n_features)
+    per_row = 4 * N_LANES * (2 if len(problem.nodes.costs) else 1) + 40
+    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * n_features
 
 
 def _size(n_bytes: float) -> str:

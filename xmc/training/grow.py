@@ -1,4 +1,7 @@
-"""Label trees: the value, and two ways to grow one from label embeddings."""
+"""Grow label trees from label embeddings, in one of two shapes.
+
+Both growers split points, which are rows of Z: row i is the embedding of labels[i].
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,49 @@ from ..parallel import n_threads, run
 from ..params import LabelTreeParams
 from ..progress import Progress
 
-WIDE_LEAF, NARROW_LEAF = (
-    4,
-    50,
-)  # of a shallow tree: split leaves that average over 4 x arity labels, into about 50
-KMEANS_MAX_ITER = 20
-# Largest features of a label that k-means sees, and the gain at which it stops: halves of many
+# "auto" takes the shallow tree for these numbers of labels. It ranks better than the balanced one,
+# but with more labels its clusters of very uneven size take far longer to train.
+SHALLOW_FOR = range(1000, 100_001)
+# A shallow tree splits its leaves again if they hold more than WIDE_LEAF x arity labels on average,
+# into leaves of about NARROW_LEAF.
+WIDE_LEAF, NARROW_LEAF = 4, 50
+# k-means sees the largest features of a label, this many, and stops at this gain. Halves of many
 # labels that are alike need more of both to come out well than clusters of any size.
 EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
 KMEANS_TOL = {"balanced": 1e-4, "shallow": 1e-3}
+KMEANS_MAX_ITER = 20
+
+
+def grow_trees(
+    X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int, progress: Progress
+) -> list[LabelTree]:
+    """One tree per ensemble member, over the labels that have rows."""
+    row_ptr, _ = rows_of_label
+    labels = np.flatnonzero(np.diff(row_ptr)).astype(np.int32)
+    shape = _shape(params.tree, len(labels))
+    advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
+    Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
+    advance(1)
+    trees = []
+    for member in range(params.n_trees):
+        trees.append(_grow(Z, labels, shape, params, (seed, member)))
+        advance(1)
+    return trees
+
+
+def _shape(wanted: str, n_labels: int) -> str:
+    if wanted != "auto":
+        return wanted
+    return "shallow" if n_labels in SHALLOW_FOR else "balanced"
+
+
+def _grow(
+    Z: Rows, labels: np.ndarray, shape: str, params: LabelTreeParams, seed: tuple[int, ...]
+) -> LabelTree:
+    if shape == "balanced":
+        sizes = params.arity or 16, params.max_leaf_size, params.max_depth
+        return balanced(Z, labels, *sizes, seed, params.n_jobs)
+    return shallow(Z, labels, params.arity or 100, params.max_depth or 3, seed, params.n_jobs)
 
 
 def balanced(
@@ -33,190 +70,148 @@ def balanced(
     arity: int,
     max_leaf_size: int,
     max_depth: int | None,
-    seed: tuple,
+    seed: tuple[int, ...],
     n_jobs: int | None,
 ) -> LabelTree:
-    """Recursive 2-means of equal halves, its levels merged into nodes of `arity` children.
+    """A tree by recursive 2-means of equal halves; some levels are merged into one for the arity.
 
-    (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.) Row i of Z belongs to
-    labels[i].
+    (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.)
     """
     n_leaves = math.ceil(len(labels) / max_leaf_size)
-    inner = next(n for n in range(64) if arity**n >= n_leaves)
-    inner = inner if max_depth is None else min(inner, max_depth - 1)
-    n_leaves = min(n_leaves, arity**inner)
-    ends = (
-        np.arange(n_leaves + 1) * len(labels) // n_leaves
-    )  # where each leaf ends among the labels
-    parts, leaves, chunks = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)], []
-    for level in range(inner):
-        below = [_shares(part, arity ** (inner - 1 - level)) for part in leaves]
-        sizes = [
-            [int(ends[share.stop] - ends[share.start]) for share in shares] for shares in below
-        ]
+    n_inner = next(n for n in range(64) if arity**n >= n_leaves)  # levels above the leaves
+    n_inner = n_inner if max_depth is None else min(n_inner, max_depth - 1)
+    n_leaves = min(n_leaves, arity**n_inner)
+    ends = np.arange(n_leaves + 1) * len(labels) // n_leaves  # where each leaf ends in the labels
+    # Of each node of a level: its points, and the leaves that will come of them.
+    points, leaves = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)]
+    chunks = []
+    for level in range(n_inner):
+        shares = [_shares(own, arity ** (n_inner - 1 - level)) for own in leaves]
+        sizes = [[int(ends[s.stop] - ends[s.start]) for s in below] for below in shares]
         jobs = [
-            (Z, part, size, (*seed, level, n))
-            for n, (part, size) in enumerate(zip(parts, sizes, strict=True))
+            (Z, own, own_sizes, (*seed, level, n))
+            for n, (own, own_sizes) in enumerate(zip(points, sizes, strict=True))
         ]
-        parts = [child for children in run(_split, jobs, n_jobs) for child in children]
-        chunks.append(pointers([len(shares) for shares in below]))
-        leaves = [share for shares in below for share in shares]
-    return _tree(chunks, parts, labels)
+        points = [child for children in run(_split, jobs, n_jobs) for child in children]
+        leaves = [share for below in shares for share in below]
+        chunks.append(pointers([len(below) for below in shares]))
+    return _tree(chunks, points, labels)
 
 
 def _shares(leaves: range, most: int) -> list[range]:
-    """The range in as few even parts as have `most` leaves at most."""
+    """The range in as few even parts as hold at most `most` leaves each."""
     n = math.ceil(len(leaves) / most)
     ends = [leaves.start + len(leaves) * i // n for i in range(n + 1)]
     return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def shallow(
-    Z: Rows, labels: np.ndarray, arity: int, max_depth: int, seed: tuple, n_jobs: int | None
-) -> LabelTree:
-    """k-means with k = arity and clusters of any size; the clusters of very many labels are
-    clustered again.
+def _split(
+    Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
+) -> list[np.ndarray]:
+    """The points in clusters of the given sizes."""
+    parts = _halves(_rows_of(Z, points), np.arange(len(points)), sizes, seed)
+    return [points[part] for part in parts]
 
-    (Khandagale et al., Bonsai, Machine Learning 2020.) Row i of Z belongs to labels[i].
+
+def _halves(
+    Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
+) -> list[np.ndarray]:
+    """The points in clusters of the given sizes, by 2-means again and again.
+
+    Z holds the rows of these points only.
     """
-    parts = [np.arange(len(labels), dtype=np.int32)]
-    chunks: list[np.ndarray] = []
-    while len(chunks) < max_depth - 1 and len(labels) > (
-        WIDE_LEAF * arity * len(parts) if chunks else arity
-    ):
-        counts = [
-            arity if not chunks else min(arity, math.ceil(len(part) / NARROW_LEAF))
-            for part in parts
-        ]
-        inner = (
-            n_jobs if len(parts) == 1 else 1
-        )  # the root's rows are shared among the threads, else the nodes are
-        jobs = [
-            (Z, part, k, (*seed, len(chunks), n), inner)
-            for n, (part, k) in enumerate(zip(parts, counts, strict=True))
-        ]
-        split = run(_cluster, jobs, n_jobs)
-        chunks.append(pointers([len(children) for children in split]))
-        parts = [child for children in split for child in children]
-    return _tree(chunks, parts, labels)
-
-
-def _tree(chunks: list[np.ndarray], parts: list[np.ndarray], labels: np.ndarray) -> LabelTree:
-    order = np.concatenate(parts)
-    return LabelTree(
-        (*chunks, pointers([len(p) for p in parts])), frozen(labels[order].astype(np.int32))
-    )
-
-
-def _split(Z: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
-    """The members in clusters of the given sizes, by 2-means again and again."""
-    return [
-        members[part] for part in _halves(_pick(Z, members), np.arange(len(members)), sizes, seed)
-    ]
-
-
-def _halves(rows: Rows, members: np.ndarray, sizes: list[int], seed: tuple) -> list[np.ndarray]:
-    """The members, one per row, in clusters of the given sizes."""
     if len(sizes) < 2:
-        return [members]
+        return [points]
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    starts = rng.choice(len(members), 2, replace=False)
-    left = bisect(
-        *rows[:3],
-        rows.n_features,
-        sum(sizes[:half]),
-        starts,
-        KMEANS_TOL["balanced"],
-        KMEANS_MAX_ITER,
-    )
+    starts = rng.choice(len(points), 2, replace=False)
+    arrays = Z.indptr, Z.indices, Z.data, Z.n_features
+    stop = KMEANS_TOL["balanced"], KMEANS_MAX_ITER
+    left = bisect(*arrays, sum(sizes[:half]), starts, *stop)
     found = []
-    for n, (part, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
-        kept = np.flatnonzero(part).astype(np.int32)
-        below = _pick(rows, kept) if len(own) > 1 else rows
-        found += _halves(below, members[kept], own, (*seed, n))
+    for n, (side, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
+        kept = np.flatnonzero(side).astype(np.int32)
+        below = _rows_of(Z, kept) if len(own) > 1 else Z
+        found += _halves(below, points[kept], own, (*seed, n))
     return found
 
 
+def shallow(
+    Z: Rows,
+    labels: np.ndarray,
+    arity: int,
+    max_depth: int,
+    seed: tuple[int, ...],
+    n_jobs: int | None,
+) -> LabelTree:
+    """A tree by k-means with k = arity; clusters have any size.
+
+    The clusters of very many labels are clustered again. (Khandagale et al., Bonsai, Machine
+    Learning 2020.)
+    """
+    points = [np.arange(len(labels), dtype=np.int32)]  # of each node of a level
+    chunks: list[np.ndarray] = []
+    while len(chunks) < max_depth - 1:
+        root = not chunks
+        if len(labels) <= (arity if root else WIDE_LEAF * arity * len(points)):
+            break
+        counts = [arity if root else min(arity, math.ceil(len(p) / NARROW_LEAF)) for p in points]
+        # The threads share the rows of a single node, and otherwise the nodes.
+        own_jobs = n_jobs if len(points) == 1 else 1
+        jobs = [
+            (Z, own, k, (*seed, len(chunks), n), own_jobs)
+            for n, (own, k) in enumerate(zip(points, counts, strict=True))
+        ]
+        clusters = run(_cluster, jobs, n_jobs)
+        chunks.append(pointers([len(children) for children in clusters]))
+        points = [child for children in clusters for child in children]
+    return _tree(chunks, points, labels)
+
+
 def _cluster(
-    Z: Rows, members: np.ndarray, k: int, seed: tuple, n_jobs: int | None
+    Z: Rows, points: np.ndarray, k: int, seed: tuple[int, ...], n_jobs: int | None
 ) -> list[np.ndarray]:
-    """The members in at most k clusters by spherical k-means."""
-    if k < 2 or len(members) <= k:
-        return [members]
+    """The points in at most k clusters by spherical k-means."""
+    if k < 2 or len(points) <= k:
+        return [points]
+    own = _rows_of(Z, points)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    rows = _pick(Z, members)
-    cluster = np.full(len(members), -1, np.int32)
-    cluster[rng.choice(len(members), k, replace=False)] = np.arange(k)
-    similarity = np.empty(len(members), np.float32)
-    size = max(1024, -(-len(members) // (4 * n_threads(n_jobs))))
-    blocks = [(start, min(start + size, len(members))) for start in range(0, len(members), size)]
-    n_blocks = -(-k // N_LANES)
-    centroids = np.empty(n_blocks * rows.n_features * N_LANES, np.float32)
+    cluster = np.full(len(points), -1, np.int32)
+    cluster[rng.choice(len(points), k, replace=False)] = np.arange(k)
+    _kmeans(own, cluster, k, n_jobs)
+    order = np.argsort(cluster, kind="stable")
+    ends = np.cumsum(np.bincount(cluster, minlength=k))[:-1]
+    return [part for part in np.split(points[order], ends) if len(part)]
+
+
+def _kmeans(Z: Rows, cluster: np.ndarray, k: int, n_jobs: int | None) -> None:
+    """Write the cluster of each row of Z; at first it holds the k rows to start from, else -1."""
+    rows = Z.indptr, Z.indices, Z.data
+    similarity = np.empty(Z.n_rows, np.float32)
+    size = max(1024, -(-Z.n_rows // (4 * n_threads(n_jobs))))
+    batches = [(start, min(start + size, Z.n_rows)) for start in range(0, Z.n_rows, size)]
+    n_groups = -(-k // N_LANES)
+    centroids = np.empty(n_groups * Z.n_features * N_LANES, np.float32)
+    moves = [(*rows, cluster, group, Z.n_features, centroids) for group in range(n_groups)]
+    assigns = [(*rows, *batch, centroids, k, cluster, similarity) for batch in batches]
     before = -math.inf
     for _ in range(KMEANS_MAX_ITER):
-        run(
-            means,
-            [(*rows[:3], cluster, block, rows.n_features, centroids) for block in range(n_blocks)],
-            n_jobs,
-        )
-        run(
-            nearest,
-            [(*rows[:3], *block, centroids, k, cluster, similarity) for block in blocks],
-            n_jobs,
-        )
+        run(means, moves, n_jobs)
+        run(nearest, assigns, n_jobs)
         together = float(similarity.sum(dtype=np.float64))
         if together <= before * (1 + KMEANS_TOL["shallow"]):
             break
         before = together
-    order = np.argsort(cluster, kind="stable")
-    parts = np.split(members[order], np.cumsum(np.bincount(cluster, minlength=k))[:-1])
-    return [part for part in parts if len(part)]
 
 
-def _pick(Z: Rows, members: np.ndarray) -> Rows:
-    """The members' rows with the features they use renumbered."""
-    arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(members)
+def _rows_of(Z: Rows, points: np.ndarray) -> Rows:
+    """The points' rows of Z, with only the features that they use, numbered anew."""
+    arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(points)
     indptr, indices, data, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
     return Rows(indptr, indices, data, len(features))
 
 
-# Numbers of labels for which "auto" takes the shallow tree. It ranks better than the balanced one,
-# but with more labels its clusters of very uneven size take far longer to train.
-SHALLOW_FOR = range(1000, 100_001)
-
-
-def grow_trees(
-    X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int, progress: Progress
-) -> list[LabelTree]:
-    """One tree per ensemble member over the labels that have rows."""
-    labels = np.flatnonzero(np.diff(rows_of_label[0])).astype(np.int32)
-    shape = (
-        params.tree
-        if params.tree != "auto"
-        else "shallow"
-        if len(labels) in SHALLOW_FOR
-        else "balanced"
-    )
-    advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
-    Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
-    advance(1)
-    trees = []
-    for member in range(params.n_trees):
-        if shape == "balanced":
-            tree = balanced(
-                Z,
-                labels,
-                params.arity or 16,
-                params.max_leaf_size,
-                params.max_depth,
-                (seed, member),
-                params.n_jobs,
-            )
-        else:
-            tree = shallow(
-                Z, labels, params.arity or 100, params.max_depth or 3, (seed, member), params.n_jobs
-            )
-        trees.append(tree)
-        advance(1)
-    return trees
+def _tree(chunks: list[np.ndarray], points: list[np.ndarray], labels: np.ndarray) -> LabelTree:
+    """The tree whose inner levels have these chunks, and whose last inner nodes these points."""
+    leaves = labels[np.concatenate(points)].astype(np.int32)
+    return LabelTree((*chunks, pointers([len(own) for own in points])), frozen(leaves))

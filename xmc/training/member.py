@@ -1,38 +1,31 @@
-"""Train an ensemble member: tree, folded targets, layers from the root down."""
+"""Train one tree of an ensemble, level by level from the root down."""
 
 from __future__ import annotations
 
-from ..arrays import Rows, Targets
-from ..label_tree import LabelTree
 from ..layer import Layer
-from ..model import Member
-from ..params import SolverParams
+from ..member import Member
+from ..params import LabelTreeParams
 from ..progress import Progress
-from .level import level_tasks, train_level
-from .negatives import UserNegatives, unseen_beams, with_negatives
+from .level import train_level
+from .negatives import unseen_beams, with_negatives
+from .problem import MemberProblem, level_problems
 
 
 def train_member(
-    X: Rows,
-    Y: Targets,
-    tree: LabelTree,
-    params: SolverParams,
-    seed: tuple[int, ...],
-    progress: Progress,
-    title: str,
-    user_negatives: UserNegatives = (),
+    member: MemberProblem, params: LabelTreeParams, progress: Progress, title: str
 ) -> tuple[Member, int]:
-    """Train every level of a tree, the matchers first; gives the member and the most passes that
-    the solver took.
+    """Train every level of a tree; gives the member and the most passes that the solver took.
+
+    The levels above come first, as their scorers, the matchers, find the negatives of the next one.
     """
-    beams = unseen_beams(X, Y, tree, params, seed, progress, title, user_negatives)
+    beams = unseen_beams(member, params, progress, title)
     layers: list[Layer] = []
     n_passes = 0
-    for level, task in enumerate(level_tasks(X, Y, tree, seed)):
-        task = with_negatives(task, level, layers, params, user_negatives, beams.get(level))
-        layer, passes = train_level(
-            task, level, params, progress, f"{title}, level {level + 1} of {tree.depth}"
-        )
+    for problem in level_problems(member):
+        level = problem.level
+        problem = with_negatives(problem, layers, params, beams.get(level))
+        stage = f"{title}, level {level + 1} of {member.tree.depth}"
+        layer, passes = train_level(problem, params, progress, stage)
         layers.append(layer)
         n_passes = max(n_passes, passes)
-    return Member(tree, tuple(layers)), n_passes
+    return Member(member.tree, tuple(layers)), n_passes

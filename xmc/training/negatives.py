@@ -1,123 +1,131 @@
-"""Which rows train a node beyond its positives: its parent's, those the matcher brings to it, those
-the user names.
+"""Which rows train a node beside its positives.
+
+Those of its parent, those that the matchers bring to its parent, those that the user names. All are
+collected as pairs of a row and a node of the level above, in one int64: (row << 32) + node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from ..arrays import Lists, Rows, Targets, frozen, pointers
-from ..label_tree import LabelTree
+from ..arrays import Lists, Rows, frozen, pointers
 from ..layer import Layer
 from ..parallel import run
-from ..params import SolverParams, at_level
+from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from ..ranking.search import beam, row_blocks, search_of, slice_rows
-from .level import Task, _columns, _frozen, level_tasks, train_level
+from .level import train_level
+from .problem import LevelProblem, MemberProblem, level_problems, transposed
 
-UserNegatives = Sequence[
-    Lists | None
-]  # by level from the top: nodes above it whose children each row trains, too
+ROWS_PER_BATCH = 1024  # whose beams are found in one job
 
 
 def with_negatives(
-    task: Task,
-    level: int,
+    problem: LevelProblem,
     layers: list[Layer],
-    params: SolverParams,
-    user_negatives: UserNegatives,
+    params: LabelTreeParams,
     beams: np.ndarray | None = None,
-) -> Task:
-    """The task with each chunk trained on the rows that the scheme of negatives says.
+) -> LevelProblem:
+    """The problem with each chunk trained on the rows that the scheme of negatives says.
 
-    layers: those above. beams: the nodes above this level in each row's beam, if others than these
-    layers found them.
+    layers: those above.
+    beams: pairs of each row and the nodes in its beam, where these layers must not find them.
     """
-    schemes = at_level(getattr(params, "negatives", "tfn"), level).split("+")
-    own = user_negatives[level] if level < len(user_negatives) else None
-    if not level or (schemes == ["tfn"] and own is None):
-        return task
-    pairs = [] if own is None else [_as_pairs(own)]
+    schemes = _schemes(params, problem.level)
+    of_user = problem.user_negatives
+    if not problem.level or (schemes == ["tfn"] and of_user is None):
+        return problem
+    pairs = [] if of_user is None else [_pairs_by_row(of_user)]
     if "tfn" in schemes:
-        pairs.append(_row_pairs(task.chunk_rows))
+        pairs.append(_pairs_by_node(problem.chunk_rows))
     if "man" in schemes:
-        pairs.append(_matched(task.X, layers, params) if beams is None else beams)
-    found = np.unique(np.concatenate(pairs))
-    counts = np.bincount(found >> 32, minlength=task.X.n_rows)
-    nodes = pointers(counts), frozen((found & 0xFFFFFFFF).astype(np.int32))
-    return task._replace(chunk_rows=_columns(nodes, len(task.chunk_ptr) - 1))
+        pairs.append(_beam_pairs(problem.X, layers, params) if beams is None else beams)
+    distinct = np.unique(np.concatenate(pairs))
+    counts = np.bincount(distinct >> 32, minlength=problem.X.n_rows)
+    nodes = Lists(pointers(counts), frozen((distinct & 0xFFFFFFFF).astype(np.int32)))
+    return problem._replace(chunk_rows=transposed(nodes, len(problem.chunk_ptr) - 1))
 
 
 def unseen_beams(
-    X: Rows,
-    Y: Targets,
-    tree: LabelTree,
-    params: SolverParams,
-    seed: tuple[int, ...],
-    progress: Progress,
-    title: str,
-    user_negatives: UserNegatives,
+    member: MemberProblem, params: LabelTreeParams, progress: Progress, title: str
 ) -> dict[int, np.ndarray]:
-    """By level, the nodes above it in each row's beam, found by matchers trained without the row.
+    """By level, pairs of each row and the nodes in its beam, found by matchers that never saw it.
 
-    Nothing where all rows train the matchers that find their negatives.
+    The rows are cut into `negative_folds` parts, and the matchers are trained once without each.
+    Empty where all rows train the matchers that find their negatives.
     """
-    n_folds = getattr(params, "negative_folds", 1)
-    levels = [
-        level
-        for level in range(1, tree.depth)
-        if "man" in at_level(getattr(params, "negatives", ""), level)
-    ]
+    depth, n_folds = member.tree.depth, params.negative_folds
+    levels = [level for level in range(1, depth) if "man" in _schemes(params, level)]
     if n_folds == 1 or not levels:
         return {}
-    rng = np.random.default_rng(np.random.SeedSequence((*seed, tree.depth)))
-    fold_of_row = rng.permutation(X.n_rows) % n_folds
+    seed = (*member.seed, depth)
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    fold_of_row = rng.permutation(member.X.n_rows) % n_folds
     found: dict[int, list[np.ndarray]] = {level: [] for level in levels}
-    for n in range(n_folds):
-        layers: list[Layer] = []
-        for level, task in enumerate(level_tasks(X, Y, tree, (*seed, tree.depth, n))):
-            if level in found:
-                pairs = _matched(X, layers, params)
-                found[level].append(pairs[fold_of_row[pairs >> 32] == n])
-            if level == levels[-1]:
-                break
-            task = _without(
-                with_negatives(task, level, layers, params, user_negatives), fold_of_row == n
-            )
-            part = f"{title}, part {n + 1} of {n_folds} left out, level {level + 1}"
-            layers.append(train_level(task, level, params, progress, part)[0])
-    return {level: np.concatenate(pairs) for level, pairs in found.items()}
+    for fold in range(n_folds):
+        left_out = fold_of_row == fold
+        stage = f"{title}, part {fold + 1} of {n_folds} left out"
+        own = member._replace(seed=(*seed, fold))
+        for level, pairs in _beams_without(own, left_out, levels, params, progress, stage).items():
+            found[level].append(pairs)
+    return {level: np.concatenate(parts) for level, parts in found.items()}
 
 
-def _without(task: Task, left_out: np.ndarray) -> Task:
-    """The task without the rows of a mask."""
-    indptr, rows = task.chunk_rows
+def _beams_without(
+    member: MemberProblem,
+    left_out: np.ndarray,
+    levels: list[int],
+    params: LabelTreeParams,
+    progress: Progress,
+    title: str,
+) -> dict[int, np.ndarray]:
+    """For each of the levels, the beams of the rows left out, by matchers trained on the others."""
+    layers: list[Layer] = []
+    found = {}
+    for problem in level_problems(member):
+        if problem.level in levels:
+            pairs = _beam_pairs(member.X, layers, params)
+            found[problem.level] = pairs[left_out[pairs >> 32]]
+        if problem.level == levels[-1]:
+            break
+        problem = _without(with_negatives(problem, layers, params), left_out)
+        stage = f"{title}, level {problem.level + 1}"
+        layers.append(train_level(problem, params, progress, stage)[0])
+    return found
+
+
+def _schemes(params: LabelTreeParams, level: int) -> list[str]:
+    """The schemes of negatives on a level: of "tfn" and "man", one or both."""
+    return at_level(params.negatives, level).split("+")
+
+
+def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
+    """The problem without the rows of a mask."""
+    indptr, rows = problem.chunk_rows
     kept = ~left_out[rows]
     before = np.concatenate([[0], np.cumsum(kept)])
-    return task._replace(chunk_rows=_frozen((before[indptr], rows[kept])))
+    return problem._replace(chunk_rows=Lists(frozen(before[indptr]), frozen(rows[kept])))
 
 
-def _matched(X: Rows, layers: list[Layer], params: SolverParams) -> np.ndarray:
-    """The nodes in each training row's beam, as (row << 32) + node."""
+def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.ndarray:
+    """Pairs of each row and the nodes in its beam."""
     search = search_of(params)
 
-    def task(start: int, end: int) -> np.ndarray:
+    def of_batch(start: int, end: int) -> np.ndarray:
         found = beam(slice_rows(X, start, end), layers, search)
-        row, place = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-        return ((start + row) << 32) + found.ids[row, place]
+        row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+        return ((start + row) << 32) + found.ids[row, slot]
 
-    return np.concatenate(run(task, row_blocks(X.n_rows, 1024), params.n_jobs))
-
-
-def _row_pairs(chunk_rows: Lists) -> np.ndarray:
-    """The same pairs from the rows of each node."""
-    nodes = np.repeat(np.arange(len(chunk_rows[0]) - 1), np.diff(chunk_rows[0]))
-    return (chunk_rows[1].astype(np.int64) << 32) + nodes
+    return np.concatenate(run(of_batch, row_blocks(X.n_rows, ROWS_PER_BATCH), params.n_jobs))
 
 
-def _as_pairs(nodes: Lists) -> np.ndarray:
-    """The same pairs from the nodes of each row."""
-    rows = np.repeat(np.arange(len(nodes[0]) - 1), np.diff(nodes[0]))
-    return (rows << 32) + nodes[1]
+def _pairs_by_node(chunk_rows: Lists) -> np.ndarray:
+    """Pairs from the rows of each node."""
+    indptr, rows = chunk_rows
+    return (rows.astype(np.int64) << 32) + np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
+def _pairs_by_row(row_nodes: Lists) -> np.ndarray:
+    """Pairs from the nodes of each row."""
+    indptr, nodes = row_nodes
+    return (np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) << 32) + nodes

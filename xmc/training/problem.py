@@ -1,24 +1,74 @@
-"""The one-vs-rest problems of a chunk, and the weights that solve them."""
+"""What is trained: the problem of a tree, its levels and their chunks; and the weights found."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Rows, Targets, frozen
-from ..kernels.gather import gather, squared_norms, targets
+from ..arrays import Lists, Rows, Targets, frozen
+from ..kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
 from ..kernels.lanes import N_LANES
+from ..label_tree import LabelTree
 
-AS_IT_IS = 128  # siblings up to which all rows are used where they are: sorting them takes as long, and memory
+# Up to this many siblings that all rows train use X itself: sorting its features by frequency would
+# take as long as it saves, and memory.
+NARROW = 128
+
+UserNegatives = Sequence[Lists | None]  # of each level from the top, see LevelProblem
 
 
-class Problem(NamedTuple):
-    """The training rows of a chunk, features by frequency, and which row has which sibling.
+class MemberProblem(NamedTuple):
+    """What one tree of an ensemble is trained on.
 
-    place, sibling, cost: one entry per positive, cost empty if all are 1; count: positives of each
-    sibling;
-    seed: of the order of the visits.
+    X: the training rows.
+    Y: the labels of each row.
+    tree: its leaves are the labels.
+    seed: where the seeds of all its levels begin.
+    user_negatives: of each level, what the user adds to its negatives; empty for nothing at all.
+    """
+
+    X: Rows
+    Y: Targets
+    tree: LabelTree
+    seed: tuple[int, ...]
+    user_negatives: UserNegatives = ()
+
+
+class LevelProblem(NamedTuple):
+    """What one level of a tree is trained on.
+
+    X: the training rows.
+    nodes: the nodes of this level that each row has a label below.
+    chunk_rows: the rows that train each chunk, ascending.
+    chunk_ptr: int64, the nodes of each chunk.
+    level: counted from the top, which is 0.
+    inner: whether the nodes have children.
+    seed: where the seeds of its chunks begin.
+    user_negatives: the nodes of the level above whose children each row trains by the user's wish.
+    """
+
+    X: Rows
+    nodes: Targets
+    chunk_rows: Lists
+    chunk_ptr: np.ndarray
+    level: int
+    inner: bool
+    seed: tuple[int, ...]
+    user_negatives: Lists | None = None
+
+
+class ChunkProblem(NamedTuple):
+    """The one-vs-rest problems of a chunk's siblings, all on the same rows.
+
+    indptr, indices, data: these rows as CSR, with features of their own, frequent ones first.
+    features: int32, the number in X of each of these features.
+    norms: float32, the squared length of each row.
+    row_in_chunk, sibling: int32, one entry per positive: its row here, and the sibling it has.
+    costs: float32, what an error on each positive costs; empty if all are 1.
+    counts: int64, positives of each sibling.
+    seed: decides the order in which rows are visited.
     """
 
     indptr: np.ndarray
@@ -26,10 +76,10 @@ class Problem(NamedTuple):
     data: np.ndarray
     features: np.ndarray
     norms: np.ndarray
-    place: np.ndarray
+    row_in_chunk: np.ndarray
     sibling: np.ndarray
-    cost: np.ndarray
-    count: np.ndarray
+    costs: np.ndarray
+    counts: np.ndarray
     seed: np.uint64
 
     @property
@@ -38,9 +88,13 @@ class Problem(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Pruned weights of some siblings: entries (feature as X numbers it, sibling, weight), and
-    (sibling, bias weight).
+    """The solution for some siblings of a chunk, small weights left out.
 
+    feature: int32, of each weight, as X numbers it.
+    sibling: of each weight.
+    weight: float32.
+    biased: all siblings that were solved.
+    bias: float32, the bias weight of each of them.
     n_passes: over the rows until done; 1 where the solver doesn't tell.
     """
 
@@ -52,28 +106,86 @@ class Weights(NamedTuple):
     n_passes: int
 
 
+def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
+    """The problem of each level from the top, where the rows of a node train its children.
+
+    That is teacher forcing; other schemes of negatives then change chunk_rows.
+    """
+    X, Y, tree, seed, user_negatives = member
+    of_user = dict(enumerate(user_negatives))
+    above = _root_of(X.n_rows)
+    for level, nodes in enumerate(_nodes_by_level(Y, tree)):
+        chunk_ptr = tree.chunks[level]
+        rows = transposed(above, len(chunk_ptr) - 1)
+        inner = level < tree.depth - 1
+        own = (*seed, level), of_user.get(level)
+        yield LevelProblem(X, nodes, rows, chunk_ptr, level, inner, *own)
+        above = Lists(nodes.indptr, nodes.ids)
+
+
+def pose_chunk(problem: LevelProblem, n: int) -> ChunkProblem:
+    """The problem of the children of node n of the level above."""
+    indptr, rows = problem.chunk_rows
+    seed = np.random.SeedSequence((*problem.seed, n)).generate_state(1, np.uint64)[0]
+    first, last = problem.chunk_ptr[n : n + 2]
+    return pose(problem.X, problem.nodes, rows[indptr[n] : indptr[n + 1]], first, last, seed)
+
+
 def pose(
     X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed: np.uint64
-) -> Problem:
-    """The problem of the siblings first..last-1 on the given rows; `nodes` holds every row's nodes
-    of their level.
+) -> ChunkProblem:
+    """The problem of the siblings first..last-1 on the given rows.
+
+    nodes: the nodes of the siblings' level that each row of X has a label below.
     """
-    if len(rows) == X.n_rows and last - first <= AS_IT_IS:
+    if len(rows) == X.n_rows and last - first <= NARROW:
         indptr, indices, data, _ = X
         features = np.arange(X.n_features, dtype=np.int32)
     else:
         mark = np.zeros(X.n_features, np.int32)
-        indptr, indices, data, features = gather(X.indptr, X.indices, X.data, rows, mark)
-        indptr, indices, data = frozen(indptr), frozen(indices), frozen(data)
+        *arrays, features = gather(X.indptr, X.indices, X.data, rows, mark)
+        indptr, indices, data = map(frozen, arrays)
     norms = squared_norms(indptr, data).astype(np.float32)
-    return Problem(
-        indptr, indices, data, features, norms, *targets(*nodes, rows, first, last), seed
-    )
+    row_in_chunk, sibling, costs, counts = targets(*nodes, rows, first, last)
+    positives = row_in_chunk, sibling, costs, counts
+    return ChunkProblem(indptr, indices, data, features, norms, *positives, seed)
 
 
-def blocks(problem: Problem) -> list[np.ndarray]:
-    """The siblings in groups that are solved side by side, equally frequent ones together: they
-    need as many passes.
+def sibling_groups(problem: ChunkProblem) -> list[np.ndarray]:
+    """The siblings in groups of 16 that are solved side by side.
+
+    Equally frequent ones stand together, as they need about as many passes.
     """
-    order = np.argsort(-problem.count, kind="stable")
+    order = np.argsort(-problem.counts, kind="stable")
     return [order[start : start + N_LANES] for start in range(0, len(order), N_LANES)]
+
+
+def transposed(lists: Lists, n_columns: int) -> Lists:
+    """The rows of each id, ascending, from the ids of each row."""
+    return Lists(*map(frozen, transpose(*lists, n_columns)))
+
+
+def _root_of(n_rows: int) -> Lists:
+    """The nodes that each row has above the first level: the root."""
+    return Lists(frozen(np.arange(n_rows + 1)), frozen(np.zeros(n_rows, np.int32)))
+
+
+def _nodes_by_level(Y: Targets, tree: LabelTree) -> list[Targets]:
+    """The nodes that each row has a label below, level by level from the top.
+
+    A node costs what the row's labels below it cost together. On every level costs are then scaled
+    to a mean of 1, so that C means the same on all of them.
+    """
+    n_labels = 1 + max(int(Y.ids.max(initial=-1)), int(tree.labels.max(initial=-1)))
+    leaf = np.full(n_labels, -1, np.int32)
+    leaf[tree.labels] = np.arange(len(tree.labels))
+    levels = [Targets(*map(frozen, relabel(*Y, leaf)))]
+    for level in range(tree.depth - 1, 0, -1):
+        levels.append(Targets(*map(frozen, fold(*levels[-1], tree.parents(level)))))
+    return [nodes._replace(costs=_of_mean_1(nodes.costs)) for nodes in reversed(levels)]
+
+
+def _of_mean_1(costs: np.ndarray) -> np.ndarray:
+    if not len(costs):
+        return costs
+    return frozen((costs / costs.mean(dtype=np.float64)).astype(np.float32))

@@ -1,0 +1,352 @@
+"""What holds for every kernel: how it is compiled, and where it is kept."""
+
+import importlib
+import logging
+import os
+import pkgutil
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+import installation
+import pytest
+from installation import XMC, run
+from numba import config
+
+import xmc.kernels
+from xmc.cli.output import Notices
+from xmc.kernels import kernel
+
+if config.DISABLE_JIT:
+    pytest.skip("nothing is compiled", allow_module_level=True)
+
+from numba.core.dispatcher import Dispatcher
+
+from xmc.kernels import cache
+
+MODULES = [f"xmc.kernels.{m.name}" for m in pkgutil.iter_modules(xmc.kernels.__path__)]
+KERNELS = {
+    f"{name}.{key}": value
+    for name in [*MODULES, "xmc.datasets.synthetic"]
+    for key, value in vars(importlib.import_module(name)).items()
+    if isinstance(value, Dispatcher)
+}
+
+ANSWER = """
+import {module} as module
+print(module.answer())
+print("hits", sum(module.answer.stats.cache_hits.values()))
+"""
+CALLEE = "from xmc.kernels import kernel\n@kernel\ndef one():\n    return {}\n"
+CALLER = "from xmc.kernels import kernel\n{}\n@kernel\ndef answer():\n    return {}\n"
+TRANSPOSE = """
+import numpy as np
+from xmc.kernels.gather import transpose
+arrays = np.array([0, 1, 3]), np.array([1, 0, 1], np.int32)
+for array in arrays:
+    array.flags.writeable = False
+print(*transpose(*arrays, 2)[1])
+"""
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_has_the_flags_of_the_house(name):
+    options = KERNELS[name].targetoptions
+    assert options["nogil"] is True
+    assert options.get("fastmath", False) is not True, "name the flags that a sum needs"
+    assert not options.get("parallel", False)
+    assert isinstance(KERNELS[name]._cache, cache.KernelCache)
+
+
+def test_kernels_are_found_in_every_file_that_has_some():
+    files = {name.rpartition(".")[0].rpartition(".")[2] for name in KERNELS}
+    assert {"beam", "dcd", "gather", "kmeans", "metrics", "parse", "format", "synthetic"} <= files
+
+
+def test_a_kernel_takes_the_compilers_options():
+    @kernel(inline="always")
+    def one():
+        return 1
+
+    assert one() == 1
+    assert one.targetoptions["inline"] == "always" and one.targetoptions["nogil"] is True
+
+
+# Edits are noticed.
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A copy without compiled kernels, for tests that edit and compile little."""
+    return installation.install(tmp_path_factory.mktemp("site"), compiled=False)
+
+
+def answer(site, tmp_path, module):
+    """What module.answer() gives, and how often it was found compiled. Without bytecode, as Python
+    would miss an edit that keeps size and second of a file.
+    """
+    env = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run(site, ANSWER.format(module=module), **env)
+    assert done.returncode == 0, done.stderr
+    value, hits = done.stdout.splitlines()
+    return value, hits
+
+
+def test_a_kernel_is_compiled_again_when_one_that_it_calls_was_edited(site, tmp_path):
+    callee, caller = (site / "xmc" / "kernels" / name for name in ("callee.py", "caller.py"))
+    callee.write_text(CALLEE.format(1))
+    caller.write_text(CALLER.format("from .callee import one", "one() + 1"))
+    assert answer(site, tmp_path, "xmc.kernels.caller") == ("2", "hits 0")
+    assert answer(site, tmp_path, "xmc.kernels.caller") == ("2", "hits 1")
+    callee.write_text(CALLEE.format(5))
+    assert answer(site, tmp_path, "xmc.kernels.caller") == ("6", "hits 0")
+
+
+def test_a_kernel_is_compiled_again_when_the_lanes_were_edited(site, tmp_path):
+    body = "largest(fill(np.float32(2)) + fill(np.float32(3)))"
+    imports = "import numpy as np\nfrom .lanes import fill, largest"
+    (site / "xmc" / "kernels" / "lanes_caller.py").write_text(CALLER.format(imports, body))
+    lanes = site / "xmc" / "kernels" / "lanes.py"
+    before, addition = lanes.read_text(), "_operator(operator.add, lambda builder: builder.fadd)"
+    assert addition in before
+    assert answer(site, tmp_path, "xmc.kernels.lanes_caller") == ("5.0", "hits 0")
+    lanes.write_text(before.replace(addition, addition.replace("fadd", "fmul")))
+    assert answer(site, tmp_path, "xmc.kernels.lanes_caller") == ("6.0", "hits 0")
+    lanes.write_text(before)
+
+
+def test_a_kernel_outside_of_the_folder_notices_edits_of_both(site, tmp_path):
+    kernels, outside = site / "xmc" / "kernels" / "other.py", site / "outside.py"
+    kernels.write_text(CALLEE.format(1))
+    outside.write_text(CALLER.format("from xmc.kernels.other import one", "one() + 1"))
+    assert answer(site, tmp_path, "outside") == ("2", "hits 0")
+    outside.write_text(CALLER.format("from xmc.kernels.other import one", "one() + 2"))
+    assert answer(site, tmp_path, "outside") == ("3", "hits 0")
+    kernels.write_text(CALLEE.format(7))
+    assert answer(site, tmp_path, "outside") == ("9", "hits 0")
+
+
+def test_checked_code_is_not_mixed_with_unchecked(monkeypatch):
+    unchecked = cache.stamp.__wrapped__(Path(cache.__file__))
+    assert unchecked == cache.stamp.__wrapped__(Path(cache.__file__))
+    monkeypatch.setattr(config, "BOUNDSCHECK", not config.BOUNDSCHECK)
+    assert cache.stamp.__wrapped__(Path(cache.__file__)) != unchecked
+
+
+# Where compiled kernels are kept.
+
+
+def places(file, monkeypatch, own="", writable=()):
+    """The places of a file, when only the folders below some paths can be written to."""
+    monkeypatch.setattr(config, "CACHE_DIR", own)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/users")
+    monkeypatch.setattr(cache, "writable", lambda folder: any(w in str(folder) for w in writable))
+    read, write = cache.places.__wrapped__(Path(file))
+    return [str(folder).split("/")[1] for folder in read], write and str(write).split("/")[1]
+
+
+@pytest.mark.parametrize(
+    "own, writable, read, write",
+    [
+        ("", ("site", "users"), ["site"], "site"),
+        ("", ("users",), ["site", "users"], "users"),
+        ("", (), ["site", "users"], None),
+        ("/own", ("own", "site", "users"), ["own", "site"], "own"),
+        ("/own", ("site", "users"), ["own", "site"], "site"),
+        ("/own", ("users",), ["own", "site", "users"], "users"),
+        ("/own", (), ["own", "site", "users"], None),
+    ],
+)
+def test_compiled_kernels_are_kept_in_the_first_folder_that_can_be_written_to(
+    own, writable, read, write, monkeypatch
+):
+    assert places("/site/xmc/kernels/a.py", monkeypatch, own, writable) == (read, write)
+
+
+def test_no_folder_is_made_of_a_home_that_nobody_knows(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(cache, "writable", lambda folder: False)
+    read, _ = cache.places.__wrapped__(Path("/site/xmc/kernels/a.py"))
+    assert [folder for folder in read if "~" in str(folder)] == []
+
+
+def test_a_folder_that_can_be_made_can_be_written_to(tmp_path):
+    assert cache.writable(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    assert not cache.writable(tmp_path / "file" / "b")
+
+
+def test_files_of_two_installations_lie_apart(monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", "/own")
+    monkeypatch.setattr(cache, "writable", lambda folder: True)
+    one, two = (cache.places.__wrapped__(Path(f"/{n}/kernels/a.py")) for n in (1, 2))
+    assert one.write != two.write
+
+
+# Any user may run an installation, of any other.
+
+
+@pytest.fixture(scope="module")
+def python():
+    if os.geteuid() != 0:
+        pytest.skip("only root can run something as another user")
+    if installation.common_python() is None:
+        pytest.skip("the Python that runs the tests, or its libraries, are for their owner only")
+    return installation.common_python()
+
+
+@pytest.fixture(scope="module")
+def everybodys():
+    """A folder for everybody to read; pytest's are for their owner."""
+    folder = Path(mkdtemp(prefix="xmc-test-kernels-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def cold(everybodys):
+    """An installation by root, who has compiled nothing."""
+    return installation.install(everybodys / "cold", compiled=False)
+
+
+@pytest.fixture(scope="module")
+def warm(everybodys, python):
+    """An installation by root, who has compiled all; and a model. What the checkout has compiled is
+    taken over, to save time: sources of the same content are the same sources.
+    """
+    site = installation.install(everybodys / "warm", compiled=True)
+    assert run(site, XMC, "warmup", python=python, HOME="/root").returncode == 0
+    data, model = everybodys / "data", everybodys / "model"
+    assert run(site, XMC, "datasets", "export", "debtags", data, python=python).returncode == 0
+    lines = (data / "train.tsv").read_text().splitlines(keepends=True)
+    (data / "few.tsv").write_text("".join(lines[:300]))
+    done = run(site, XMC, "train", data / "few.tsv", "--model", model, "--quiet", python=python)
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_stranger_runs_what_nobody_compiled_and_is_told_how_to_keep_it(cold, python):
+    done = run(cold, TRANSPOSE, python=python, stranger=True)
+    assert done.stdout == "1 0 1\n", done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "NUMBA_CACHE_DIR" in line
+
+
+def test_a_stranger_who_names_a_folder_compiles_once(cold, python, everybodys):
+    own = everybodys / "own"
+    own.mkdir()
+    os.chown(own, installation.STRANGER, installation.STRANGER)
+    code = f"{TRANSPOSE}print(sum(transpose.stats.cache_hits.values()))"
+    env = {"python": python, "stranger": True, "NUMBA_CACHE_DIR": str(own)}
+    assert [run(cold, code, **env).stdout for _ in range(2)] == ["1 0 1\n0\n", "1 0 1\n1\n"]
+    assert run(cold, code, **env).stderr == ""
+
+
+def test_a_full_or_broken_folder_is_one_line(cold, python, everybodys):
+    code = f"""
+from xmc.kernels import cache
+cache.writable = lambda folder: True
+{TRANSPOSE}"""
+    done = run(cold, code, python=python, stranger=True)
+    assert done.stdout == "1 0 1\n", done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "Permission denied" in line and "NUMBA_CACHE_DIR" in line
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "home"])
+def test_a_stranger_starts_with_what_root_compiled(warm, python, everybodys, home):
+    """Also one who could write a cache of their own."""
+    home = everybodys / home
+    if "nonexistent" not in str(home):
+        home.mkdir()
+        os.chown(home, installation.STRANGER, installation.STRANGER)
+    code = f"{TRANSPOSE}print(transpose.stats.cache_hits, transpose.stats.cache_misses)"
+    before = files(everybodys)
+    done = run(warm, code, python=python, stranger=True, HOME=str(home))
+    answer, counts = done.stdout.splitlines()
+    assert (answer, done.stderr) == ("1 0 1", "")
+    assert counts.startswith("Counter({(") and counts.endswith("Counter()")
+    assert files(everybodys) == before
+
+
+def test_a_text_is_labelled_by_a_stranger_without_compiling_or_writing(warm, python, everybodys):
+    text = "text-mode email client with IMAP support for the terminal"
+    before = files(everybodys)
+    words = ("predict", everybodys / "model", "--text", text)
+    done = run(warm, XMC, *words, python=python, stranger=True)
+    assert files(everybodys) == before
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run(warm, XMC, *words, python=python).stdout
+    assert done.stdout.startswith(text)
+
+
+COMMANDS = """
+import os, sys
+from xmc.cli.main import xmc
+os.chdir(sys.argv[1])
+for words in '''
+train DATA/few.tsv --model a --tree shallow --n-trees 2 --negatives tfn+man --tail-share 0.2
+train DATA/few.tsv --model b --one-vs-all --costs propensity --weights float16 --valid 0.1
+train DATA/few.tsv --model c --tree balanced --weights int8 --loss hinge --optimize psp
+predict a DATA/few.tsv --out a.jsonl
+predict b DATA/few.tsv --out b.tsv
+predict c DATA/few.tsv --out c.npz
+evaluate a.jsonl DATA/few.tsv --train-labels DATA/few.tsv
+compress a d DATA/few.tsv --weights int8
+convert DATA/few.tsv X.npz Y.npz --fit-vectorizer words
+convert X.npz Y.npz rows.svm
+convert rows.svm rows.txt
+train rows.txt --model e
+datasets synth --like wiki10-31k --scale 0.005 --out synthetic
+'''.replace("DATA", sys.argv[2]).strip().splitlines():
+    print("#", words, file=sys.stderr)
+    xmc(words.split(), standalone_mode=False)
+"""
+
+
+def test_a_strangers_commands_compile_nothing_either(warm, python, everybodys):
+    """No kernel that any command needs is missing in the warmup."""
+    home = everybodys / "work"
+    home.mkdir()
+    os.chown(home, installation.STRANGER, installation.STRANGER)
+    done = run(warm, COMMANDS, home, everybodys / "data", python=python, stranger=True)
+    assert done.returncode == 0, done.stderr
+    assert "# datasets synth" in done.stderr
+    assert "compiling" not in done.stderr
+
+
+def test_a_command_says_once_that_it_compiles(site, tmp_path):
+    pred, true = tmp_path / "pred.tsv", tmp_path / "true.svm"
+    pred.write_text("0\t1.0\n1\t0.5\n")
+    true.write_text("0 0:1\n1 1:1\n")
+    words = ("evaluate", pred, true, "-k", 1)
+    runs = [run(site, XMC, *words, NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    assert [done.returncode for done in runs] == [0, 0], runs[0].stderr
+    line = "evaluate: compiling kernels for this machine, once: some seconds\n"
+    assert [done.stderr for done in runs] == [line, ""]
+
+
+def test_quiet_commands_say_nothing_of_it(monkeypatch, capsys):
+    monkeypatch.setattr(cache, "log", logging.getLogger("xmc.kernels.apart"))
+    for quiet in (True, False):
+        Notices("predict", quiet).compiling()
+        cache._say_compiling.__wrapped__(True)
+        cache._say_compiling.__wrapped__(False)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in told] == ["predict:", "predict:"]
+
+
+# Another Numba.
+
+
+def test_without_the_parts_of_numba_that_we_know_kernels_work_uncached(site):
+    done = run(site, f"import numba.core.caching as c; del c._CacheLocator\n{TRANSPOSE}")
+    assert done.stdout == "1 0 1\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("kernels are compiled in every run, as ImportError")

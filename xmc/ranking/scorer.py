@@ -1,0 +1,50 @@
+"""Scorer: what one kind of model has learned, and how it scores labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Rows
+from ..topk import TopK
+from .search import Candidates, Search, as_topk, scored
+
+ROWS_PER_BATCH = 1024
+
+
+class Scorer(ABC):
+    """What one kind of model has learned. A subclass is a frozen dataclass.
+
+    Its fields are arrays, numbers, Rows or trees: what model folders know how to store. Only
+    `candidates` is needed; the other methods have answers that suit any kind.
+    """
+
+    @abstractmethod
+    def candidates(self, X: Rows, search: Search) -> Candidates:
+        """The labels that the model finds for each row, scored by their probability."""
+
+    def rank(self, X: Rows, search: Search, k: int) -> TopK:
+        """The best k labels of each row, as the score of kernels.score orders them."""
+        return as_topk(scored(X, self.candidates(X, search), search), k)
+
+    def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
+        """Rows that are ranked at once, or whose candidates are all written down at once."""
+        return ROWS_PER_BATCH
+
+    def compressed(self, n_features: int, weights: str, threshold: float) -> Scorer:
+        """A copy with weights below the threshold dropped, the others stored as `weights` says."""
+        return self
+
+    def check(self, n_features: int, n_labels: int) -> None:
+        """Raise ValueError unless the arrays, read from a folder, fit each other."""
+        return None
+
+    def n_labels_found(self, label_counts: np.ndarray) -> int:
+        """How many labels can be predicted at all."""
+        return int(np.count_nonzero(label_counts))
+
+    def levels(self) -> list[list[dict[str, Any]]]:
+        """Sizes of each level of each tree, for people; none where there are no trees."""
+        return []

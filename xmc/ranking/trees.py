@@ -1,0 +1,87 @@
+"""Trees, the scorer of label trees and of one-vs-all, the tree of height one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Rows
+from ..kernels.bytes import N_BYTES
+from ..label_tree import check_tree
+from ..layer import Layer, page_counts, repacked
+from ..member import Member
+from ..topk import TopK
+from .scorer import Scorer
+from .search import Candidates, Search, label_candidates, rank, rows_per_batch
+
+
+@dataclass(frozen=True, eq=False)
+class Trees(Scorer):
+    """An ensemble of trained label trees, whose scores are averaged."""
+
+    members: tuple[Member, ...]
+
+    def candidates(self, X: Rows, search: Search) -> Candidates:
+        return label_candidates(X, self.members, search)
+
+    def rank(self, X: Rows, search: Search, k: int) -> TopK:
+        return rank(X, self.members, search, k)
+
+    def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
+        return rows_per_batch(self.members, search, all_candidates)
+
+    def compressed(self, n_features: int, weights: str, threshold: float) -> Trees:
+        def narrow(member: Member) -> Member:
+            layers = (repacked(layer, n_features, weights, threshold) for layer in member.layers)
+            return member._replace(layers=tuple(layers))
+
+        return Trees(tuple(map(narrow, self.members)))
+
+    def check(self, n_features: int, n_labels: int) -> None:
+        for n, member in enumerate(self.members):
+            check_tree(member.tree, n_labels, f"tree{n}")
+            for level, layer in enumerate(member.layers):
+                _check_layer(layer, f"tree{n}.level{level}")
+
+    def n_labels_found(self, label_counts: np.ndarray) -> int:
+        return max(len(member.tree.labels) for member in self.members)
+
+    def levels(self) -> list[list[dict[str, Any]]]:
+        return [[_level_facts(layer) for layer in member.layers] for member in self.members]
+
+
+def _check_layer(layer: Layer, name: str) -> None:
+    """Kernels trust pointers: raise ValueError unless they end where their arrays do."""
+    n_pages = len(layer.shift)
+    low = layer.low[:-N_BYTES]
+    pointed = (
+        (layer.bucket_ptr, layer.bucket),
+        (layer.feature_ptr, low),
+        (layer.entry_ptr, layer.child),
+    )
+    fits = (
+        layer.chunk_ptr[-1] == len(layer.bias_weight)
+        and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
+        and layer.page_ptr[-1] == n_pages == len(layer.scale)
+        and all(len(ptr) == n_pages + 1 and ptr[-1] == len(array) for ptr, array in pointed)
+        and layer.bucket.shape[1:] == (2,)
+        and len(layer.more) == len(layer.low)
+        and len(layer.weight) == len(layer.child)
+    )
+    if not fits:
+        raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")
+
+
+def _level_facts(layer: Layer) -> dict[str, Any]:
+    """Sizes of a level; a width is the number of nodes in a chunk."""
+    widths = np.diff(layer.chunk_ptr)
+    return {
+        "n_chunks": len(widths),
+        "n_nodes": int(widths.sum()),
+        "width_min": int(widths.min()),
+        "width_median": float(np.median(widths)),
+        "width_max": int(widths.max()),
+        "n_weights": len(layer.weight),
+    }

@@ -1,0 +1,270 @@
+"""TextClassifier: texts in, labels with ids and names out, any estimator of matrices below it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from . import model_files
+from .errors import DataError
+from .estimators import Estimator, LabelTreeClassifier
+from .io.label_ids import align_labels, csr_by_id
+from .model import Model
+from .params import TextParams, check, names, param
+from .ranking.ranker import Ranker
+from .text import as_texts, fit_texts, make_vectorizer
+from .topk import TopK
+from .training.forecast import Forecast
+
+
+class Suggestion(NamedTuple):
+    """A label for a text, as people want it."""
+
+    id: str
+    name: str
+    score: float
+
+
+@dataclass(repr=False, eq=False)
+class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
+    """A model of texts: a vectoriser, and an estimator of matrices below it.
+
+    classifier: any estimator of ours, LabelTreeClassifier() if None; the model trains a copy of it.
+    Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
+
+    Fitted attributes: vectorizer_ (scikit-learn's TfidfVectorizer), classifier_ (the trained copy),
+    and what it knows of its labels: label_ids_, label_names_, label_counts_, n_labels_, classes_.
+    """
+
+    classifier: Any = param(None, "estimator of matrices that is trained", estimator=True)
+
+    def fit(
+        self,
+        texts: Any,
+        labels: Any,
+        *,
+        label_ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | Mapping[str, str] | None = None,
+    ) -> TextClassifier:
+        """Train on texts and their labels.
+
+        labels: for each text its label ids, a list of lists of str; or a matrix (n_texts,
+            n_labels); or one label per text.
+        label_ids: the ids of the labels, in the order that columns have. With lists of ids they are
+            those that occur, ascending, unless given.
+        label_names: names in the order of the ids, or a mapping from id to name.
+        Raises ParameterError and DataError, both ValueErrors.
+        """
+        who = type(self).__name__
+        check(self)
+        texts = as_texts(texts, who)
+        y, ids = as_labels(labels, label_ids, who)
+        _same_length(texts, y, who)
+        names = _names_in_order(label_names, ids, who)
+        vectorizer = make_vectorizer(self._text_params())
+        X = fit_texts(vectorizer, texts)
+        self.classifier_ = self._unfitted().fit(X, y, label_ids=ids, label_names=names)
+        self.vectorizer_ = vectorizer
+        return self
+
+    def forecast(self, texts: Any, labels: Any) -> Forecast:
+        """What `fit` would take: time, memory and model size."""
+        who = type(self).__name__
+        check(self)
+        y, _ = as_labels(labels, None, who)
+        X = fit_texts(make_vectorizer(self._text_params()), as_texts(texts, who))
+        return self._unfitted().forecast(X, y)
+
+    def predict_topk(self, texts: Any, k: int = 5) -> TopK:
+        """The best k labels of each text, columns of label_ids_: (n_texts, k), best first."""
+        return self._fitted().predict_topk(self._features(texts), k)
+
+    def predict(self, texts: Any, threshold: float | None = None) -> Any:
+        """The set of labels of each text, as 0/1 CSR; with one label per text, the best class."""
+        return self._fitted().predict(self._features(texts), threshold)
+
+    def predict_proba(self, texts: Any) -> Any:
+        """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by."""
+        return self._fitted().predict_proba(self._features(texts))
+
+    def suggest(self, texts: Any, k: int = 5) -> list:
+        """The best k labels with ids and names: a list for one text, a list of lists for several.
+
+        k may be larger than the number of labels.
+        """
+        if not isinstance(texts, str):
+            found = self.predict_topk(texts, min(k, self._fitted().model_.n_labels))
+            return [self._suggestions(*row) for row in zip(*found, strict=True)]
+        return self.suggest([texts], k)[0]
+
+    def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
+        """P@1: the share of texts whose best label is true. labels: as in `fit`."""
+        estimator = self._fitted()
+        if not _are_lists_of_ids(labels):
+            return estimator.score(self._features(texts), labels, sample_weight)
+        best, ids = self.predict_topk(texts, 1).labels[:, 0], self._ids()
+        _same_length(best, labels, type(self).__name__)
+        hit = [ids[label] in set(own) for label, own in zip(best, labels, strict=True)]
+        return float(np.average(hit, weights=sample_weight))
+
+    def ranker(self) -> Ranker:
+        """What ranks one text or row at a time, fast, from as many threads as you like."""
+        return self._fitted().ranker().of_texts(self.vectorizer_)
+
+    def compress(
+        self, weights: str = "int8", weight_threshold: float | None = None
+    ) -> TextClassifier:
+        """A smaller copy: weights stored as `weights` says, those below the threshold dropped."""
+        smaller = copy(self)
+        smaller.classifier_ = self._fitted().compress(weights, weight_threshold)
+        return smaller
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
+        saved = (
+            self._fitted()
+            ._saved()
+            ._replace(vectorizer=self.vectorizer_, text_parameters=vars(self._text_params()))
+        )
+        model_files.save(path, saved, overwrite)
+
+    @classmethod
+    def restored(cls, saved: model_files.Saved, classifier: Estimator) -> TextClassifier:
+        """The fitted model that was saved, around its fitted classifier."""
+        settings = saved.text_parameters or _settings_of(saved.vectorizer)
+        restored = cls(clone(classifier), **settings)
+        check(restored)
+        restored.classifier_, restored.vectorizer_ = classifier, saved.vectorizer
+        return restored
+
+    @property
+    def model_(self) -> Model:
+        """What the classifier learned."""
+        return self.classifier_.model_
+
+    @property
+    def label_ids_(self) -> list[str] | None:
+        return self.model_.label_ids
+
+    @property
+    def label_names_(self) -> list[str] | None:
+        return self.model_.label_names
+
+    @property
+    def label_counts_(self) -> np.ndarray:
+        return self.model_.label_counts
+
+    @property
+    def n_labels_(self) -> int:
+        return self.model_.n_labels
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.classifier_.classes_
+
+    def _fitted(self) -> Estimator:
+        check_is_fitted(self, "classifier_")
+        return self.classifier_
+
+    def _unfitted(self) -> Estimator:
+        return LabelTreeClassifier() if self.classifier is None else clone(self.classifier)
+
+    def _text_params(self) -> TextParams:
+        return TextParams(**{name: getattr(self, name) for name in names(TextParams)})
+
+    def _features(self, texts: Any) -> sp.csr_matrix:
+        self._fitted()
+        return self.vectorizer_.transform(as_texts(texts, type(self).__name__))
+
+    def _ids(self) -> list[str]:
+        """What people call the labels: ids, else classes, else column numbers."""
+        return self.label_ids_ or [str(label) for label in self.classes_]
+
+    def _suggestions(self, labels: np.ndarray, scores: np.ndarray) -> list[Suggestion]:
+        ids = self._ids()
+        label_names = self.label_names_ or ids
+        found = zip(labels.tolist(), scores.tolist(), strict=True)
+        return [
+            Suggestion(ids[label], label_names[label], score)
+            for label, score in found
+            if label >= 0
+        ]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def as_labels(
+    labels: Any, label_ids: Sequence[str] | None, who: str
+) -> tuple[Any, list[str] | None]:
+    """Labels as estimators of matrices take them, and the id of each column if they have ids."""
+    if not _are_lists_of_ids(labels):
+        return labels, None if label_ids is None else list(label_ids)
+    column: dict[str, int] = {}
+    indices, indptr = array("i"), array("q", [0])
+    for row, own in enumerate(labels):
+        for label in own:
+            if not isinstance(label, str):
+                raise DataError(f"{who}: expected label ids as str, got {label!r} in row {row}")
+            indices.append(column.setdefault(label, len(column)))
+        indptr.append(len(indices))
+    Y, ids = csr_by_id(np.ones(len(indices), np.float32), indices, indptr, list(column))
+    if label_ids is not None:
+        known = list(label_ids)
+        if unknown := sorted(set(ids) - set(known)):
+            raise DataError(f"{who}: expected labels among label_ids, got {unknown[0]!r}")
+        Y, ids = align_labels(Y, ids, known)
+    Y.sum_duplicates()
+    Y.data[:] = 1
+    return Y, ids
+
+
+def _names_in_order(
+    given: Sequence[str] | Mapping[str, str] | None, ids: list[str] | None, who: str
+) -> Sequence[str] | None:
+    """Names in the order of the ids; a label without a name keeps its id."""
+    if not isinstance(given, Mapping):
+        return given
+    if ids is None:
+        raise DataError(f"{who}: label_names by id needs label_ids, or labels as lists of ids")
+    return [given.get(label, label) for label in ids]
+
+
+def _are_lists_of_ids(labels: Any) -> bool:
+    """Whether each text has a collection of labels: no matrix, and not one label each."""
+    if sp.issparse(labels) or len(getattr(labels, "shape", (0,))) != 1:
+        return False
+    collections = (list, tuple, set, frozenset)
+    if not hasattr(labels, "__len__") or not all(isinstance(own, collections) for own in labels):
+        return False
+    numbers = (int, float, np.number, np.bool_)
+    return not any(isinstance(value, numbers) for own in labels for value in list(own)[:1])
+
+
+def _same_length(texts: Any, labels: Any, who: str) -> None:
+    n_rows = labels.shape[0] if hasattr(labels, "shape") else len(labels)
+    if len(texts) != n_rows:
+        raise DataError(f"{who}: expected labels for {len(texts):,} texts, got {n_rows:,}")
+
+
+def _settings_of(vectorizer: Any) -> dict[str, Any]:
+    """The parameters that a vectoriser tells of itself: folders of format 2 hold no others."""
+    return {
+        "max_ngram": int(vectorizer.ngram_range[1]),
+        "sublinear_tf": bool(vectorizer.sublinear_tf),
+        "lowercase": bool(vectorizer.lowercase),
+    }

@@ -1,0 +1,129 @@
+"""What a fit is given, past the door: rows, labels, what errors cost, negatives and a seed."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from .arrays import Lists, Rows, Targets, frozen
+from .errors import DataError, ParameterError
+from .frames import check_no_missing, is_frame
+from .inputs import as_targets, canonical
+from .label_tree import LabelTree
+from .propensity import propensities_of
+from .training.problem import UserNegatives
+
+
+class TrainingData(NamedTuple):
+    """Data and seed of a fit."""
+
+    X: Rows
+    Y: Targets
+    rows_of_label: Lists
+    classes: np.ndarray | None  # of a 1-D y, else None
+    user_negatives: Sequence[Any] | None  # as the user gave them: checked once there is a tree
+    seed: int
+
+    @property
+    def label_counts(self) -> np.ndarray:
+        """Training rows of each label."""
+        return np.diff(self.rows_of_label.indptr)
+
+
+def as_label_matrix(y: Any, who: str) -> tuple[sp.csr_matrix, np.ndarray | None]:
+    """y as CSR (n_rows, n_labels), and the classes if it was one label per row."""
+    if y is None:
+        raise DataError(f"{who} requires y to be passed, but the target y is None")
+    if sp.issparse(y) or (is_frame(y) and y.shape[1] > 1):
+        return _checked_matrix(y, who), None
+    check_no_missing(y, who, "y")
+    try:
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] > 1:
+            return _checked_matrix(y, who), None
+        if y.ndim == 2:
+            expected = "A column-vector y was passed when a 1d array was expected"
+            warnings.warn(expected, DataConversionWarning, stacklevel=4)
+        y = column_or_1d(y)
+        check_classification_targets(y)
+        classes, ids = np.unique(y, return_inverse=True)
+    except DataError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{who}: y can't be read: {' '.join(str(error).split())}") from None
+    one_hot = (np.ones(len(ids), np.float32), ids.astype(np.int32), np.arange(len(ids) + 1))
+    return sp.csr_matrix(one_hot, shape=(len(ids), len(classes))), classes
+
+
+def _checked_matrix(y: Any, who: str) -> sp.csr_matrix:
+    Y = canonical(y, who, "Y")
+    if (Y.data < 0).any():
+        raise DataError(f"{who}: expected no negative values in Y, got {Y.data.min()}")
+    if Y.shape[1] == 0:
+        raise DataError(f"{who}: expected at least one label, Y has no columns")
+    return Y
+
+
+def label_costs(Y: sp.csr_matrix, counts: np.ndarray, params: Any, who: str) -> np.ndarray:
+    """What missing each label of each row costs; nothing if all cost the same.
+
+    counts: training rows of each label.
+    """
+    if params.costs == "equal":
+        return frozen(np.empty(0, np.float32))
+    if params.solver != "block":
+        raise ParameterError(f"{who}: costs={params.costs!r} needs solver='block'")
+    if params.costs == "relevance":
+        return frozen(Y.data)
+    p = propensities_of(counts, Y.shape[0], params.propensity_a, params.propensity_b)
+    return frozen((1 / p).astype(np.float32)[Y.indices])
+
+
+def as_user_negatives(
+    given: Sequence[Any], tree: LabelTree, n_rows: int, who: str
+) -> UserNegatives:
+    """The user's negatives by level: None, or the nodes whose children each row trains too."""
+    if len(given) != tree.depth:
+        raise DataError(
+            f"{who}: expected a matrix or None in user_negatives per level, {tree.depth}, "
+            f"got {len(given)}"
+        )
+    checked: list[Lists | None] = []
+    for level, M in enumerate(given):
+        csr = None if M is None else canonical(M, who, f"user_negatives[{level}]")
+        shape = n_rows, len(tree.chunks[level]) - 1
+        if csr is not None and csr.shape != shape:
+            raise DataError(
+                f"{who}: expected shape {shape} in user_negatives[{level}], got {csr.shape}"
+            )
+        checked.append(None if csr is None else Lists(*as_targets(csr)[:2]))
+    return checked
+
+
+def as_seed(random_state: Any) -> int:
+    """An int, the same for the same random_state."""
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def as_label_texts(given: Any, n_labels: int, what: str, who: str) -> list[str] | None:
+    """Ids or names of the labels as a list of str, one per column of Y; None if none are given."""
+    if given is None:
+        return None
+    texts = [str(label) for label in given]
+    if len(texts) != n_labels:
+        raise DataError(f"{who}: expected {n_labels:,} {what}, one per label, got {len(texts):,}")
+    if what == "label_ids" and len(set(texts)) < len(texts):
+        twice = max(texts, key=texts.count)
+        raise DataError(f"{who}: expected each of label_ids once, got {twice!r} twice")
+    return texts
