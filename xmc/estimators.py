@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
 from .arrays import Lists, Rows, frozen
+from .containers import sound
 from .errors import DataError, ParameterError
 from .frames import is_frame
 from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
@@ -188,6 +189,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """P@1: the share of rows whose best label is true; with 1-D y, the accuracy."""
         if self._fitted().classes is not None:
+            y = sound(y, type(self).__name__, "y") if sp.issparse(y) else y
             return super().score(X, y, sample_weight)
         best = self.predict_topk(X, 1).labels[:, 0]
         who = type(self).__name__

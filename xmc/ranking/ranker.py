@@ -44,10 +44,10 @@ class Ranker:
         return Ranker(self._who, *known, vectorizer)
 
     def __call__(self, x: Any, k: int = 5) -> TopK:
-        """The best k labels, (1, k): as `predict_topk` ranks x, a sparse matrix of one row or a
-        text.
+        """The best k labels of x, (1, k), as `predict_topk` ranks it.
 
-        Raises DataError and ParameterError as `predict_topk` does.
+        x: a sparse matrix of one row, a 1-D sparse array, or a text. Raises DataError and
+        ParameterError as `predict_topk` does.
         """
         check_k("predict_topk", k, self._n_labels)
         if isinstance(x, str):
@@ -62,10 +62,9 @@ class Ranker:
         if sp.issparse(x) and len(x.shape) == 1:
             x = one_row(x, self._who, "x")
         if not sp.issparse(x) or x.shape != (1, self._n_features):
-            what = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
-            raise DataError(
-                f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}"
-            )
+            got = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
+            shape = 1, self._n_features
+            raise DataError(f"{self._who}: expected a sparse matrix of shape {shape}, got {got}")
         if _is_plain(x):
             scaled = np.empty_like(x.data)
             if unit_row(
