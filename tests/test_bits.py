@@ -78,6 +78,7 @@ def arrays_of(model, folder):
     model.save(folder)
     meta, arrays = read_folder(folder, "model.json")
     del meta["versions"]
+    meta.pop("n_rows_without_features", None)  # younger than the kept folders
     return meta, arrays
 
 
