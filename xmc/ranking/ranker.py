@@ -16,6 +16,8 @@ from ..topk import TopK
 from .scorer import Scorer
 from .search import Search
 
+FLOAT32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
+
 
 class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
@@ -78,13 +80,15 @@ class Ranker:
 def _is_plain(x: Any) -> bool:
     """Whether a row's arrays are those of a kernel, so that only its ids are left to check."""
     try:
+        data, ids, indptr = x.data, x.indices, x.indptr
+        n = len(ids)
         return (
             x.format == "csr"
-            and x.data.dtype == np.float32
-            and x.indices.dtype == np.int32
-            and x.data.shape == x.indices.shape == (len(x.indices),)
-            and x.indptr.dtype.kind in "iu"
-            and x.indptr.tolist() == [0, len(x.indices)]
+            and data.dtype == FLOAT32
+            and ids.dtype == INT32
+            and data.shape == ids.shape == (n,)
+            and indptr.dtype.kind == "i"
+            and indptr.tolist() == [0, n]
         )
     except AttributeError:  # some are no arrays; `canonical` says so
         return False
