@@ -26,7 +26,7 @@ FLOORS = [
     "xmc.io xmc.io.* parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "warmup",
-    "methods model model_files text features training_data estimators text_classifier loading "
+    "methods model model_files text features training_data base estimators text_classifier loading "
     "presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
