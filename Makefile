@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint bounds oracles oldest wheel clean peers bench-train bench-predict
+.PHONY: help run test lint types bounds oracles coverage oldest wheel clean peers bench-train bench-predict
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,15 @@ test: .venv/test-installed  ## run the tests
 
 lint: .venv/test-installed  ## check the style
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# As installed, cli/ and datasets/ lie inside xmc/: links lay them so, and what is imported from there is checked, too.
+types: .venv/test-installed  ## check the types
+	rm -rf .run/types
+	mkdir -p .run/types/xmc
+	ln -s $(CURDIR)/xmc/* $(CURDIR)/cli $(CURDIR)/datasets .run/types/xmc
+	cd .run/types && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg --package xmc
+	$(BIN)/mypy xmc cli datasets
 
 # In a cache of their own, so that checked kernels don't take the place of the others.
 bounds: .venv/test-installed  ## run the kernel tests with bounds checks
@@ -24,6 +33,10 @@ bounds: .venv/test-installed  ## run the kernel tests with bounds checks
 
 oracles: .venv/test-installed  ## run the kernel tests with kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest $(KERNEL_TESTS)
+
+coverage: .venv/test-installed  ## run the tests, print which lines they miss and the share that they reach
+	$(BIN)/coverage run --data-file=.run/coverage -m pytest -q
+	$(BIN)/coverage report --data-file=.run/coverage
 
 # Compiled by an older Numba, so the compile cache is apart, too.
 oldest:  ## run the tests with the oldest versions that setup.cfg allows

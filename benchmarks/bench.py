@@ -1,6 +1,4 @@
-"""What both benchmarks share: data sets, runs in processes of their own and in turn, judging,
-tables.
-"""
+"""What both benchmarks share: data sets, processes run in turn, judging, and tables."""
 
 import hashlib
 import json
@@ -12,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from configurations import N_QUERIES, K
@@ -82,9 +81,7 @@ class Failed(Exception):
 
 
 class Data:
-    """A data set as matrices on disk, made from texts if need be, and the judge of predictions for
-    it.
-    """
+    """A data set as matrices on disk, and the judge of predictions for it."""
 
     def __init__(self, args, name):
         self.name, self.work = name, args.work / name
@@ -97,14 +94,13 @@ class Data:
         )
         self.n_labels = np.count_nonzero(np.bincount(self.Y.indices, minlength=self.Y.shape[1]))
         a, b = next((ab for start, ab in PROPENSITY.items() if name.startswith(start)), (0.55, 1.5))
-        self.Y.resize(
-            self.Y.shape[0], max(self.Y.shape[1], self.Y_test.shape[1])
-        )  # labels without a training row
+        # Test rows may have labels without a training row.
+        self.Y.resize(self.Y.shape[0], max(self.Y.shape[1], self.Y_test.shape[1]))
         self.propensity = propensities(self.Y, a, b)
         self.Y_test.resize(self.Y_test.shape[0], self.Y.shape[1])
 
     def _from_texts(self):
-        """TF-IDF rows of the texts by our default vectoriser, kept until that or the texts change."""
+        """TF-IDF rows of the texts by our default vectoriser; made again only if either changes."""
         made, note = self.work / "matrices", self.work / "matrices.json"
         files = [(self.folder / f"{part}.tsv.gz").stat() for part in ("train", "test")]
         facts = {
@@ -120,8 +116,9 @@ class Data:
         return made
 
     def judge(self, predictions):
-        """P@k and PSP@k in percent of predictions that a worker saved. Raises Failed if they aren't
-        any.
+        """P@k and PSP@k, in percent, of predictions that a worker saved.
+
+        Raises Failed if the file holds no predictions.
         """
         with np.load(predictions) as found:
             top = TopK(found["labels"], found["scores"])
@@ -135,8 +132,8 @@ class Data:
 def run(args, data, mode, configuration, threads, settings=None, seed=0):
     """Let a peer's Python do a run; gives what it measured. Raises Failed.
 
-    mode: train leaves the model in `model_of`, predict reads it from there. settings: on top of the
-    configuration's.
+    mode: "train" leaves the model in `model_of`, "predict" reads it from there.
+    settings: on top of the configuration's.
     """
     python = python_of(args, configuration.peer)
     if not python.exists():
@@ -202,15 +199,13 @@ def stamp(data, configuration):
 
 
 def is_trained(data, configuration):
-    """Whether a model is kept that training anew would give again."""
+    """Whether the kept model is the one that training again would give."""
     kept = stamp_of(data, configuration)
     return kept.exists() and kept.read_text() == stamp(data, configuration)
 
 
 def _start(command, threads, limit, log):
-    """Run to the end, every library's thread pool bounded. Raises Failed with the last line of the
-    log.
-    """
+    """Run to the end, thread pools bounded. Raises Failed with the last line of the log."""
     bounded = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
     with open(log, "wb") as file:
         process = subprocess.Popen(
@@ -236,13 +231,12 @@ def _start(command, threads, limit, log):
 
 
 def in_turn(args, data, tasks, task):
-    """Results of task(one) for each name of a task, all of them once, then all of them again: {one:
-    [result]}.
+    """The results of task(one) for every one of the tasks, {one: [result]}, in turns: A B A B.
 
-    What failed isn't tried again: its result is the reason, a string. Every result is also a line
-    of runs.jsonl.
+    A task that failed is not tried again: its result is the reason, a string. Every result is also
+    a line of runs.jsonl.
     """
-    results = {one: [] for one in tasks}
+    results: dict[str, Any] = {one: [] for one in tasks}
     for turn in range(args.repeats):
         for one in tasks:
             if isinstance(results[one], str):
@@ -305,8 +299,9 @@ def write(args, name, results):
 
 
 def table(title, heads, rows):
-    """A table on stdout: the first column to the left, numbers to the right; a row that is short
-    ends with text.
+    """Print a table: the first column to the left, numbers to the right.
+
+    A row with fewer cells than the head ends with text.
     """
     texts = [
         [row[0], *(cell if isinstance(cell, str) else number(cell) for cell in row[1:])]

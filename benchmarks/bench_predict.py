@@ -1,5 +1,4 @@
-"""Prediction by ours and by the peers with models that were trained once: batches, single rows,
-loading, memory, size.
+"""Measure prediction, ours and the peers': batches, single rows, loading, memory, size.
 
     python benchmarks/bench_predict.py FOLDER [--sets NAME ...] [--only WORD ...] [--repeats 5]
 
@@ -83,17 +82,18 @@ def main():
     for name in bench.data_sets(args):
         data = bench.Data(args, name)
         runs = measure(args, data)
-        title = f"{name}: {data.Y_test.shape[0]:,} test rows, {data.n_labels:,} labels, medians of {args.repeats}"
+        title = (
+            f"{name}: {data.Y_test.shape[0]:,} test rows, {data.n_labels:,} labels, "
+            f"medians of {args.repeats}"
+        )
         bench.table(title, HEADS, [line(one, runs[one]) for one in runs])
         results["data"][name] = {
             "runs": runs,
             "cold starts": cold_starts(args, data) if "xmc" in peers else {},
         }
         for what, seconds in results["data"][name]["cold starts"].items():
-            print(
-                f"cold start, {what}: {seconds if isinstance(seconds, str) else f'{seconds:.2f} s'}",
-                flush=True,
-            )
+            outcome = seconds if isinstance(seconds, str) else f"{seconds:.2f} s"
+            print(f"cold start, {what}: {outcome}", flush=True)
         bench.write(args, "predict.json", results)
 
 

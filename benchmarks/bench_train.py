@@ -1,5 +1,4 @@
-"""Training time, memory, model size and accuracy of ours and of the peers, in turn, on the same
-matrices.
+"""Measure training, ours and the peers': time, memory, model size and accuracy.
 
     python benchmarks/bench_train.py FOLDER [--sets NAME ...] [--only WORD ...] [--repeats 3]
 
@@ -58,9 +57,7 @@ def line(name, runs):
 
 
 def compare_objectives(args, data, runs):
-    """What one-vs-all minimises, summed over the labels that liblinear was timed on: {solver:
-    value}.
-    """
+    """What one-vs-all minimises, by solver, summed over the labels that liblinear was timed on."""
     if not isinstance(runs.get("liblinear"), list) or not isinstance(
         runs.get("xmc-one-vs-all"), list
     ):
@@ -98,12 +95,11 @@ def main():
             for one, found in runs.items()
         }
         results["data"][name] = {"medians": medians, "objectives": objectives, "runs": runs}
-        bench.table(
-            f"{name}: {len(data.Y.indptr) - 1:,} rows, {data.n_labels:,} labels, {THREADS} threads, "
-            f"medians of {args.repeats}",
-            HEADS,
-            [line(one, runs) for one in runs],
+        title = (
+            f"{name}: {data.Y.shape[0]:,} rows, {data.n_labels:,} labels, {THREADS} threads, "
+            f"medians of {args.repeats}"
         )
+        bench.table(title, HEADS, [line(one, runs) for one in runs])
         if objectives:
             print(
                 "objective, one-vs-all:",

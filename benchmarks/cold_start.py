@@ -1,6 +1,4 @@
-"""From the start of a process to the first answer: `xmc predict` on one row, the compile cache
-warm.
-"""
+"""How long `xmc predict` takes for one row from the start of its process, kernels compiled."""
 
 import statistics
 import subprocess
@@ -19,8 +17,9 @@ SHALLOW = "xmc-shallow"
 
 
 def cold_starts(args, data):
-    """{what is asked: median seconds, or why there are none}: a row of features, and a text where
-    there are texts.
+    """Median seconds by what is asked, or why there are none.
+
+    A row of features is asked, and a text if the data set has texts.
     """
     found = {}
     if bench.model_of(data, trained(SHALLOW)).exists():
@@ -48,9 +47,7 @@ def cold_starts(args, data):
 
 
 def _median(args, words):
-    """Median seconds of the command over the repeats, after one that isn't counted; or why it
-    failed.
-    """
+    """Median seconds of the command, after one that isn't counted; or why it failed."""
     seconds = []
     for _ in range(args.repeats + 1):
         started = time.perf_counter()

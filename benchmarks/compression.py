@@ -1,11 +1,9 @@
-"""What narrower and fewer weights cost: P@k, PSP@k, size on disk and speed of one shallow tree,
-compressed in turn.
+"""Measure what narrower and fewer weights cost in accuracy, and save in size and time.
 
     python benchmarks/compression.py FOLDER [NAME ...] [--json PATH] [--valid]
 
-FOLDER holds a folder per data set, as bench_train.py has it. --valid measures on a tenth of the
-training rows, held
-out, instead of the test rows: for choosing.
+FOLDER holds a folder per data set, as bench_train.py has it. With --valid the figures are those of
+a tenth of the training rows that is held out instead of the test rows: use it to choose a setting.
 """
 
 import argparse
@@ -35,9 +33,7 @@ def held_out(X, Y):
 
 
 def measure(model, folder, X_test, Y_test, p):
-    """Figures of a saved model, mapped from disk: milliseconds a row with one thread, megabytes,
-    weights.
-    """
+    """Figures of a saved model, mapped from disk and asked on one thread."""
     model.save(folder)
     loaded = xmc.load(folder).set_params(n_jobs=1)
     top = loaded.predict_topk(X_test, 5)
@@ -49,10 +45,17 @@ def measure(model, folder, X_test, Y_test, p):
     figures = report(Y_test, top, propensity=p)
     return {
         "MB": sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
-        "weights": sum(len(layer.weight) for member in loaded.members_ for layer in member.layers),
+        "weights": count_weights(loaded),
         "ms/row": statistics.median(seconds) / X_test.shape[0] * 1e3,
         **{key: figures[key] for key in KEYS},
     }
+
+
+def count_weights(model):
+    """Weights that a model of trees holds."""
+    return sum(
+        len(layer.weight) for member in model.model_.scorer.members for layer in member.layers
+    )
 
 
 def curve(X, Y, X_test, Y_test):
@@ -86,10 +89,8 @@ def main():
         for weights, threshold, figures in curve(*(held_out(*data[:2]) if args.valid else data)):
             results.append({"data": name, "weights": weights, "threshold": threshold, **figures})
             cells = " | ".join(f"{figures[key]:.2f}" for key in KEYS)
-            print(
-                f"| {weights} | {threshold} | {figures['MB']:.1f} | {figures['ms/row']:.3f} | {cells} |",
-                flush=True,
-            )
+            size, speed = f"{figures['MB']:.1f}", f"{figures['ms/row']:.3f}"
+            print(f"| {weights} | {threshold} | {size} | {speed} | {cells} |", flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
 

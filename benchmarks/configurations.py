@@ -1,6 +1,4 @@
-"""What is compared, declared once: ways to train, each with its peer and settings, and ways to
-predict.
-"""
+"""What is compared: ways to train, each with its peer and settings, and ways to predict."""
 
 from typing import NamedTuple
 
@@ -14,9 +12,9 @@ class Configuration(NamedTuple):
     """A way to train.
 
     settings: what the peer's adapter understands; for ours, `model` and the arguments of its
-    constructor.
-    rival: ours that it is measured against. max_labels: larger data sets are left out, they would
-    take days.
+        constructor.
+    rival: the one of ours that it is measured against.
+    max_labels: data sets with more labels are left out, as they would take days.
     """
 
     name: str
@@ -103,9 +101,7 @@ PREDICTED = [
 
 
 def chosen(declared, only):
-    """The configurations or forms that the words name, or whose names begin so; all of them without
-    words.
-    """
+    """The configurations or forms whose names are these words or begin so; all without words."""
     names = {one.name for one in declared}
     begin = tuple(word for word in only or [] if word not in names)
     return [one for one in declared if not only or one.name in only or one.name.startswith(begin)]

@@ -56,8 +56,7 @@ def _random_csr(rng, n_rows, n_columns, value, n_each=3):
 
 
 def top_of_rows(rows, k):
-    """(labels int32, scores float32) of shape (n_rows, k) from (labels, scores) of each row, best
-    first.
+    """(labels int32, scores float32), (n_rows, k), best first, from (labels, scores) of each row.
 
     Entries of equal score keep their order; empty places are -1 and -inf.
     """

@@ -1,5 +1,4 @@
-"""One virtual environment per peer, from the package index: FOLDER/PEER for each PEER, all of them
-if none is named.
+"""Make a virtual environment for each peer, FOLDER/PEER; for all peers if none is named.
 
     python benchmarks/install.py FOLDER [PEER ...]
 

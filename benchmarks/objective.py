@@ -1,5 +1,6 @@
-"""What one-vs-all training minimises, of any solver's weights: 1/2 |w|^2 + C sum_i max(0, 1 - y_i
-w.x_i)^2, C = 1.
+"""What one-vs-all training minimises, of any solver's weights.
+
+1/2 |w|^2 + C sum_i max(0, 1 - y_i w.x_i)^2 with C = 1.
 
 The bias is one more weight, of a feature that is 1 in every row.
 """
@@ -32,7 +33,7 @@ def weights_of_liblinear(folder):
 
 
 def weights_of_ours(folder):
-    """From the model's scores, logistic ones, of a row for each single feature and of an empty row."""
+    """From the logistic scores of rows with a single feature, and of an empty row."""
     model = xmc.load(folder).set_params(score_transform="log_sigmoid", normalize=False)
     n = model.n_features_in_
     rows = sp.csr_matrix(

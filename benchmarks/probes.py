@@ -1,6 +1,4 @@
-"""What a process measures of itself: seconds, memory, the size of what it wrote. Standard library
-only.
-"""
+"""What a process measures of itself, with the standard library alone."""
 
 import os
 import time
@@ -9,8 +7,9 @@ MB = 2**20
 
 
 class Clock:
-    """`with Clock() as clock:` gives clock.wall and clock.cpu, seconds; cpu is of all threads and
-    ended children.
+    """`with Clock() as clock:` gives clock.wall and clock.cpu in seconds.
+
+    cpu counts all threads, and children that have ended.
     """
 
     def __enter__(self):
@@ -35,8 +34,9 @@ def resident_mb():
 
 
 def peak_mb():
-    """The most memory that this process had since `reset_peak`, or since its start where that isn't
-    allowed.
+    """The most memory that this process had since `reset_peak`.
+
+    Where the system doesn't let the peak be reset, since the start of the process.
     """
     return _status("VmHWM")
 

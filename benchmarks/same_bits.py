@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import xmc
 from xmc.datasets import read_split
 
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "shallow": ("LabelTreeClassifier", {"tree": "shallow"}),
     "balanced": ("LabelTreeClassifier", {"tree": "balanced"}),
     "one-vs-all": ("OneVsAllClassifier", {}),
@@ -35,8 +36,10 @@ KINDS = {
 }
 EXACT = ("shallow", "balanced", "one-vs-all", "int8", "three")  # unless --only says otherwise
 N_QUERIES, K = 200, 10
-HEAD = ("data", "kind", "arrays", "of them differ", "scores differ", "by at most", "labels differ")
-HEAD += ("seconds here", "there")
+HEAD = (
+    *("data", "kind", "arrays", "of them differ", "scores differ", "by at most", "labels differ"),
+    *("seconds here", "there"),
+)
 
 
 def train(kind, data, out):
@@ -111,15 +114,14 @@ def same(a, b):
 def both(kind, data, other, tolerance):
     """The row of the table for one kind of model on one data set."""
     with tempfile.TemporaryDirectory() as name:
-        outs = [Path(name) / side for side in ("here", "there")]
-        for python, out in zip((sys.executable, other), outs, strict=True):
+        here, there = Path(name) / "here", Path(name) / "there"
+        for python, out in ((sys.executable, here), (other, there)):
             out.mkdir()
             print(f"{data.name} {kind}: {out.name}", file=sys.stderr)
             job = [python, Path(__file__).resolve(), "--train", kind, data.resolve(), out]
             subprocess.run(job, check=True, cwd=name)  # in a checkout, Python would take that one
-        return *compare(*outs, tolerance), *(
-            json.loads((out / "seconds.json").read_text()) for out in outs
-        )
+        seconds = (json.loads((out / "seconds.json").read_text()) for out in (here, there))
+        return *compare(here, there, tolerance), *seconds
 
 
 def main():

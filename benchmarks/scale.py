@@ -1,9 +1,10 @@
-"""Plot how training grows with the data, from what bench_train.py measured on the scales of one
-synthetic set.
+"""Plot how training grows with the data, from what bench_train.py measured on a synthetic set.
 
-for S in 0.05 0.1 0.25 0.5 1; do xmc datasets synth --like amazon-670k --scale $S --out
-sets/amazon-670k-$S; done python benchmarks/bench_train.py sets --only xmc-balanced --json
-scale.json python benchmarks/scale.py scale.json xmc-balanced benchmarks/scale.svg
+for S in 0.05 0.1 0.25 0.5 1; do
+    xmc datasets synth --like amazon-670k --scale $S --out sets/amazon-670k-$S
+done
+python benchmarks/bench_train.py sets --only xmc-balanced --json scale.json
+python benchmarks/scale.py scale.json xmc-balanced benchmarks/scale.svg
 """
 
 import argparse
@@ -26,8 +27,9 @@ def scale_of(name):
 
 
 def svg(points):
-    """Log-log lines of each series over the scale; dashed, growth in proportion from the last point
-    back.
+    """Log-log lines of each series over the scale.
+
+    Dashed lines show growth in proportion, drawn back from the last point.
     """
     values = [figures[key] for _, figures in points for key in SERIES]
     x_range, y_range = (points[0][0], points[-1][0]), (min(values), max(values))
@@ -39,8 +41,9 @@ def svg(points):
         return f"{place(scale, *x_range, WIDTH):.1f},{HEIGHT - place(value, *y_range, HEIGHT):.1f}"
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="12"><rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'font-family="sans-serif" font-size="12">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
     ]
     for key, (name, color) in SERIES.items():
         last_scale, last = points[-1][0], points[-1][1][key]
@@ -53,9 +56,10 @@ def svg(points):
         )
         for scale, figures in points:
             x, y = at(scale, figures[key]).split(",")
+            above = f"{float(y) - 8:.1f}"
             parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{color}"/>')
             parts.append(
-                f'<text x="{x}" y="{float(y) - 8:.1f}" text-anchor="middle">{figures[key]:,.0f}</text>'
+                f'<text x="{x}" y="{above}" text-anchor="middle">{figures[key]:,.0f}</text>'
             )
         x, y = at(last_scale, last).split(",")
         parts.append(

@@ -1,5 +1,6 @@
-"""One run in a process of its own, by a peer's Python: worker.py JOB.json, as `bench.run` writes
-it.
+"""One run in a process of its own, by a peer's Python.
+
+worker.py JOB.json    # as `bench.run` writes it
 """
 
 import gc
@@ -18,7 +19,7 @@ WARM_QUERIES = 50
 
 
 def train(peer, job):
-    """Train once, keep the model, predict the test rows with it."""
+    """Train once, keep the model, and predict the test rows with it."""
     scratch, model_folder = Path(job["scratch"]), job["model"]
     warm_up(peer, scratch)
     inputs = peer.prepare(
@@ -85,7 +86,7 @@ def predict(peer, job):
 
 def batch_seconds(peer, model, X, k):
     """Median wall seconds of predicting all rows."""
-    seconds = []
+    seconds: list[float] = []
     while len(seconds) < BATCHES and sum(seconds) < BATCH_SECONDS:
         with Clock() as clock:
             peer.predict(model, X, k)
@@ -94,7 +95,7 @@ def batch_seconds(peer, model, X, k):
 
 
 def query_seconds(peer, model, rows, k):
-    """Wall seconds of each row on its own, the first ones repeated beforehand."""
+    """Wall seconds of each row on its own, after some rows that are not counted."""
     for row in rows[:WARM_QUERIES]:
         peer.predict_one(model, row, k)
     seconds = np.empty(len(rows))

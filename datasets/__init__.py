@@ -1,8 +1,7 @@
-"""Data to try and to measure with: an embedded sample, synthetic sets, cards of public ones, and
-recipes for them.
-"""
+"""Data to try and to measure with: a sample, synthetic sets, cards of public ones, recipes."""
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {
     "Card": "registry",
@@ -27,10 +26,8 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str):
-    """A public name, imported when it is first asked for: the registry must not wait for numpy and
-    Numba.
-    """
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for: the registry needs no numpy or Numba."""
     if name not in _HOMES:
         raise AttributeError(f"module 'xmc.datasets' has no attribute {name!r}")
     return getattr(import_module(f"xmc.datasets.{_HOMES[name]}"), name)

@@ -15,8 +15,10 @@ HOME = Path(__file__).with_name("debtags")
 
 
 class Sample(NamedTuple):
-    """Training and test rows, word counts in X; `features[j]` names column j of X, `label_names[l]`
-    column l of Y.
+    """Training and test rows; X holds word counts.
+
+    features: the word of each column of X.
+    label_names: the name of each column of Y.
     """
 
     X: sp.csr_matrix
@@ -28,18 +30,20 @@ class Sample(NamedTuple):
 
 
 def load_sample() -> Sample:
-    """26,795 training and 2,990 test packages, 14,248 words and 569 debtags; origin in
-    debtags/ORIGIN.md.
+    """26,795 training and 2,990 test packages with 14,248 words and 569 debtags.
+
+    debtags/ORIGIN.md says where they come from.
     """
-    matrices = [sp.csr_matrix(sp.load_npz(HOME / name)) for name in SPLIT]
-    return Sample(*matrices, _lines("features.txt"), _lines("labels.txt"))
+    X, Y, X_test, Y_test = (sp.csr_matrix(sp.load_npz(HOME / name)) for name in SPLIT)
+    return Sample(X, Y, X_test, Y_test, _lines("features.txt"), _lines("labels.txt"))
 
 
 def sample_texts(X: sp.csr_matrix, features: list[str]) -> list[str]:
-    """Each row of counts as a text: its words in order of column, each as often as it was counted."""
+    """The text of each row of counts: its words in order of column, as often as counted."""
     if X.shape[1] != len(features):
         raise DataError(
-            f"sample_texts: expected one word per column, got {len(features)} words for {X.shape[1]} columns"
+            f"sample_texts: expected one word per column, "
+            f"got {len(features)} words for {X.shape[1]} columns"
         )
     X = sp.csr_matrix(X)
     words = np.array(features, dtype=object)

@@ -1,6 +1,4 @@
-"""`make run`: the command line on the embedded sample, from labelled documents to tags for a typed
-description.
-"""
+"""`make run`: the command line on the embedded sample, from labelled documents to answers."""
 
 from __future__ import annotations
 
@@ -9,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xmc.io import align_labels, read, read_predictions
+from xmc.io import align_labels, read_predictions
+from xmc.io.documents import read_documents
 
 XMC = Path(sys.executable).with_name("xmc")
 N_EXAMPLES = 3
@@ -38,16 +37,17 @@ def xmc(*arguments: str) -> None:
 
 
 def show_examples(predictions: str, test: str) -> None:
-    """Rows at equal distances in the test data: the predicted tags, and the true ones beside them."""
-    truth = read(test)
-    P, tags = align_labels(*read_predictions(predictions), truth.label_ids)
+    """Print some test rows, equally far apart: the predicted tags, and whether they are true."""
+    texts, Y, true_ids = read_documents(test)
+    P, ids = read_predictions(predictions)
+    P, tags = align_labels(P, ids or [], true_ids)
     n_rows = P.shape[0]
     print(
         f"\n{N_EXAMPLES} of {n_rows:,} test packages; the words of each stand in alphabetical order"
     )
     for row in range(n_rows // (2 * N_EXAMPLES), n_rows, n_rows // N_EXAMPLES):
-        print(f"\n  {truth.texts[row]}")
-        true = [tags[label] for label in truth.Y[row].indices]
+        print(f"\n  {texts[row]}")
+        true = [tags[label] for label in Y[row].indices]
         predicted = slice(P.indptr[row], P.indptr[row + 1])
         for label, score in zip(P.indices[predicted], P.data[predicted], strict=True):
             print(

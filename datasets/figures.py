@@ -27,8 +27,9 @@ class Published(NamedTuple):
 
 
 def published(datasets: Sequence[str], features: str | None = None) -> list[Published]:
-    """What is known of data sets by these names, with these features if any are named; sparse
-    inputs first.
+    """The published figures of data sets by these names, those of sparse inputs first.
+
+    features: only figures with these features; any if None.
     """
     with open(HOME, newline="", encoding="utf-8") as file:
         rows = [_row(line) for line in csv.DictReader(file) if line["dataset"] in datasets]

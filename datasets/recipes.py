@@ -32,8 +32,11 @@ EMBEDDED = "debtags"
 
 
 class Run(NamedTuple):
-    """A model to train; `settings` hold the preset's, too; `text` and `transform` are None where
-    matrices serve.
+    """A model to train.
+
+    settings: those of the preset, too.
+    text: how texts become rows, None if the rows are there.
+    transform: what is made of the rows' features, None for nothing.
     """
 
     name: str
@@ -141,9 +144,8 @@ def read_recipe(name: str | os.PathLike[str]) -> Recipe:
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in recipe_names():
-            raise DataError(
-                f"{name}: no such recipe; there are {', '.join(recipe_names())}, or give a .toml file"
-            )
+            known = ", ".join(recipe_names())
+            raise DataError(f"{name}: no such recipe; there are {known}, or give a .toml file")
         path = HOME / f"{name}.toml"
     return _recipe(path, _table(path))
 
@@ -163,7 +165,8 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
     absent = set(table.get("published", ())) - {row.dataset for row in figures}
     if absent:
         raise DataError(
-            f"{path}: published must be data sets of published.csv with such features, got {min(absent)!r}"
+            f"{path}: published must be data sets of published.csv with such features, "
+            f"got {min(absent)!r}"
         )
     runs = tuple(
         _run(path, number, run, table["data"], figures)
@@ -171,9 +174,8 @@ def _recipe(path: Path, table: dict[str, Any]) -> Recipe:
     )
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        raise DataError(
-            f"{path}: expected a name of its own for each run, got {max(names, key=names.count)!r} twice"
-        )
+        twice = max(names, key=names.count)
+        raise DataError(f"{path}: expected a name of its own for each run, got {twice!r} twice")
     propensity = tuple(table.get("propensity", (0.55, 1.5)))
     return Recipe(
         path.stem, table["title"], table["data"], table["source"], figures, propensity, runs
@@ -224,7 +226,7 @@ def _model(table: dict[str, Any], who: str) -> tuple[str, dict[str, Any]]:
 def _check_table(
     table: dict[str, Any], rules: dict[str, Rule], needed: tuple[str, ...], who: str
 ) -> None:
-    """Raises DataError at a key that isn't known, is missing, or breaks its rule."""
+    """Raises DataError if a key is not known, is missing, or breaks its rule."""
     for key in table:
         if key not in rules:
             raise DataError(f"{who}: no such key as {key!r}; there are {', '.join(rules)}")
@@ -237,7 +239,7 @@ def _check_table(
 
 
 def _check_settings(settings: dict[str, Any], declaration: type, who: str) -> None:
-    """Raises DataError unless the declaration knows these hyper-parameters and takes their values."""
+    """Raises DataError unless these are hyper-parameters of the declaration, and within range."""
     # Threads, seeds and quiet are the caller's.
     names = [f.name for f in fields(declaration) if "own_flag" not in f.metadata]
     for name in settings:

@@ -27,12 +27,12 @@ class Card(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The sizes that a synthetic set copies, and the settings of its generator that copy its
-    character.
+    """The sizes and the character of a public set, for a synthetic one to copy.
 
-    A label of rank r among the labels occurs in proportion to (r + head) ** -decay rows, in one at
-    least. `noise` is the share of words that say nothing about their row's labels; rows lie evenly
-    from 2 * noise - 1 to 1.
+    decay, head: the label of rank r occurs in proportion to (r + head) ** -decay rows, but in one
+        at least.
+    noise: the mean share of words that say nothing about their row's labels; it lies evenly between
+        2 * noise - 1 and 1.
     """
 
     rows: int

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 
 from xmc.datasets.registry import SPLIT
 from xmc.errors import DataError
-from xmc.io import align_labels, read, read_matrix
+from xmc.io import align_labels, read_matrix
+from xmc.io.documents import read_documents
 from xmc.params import TextParams
 from xmc.text import fit_texts, make_vectorizer
 
@@ -18,8 +19,9 @@ TEXTS = ("train.tsv.gz", "test.tsv.gz")
 
 
 class Split(NamedTuple):
-    """Training and test rows, CSR float32; Y and Y_test have the same labels, and either may have
-    more at the end.
+    """Training and test rows, CSR float32.
+
+    Column i of Y and of Y_test is the same label; either of them may have more columns at its end.
     """
 
     X: sp.csr_matrix
@@ -31,12 +33,12 @@ class Split(NamedTuple):
 def read_split(
     folder: str | os.PathLike[str], text: TextParams | None = None, source: str | None = None
 ) -> Split:
-    """The split in a folder: its matrices, or TF-IDF rows of its texts if there are none or `text`
-    says how.
+    """The split in a folder: its matrices X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz.
 
-    Matrices are X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz; texts are train.tsv.gz and
-    test.tsv.gz, the vectoriser being fitted on the training rows. Raises DataError if the folder
-    has neither, which tells `source`, where to get them, or if they don't fit together.
+    Where there are none, or if `text` says how, TF-IDF rows are made of its texts, train.tsv.gz and
+    test.tsv.gz; the vectoriser is fitted on the training rows.
+    source: where the data can be had; named by the error if the folder has neither.
+    Raises DataError, also if the files don't fit together.
     """
     home = Path(folder)
     if text is None and (home / SPLIT[0]).exists():
@@ -68,8 +70,10 @@ def _read_matrices(home: Path) -> Split:
 
 
 def _read_texts(home: Path, text: TextParams | None) -> Split:
-    train, test = (read(home / name) for name in TEXTS)
+    (texts, Y, ids), (test_texts, Y_test, test_ids) = (
+        read_documents(home / name) for name in TEXTS
+    )
     vectorizer = make_vectorizer(text)
-    X = fit_texts(vectorizer, train.texts)
-    Y_test, _ = align_labels(test.Y, test.label_ids, train.label_ids)
-    return Split(X, train.Y, vectorizer.transform(test.texts), Y_test)
+    X = fit_texts(vectorizer, texts)
+    Y_test, _ = align_labels(Y_test, test_ids, ids)
+    return Split(X, Y, vectorizer.transform(test_texts), Y_test)

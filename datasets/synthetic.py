@@ -1,5 +1,4 @@
-"""Synthetic data in the shapes of public sets, with a planted topic tree, so that accuracy means
-something.
+"""Synthetic data in the shapes of public sets: a planted topic tree gives accuracy a meaning.
 
 The labels are the leaves of a random topic tree, about 30 children to a topic. Label frequencies
 follow a power law and every label has a training row. The occurrences of the labels are dealt to
@@ -65,9 +64,7 @@ class Labels(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """X before weighting: `path`.indices (int32) and `path`.counts (float32) hold its rows one
-    after another.
-    """
+    """X before weighting: `path`.indices, int32, and `path`.counts, float32, hold row after row."""
 
     path: Path
     indptr: np.ndarray
@@ -82,12 +79,11 @@ def synthesize(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Shape:
-    """Write X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz in the shape of `like` to the folder
-    `out`.
+    """Write a data set in the shape of `like` to the folder `out`, and return its shape.
 
-    `scale` multiplies rows and labels, and features by its square root, as vocabularies grow
-    (Heaps' law); labels and features per row stay. The same arguments give the same bytes. Returns
-    the shape that was written.
+    The files are X.trn.npz, Y.trn.npz, X.tst.npz and Y.tst.npz. `scale` multiplies rows and labels,
+    and features by its square root, as vocabularies grow (Heaps' law); labels and features per row
+    stay. The same arguments give the same bytes.
     """
     if like not in SHAPES:
         raise ParameterError(f"synthesize: like must be one of {', '.join(SHAPES)}, got {like!r}")
@@ -172,9 +168,7 @@ def _plant(n_labels: int, rng: np.random.Generator) -> Tree:
 
 
 def _label_counts(shape: Shape) -> np.ndarray:
-    """In how many training rows each label occurs, by rank: a power law, at least 1, with the
-    wanted sum.
-    """
+    """Training rows of each label, by rank: a power law, at least 1, with the wanted sum."""
     law = (np.arange(1, shape.labels + 1) + shape.head) ** -shape.decay
     wanted = round(shape.rows * shape.labels_per_row)
     low, high = 0.0, wanted / law[-1]
@@ -275,8 +269,8 @@ def _draw(
             indices, counts = _draw_rows(
                 world, block, Y.indptr[a : a + BLOCK + 1], Y.indices, key + np.uint64(a)
             )
-            indices_file.write(indices)
-            counts_file.write(counts)
+            indices_file.write(indices.data)
+            counts_file.write(counts.data)
             rows_with += np.bincount(indices, minlength=len(rows_with))
             advance(len(block) - 1)
     return Raw(path, indptr, rows_with)
@@ -311,11 +305,11 @@ def _draw_rows(
 
 @kernel
 def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noise, tree_key, key):
-    """Features, ascending in each row, and their float32 counts; row i has indptr[i + 1] -
-    indptr[i] of them.
+    """Features, ascending in each row, and their float32 counts.
 
-    n_words[i]: the words of a node of level i; share[i] ascends: of labels' words, those of level i
-    or above.
+    indptr: row i has indptr[i + 1] - indptr[i] of them.
+    n_words: words of a node of each level.
+    share: of labels' words, the share of each level with those above it; ascends.
     """
     n_features = vocabulary.shape[0]
     indices = np.empty(indptr[-1], np.int32)
@@ -356,9 +350,7 @@ def _draw_words(indptr, Y_indptr, labels, paths, n_words, share, vocabulary, noi
 
 @kernel
 def _mix(z):
-    """A random-looking uint64 for each uint64: the finaliser of SplitMix64 (Steele, Lea and Flood
-    2014).
-    """
+    """A random-looking uint64: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -408,9 +400,7 @@ def _save_csr(
     indices: Iterable[np.ndarray],
     data: Iterable[np.ndarray],
 ) -> None:
-    """What scipy.sparse.save_npz writes, uncompressed, from blocks of `indices` and `data`, and
-    without a time.
-    """
+    """What scipy.sparse.save_npz writes, from blocks of indices and data, without a time."""
     nnz = int(indptr[-1])
     with zipfile.ZipFile(path, "w") as archive:
         _save_member(archive, "format", "|S3", (), [np.array(b"csr")])
@@ -443,5 +433,6 @@ def _check_replaceable(out: Path) -> None:
     )
     if foreign:
         raise DataError(
-            f"{out}: expected a synthetic data set to replace, got {foreign[0]!r}; choose a new folder"
+            f"{out}: expected a synthetic data set to replace, got {foreign[0]!r}; "
+            "choose a new folder"
         )

@@ -1,3 +1,1 @@
-"""One adapter per peer, each in a module that the peer's own environment can import, with numpy,
-scipy and the peer.
-"""
+"""One adapter per peer, which imports nothing but numpy, scipy and the peer."""

@@ -15,8 +15,9 @@ class Peer:
         self.settings, self.threads, self.seed = settings, threads, seed
 
     def prepare(self, X, Y, scratch):
-        """What stands for loading the data: whatever `train` takes. `scratch` is a folder for
-        files.
+        """What stands for loading the data: whatever `train` takes.
+
+        scratch: a folder for files.
         """
         return X, Y
 
@@ -45,7 +46,8 @@ class Peer:
         return self.predict(model, row, k)
 
     def as_top(self, found, k):
-        """(labels, scores) of what `predict` gave, (n_rows, k), best first, empty places -1 and
-        -inf.
+        """(labels, scores) of what `predict` gave: (n_rows, k), best first.
+
+        Empty places are -1 and -inf.
         """
         raise NotImplementedError

@@ -1,6 +1,4 @@
-"""liblinear-official, one-vs-rest over a sample of the labels, on as many processes as others get
-threads.
-"""
+"""liblinear-official: one-vs-rest over a sample of the labels, a process for every thread."""
 
 import multiprocessing
 import os

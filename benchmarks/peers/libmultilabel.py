@@ -1,5 +1,6 @@
-"""LibMultiLabel's linear tree: k-means into up to 100 clusters a node, one-vs-rest by
-liblinear-multicore in each.
+"""LibMultiLabel's linear tree.
+
+K-means makes up to 100 clusters of a node; liblinear-multicore trains one-vs-rest in each.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""napkinXC: a probabilistic label tree as its Python class makes it by default, logistic regression
-in every node.
-"""
+"""napkinXC: the label tree of its Python class's defaults, a logistic regression per node."""
 
 import os
 import shutil
@@ -13,9 +11,7 @@ from peers.base import Peer
 
 
 class Adapter(Peer):
-    """Training takes the matrices and ends with the weights on disk; there is no way to train
-    without writing them.
-    """
+    """Training ends with the weights on disk: there is no way to train without writing them."""
 
     def prepare(self, X, Y, scratch):
         folder = os.path.join(scratch, "plt")

@@ -1,5 +1,6 @@
-"""Omikuji, through its C interface: buffers without copies, and no list of pairs per row as in its
-Python class.
+"""Omikuji, through its C interface.
+
+That takes buffers without a copy; its Python class makes a list of pairs for every row.
 """
 
 import os
@@ -14,9 +15,7 @@ RANGES = 8  # of rows, per thread
 
 
 class Adapter(Peer):
-    """Trains from a text file, which is written and read before the clock starts; it never needs
-    the matrices again.
-    """
+    """Trains from a text file, which is written and read before the clock starts."""
 
     def prepare(self, X, Y, scratch):
         path = os.path.join(scratch, "train.txt")
@@ -106,9 +105,7 @@ def text(path):
 
 
 def write_text(path, X, Y):
-    """Both matrices as XMC text: a line of three sizes, then `label,label feature:value
-    feature:value`.
-    """
+    """Both matrices as XMC text: three sizes, then lines `label,label feature:value`."""
     with open(path, "w") as file:
         file.write(f"{X.shape[0]} {X.shape[1]} {Y.shape[1]}\n")
         for i in range(X.shape[0]):

@@ -1,6 +1,4 @@
-"""PECOS XR-Linear (libpecos): PIFA label embeddings, balanced k-means, one layer of linear models
-per level.
-"""
+"""PECOS XR-Linear (libpecos): PIFA embeddings, balanced k-means, linear models by level."""
 
 import os
 
@@ -12,9 +10,7 @@ from peers.base import Peer
 
 
 class Adapter(Peer):
-    """Training begins with the label embeddings. A model that wasn't reloaded as predict-only ranks
-    far slower.
-    """
+    """Training begins with the embeddings; models are loaded as predict-only, to rank fast."""
 
     def prepare(self, X, Y, scratch):
         return X, Y.tocsc()
