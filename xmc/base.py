@@ -126,7 +126,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         """
-        if sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1) and not sets:
+        if not sets and sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1):
             return self._ready_ranker()(X, k)
         model = self._fitted()
         check_k("predict_topk", k, model.n_labels)

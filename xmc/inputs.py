@@ -78,6 +78,8 @@ def check_not_empty(M: Any, who: str, name: str) -> None:
 
 def check_k(who: str, k: Any, n_labels: int) -> None:
     """Raise ParameterError unless k labels of n_labels can be asked for."""
+    if type(k) is int and 1 <= k <= n_labels:  # the usual case, which a query must not wait for
+        return
     is_int = isinstance(k, numbers.Integral) and not isinstance(k, bool)
     if not is_int or not 1 <= k <= n_labels:
         raise ParameterError(

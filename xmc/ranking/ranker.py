@@ -61,19 +61,19 @@ class Ranker:
         return self._scorer.rank(self._row(x), self._search, k)
 
     def _row(self, x: Any) -> Rows:
-        if sp.issparse(x) and len(x.shape) == 1:
+        wanted = 1, self._n_features
+        shape = x.shape if sp.issparse(x) else None
+        if shape is not None and len(shape) == 1:
             x = one_row(x, self._who, "x")
-        if not sp.issparse(x) or x.shape != (1, self._n_features):
-            got = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
-            shape = 1, self._n_features
-            raise DataError(f"{self._who}: expected a sparse matrix of shape {shape}, got {got}")
+            shape = x.shape
+        if shape != wanted:
+            got = type(x).__name__ if shape is None else f"shape {shape}"
+            raise DataError(f"{self._who}: expected a sparse matrix of shape {wanted}, got {got}")
         if _is_plain(x):
-            scaled = np.empty_like(x.data)
-            if unit_row(
-                frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled
-            ):
+            ids, scaled = frozen(x.indices), np.empty_like(x.data)
+            if unit_row(ids, frozen(x.data), self._n_features, self._normalize, scaled):
                 indptr = np.array((0, len(scaled)))
-                return Rows(frozen(indptr), frozen(x.indices), frozen(scaled), self._n_features)
+                return Rows(frozen(indptr), ids, frozen(scaled), self._n_features)
         return as_rows(canonical(x, self._who, "x"), self._normalize)
 
 
