@@ -1,4 +1,4 @@
-"""Estimator, the base of all that learn from matrices: checks what comes in, keeps a Model, asks it."""
+"""Estimator, which all that learn from matrices share: it checks data, keeps a Model, asks it."""
 
 from __future__ import annotations
 
