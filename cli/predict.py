@@ -94,7 +94,8 @@ def command(
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()
     if sets or threshold is not None:
-        top = rank_sets(estimator, X, threshold, k if "k" in options.typed_options(ctx) else None)
+        most = k if "k" in options.typed_options(ctx) else None  # only a typed k bounds sets
+        top = estimator.predict_topk(X, most, sets=True, threshold=threshold)
     else:
         top = estimator.predict_topk(X, k)
     facts = count_rows(X, model, k, time.monotonic() - started)
@@ -114,13 +115,6 @@ def command(
         if output.for_people:
             print_predictions(top, model, documents, for_people=bool(texts) or on_terminal())
     output.write_json(facts)
-
-
-def rank_sets(estimator: Any, X: Any, threshold: float | None, most: int | None) -> Any:
-    """The set of each row, best first, at most so many labels if there is a limit."""
-    largest = int(estimator.predict(X, threshold).getnnz(axis=1).max())
-    k = max(1, largest if most is None else min(largest, most))
-    return estimator.predict_topk(X, k, sets=True, threshold=threshold)
 
 
 def check_destination(out: str | None, format: str | None) -> None:

@@ -21,7 +21,7 @@ from .errors import DataError, ParameterError
 from .frames import is_frame
 from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
 from .kernels.gather import transpose
-from .model import Model, all_scores, compressed, label_sets, rank_sets, search_with
+from .model import Model, all_scores, compressed, label_sets, search_with
 from .parallel import n_threads, run
 from .params import (
     BeamParams,
@@ -34,7 +34,7 @@ from .params import (
 from .progress import Progress
 from .ranking.ranker import Ranker
 from .ranking.scorer import Scorer
-from .ranking.search import Candidates, Search, row_blocks, slice_rows
+from .ranking.search import Candidates, Search, as_topk, row_blocks, scored, slice_rows
 from .ranking.tail import tail_embeddings
 from .topk import TopK
 from .training.forecast import Forecast
@@ -114,29 +114,27 @@ class Estimator(ClassifierMixin, BaseEstimator):
         raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
 
     def predict_topk(
-        self, X: Any, k: int = 5, *, sets: bool = False, threshold: float | None = None
+        self, X: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
     ) -> TopK:
         """The best k labels of each row: (n_rows, k) int32 and float32, best first.
-
-        sets: only labels that `predict` gives with this threshold.
 
         Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of
         margin, then label. Where there are fewer than k labels, -1 and -inf fill the row.
         With tail_share, tail classifiers have their share in the scores; with optimize="psp" they
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
+        sets: only the labels that `predict` gives with this threshold; k may then be None, which
+        is the size of the largest set.
         """
         if not sets and sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1):
             return self._ready_ranker()(X, k)
         model = self._fitted()
-        check_k("predict_topk", k, model.n_labels)
+        if sets and k is None:
+            return self._ranked_sets(X, None, threshold)
+        n = check_k("predict_topk", k, model.n_labels)
         if sets:
-            _check_threshold(threshold, type(self).__name__)
-            parts = self._answers(
-                X, lambda rows, search: rank_sets(model, search, rows, threshold, k)
-            )
-        else:
-            parts = self._answers(X, lambda rows, search: model.scorer.rank(rows, search, k), False)
+            return self._ranked_sets(X, n, threshold)
+        parts = self._answers(X, lambda rows, search: model.scorer.rank(rows, search, n), False)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any, threshold: float | None = None) -> Any:
@@ -350,6 +348,19 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 self.n_jobs,
                 lambda n: advance(jobs[n][1] - jobs[n][0]),
             )
+
+    def _ranked_sets(self, X: Any, k: int | None, threshold: float | None) -> TopK:
+        """The best k labels of each row's set, or all of them."""
+        model = self._fitted()
+        _check_threshold(threshold, type(self).__name__)
+        parts = self._answers(
+            X,
+            lambda rows, search: scored(rows, label_sets(model, search, rows, threshold), search),
+        )
+        if k is None:
+            k = max(1, max(int(np.diff(part.indptr).max()) for part in parts))
+        columns = zip(*(as_topk(part, k) for part in parts), strict=True)
+        return TopK(*map(np.concatenate, columns))
 
     def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
         counts = np.concatenate([np.diff(part.indptr) for part in parts])

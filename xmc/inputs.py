@@ -76,15 +76,16 @@ def check_not_empty(M: Any, who: str, name: str) -> None:
         )
 
 
-def check_k(who: str, k: Any, n_labels: int) -> None:
-    """Raise ParameterError unless k labels of n_labels can be asked for."""
+def check_k(who: str, k: Any, n_labels: int) -> int:
+    """k, if k labels of n_labels can be asked for. Raises ParameterError otherwise."""
     if type(k) is int and 1 <= k <= n_labels:  # the usual case, which a query must not wait for
-        return
+        return k
     is_int = isinstance(k, numbers.Integral) and not isinstance(k, bool)
     if not is_int or not 1 <= k <= n_labels:
         raise ParameterError(
             f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
         )
+    return int(k)
 
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:

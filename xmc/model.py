@@ -16,13 +16,11 @@ from .ranking.scorer import Scorer
 from .ranking.search import (
     Candidates,
     Search,
-    as_topk,
     probability_at_0,
     scored,
     search_of,
 )
 from .ranking.tail import Tail
-from .topk import TopK
 
 
 class Model(NamedTuple):
@@ -81,11 +79,6 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     before = np.concatenate([[0], np.cumsum(kept)])
     columns = (column[kept] for column in found[1:])
     return Candidates(before[found.indptr], *columns)
-
-
-def rank_sets(model: Model, search: Search, X: Rows, threshold: float | None, k: int) -> TopK:
-    """The best k labels of each row's set, best first."""
-    return as_topk(scored(X, label_sets(model, search, X, threshold), search), k)
 
 
 def compressed(model: Model, weights: str, threshold: float) -> Model:
