@@ -45,13 +45,13 @@ class Ranker:
         known = self._scorer, self._search, self._n_features, self._n_labels, self._normalize
         return Ranker(self._who, *known, vectorizer)
 
-    def __call__(self, x: Any, k: int = 5) -> TopK:
+    def __call__(self, x: Any, k: Any = 5) -> TopK:
         """The best k labels of x, (1, k), as `predict_topk` ranks it.
 
         x: a sparse matrix of one row, a 1-D sparse array, or a text. Raises DataError and
         ParameterError as `predict_topk` does.
         """
-        check_k("predict_topk", k, self._n_labels)
+        k = check_k("predict_topk", k, self._n_labels)
         if isinstance(x, str):
             if self._vectorizer is None:
                 raise DataError(
