@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint types bounds oracles coverage oldest wheel clean peers bench-train bench-predict
+.PHONY: help run test lint types bounds oracles coverage oldest wheel clean figures peers bench-train bench-predict
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ wheel: .venv/installed  ## build the wheel, try it in an environment of its own
 	$(PYTHON) -m venv dist/venv
 	dist/venv/bin/python $(INSTALL) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
+
+figures: .venv/installed  ## draw the figures of the documents
+	$(BIN)/python docs/figures.py
 
 XMC_PEERS ?= .venv/peers
 BENCH = $(if $(SETS),--sets $(SETS)) $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS)) --peers $(XMC_PEERS)
