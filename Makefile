@@ -72,7 +72,7 @@ bench-predict: .venv/installed  ## compare prediction with the peers': the same 
 
 clean:  ## remove caches, outputs and builds; .venv stays
 	rm -rf .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*
-	find xmc cli datasets tests -name __pycache__ -prune -exec rm -rf {} +
+	find xmc cli datasets tests docs examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Editable: the finder that setuptools installs leads xmc.cli to cli/ and xmc.datasets to datasets/, from any folder. A
 # wheel must be tried outside the checkout, where Python finds the plain folder xmc/ first, which has neither.
