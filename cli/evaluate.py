@@ -12,7 +12,6 @@ from xmc.cli.data import check_k, check_stdin, default_ks, pad_columns
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
 
-INT32_MAX = 2**31 - 1
 NAMES_HINT = "--label-names FILE tells their ids"
 
 
@@ -219,6 +218,8 @@ def to_numbered_columns(
     """
     import numpy as np
     import scipy.sparse as sp
+
+    from xmc.arrays import INT32_MAX
 
     numbers = [int(label) if label.isascii() and label.isdigit() else -1 for label in ids]
     true = true.widened_to(min(max(numbers, default=-1), INT32_MAX - 1) + 1)

@@ -48,9 +48,7 @@ LONGEST_TEXT = 70  # characters of a text in the listing
 @click.option(
     "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
 )
-@click.option(
-    "--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out."
-)
+@click.option("--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out.")
 @options.source
 @options.threads
 @options.output

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
-from xmc.estimators import Estimator
+from xmc.base import Estimator
 from xmc.methods import Method
 from xmc.params import OneVsAllParams
 from xmc.ranking.scorer import Scorer

@@ -286,3 +286,34 @@ def test_a_model_with_a_truncated_array_is_refused(tmp_path, damaged):
     path.write_bytes(path.read_bytes()[:-40])
     line = cli.refusal(tmp_path, "predict", damaged, cli.home() / "X.tst.npz")
     assert line.startswith(f"{path}: damaged or truncated: ")
+
+
+def sets_of(*flags):
+    """The predictions of the model on the test rows as JSON: (id, score) by row."""
+    found = cli.done("predict", cli.model(), cli.home() / "X.tst.npz", *flags, "--json", "-")
+    rows = json.loads(found.stdout)["predictions"]
+    return [[(label["id"], label["score"]) for label in row["labels"]] for row in rows]
+
+
+@pytest.mark.parametrize(("flags", "threshold"), [(("--threshold", 0.2), 0.2), (("--sets",), None)])
+def test_sets_are_those_of_the_model_best_first_and_of_any_size(flags, threshold):
+    X = sp.load_npz(cli.home() / "X.tst.npz")
+    expected = load(cli.model()).predict(X, threshold)
+    found = sets_of(*flags)
+    assert [sorted(label for label, _ in row) for row in found] == [
+        row.indices.tolist() for row in expected
+    ]
+    sizes = [len(row) for row in found]
+    assert min(sizes) < 5 < max(sizes), "k bounds the sets, or they are all alike"
+    assert all(row == sorted(row, key=lambda pair: -pair[1]) for row in found)
+    assert all(score >= np.float32(threshold or np.exp(-1)) for row in found for _, score in row)
+
+
+def test_a_typed_k_bounds_sets():
+    whole, cut = sets_of("--threshold", 0.05), sets_of("--threshold", 0.05, "-k", 2)
+    assert [row[:2] for row in whole] == cut
+
+
+def test_a_set_may_be_empty():
+    found = cli.done("predict", cli.text_model(), "--text", "zzz", "--threshold", 1).stdout
+    assert found == "zzz\n"

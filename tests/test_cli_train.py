@@ -472,3 +472,20 @@ def test_levels_are_separated_by_commas(tmp_path):
 @pytest.mark.parametrize("value", ["2,0", "2,", "1,x"])
 def test_every_level_must_be_legal(tmp_path, value):
     assert "--C" in cli.misuse("train", "X.npz", "Y.npz", "--model", tmp_path / "m", "--C", value)
+
+
+def test_help_lists_parameters_under_the_headings_of_their_groups():
+    text = cli.done("train", "--help").stdout
+    headings = [
+        "Options:",
+        "Label tree:",
+        "Solver:",
+        "Ranking:",
+        "Rows and labels:",
+        "Run:",
+        "Texts:",
+    ]
+    places = [text.index(f"\n{heading}\n") for heading in headings]
+    assert places == sorted(places)
+    for flag, heading in (("--arity", 1), ("--C", 2), ("--beam-size", 3), ("--bias", 4)):
+        assert places[heading] < text.index(f"\n  {flag} ") < [*places, len(text)][heading + 1]

@@ -26,6 +26,7 @@ DOORS = {
     "predict_proba, one row": ("model.predict_proba(M)", "X[:1]"),
     "score, X": ("model.score(M, Y)", "X"),
     "score, y": ("model.score(X, M)", "Y"),
+    "score, y, one label a row": ("single.score(X, M)", "Y"),
     "metrics, Y_true": ("metrics.report(M, Y, [1])", "Y"),
     "metrics, predictions": ("metrics.report(Y, M, [1])", "Y"),
     "propensities": ("metrics.propensities(M)", "Y"),
@@ -47,7 +48,8 @@ from xmc import DataError, LabelTree, LabelTreeClassifier, TopK, io, metrics
 
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
-X = sp.csr_matrix(rng.random((12, 12)) * (rng.random((12, 12)) < 0.5) + np.eye(12), dtype=np.float32)
+dense = rng.random((12, 12)) * (rng.random((12, 12)) < 0.5) + np.eye(12)
+X = sp.csr_matrix(dense, dtype=np.float32)
 Y = sp.csr_matrix(np.eye(12) + np.eye(12, k=1), dtype=np.float32)
 tree = LabelTreeClassifier
 
@@ -55,6 +57,7 @@ def given_tree():
     return tree(tree=LabelTree((np.array([0, 12]),), np.arange(12, dtype=np.int32)))
 
 model = tree().fit(X, Y)
+single = tree().fit(X, np.arange(12))
 ranker = model.ranker()
 for door, (call, source) in json.loads(sys.argv[2]).items():
     for name, damage in CASES.items():

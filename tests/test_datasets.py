@@ -76,6 +76,9 @@ def test_every_public_name_resolves():
 
 
 def test_listing_imports_nothing_heavy():
-    code = "import sys; from xmc.datasets import cards; cards(); print({'numpy', 'scipy', 'numba'} & set(sys.modules))"
+    code = (
+        "import sys; from xmc.datasets import cards; cards(); "
+        "print({'numpy', 'scipy', 'numba'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

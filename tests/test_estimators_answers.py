@@ -19,6 +19,7 @@ from planted import (
 from sklearn.base import clone
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
+from xmc.datasets import load_sample
 from xmc.params import BeamParams, DataParams, LabelTreeParams, names
 
 
@@ -86,6 +87,22 @@ def test_predict_gives_the_labels_whose_probability_reaches_the_threshold(fitted
 def test_without_a_threshold_predict_takes_what_a_margin_of_0_gives_on_one_level(fitted):
     threshold = 0.5 if fitted.score_transform == "log_sigmoid" else np.exp(np.float32(-1))
     assert (fitted.predict(X_TEST) != fitted.predict(X_TEST, threshold)).nnz == 0
+
+
+def test_sets_of_trees_on_real_data_are_as_good_as_those_of_one_vs_all():
+    """Micro-F1 of what `predict` gives."""
+    sample = load_sample()
+    true, found = sample.Y_test != 0, []
+    for model in (
+        OneVsAllClassifier(random_state=0),
+        LabelTreeClassifier(tree="balanced", random_state=0),
+        LabelTreeClassifier(tree="shallow", n_trees=2, random_state=0),
+    ):
+        sets = model.fit(sample.X[:8000], sample.Y[:8000]).predict(sample.X_test) != 0
+        found.append(2 * true.multiply(sets).nnz / (true.nnz + sets.nnz))
+    one_vs_all, *trees = found
+    assert one_vs_all > 0.55
+    assert min(trees) > one_vs_all - 0.02
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, np.nan, "0.5", True])

@@ -153,9 +153,12 @@ from numba.core.dispatcher import Dispatcher
 from xmc import LabelTreeClassifier, OneVsAllClassifier
 
 def versions():
-    names = [f"xmc.kernels.{info.name}" for info in pkgutil.iter_modules(xmc.kernels.__path__)]
-    kernels = [(name, kernel) for name in names for kernel in vars(importlib.import_module(name)).items()]
-    return {(name, key): len(k.signatures) for name, (key, k) in kernels if isinstance(k, Dispatcher)}
+    found = {}
+    for info in pkgutil.iter_modules(xmc.kernels.__path__):
+        for key, kernel in vars(importlib.import_module(f"xmc.kernels.{info.name}")).items():
+            if isinstance(kernel, Dispatcher):
+                found[info.name, key] = len(kernel.signatures)
+    return found
 
 def use(n_rows):
     X = sp.eye(n_rows, format="csr", dtype=np.float32)

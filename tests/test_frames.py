@@ -74,7 +74,10 @@ def test_a_frame_without_columns_has_no_columns():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (nullable_frame(missing=True), "expected finite values in column 'b' of X, got a missing one in row 2"),
+        (
+            nullable_frame(missing=True),
+            "expected finite values in column 'b' of X, got a missing one in row 2",
+        ),
         (
             sparse_frame(np.where(DENSE == 3, np.nan, DENSE), fill=np.nan),
             "expected finite values in column 'f0' of X, got a missing one in row 2",
@@ -89,7 +92,7 @@ def test_a_frame_without_columns_has_no_columns():
         ),
         (pd.DataFrame({"z": [1j]}), "Complex data not supported in X"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_number_is_named(frame, message):
     with pytest.raises(DataError) as caught:
         sound(frame, "fit", "X")

@@ -245,7 +245,8 @@ def test_true_labels_that_a_model_does_not_know_stay_countable(tmp_path):
 
 def test_reading_npz_imports_neither_numba_nor_scikit_learn(tmp_path):
     io.write_matrix(tmp_path / "M.npz", ONE)
-    code = "import sys, xmc.io; xmc.io.read(sys.argv[1]); print(sys.modules.keys() & {'numba', 'sklearn'})"
+    heavy = "print(sys.modules.keys() & {'numba', 'sklearn'})"
+    code = f"import sys, xmc.io; xmc.io.read(sys.argv[1]); {heavy}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(tmp_path / "M.npz")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

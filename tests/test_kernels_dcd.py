@@ -14,13 +14,13 @@ def solved(X, Y, squared=True, C=1.0, bias=1.0, tol=TIGHT, max_iter=3000, seed=0
     """Signed dual variables (rows, lanes) and weights (features + bias, lanes) of up to 16 labels,
     and the passes.
     """
-    place, column = (part.astype(np.int32) for part in np.nonzero(Y))
+    row, sibling = (part.astype(np.int32) for part in np.nonzero(Y))
     lane = np.arange(Y.shape[1], dtype=np.int32)
-    A = signs(place, column, lane, X.n_rows)
+    A = signs(row, sibling, lane, X.n_rows)
     inverse_cost = (
         None
         if costs is None
-        else inverse_costs(place, column, costs[place, column].astype(np.float32), lane, X.n_rows)
+        else inverse_costs(row, sibling, costs[row, sibling].astype(np.float32), lane, X.n_rows)
     )
     W = np.zeros((X.n_features + 1) * N_LANES, np.float32)
     diagonal, upper = (0.5 / C, np.inf) if squared else (0.0, C)
@@ -101,8 +101,8 @@ def test_costs_of_1_change_nothing(problem, loss, bias):
 
 
 def test_inverse_costs_are_1_over_the_costs_of_the_lanes_labels():
-    place, column, cost = np.int32([0, 0, 2]), np.int32([1, 2, 0]), np.float32([4, 7, 0.5])
-    inverse_cost = inverse_costs(place, column, cost, np.int32([3, 0, -1]), 3).reshape(3, N_LANES)
+    row, sibling, cost = np.int32([0, 0, 2]), np.int32([1, 2, 0]), np.float32([4, 7, 0.5])
+    inverse_cost = inverse_costs(row, sibling, cost, np.int32([3, 0, -1]), 3).reshape(3, N_LANES)
     expected = np.ones((3, N_LANES))
     expected[0, 0], expected[2, 3] = 1 / 4, 1 / 0.5
     assert np.array_equal(inverse_cost, expected)
@@ -221,11 +221,11 @@ def test_every_seed_reaches_the_same_weights(problem):
 
 @pytest.mark.parametrize("n_rows", [0, 1, 20])
 def test_signs_agree_with_their_twin(rng, n_rows):
-    lane_of_column = np.full(30, -1, np.int32)
-    lane_of_column[rng.permutation(30)[:N_LANES]] = np.arange(N_LANES)
-    place, column = (part.astype(np.int32) for part in np.nonzero(rng.random((n_rows, 30)) < 0.3))
-    got = signs(place, column, lane_of_column, n_rows).reshape(n_rows, N_LANES)
-    expected = naive.signs(place, column, lane_of_column, n_rows, N_LANES)
+    lane_of_sibling = np.full(30, -1, np.int32)
+    lane_of_sibling[rng.permutation(30)[:N_LANES]] = np.arange(N_LANES)
+    row, sibling = (part.astype(np.int32) for part in np.nonzero(rng.random((n_rows, 30)) < 0.3))
+    got = signs(row, sibling, lane_of_sibling, n_rows).reshape(n_rows, N_LANES)
+    expected = naive.signs(row, sibling, lane_of_sibling, n_rows, N_LANES)
     assert not got.any()
     assert np.array_equal(np.signbit(got), np.signbit(expected))
 

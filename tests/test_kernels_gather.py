@@ -179,11 +179,11 @@ def test_targets_agree_with_their_twin(rng, nodes, first, last):
 
 def test_targets_agree_with_scipys_block(rng, nodes):
     rows = some_rows(rng, len(nodes.indptr) - 1)
-    place, column, costs, count = targets(*nodes, rows, 3, 7)
+    row, sibling, costs, count = targets(*nodes, rows, 3, 7)
     judge = naive.to_dense(*nodes[:2], naive.costs_of(nodes), 12)[rows, 3:7]
-    costs = costs if len(nodes.costs) else np.ones(len(place))
+    costs = costs if len(nodes.costs) else np.ones(len(row))
     assert np.array_equal(
-        sp.csr_matrix((costs, (place, column)), shape=(len(rows), 4)).toarray(), judge
+        sp.csr_matrix((costs, (row, sibling)), shape=(len(rows), 4)).toarray(), judge
     )
     assert count.tolist() == (judge > 0).sum(axis=0).tolist()
 
@@ -198,6 +198,6 @@ def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_f
     judge = sp.csr_matrix((X.data, X.indices, X.indptr), shape=(X.n_rows, N_FEATURES))[rows]
     assert (own != judge).nnz == 0
     first = list(dict.fromkeys(judge.indices.tolist()))
-    assert features.tolist() == first and [part.dtype for part in (indptr, indices, data, features)] == [
-        np.int64, np.int32, np.float32, np.int32
-    ]  # fmt: skip
+    assert features.tolist() == first
+    kinds = [part.dtype for part in (indptr, indices, data, features)]
+    assert kinds == [np.int64, np.int32, np.float32, np.int32]

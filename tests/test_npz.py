@@ -139,7 +139,8 @@ DAMAGED = "expected a sound .npz file, got a damaged or truncated one"
         ),
         (
             saved(sp.save_npz, sp.csr_matrix((1, 2**31))),
-            "expected at most 2,147,483,647 rows and columns in the matrix, got shape (1, 2147483648)",
+            "expected at most 2,147,483,647 rows and columns in the matrix, "
+            "got shape (1, 2147483648)",
         ),
         (matrix_with(np.nan), NOT_FINITE.format("NaN")),
         (matrix_with(-np.inf), NOT_FINITE.format("inf")),

@@ -156,11 +156,12 @@ def test_the_constructor_stores_and_checks_nothing():
 @pytest.mark.parametrize("model", [LabelTreeClassifier, OneVsAllClassifier])
 def test_defaults_change_on_purpose_only(model):
     promised = {
-        "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None, "negatives": "tfn",
-        "beam_size": 10, "loss": "squared_hinge", "C": 1.0, "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
-        "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None, "memory": None,
-        "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5,
-        "costs": "equal", "negative_folds": 1, "tail_share": 0.0, "tail_gamma": 30.0,
+        "n_trees": 1, "tree": "auto", "arity": None, "max_leaf_size": 100, "max_depth": None,
+        "negatives": "tfn", "negative_folds": 1, "beam_size": 10, "loss": "squared_hinge",
+        "C": 1.0, "costs": "equal", "solver": "block", "bias": 1.0, "weight_threshold": 0.1,
+        "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None,
+        "memory": None, "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55,
+        "propensity_b": 1.5, "tail_share": 0.0, "tail_gamma": 30.0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {

@@ -103,7 +103,8 @@ def test_an_unknown_format_is_refused():
         ("p.txt", "p.txt: expected a name that ends in .npz, .tsv or .jsonl, got 'p.txt'"),
         (
             "-",
-            "-: expected a name that ends in .npz, .tsv or .jsonl, got stdin or stdout without a format",
+            "-: expected a name that ends in .npz, .tsv or .jsonl, "
+            "got stdin or stdout without a format",
         ),
     ],
 )

@@ -15,8 +15,8 @@ README = (TOP / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 
 
-def block(language):
-    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL).group(1)
+def block(language, number=0):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
 
 
 def run(command, folder):
@@ -32,6 +32,11 @@ def test_the_python_example_runs(tmp_path):
     assert float(precision) > 0.88
     assert float(psp) > 0.69
     assert "::" in tags and tags_of_small == tags
+
+
+def test_the_example_of_texts_runs(tmp_path):
+    lines = run([sys.executable, "-c", block("python", 1)], tmp_path).splitlines()
+    assert {line.rpartition(" ")[0] for line in lines} == {"red Red", "fruit fruit"}
 
 
 def test_the_commands_run(tmp_path):

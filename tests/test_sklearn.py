@@ -19,7 +19,9 @@ BATTERY = [
     OneVsAllClassifier(),
 ]
 EXPECTED = {
-    "check_classifier_multioutput": "several labels per row come back as CSR, the check asks for a dense array"
+    "check_classifier_multioutput": (
+        "several labels per row come back as CSR, the check asks for a dense array"
+    )
 }
 MODELS = [LabelTreeClassifier(random_state=0), OneVsAllClassifier(random_state=0)]
 TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 5])), np.arange(5, dtype=np.int32))

@@ -24,8 +24,9 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors params formats topk arrays frames containers inputs propensity judged metrics "
     "xmc.io xmc.io.* parallel progress memory",
-    "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* warmup",
-    "methods model model_files text features training_data estimators text_classifier loading "
+    "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
+    "warmup",
+    "methods model model_files text features training_data base estimators text_classifier loading "
     "presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",

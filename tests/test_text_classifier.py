@@ -167,7 +167,7 @@ def test_missing_values_of_a_column_are_named_with_their_row(model):
         ([["red"]] * 5, {}, "expected labels for 6 texts, got 5"),
         ([["red"]] * 6, {"label_ids": ["blue"]}, "expected labels among label_ids, got 'red'"),
         ([["red"], ["red", 1], *[["red"]] * 4], {}, "expected label ids as str, got 1 in row 1"),
-        (sp.eye(6, format="csr"), {"label_names": NAMES}, "label_names by id needs label_ids, or labels as"),
+        (sp.eye(6, format="csr"), {"label_names": NAMES}, "label_names by id needs label_ids, or "),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit_are_refused(labels, given, message):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import TopK
+from xmc import DataError, TopK
 
 NONE = -np.inf
 
@@ -56,6 +56,18 @@ def test_to_csr_keeps_rows_best_first():
     assert P.shape == (3, 4)
     assert (P.indptr.tolist(), P.indices.tolist()) == ([0, 2, 3, 3], [3, 1, 2])
     assert P.data.tolist() == [np.float32(0.9), np.float32(0.4), np.float32(0.1)]
+
+
+def test_a_label_beyond_the_columns_is_refused():
+    top = TopK(np.int32([[0, 4]]), np.float32([[2, 1]]))
+    with pytest.raises(DataError, match="^TopK: expected labels from 0 to 3, got 4$"):
+        top.to_csr(4)
+
+
+def test_other_formats_than_csr_are_read():
+    P = sp.csr_matrix(np.float32([[0.5, 0, 0.7], [0, 0.1, 0]]))
+    for form in (sp.csc_matrix, sp.coo_array):
+        assert np.array_equal(TopK.from_csr(form(P), 2).labels, TopK.from_csr(P, 2).labels)
 
 
 def test_csr_and_back_is_the_same(rng):

@@ -7,7 +7,7 @@ they are wrong. So they are checked here, before scipy converts anything.
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ from .arrays import INT32_MAX
 from .errors import DataError
 from .frames import frame_matrix, is_frame
 
-Matrix = sp.spmatrix | sp.sparray | np.ndarray
+Matrix: TypeAlias = sp.spmatrix | sp.sparray | np.ndarray
 NUMBERS = "biuf"  # kinds of dtypes: bool, signed, unsigned, float
 BROKEN = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -108,7 +108,8 @@ def _blocks(size: int, block: int) -> int:
 
 
 def _coordinates(M: Any, who: str, name: str) -> sp.coo_matrix:
-    return _entries(M.data, *M.coords, M.shape, who, name)
+    rows, columns = M.coords
+    return _entries(M.data, rows, columns, M.shape, who, name)
 
 
 def _lists(M: Any, who: str, name: str) -> sp.coo_matrix:

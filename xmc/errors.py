@@ -1,5 +1,6 @@
-"""XmcError > DataError, ParameterError, ModelError: one line each, which the command line prints as
-it is.
+"""The errors of this package: XmcError, and below it DataError, ParameterError and ModelError.
+
+Each message is one line, and the command line prints it as it is.
 """
 
 

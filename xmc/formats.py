@@ -1,4 +1,4 @@
-"""Names of file formats and the suffixes that say them; a light module, as `xmc --help` needs it."""
+"""Names of file formats and their suffixes; imports nothing, because `xmc --help` reads it."""
 
 FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
 SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line

@@ -78,16 +78,17 @@ def check_not_empty(M: Any, who: str, name: str) -> None:
 
 def check_k(who: str, k: Any, n_labels: int) -> None:
     """Raise ParameterError unless k labels of n_labels can be asked for."""
-    if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 1 <= k <= n_labels:
+    if type(k) is int and 1 <= k <= n_labels:  # the usual case, which a query must not wait for
+        return
+    is_int = isinstance(k, numbers.Integral) and not isinstance(k, bool)
+    if not is_int or not 1 <= k <= n_labels:
         raise ParameterError(
             f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
         )
 
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
-    """The kernels' view of a canonical matrix; only values are copied, and only if a row must be
-    scaled.
-    """
+    """A canonical matrix as the kernels read it; values are copied if a row must be scaled."""
     indptr = csr.indptr.astype(np.int64, copy=False)
     data = csr.data.astype(np.float32, copy=False)
     if normalize:
@@ -97,7 +98,7 @@ def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
 
 
 def as_targets(csr: sp.csr_matrix, costs: np.ndarray | None = None) -> Targets:
-    """The kernels' view of a canonical matrix of labels."""
+    """A canonical matrix of labels as the kernels read it."""
     indptr, ids = csr.indptr.astype(np.int64, copy=False), csr.indices.astype(np.int32, copy=False)
     return Targets(
         frozen(indptr), frozen(ids), frozen(np.empty(0, np.float32) if costs is None else costs)
@@ -113,7 +114,7 @@ def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
 
 
 def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Values of rows of length 1, or 0; the values themselves where they are."""
+    """The values with each row scaled to length 1; `data` itself if no row needs it."""
     from .kernels.gather import UNIT, squared_norms
 
     norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))

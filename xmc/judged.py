@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +14,7 @@ from .inputs import check_k, true_labels
 from .kernels.metrics import find_hits
 from .topk import TopK
 
-Predictions = TopK | sp.spmatrix | sp.sparray
+Predictions: TypeAlias = TopK | sp.spmatrix | sp.sparray
 
 
 class Judged(NamedTuple):

@@ -40,8 +40,7 @@ __all__ = [
 def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     """P@k, the share of the k places that hit: sum_ij hit_ij / (n k).
 
-    Rows without true labels count 0, rows with fewer than k predictions are divided by k all the
-    same.
+    A row without true labels counts 0. A row with fewer than k predictions is divided by k too.
     """
     return _precision(judge("precision_at_k", Y_true, predictions, (k,)), k)
 
@@ -49,7 +48,7 @@ def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 def recall_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     """R@k, the mean share of a row's true labels that hit: mean_i sum_j hit_ij / |Y_i|.
 
-    Rows without true labels are left out; 0 if there are no others.
+    Rows without true labels are left out; if there are no others, it is 0.
     """
     return _recall(judge("recall_at_k", Y_true, predictions, (k,)), k)
 
@@ -63,12 +62,11 @@ def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 
 
 def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray) -> float:
-    """PSP@k, propensity-scored precision: sum_ij hit_ij / p(l_ij) over the most that any
-    predictions could reach.
+    """PSP@k, propensity-scored precision: sum_ij hit_ij / p(l_ij) over the largest such sum.
 
-    A ratio of two sums over all rows, not a mean of ratios; the most is reached by each row's k
-    true labels of smallest p. `propensity` holds p of every column of `Y_true`, see `propensities`.
-    Jain et al., KDD 2016.
+    It is a ratio of two sums over all rows, not a mean of ratios. Predictions reach the largest sum
+    if they are each row's k true labels of smallest p. `propensity` holds p of every column of
+    `Y_true`, see `propensities`. Jain et al., KDD 2016.
     """
     judged = judge("psp_at_k", Y_true, predictions, (k,))
     p = checked_propensity("psp_at_k", propensity, judged.n_labels)
@@ -78,14 +76,13 @@ def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np
 def psndcg_at_k(
     Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray
 ) -> float:
-    """PSnDCG@k: sum_ij hit_ij / (p(l_ij) log2(j + 1)) over the most that any predictions could
-    reach.
+    """PSnDCG@k: sum_ij hit_ij / (p(l_ij) log2(j + 1)) over the largest such sum.
 
-    PSDCG@k of Jain et al., KDD 2016, as a share of its maximum: a ratio of two sums over all rows,
-    as in `psp_at_k`. The most is reached by each row's k true labels of smallest p, in that order.
-    The paper divides PSDCG@k by sum_{j <= k} 1 / log2(j + 1), which is the same for all rows and
-    cancels here. pyxclib divides each row by its own ideal DCG over min(k, |Y_i|) places before it
-    sums, so its numbers differ.
+    This is PSDCG@k of Jain et al. (KDD 2016) as a share of its maximum: a ratio of two sums over
+    all rows, as in `psp_at_k`. Predictions reach the maximum if they are each row's k true labels
+    of smallest p, the smallest first. The paper divides PSDCG@k by sum_{j <= k} 1 / log2(j + 1),
+    which is the same for all rows and cancels here. pyxclib divides each row by its own ideal DCG
+    over min(k, |Y_i|) places before it sums, so its numbers differ.
     """
     judged = judge("psndcg_at_k", Y_true, predictions, (k,))
     p = checked_propensity("psndcg_at_k", propensity, judged.n_labels)
@@ -93,19 +90,21 @@ def psndcg_at_k(
 
 
 def coverage_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
-    """coverage@k, labels that hit in at least one row over labels with at least one true row; 0
-    without true labels.
+    """coverage@k, the share of the labels with a true row that hit in at least one row.
+
+    It is 0 if no row has true labels.
     """
     return _coverage(judge("coverage_at_k", Y_true, predictions, (k,)), k)
 
 
 def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = "macro") -> float:
-    """F1@k when a row's best k predictions are taken as its labels; rows without true labels are
-    left out.
+    """F1@k of the sets that each row's best k predictions are.
 
-    For label l, t_l rows have it, s_l rows name it in their k places, h_l rows do both.
-    macro: mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.  micro: 2 sum h_l / (sum
-    t_l + sum s_l). Empty places are not named labels. 0 if no row has true labels.
+    Rows without true labels are left out. Of the others, t_l rows have label l, s_l rows name it
+    in their k places, and h_l rows do both.
+    macro: the mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.
+    micro: 2 sum h_l / (sum t_l + sum s_l).
+    Both are 0 if no row has true labels.
     """
     if average not in ("macro", "micro"):
         raise ParameterError(f"f1_at_k: average must be 'macro' or 'micro', got {average!r}")
@@ -138,24 +137,24 @@ def report(
     *,
     per_row: bool = False,
 ) -> dict[str, float | int] | dict[str, np.ndarray]:
-    """Every metric at every k in percent, `P@1` to `micro-F1@5`, and the counts they rest on,
-    `n_rows` and so on.
+    """Every metric at every k in percent, and counts of rows and labels.
 
-    Keys go by metric, then by k: P, nDCG, R, PSP and PSnDCG (with `propensity` only), coverage,
-    macro-F1, micro-F1.
+    Keys go by metric, then by k, as `P@1`: P, nDCG, R, PSP and PSnDCG (only with `propensity`),
+    coverage, macro-F1, micro-F1. Then come `n_rows` and the other counts.
 
-    per_row: instead, what each row contributes, arrays of (n_rows,) float64. Means over them are
-    the report's figures, and quotients of their sums where a metric is a ratio of two sums:
+    With per_row=True the values are arrays instead, (n_rows,) float64, from which the figures above
+    follow:
 
-    P@k, nDCG@k       in percent; their mean is the report's
-    R@k               in percent, NaN in rows without true labels; the mean of the others is the
-                      report's, which is 0 if there are none
-    PSP-gain@k        sum_j hit_ij / p(l_ij) of the row's predictions
-    PSP-ideal@k       the most that any predictions of the row could gain;
-                      100 sum(PSP-gain@k) / sum(PSP-ideal@k) is the report's PSP@k, 0 if both are 0
-    PSnDCG-gain@k     and PSnDCG-ideal@k: the same, each place divided by log2(j + 1)
+    P@k, nDCG@k     of the row in percent; the figure is their mean
+    R@k             of the row in percent, NaN if it has no true labels; the figure is the mean of
+                    the others, or 0 if there are none
+    PSP-gain@k      sum_j hit_ij / p(l_ij)
+    PSP-ideal@k     the largest gain that any predictions could have; the figure is
+                    100 sum(gain) / sum(ideal), or 0 if all ideals are 0
+    PSnDCG-gain@k   sum_j hit_ij / (p(l_ij) log2(j + 1))
+    PSnDCG-ideal@k  as PSP-ideal@k
 
-    Coverage and F1 are about labels, not rows, and have no such arrays.
+    Coverage and F1 count labels, not rows, and have no such arrays.
     """
     if not np.iterable(ks) or not len(ks):
         raise ParameterError(f"report: ks must be a sequence of ints, got {ks!r}")
@@ -200,7 +199,7 @@ def _gain_of_places(judged: Judged, p: np.ndarray) -> np.ndarray:
 
 def _ideal_of_places(judged: Judged, p: np.ndarray) -> np.ndarray:
     """(n_rows, k) float64, 1 / p of each row's true labels, the largest first, then 0."""
-    ideal = np.zeros(judged.labels.shape)
+    ideal = np.zeros_like(judged.hits, np.float64)
     rows = np.repeat(np.arange(len(ideal)), judged.n_true)
     gains = 1 / p[judged.indices]
     best_first = gains[np.lexsort((-gains, rows))]
@@ -211,10 +210,10 @@ def _ideal_of_places(judged: Judged, p: np.ndarray) -> np.ndarray:
 
 
 class _Gains(NamedTuple):
-    """Sums over rows of 1 / p, by place."""
+    """Sums over rows of 1 / p."""
 
-    reached: np.ndarray
-    best: np.ndarray
+    reached: np.ndarray  # (k,) float64, of the labels that hit in each place
+    best: np.ndarray  # (k,) float64, the most that any predictions could reach
 
 
 def _precision(judged: Judged, k: int) -> float:
@@ -257,7 +256,8 @@ def _psndcg(gains: _Gains, k: int) -> float:
 
 def _coverage(judged: Judged, k: int) -> float:
     _, hit = _named_and_hit(judged, k)
-    return _share(np.count_nonzero(hit), np.count_nonzero(judged.n_rows_by_label))
+    n_hit, n_true = np.count_nonzero(hit), np.count_nonzero(judged.n_rows_by_label)
+    return _share(float(n_hit), float(n_true))
 
 
 def _f1(judged: Judged, k: int) -> dict[str, float]:
@@ -265,7 +265,7 @@ def _f1(judged: Judged, k: int) -> dict[str, float]:
     total = judged.n_rows_by_label + named
     seen = total > 0
     macro = float(np.mean(2 * hit[seen] / total[seen])) if seen.any() else 0.0
-    return {"macro": macro, "micro": _share(2 * hit.sum(), total.sum())}
+    return {"macro": macro, "micro": _share(float(2 * hit.sum()), float(total.sum()))}
 
 
 def _named_and_hit(judged: Judged, k: int) -> tuple[np.ndarray, np.ndarray]:

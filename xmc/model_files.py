@@ -108,7 +108,7 @@ def describe(path: PathName) -> dict[str, Any]:
 
 
 def settings(estimator: Any) -> dict[str, Any]:
-    """The hyper-parameters of an estimator as JSON holds them; the model holds a tree of the user's."""
+    """The hyper-parameters of an estimator as JSON holds them; a user's tree is in the model."""
     saved = [name for name in names(estimator) if name not in names(RunParams)]
     values = {name: getattr(estimator, name) for name in saved}
     if isinstance(values.get("tree"), LabelTree):

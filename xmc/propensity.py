@@ -29,7 +29,7 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
 
 
 def propensities_of(counts: np.ndarray, n_rows: int, a: float, b: float) -> np.ndarray:
-    """`propensities` of labels with so many training rows each, out of n_rows."""
+    """`propensities` of labels that have these counts of training rows, out of n_rows."""
     C = max(0.0, np.log(n_rows) - 1) * (b + 1) ** a
     return 1 / (1 + C * (counts + b) ** -a)
 

@@ -16,8 +16,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
+from .base import Estimator
 from .errors import DataError
-from .estimators import Estimator, LabelTreeClassifier
+from .estimators import LabelTreeClassifier
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
 from .params import TextParams, check, names, param

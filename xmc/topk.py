@@ -1,4 +1,4 @@
-"""TopK, the form of every prediction: the best k labels of each row with their scores."""
+"""TopK, the form of every prediction: the best k labels of each row and their scores."""
 
 from __future__ import annotations
 

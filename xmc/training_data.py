@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -124,6 +125,6 @@ def as_label_texts(given: Any, n_labels: int, what: str, who: str) -> list[str] 
     if len(texts) != n_labels:
         raise DataError(f"{who}: expected {n_labels:,} {what}, one per label, got {len(texts):,}")
     if what == "label_ids" and len(set(texts)) < len(texts):
-        twice = max(texts, key=texts.count)
+        twice, _ = Counter(texts).most_common(1)[0]
         raise DataError(f"{who}: expected each of label_ids once, got {twice!r} twice")
     return texts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,13 +32,9 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 8)))
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
-        settings: dict[str, Any] = {
-            "tree": shape,
-            "arity": 2,
-            "max_leaf_size": 2,
-            "negatives": negatives,
-        }
-        params = LabelTreeParams(**settings, max_iter=1, weights=weights)
+        params = LabelTreeParams(
+            tree=shape, arity=2, max_leaf_size=2, negatives=negatives, max_iter=1, weights=weights
+        )
         with Progress(0) as silent:
             (tree,) = grow_trees(X, rows_of_label, params, 0, silent)
             members.append(train_member(MemberProblem(X, Y, tree, (0,)), params, silent, "")[0])

@@ -1,5 +1,6 @@
-"""Data sets, matrices and predictions in and out of files: npz, XMC text, SVMlight, labelled
-documents, plain text.
+"""Read and write data sets, matrices and predictions.
+
+The formats are npz, XMC text, SVMlight, labelled documents, plain text and JSON lines.
 """
 
 from ..formats import FORMATS

@@ -1,6 +1,4 @@
-"""Data sets and matrices in and out of files: npz, XMC text, SVMlight, labelled documents, plain
-text.
-"""
+"""Read and write data sets and matrices in every format."""
 
 from __future__ import annotations
 
@@ -27,25 +25,24 @@ from .npz import as_stored, read_npz, write_npz
 
 
 class Dataset(NamedTuple):
-    """What a file holds; the parts that it doesn't are None.
+    """What a file holds; a part that it doesn't hold is None.
 
-    X (n_rows, n_features) and Y (n_rows, n_labels): float32 CSR, sorted, without duplicates; the
-    entries of Y are 1, and label_ids[i] is the id of its column i.
-    npz: X alone, whatever it means. xmc, svmlight: X and Y. tsv: texts, Y and label_ids. text:
-    texts.
+    An npz file holds X alone, whatever its columns mean. XMC text and SVMlight hold X and Y, tsv
+    files texts, Y and label_ids, plain text only texts. Matrices are float32 CSR, sorted, without
+    duplicates.
     """
 
-    X: sp.csr_matrix | None = None
-    Y: sp.csr_matrix | None = None
-    texts: list[str] | None = None
-    label_ids: list[str] | None = None
+    X: sp.csr_matrix | None = None  # (n_rows, n_features)
+    Y: sp.csr_matrix | None = None  # (n_rows, n_labels), every entry is 1
+    texts: list[str] | None = None  # one per row
+    label_ids: list[str] | None = None  # of the columns of Y
 
 
 def format_of(path: FilePath, format: str | None = None) -> str:
-    """The format that is given, or that the suffix says, .gz aside; .txt is XMC if its first line
-    is three integers.
+    """The format of a file: `format` if there is one, else what its name says without .gz.
 
-    Raises ParameterError if there is no such format, DataError if the path doesn't tell.
+    A .txt file is XMC text if its first line is three integers, else plain text. Raises
+    ParameterError if there is no such format, DataError if the path doesn't tell.
     """
     format = _named_format(path, format)
     if format != "txt":
@@ -55,7 +52,7 @@ def format_of(path: FilePath, format: str | None = None) -> str:
 
 
 def _named_format(path: FilePath, format: str | None) -> str:
-    """The format that is given or that the suffix says; "txt" is still open."""
+    """As `format_of`, but "txt" where only the first line can tell."""
     if format is not None:
         if format not in FORMATS:
             raise ParameterError(
@@ -70,15 +67,16 @@ def _named_format(path: FilePath, format: str | None) -> str:
         return "txt"
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got {quoted(suffix)}"
+            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, "
+            f"got {quoted(suffix)}"
         )
     return SUFFIXES[suffix]
 
 
 def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) -> Dataset:
-    """The data set in a file, "-" being stdin; ids in XMC text and SVMlight count from 0 if
-    zero_based, else from 1.
+    """The data set in a file; the path "-" is stdin.
 
+    zero_based: whether ids in XMC text and SVMlight count from 0; otherwise they count from 1.
     Raises DataError if the file isn't what its format says.
     """
     format = format_of(path, format)
@@ -96,7 +94,8 @@ def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) 
 def read_matrix(path: FilePath) -> sp.csr_matrix:
     """The sparse matrix in an .npz file as float32 CSR, sorted, duplicates summed.
 
-    Raises DataError unless there is one, with a row, a column and only finite numbers.
+    Raises DataError if the file holds no such matrix, or one without a row or column, or a number
+    that isn't finite.
     """
     M = read_npz(path)
     M.sum_duplicates()
@@ -111,12 +110,12 @@ def write(
     zero_based: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Writes the parts of the data set that the format holds; "-" is stdout, and .txt is XMC where
-    there is an X.
+    """Write those parts of the data set that the format holds; the path "-" is stdout.
 
-    Y stands for the columns where it isn't 0; ids in XMC text and SVMlight count from 0 if
-    zero_based, else from 1. Raises DataError if the format asks for other parts, or the path exists
-    without overwrite or can't be written.
+    A .txt file becomes XMC text if the data set has an X, else plain text. A row has the labels
+    where Y isn't 0. zero_based: whether ids in XMC text and SVMlight count from 0; otherwise they
+    count from 1. Raises DataError if the format needs other parts, if the path exists and overwrite
+    is False, or if it can't be written.
     """
     format = _named_format(path, format)
     if format == "txt":
@@ -131,10 +130,10 @@ def write(
 
 
 def write_matrix(path: FilePath, M: sp.spmatrix, *, overwrite: bool = False) -> None:
-    """Writes a sparse matrix as .npz, as CSR in its stored order, uncompressed.
+    """Write a sparse matrix as .npz: as CSR in its stored order, uncompressed.
 
-    Raises DataError if it is empty or not finite, or the path exists without overwrite or can't be
-    written.
+    Raises DataError if it is empty or not finite, if the path exists and overwrite is False, or if
+    it can't be written.
     """
     write_npz(path, M, overwrite)
 
@@ -142,15 +141,16 @@ def write_matrix(path: FilePath, M: sp.spmatrix, *, overwrite: bool = False) -> 
 def _one_matrix(path: FilePath, dataset: Dataset) -> sp.csr_matrix:
     matrices = [M for M in (dataset.X, dataset.Y) if M is not None]
     if len(matrices) != 1:
+        name = os.fspath(path)
         raise DataError(
-            f"{os.fspath(path)}: expected one matrix for npz, got {len(matrices)}; a pair is two paths"
+            f"{name}: expected one matrix for npz, got {len(matrices)}; a pair is two paths"
         )
     return matrices[0]
 
 
 def _matrix_rows(
     name: str, dataset: Dataset, format: str, zero_based: bool
-) -> Iterator[memoryview | bytes]:
+) -> Iterator[bytes | memoryview]:
     if dataset.X is None:
         raise DataError(f"{name}: expected features for format {format}, got none")
     X, Y = as_stored(dataset.X, name), _written_labels(dataset, dataset.X.shape[0], name)
@@ -174,13 +174,12 @@ def _document_rows(name: str, dataset: Dataset, format: str, zero_based: bool) -
 
 
 def _written_labels(dataset: Dataset, n_rows: int, name: str) -> sp.csr_matrix:
-    """Y without stored zeros, or without columns where there is none."""
+    """Y without stored zeros; a matrix without columns if there is no Y."""
     if dataset.Y is None:
         return sp.csr_matrix((n_rows, 0))
     if dataset.Y.shape[0] != n_rows:
-        raise DataError(
-            f"{name}: expected as many rows of labels as of data, {n_rows}, got {dataset.Y.shape[0]}"
-        )
+        got = dataset.Y.shape[0]
+        raise DataError(f"{name}: expected as many rows of labels as of data, {n_rows}, got {got}")
     Y = as_csr(dataset.Y, name, "Y").copy()
     check_finite(Y, name, "Y")
     Y.eliminate_zeros()

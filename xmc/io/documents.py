@@ -1,6 +1,4 @@
-"""Documents with label ids, `id,id<TAB>text` a line, and plain ones; columns that are told apart by
-id.
-"""
+"""Documents, one a line: with label ids as `id,id<TAB>text`, or plain text."""
 
 from __future__ import annotations
 
@@ -16,12 +14,14 @@ from .label_ids import check_id, csr_by_id
 
 
 def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]:
-    """Texts, Y and the id of each of its columns, ascending, from lines `id,id<TAB>text`; the label
-    field may be empty.
+    """Texts, Y, and the ids of its columns in ascending order, from lines `id,id<TAB>text`.
 
-    Raises DataError, with the line, where a tab or an id is missing.
+    The part before the tab may be empty. Raises DataError, with the line, where a tab or an id is
+    missing.
     """
-    texts, columns, counts, found = [], array("i"), array("q", [0]), {}
+    texts: list[str] = []
+    columns, counts = array("i"), array("q", [0])
+    found: dict[str, int] = {}
     for number, line in numbered_lines(path):
         field, tab, text = line.partition("\t")
         ids = [label.strip() for label in field.split(",")] if field.strip() else []
@@ -41,9 +41,9 @@ def read_documents(path: FilePath) -> tuple[list[str], sp.csr_matrix, list[str]]
 def document_text(
     texts: Sequence[str], Y: sp.csr_matrix | None, ids: Sequence[str], name: str
 ) -> Iterator[bytes]:
-    """Lines `id,id<TAB>text`.
+    """The lines `id,id<TAB>text`.
 
-    Raises DataError if a text spans lines or an id can't be told apart in such a line.
+    Raises DataError if a text spans lines, or if an id holds a comma, a tab or a line break.
     """
     for label in ids:
         check_id(label, name, ",")

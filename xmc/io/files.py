@@ -1,4 +1,4 @@
-"""Files in and out: gzip and "-" are seen through, and what is written appears whole or not at all."""
+"""Read and write files. Gzip and "-" need no care, and a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ..errors import DataError
 
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 
 def quoted(token: str | bytes) -> str:
-    """The token as it is quoted in an error message, the middle of a long one left out."""
+    """The token in quotes, as error messages show it; a long one loses its middle."""
     text = token if isinstance(token, str) else token.decode("utf-8", "replace")
     return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")
 
@@ -32,18 +32,18 @@ def is_standard(path: FilePath) -> bool:
 
 
 def source_name(path: FilePath) -> str:
-    """What errors call the file that is read."""
+    """The name that errors give to a file that is read."""
     return "stdin" if is_standard(path) else os.fspath(path)
 
 
 def is_gzip(path: FilePath) -> bool:
-    """Whether the name says that the file is gzipped."""
+    """Whether the path ends in .gz."""
     return os.fspath(path).lower().endswith(".gz")
 
 
 @contextmanager
 def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
-    """The bytes of a file, unzipped if its name ends in .gz; "-" is stdin.
+    """The bytes of a file, unzipped if its path ends in .gz; the path "-" is stdin.
 
     Raises DataError if they can't be read.
     """
@@ -57,7 +57,7 @@ def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
         raise DataError(f"{name}: can't be read: {error.strerror or error}") from error
 
 
-def _open(path: FilePath):
+def _open(path: FilePath) -> Any:
     if is_standard(path):
         return nullcontext(sys.stdin.buffer)
     return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
@@ -66,7 +66,7 @@ def _open(path: FilePath):
 def read_bytes(path: FilePath) -> bytearray:
     """The content of a text file without a byte order mark; the last byte is a newline.
 
-    Raises DataError if there is none.
+    Raises DataError if the file is empty.
     """
     content = bytearray()
     with open_bytes(path) as file:
@@ -82,9 +82,9 @@ def read_bytes(path: FilePath) -> bytearray:
 
 
 def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file without their ends, numbered from 1.
+    """The lines of a UTF-8 file without their line ends, numbered from 1.
 
-    Raises DataError if there is none, or one that isn't UTF-8.
+    Raises DataError if the file is empty, or if a line isn't UTF-8.
     """
     number = 0
     with open_bytes(path) as file:
@@ -96,9 +96,9 @@ def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
 
 
 def read_lines(path: FilePath) -> list[str]:
-    """The lines of a UTF-8 file without their ends.
+    """The lines of a UTF-8 file without their line ends.
 
-    Raises DataError if there is none, or one that isn't UTF-8.
+    Raises DataError if the file is empty, or if a line isn't UTF-8.
     """
     return [line for _, line in numbered_lines(path)]
 
@@ -118,16 +118,16 @@ def empty_file(path: FilePath) -> DataError:
 
 
 def check_target(path: FilePath, overwrite: bool = False) -> None:
-    """Raises DataError if nothing may or can be written at `path`; ask before the work whose result
-    goes there.
+    """Raise DataError if nothing may or can be written at `path`.
+
+    Ask this before the work whose result goes there.
     """
     name, target = os.fspath(path), os.path.realpath(path)
     if is_standard(path):
         return
     if not os.path.isdir(os.path.dirname(target)):
-        raise DataError(
-            f"{name}: expected an existing folder to write into, got {quoted(os.path.dirname(name))}"
-        )
+        got = quoted(os.path.dirname(name))
+        raise DataError(f"{name}: expected an existing folder to write into, got {got}")
     if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
         raise DataError(
             f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout"
@@ -152,11 +152,11 @@ def _try_entry(folder: str) -> None:
 
 @contextmanager
 def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
-    """An unused path beside `path`: what is made there is moved to `path` at the end, or removed on
-    any failure.
+    """An unused path beside `path`. What is made there moves to `path` at the end.
 
-    With overwrite the old file goes only then, or the old folder with everything in it: ask what it
-    is before. Raises DataError if `path` exists without overwrite, or can't be written.
+    If anything fails, it is removed, and `path` stays as it was. With overwrite an old file, or an
+    old folder with everything in it, is replaced: look before what it is. Raises DataError if
+    `path` exists and overwrite is False, or if it can't be written.
     """
     check_target(path, overwrite)
     target = Path(os.path.realpath(path))
@@ -197,8 +197,10 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """A file to write bytes to, as `replacing`; gzipped without time or name if the path ends in
-    .gz; "-" is stdout.
+    """A file to write bytes to, which appears at `path` as `replacing` says; "-" is stdout.
+
+    It is gzipped if the path ends in .gz, without time or name, so that equal content gives equal
+    bytes.
     """
     if is_standard(path):
         yield sys.stdout.buffer
@@ -211,4 +213,4 @@ def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
             yield file
             return
         with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-            yield packed
+            yield cast(BinaryIO, packed)

@@ -1,5 +1,6 @@
-"""Folders of one JSON and one .npy file per array: written whole or not at all, opened
-memory-mapped, never pickled.
+"""Folders that hold one JSON and a .npy file for each array.
+
+A folder is written whole or not at all. Its arrays are memory-mapped, and nothing is pickled.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def write_folder(
 ) -> None:
     """Write arrays and `meta`, the JSON named `file`, as the folder `path`.
 
-    Raises ModelError if `path` exists without overwrite or is no folder of this kind, or can't be
-    written.
+    Raises ModelError if `path` exists and overwrite is False, if it is no folder with such a JSON,
+    or if it can't be written.
     """
     if overwrite and os.path.exists(path) and not (Path(path) / file).is_file():
         raise ModelError(
@@ -48,7 +49,7 @@ def write_folder(
             for name, array in arrays.items():
                 np.save(fresh / f"{name}.npy", np.asarray(array), allow_pickle=False)
             (fresh / file).write_text(text + "\n", encoding="utf-8")
-    except DataError as error:  # as `replacing` has it for files
+    except DataError as error:  # `replacing` raises it for files and folders alike
         raise ModelError(str(error)) from error
 
 
@@ -90,8 +91,9 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
 
 @contextmanager
 def as_model_error(path: PathName, file: str) -> Iterator[None]:
-    """Raise ModelError, naming folder and file, where reading raises over content that
-    `write_folder` never wrote.
+    """Turn errors about content that `write_folder` never wrote into a ModelError.
+
+    It names the folder and the file.
     """
     try:
         yield
@@ -128,17 +130,14 @@ def _what(path: PathName) -> str:
 
 
 def pack_strings(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Strings as UTF-8 bytes (uint8) and the offsets (int64) where each begins, and the end."""
+    """Strings as UTF-8 bytes (uint8), and offsets (int64): where each begins, and the end."""
     encoded = [s.encode() for s in strings]
     offsets = np.concatenate([[0], np.cumsum([len(e) for e in encoded], dtype=np.int64)])
     return np.frombuffer(b"".join(encoded), np.uint8), offsets.astype(np.int64)
 
 
 def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
-    """What `pack_strings` packed.
-
-    Raises ValueError if it is damaged.
-    """
+    """The strings that `pack_strings` packed. Raises ValueError if the offsets don't fit."""
     if len(offsets) == 0 or offsets[-1] != len(data):
         raise ValueError(f"expected the offsets of {len(data)} bytes of strings")
     content, ends = data.tobytes(), offsets.tolist()

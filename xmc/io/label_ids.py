@@ -1,4 +1,4 @@
-"""Columns that are told apart by the ids of their labels."""
+"""Columns of labels that are known by ids, and files of label names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from ..containers import sound
 from ..errors import DataError
 from .files import FilePath, numbered_lines, quoted, source_name
 
 
-def csr_by_id(values, columns, ptr, ids: list[str]) -> tuple[sp.csr_matrix, list[str]]:
-    """The matrix of these CSR arrays with its columns, whose ids are given, in ascending order of
-    id; and those ids.
+def csr_by_id(
+    values: np.ndarray, columns: Sequence[int], ptr: Sequence[int], ids: list[str]
+) -> tuple[sp.csr_matrix, list[str]]:
+    """The matrix of these CSR arrays, its columns sorted by their ids; and the sorted ids.
 
-    Each row's entries keep their order.
+    ids: of the columns as they come. Each row's entries keep their order.
     """
     M = sp.csr_matrix(
         (values, np.array(columns, np.int32), np.array(ptr)), shape=(len(ptr) - 1, len(ids))
@@ -26,12 +28,12 @@ def csr_by_id(values, columns, ptr, ids: list[str]) -> tuple[sp.csr_matrix, list
 def align_labels(
     M: sp.csr_matrix, label_ids: Sequence[str], to_ids: Sequence[str]
 ) -> tuple[sp.csr_matrix, list[str]]:
-    """M with its columns, whose ids are `label_ids`, where `to_ids` has them; and the ids of all
-    columns.
+    """M with each column moved to where `to_ids` has its id; and the ids of all columns.
 
-    Ids that `to_ids` lacks become columns after its own, in their order. Each row's entries keep
-    theirs.
+    label_ids: the ids of the columns of M. Those that `to_ids` lacks come after it, in their order.
+    Each row's entries keep their order.
     """
+    M = sp.csr_matrix(sound(M, "align_labels", "M"))
     to_ids = list(to_ids)
     place = {label: column for column, label in enumerate(to_ids)}
     columns = np.array([place.setdefault(label, len(place)) for label in label_ids], np.int32)
@@ -40,7 +42,7 @@ def align_labels(
 
 
 def check_id(label: str, name: str, separators: str = "") -> None:
-    """Raises DataError unless the id survives in a field between tabs and these separators."""
+    """Raise DataError unless the id can be read back from between tabs and these separators."""
     if label != label.strip() or not label or any(c in label for c in "\t\n" + separators):
         kinds = "comma, tab or line break" if separators else "tab or line break"
         raise DataError(
@@ -51,16 +53,17 @@ def check_id(label: str, name: str, separators: str = "") -> None:
 def read_label_names(path: FilePath) -> tuple[list[str], list[str]]:
     """Ids and names from lines `id<TAB>name`; line i is label i, and a missing name is the id.
 
-    Raises DataError at an id that is empty or comes twice.
+    Raises DataError, with the line, where an id is empty or comes twice.
     """
-    seen, names = {}, []
+    ids: dict[str, None] = {}  # a dict, as looking up a list takes long
+    names: list[str] = []
     for number, line in numbered_lines(path):
         label, _, name = (part.strip() for part in line.partition("\t"))
-        if not label or label in seen:
+        if not label or label in ids:
             expected = "an id that comes once" if label else "id<TAB>name"
             raise DataError(
                 f"{source_name(path)}:{number}: expected {expected}, got {quoted(line)}"
             )
-        seen[label] = number
+        ids[label] = None
         names.append(name or label)
-    return list(seen), names
+    return list(ids), names

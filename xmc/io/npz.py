@@ -1,4 +1,4 @@
-"""Sparse matrices as .npz files, by scipy's convention; never a pickle."""
+"""Sparse matrices as .npz files, as scipy writes them; never a pickle."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ MATRIX = "the matrix"  # what errors call it, after the name of its file
 
 
 def read_npz(path: FilePath) -> sp.csr_matrix:
-    """A sparse matrix as float32 CSR with int32 indices, each row's entries in their stored order
-    if CSR was stored.
+    """The sparse matrix of a file as float32 CSR with int32 indices.
 
-    Raises DataError unless the file holds a sound sparse matrix of finite numbers with a row and a
-    column.
+    If it was stored as CSR, each row's entries keep their order. Raises DataError unless the file
+    holds a sound sparse matrix of finite numbers with a row and a column.
     """
     name = source_name(path)
     with open_bytes(path) as file:
@@ -32,9 +31,7 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
             raise DataError(
                 f"{name}: expected a matrix that fits into memory, got a larger or damaged one"
             ) from error
-        except (
-            Exception
-        ) as error:  # a damaged file can make scipy and zipfile raise nearly anything
+        except Exception as error:  # scipy and zipfile raise nearly anything over damaged files
             raise DataError(
                 f"{name}: expected a sound .npz file, got a damaged or truncated one"
             ) from error
@@ -42,14 +39,13 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
 
 
 def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None:
-    """Writes M in its stored order, uncompressed: a tenth of the time for about twice the size.
+    """Write M in its stored order, uncompressed: a tenth of the time for about twice the size.
 
-    Raises DataError if the path is stdout or gzipped, or M holds NaN or infinity.
+    Raises DataError if the path is stdout or gzipped, or if M holds NaN or infinity.
     """
     if is_standard(path) or is_gzip(path):
-        raise DataError(
-            f"{path}: expected a plain file for npz, got {'stdout' if is_standard(path) else 'gzip'}"
-        )
+        got = "stdout" if is_standard(path) else "gzip"
+        raise DataError(f"{path}: expected a plain file for npz, got {got}")
     M = as_stored(M, str(path))
     with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
@@ -60,7 +56,8 @@ def _check_kind(name: str, content: BinaryIO) -> None:
     content.seek(0)
     if start == b"\x93NUMPY":
         raise DataError(
-            f"{name}: expected a sparse matrix, got a dense array; scipy.sparse.save_npz writes sparse ones"
+            f"{name}: expected a sparse matrix, got a dense array; "
+            "scipy.sparse.save_npz writes sparse ones"
         )
     if start[:2] != b"PK":
         raise DataError(f"{name}: expected an .npz file, got bytes that begin with {quoted(start)}")
@@ -73,14 +70,14 @@ def _check_kind(name: str, content: BinaryIO) -> None:
         ) from error
     content.seek(0)
     if "format.npy" not in members:
-        got = ", ".join(member.removesuffix(".npy") for member in members)
+        got = quoted(", ".join(member.removesuffix(".npy") for member in members))
         raise DataError(
-            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {quoted(got)}"
+            f"{name}: expected a sparse matrix as scipy.sparse.save_npz writes it, got {got}"
         )
 
 
 def as_stored(M: Any, name: str) -> sp.csr_matrix:
-    """M as float32 CSR, as files hold it: the order of CSR entries is kept.
+    """M as float32 CSR; what is CSR already keeps its order.
 
     Raises DataError, beginning with `name`, if M is empty or no sound matrix of finite numbers.
     """

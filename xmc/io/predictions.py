@@ -1,5 +1,7 @@
-"""Predictions on disk, best first: npz, tsv `label<TAB>score<TAB>label<TAB>score`, and jsonl, one
-object a row.
+"""Read and write predictions, best first, a line for each row in text.
+
+npz: a matrix of scores.  tsv: `label<TAB>score<TAB>label<TAB>score`.  jsonl: an object a row,
+`{"labels": [{"id": ..., "name": ..., "score": ...}]}`.
 """
 
 from __future__ import annotations
@@ -26,18 +28,17 @@ JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
 
 
 class Predictions(NamedTuple):
-    """Scores as (n_rows, n_labels) CSR, each row's entries in stored order, and the id of each
-    column.
+    """Scores, and the ids of their columns.
 
-    label_ids is None for npz. A label that was written without an id has its column number for one.
+    A label that was written without an id has its column number for one.
     """
 
-    P: sp.csr_matrix
-    label_ids: list[str] | None
+    P: sp.csr_matrix  # (n_rows, n_labels), each row's entries in stored order
+    label_ids: list[str] | None  # None if they come from an npz file
 
 
 def prediction_format(path: FilePath, format: str | None = None) -> str:
-    """The format that is given, or that the path ends in.
+    """The format of a file of predictions: `format` if there is one, else what the path ends in.
 
     Raises ParameterError if there is no such format, DataError if the path doesn't tell.
     """
@@ -65,11 +66,10 @@ def write_predictions(
     format: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes predictions best first; without label_ids a label is its column number. Names stand
-    only in jsonl.
+    """Write predictions best first; without label_ids a label is its column number.
 
-    Raises DataError if the path exists without overwrite or can't be written, or an id doesn't fit
-    the format.
+    Only jsonl holds names. Raises DataError if the path exists and overwrite is False, if it can't
+    be written, or if an id doesn't fit the format.
     """
     format = prediction_format(path, format)
     P = as_stored(top.to_csr(n_labels), os.fspath(path))
@@ -132,15 +132,17 @@ def _json_lines(
 
 
 def read_predictions(path: FilePath, *, format: str | None = None) -> Predictions:
-    """Predictions of any of the three formats; those in text have one column per id that occurs,
-    ascending by id.
+    """The predictions in a file of any of the three formats.
 
-    Raises DataError, with the line, at anything that `write_predictions` doesn't write.
+    Those in text have one column per id that occurs, in ascending order of ids. Raises DataError,
+    with the line, at anything that `write_predictions` doesn't write.
     """
     format = prediction_format(path, format)
     if format == "npz":
         return Predictions(read_npz(path), None)
-    columns, scores, counts, found = array("i"), [], array("q", [0]), {}
+    columns, counts = array("i"), array("q", [0])
+    scores: list[str] = []
+    found: dict[str, int] = {}
     for number, line in numbered_lines(path):
         try:
             pairs = _tsv_row(line) if format == "tsv" else _json_row(line)
@@ -155,10 +157,8 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
     values = nearest_float32(scores)
     if not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values)))
-        line = int(np.searchsorted(counts, at, side="right"))
-        raise DataError(
-            f"{source_name(path)}:{line}: expected a finite float32 number, got {quoted(scores[at])}"
-        )
+        where = f"{source_name(path)}:{int(np.searchsorted(counts, at, side='right'))}"
+        raise DataError(f"{where}: expected a finite float32 number, got {quoted(scores[at])}")
     return Predictions(*csr_by_id(values, columns, counts, list(found)))
 
 

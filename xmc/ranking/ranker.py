@@ -16,6 +16,8 @@ from ..topk import TopK
 from .scorer import Scorer
 from .search import Search
 
+FLOAT32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
+
 
 class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
@@ -44,10 +46,10 @@ class Ranker:
         return Ranker(self._who, *known, vectorizer)
 
     def __call__(self, x: Any, k: int = 5) -> TopK:
-        """The best k labels, (1, k): as `predict_topk` ranks x, a sparse matrix of one row or a
-        text.
+        """The best k labels of x, (1, k), as `predict_topk` ranks it.
 
-        Raises DataError and ParameterError as `predict_topk` does.
+        x: a sparse matrix of one row, a 1-D sparse array, or a text. Raises DataError and
+        ParameterError as `predict_topk` does.
         """
         check_k("predict_topk", k, self._n_labels)
         if isinstance(x, str):
@@ -59,33 +61,34 @@ class Ranker:
         return self._scorer.rank(self._row(x), self._search, k)
 
     def _row(self, x: Any) -> Rows:
-        if sp.issparse(x) and len(x.shape) == 1:
+        wanted = 1, self._n_features
+        shape = x.shape if sp.issparse(x) else None
+        if shape is not None and len(shape) == 1:
             x = one_row(x, self._who, "x")
-        if not sp.issparse(x) or x.shape != (1, self._n_features):
-            what = f"shape {x.shape}" if sp.issparse(x) else type(x).__name__
-            raise DataError(
-                f"{self._who}: expected a sparse matrix of shape (1, {self._n_features}), got {what}"
-            )
+            shape = x.shape
+        if shape != wanted:
+            got = type(x).__name__ if shape is None else f"shape {shape}"
+            raise DataError(f"{self._who}: expected a sparse matrix of shape {wanted}, got {got}")
         if _is_plain(x):
-            scaled = np.empty_like(x.data)
-            if unit_row(
-                frozen(x.indices), frozen(x.data), self._n_features, self._normalize, scaled
-            ):
+            ids, scaled = frozen(x.indices), np.empty_like(x.data)
+            if unit_row(ids, frozen(x.data), self._n_features, self._normalize, scaled):
                 indptr = np.array((0, len(scaled)))
-                return Rows(frozen(indptr), frozen(x.indices), frozen(scaled), self._n_features)
+                return Rows(frozen(indptr), ids, frozen(scaled), self._n_features)
         return as_rows(canonical(x, self._who, "x"), self._normalize)
 
 
 def _is_plain(x: Any) -> bool:
     """Whether a row's arrays are those of a kernel, so that only its ids are left to check."""
     try:
+        data, ids, indptr = x.data, x.indices, x.indptr
+        n = len(ids)
         return (
             x.format == "csr"
-            and x.data.dtype == np.float32
-            and x.indices.dtype == np.int32
-            and x.data.shape == x.indices.shape == (len(x.indices),)
-            and x.indptr.dtype.kind in "iu"
-            and x.indptr.tolist() == [0, len(x.indices)]
+            and data.dtype == FLOAT32
+            and ids.dtype == INT32
+            and data.shape == ids.shape == (n,)
+            and indptr.dtype.kind == "i"
+            and indptr.tolist() == [0, n]
         )
     except AttributeError:  # some are no arrays; `canonical` says so
         return False

@@ -1,0 +1,382 @@
+"""Estimator, which all that learn from matrices share: it checks data, keeps a Model, asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import cache
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import model_files
+from .arrays import Lists, Rows, frozen
+from .containers import sound
+from .errors import DataError, ParameterError
+from .frames import is_frame
+from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
+from .kernels.gather import transpose
+from .model import Model, all_scores, compressed, label_sets, rank_sets, search_with
+from .parallel import n_threads, run
+from .params import (
+    BeamParams,
+    DataParams,
+    LabelTreeParams,
+    check,
+    names,
+    tree_params,
+)
+from .progress import Progress
+from .ranking.ranker import Ranker
+from .ranking.scorer import Scorer
+from .ranking.search import Candidates, Search, row_blocks, slice_rows
+from .ranking.tail import tail_embeddings
+from .topk import TopK
+from .training.forecast import Forecast
+from .training.liblinear import require_liblinear
+from .training_data import (
+    TrainingData,
+    as_label_matrix,
+    as_label_texts,
+    as_seed,
+    label_costs,
+)
+from .warmup import compile_kernels
+
+
+class Estimator(ClassifierMixin, BaseEstimator):
+    """What every estimator shares: the door, and the answers of a trained model.
+
+    A new kind of model declares its parameters (see params), trains a Scorer in `_train`, names its
+    class in `scorer_type`, and is registered in methods.
+
+    Fitted attributes: model_ (what was learned, a Model), n_features_in_, and what follows from
+    them: classes_, n_labels_, label_counts_ (training rows of each label), label_ids_,
+    label_names_, n_iter_ (most passes that the solver needed).
+    """
+
+    scorer_type: type[Scorer]
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        user_negatives: Sequence[Any] | None = None,
+        *,
+        label_ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | None = None,
+    ) -> Estimator:
+        """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
+
+        In a matrix y what is not zero is true. label_ids, label_names: what people call its
+        columns.
+        user_negatives: with a LabelTree as `tree`, for each of its levels from the top None or a
+        matrix (n_rows, nodes of the level above); where it is not 0, the row trains the node's
+        children too, whatever `negatives` says.
+        Raises ParameterError and DataError, both ValueErrors.
+        """
+        data = self._training_data(X, y, user_negatives)
+        who, n_labels = type(self).__name__, len(data.label_counts)
+        label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
+        label_names = as_label_texts(label_names, n_labels, "label_names", who)
+        with Progress(self.verbose) as progress:
+            scorer, n_passes = self._train(data, progress)
+        embeddings = None
+        if self.tail_share:
+            embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
+        columns = getattr(self, "feature_names_in_", None)
+        self.model_ = Model(
+            scorer,
+            data.X.n_rows,
+            data.X.n_features,
+            n_passes,
+            data.label_counts,
+            int(np.count_nonzero(np.diff(data.X.indptr) == 0)),
+            embeddings,
+            data.classes,
+            label_ids,
+            label_names,
+            None if columns is None else list(columns),
+        )
+        return self
+
+    def _train(self, data: TrainingData, progress: Progress) -> tuple[Scorer, int]:
+        """What this kind of model learns, and the most passes that its solver took."""
+        raise NotImplementedError
+
+    def forecast(self, X: Any, y: Any) -> Forecast:
+        """What `fit` would take: time, memory and model size."""
+        raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
+
+    def predict_topk(
+        self, X: Any, k: int = 5, *, sets: bool = False, threshold: float | None = None
+    ) -> TopK:
+        """The best k labels of each row: (n_rows, k) int32 and float32, best first.
+
+        sets: only labels that `predict` gives with this threshold.
+
+        Scores are path probabilities in [0, 1], averaged over the trees; equal ones are in order of
+        margin, then label. Where there are fewer than k labels, -1 and -inf fill the row.
+        With tail_share, tail classifiers have their share in the scores; with optimize="psp" they
+        are then multiplied by the label's inverse propensity over the largest one (both Jain et
+        al., KDD 2016).
+        """
+        if not sets and sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1):
+            return self._ready_ranker()(X, k)
+        model = self._fitted()
+        check_k("predict_topk", k, model.n_labels)
+        if sets:
+            _check_threshold(threshold, type(self).__name__)
+            parts = self._answers(
+                X, lambda rows, search: rank_sets(model, search, rows, threshold, k)
+            )
+        else:
+            parts = self._answers(X, lambda rows, search: model.scorer.rank(rows, search, k), False)
+        return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def predict(self, X: Any, threshold: float | None = None) -> Any:
+        """The set of labels of each row, as 0/1 CSR; with 1-D y, the best class.
+
+        A label belongs to the set if its path probability, averaged over the trees, reaches the
+        threshold: without one, what a margin of 0 gives on one level, exp(-1) for both hinges and
+        0.5 for log_sigmoid. Tail classifiers and `optimize` change the order of labels, not sets.
+        """
+        model = self._fitted()
+        if model.classes is not None:
+            if threshold is not None:
+                raise ParameterError(
+                    f"{type(self).__name__}: threshold must be None with one label per row, "
+                    f"got {threshold!r}"
+                )
+            return model.classes[self.predict_topk(X, 1).labels[:, 0]]
+        _check_threshold(threshold, type(self).__name__)
+        parts = self._answers(X, lambda rows, search: label_sets(model, search, rows, threshold))
+        sets = self._csr(parts)
+        sets.data[:] = 1
+        return sets
+
+    def predict_proba(self, X: Any) -> Any:
+        """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by.
+
+        With 1-D y, dense and scaled to sum to 1 per row.
+        """
+        model = self._fitted()
+        P = self._csr(self._answers(X, lambda rows, search: all_scores(model, search, rows)))
+        if model.classes is None:
+            return P
+        dense = P.toarray().astype(np.float64)
+        dense[dense.sum(axis=1) == 0] = 1
+        return dense / dense.sum(axis=1, keepdims=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """P@1: the share of rows whose best label is true; with 1-D y, the accuracy."""
+        if self._fitted().classes is not None:
+            y = sound(y, type(self).__name__, "y") if sp.issparse(y) else y
+            return super().score(X, y, sample_weight)
+        best = self.predict_topk(X, 1).labels[:, 0]
+        who = type(self).__name__
+        Y = canonical(y, who, "Y")
+        same_rows(best[:, None], Y, who)
+        if Y.shape[1] < self.n_labels_:
+            raise DataError(f"{who}: expected {self.n_labels_:,} labels in Y, got {Y.shape[1]:,}")
+        hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
+        return float(np.average(hit, weights=sample_weight))
+
+    def ranker(self) -> Ranker:
+        """What ranks one row at a time, fast, from as many threads as you like."""
+        model = self._fitted()
+        check(self)  # beam_size and others may have been set since
+        return Ranker(
+            type(self).__name__,
+            model.scorer,
+            self._search(),
+            model.n_features,
+            model.n_labels,
+            self.normalize,
+        )
+
+    def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
+        """A smaller copy: weights stored as `weights` says, those below the threshold dropped.
+
+        The threshold is the model's own unless told.
+        """
+        model = self._fitted()
+        smaller = copy(self)
+        smaller.weights = weights
+        if weight_threshold is not None:
+            smaller.weight_threshold = weight_threshold
+        check(smaller)
+        smaller.model_ = compressed(model, weights, smaller.weight_threshold)
+        return smaller
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
+        model_files.save(path, self._saved(), overwrite)
+
+    def _saved(self) -> model_files.Saved:
+        return model_files.Saved(type(self).__name__, model_files.settings(self), self._fitted())
+
+    @classmethod
+    def restored(cls, saved: model_files.Saved) -> Estimator:
+        """The fitted estimator that was saved. Raises ParameterError at a setting out of range."""
+        estimator = cls(**saved.parameters)
+        check(estimator)
+        estimator.model_ = saved.model
+        estimator.n_features_in_ = saved.model.n_features
+        if saved.model.feature_names_in is not None:  # as scikit-learn has them
+            estimator.feature_names_in_ = np.array(saved.model.feature_names_in, object)
+        return estimator
+
+    @property
+    def classes_(self) -> np.ndarray:
+        classes = self.model_.classes
+        return np.arange(self.model_.n_labels) if classes is None else classes
+
+    @property
+    def n_labels_(self) -> int:
+        return self.model_.n_labels
+
+    @property
+    def label_counts_(self) -> np.ndarray:
+        return self.model_.label_counts
+
+    @property
+    def label_ids_(self) -> list[str] | None:
+        return self.model_.label_ids
+
+    @property
+    def label_names_(self) -> list[str] | None:
+        return self.model_.label_names
+
+    @property
+    def n_iter_(self) -> int:
+        return self.model_.n_passes
+
+    def _fitted(self) -> Model:
+        check_is_fitted(self, "model_")
+        return self.model_
+
+    def _params(self) -> LabelTreeParams:
+        """The parameters as training and ranking read them."""
+        return tree_params(self)
+
+    def _search(self) -> Search:
+        try:
+            return search_with(self.model_, self._params())
+        except ParameterError as error:
+            raise ParameterError(f"{type(self).__name__}: {error}") from None
+
+    def _ready_ranker(self) -> Ranker:
+        """The ranker made last, unless something that it depends on was set since."""
+        state = vars(self)
+        estimator: Any = type(self)
+        needs = [state.get("model_"), *map(state.get, _ranked_with(estimator))]
+        kept = state.get("_ranker")
+        if kept is None or any(a is not b for a, b in zip(kept[0], needs, strict=True)):
+            kept = self._ranker = needs, self.ranker()
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_ranker"}
+
+    def _training_data(self, X: Any, y: Any, user_negatives: Any = None) -> TrainingData:
+        check(self)
+        params = self._params()
+        if params.solver == "liblinear":
+            require_liblinear(type(self).__name__)
+        compile_kernels(params.weights, params.costs != "equal")
+        who = type(self).__name__
+        # If this fit fails, the old model and the new n_features_in_ must not meet.
+        self.__dict__.pop("model_", None)
+        csr = self._features(X, reset=True)
+        Y, classes = as_label_matrix(y, who)
+        same_rows(csr, Y, who)
+        targets = as_targets(Y)
+        rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
+        if not len(rows_of_label.ids):
+            raise DataError(
+                f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
+            )
+        costs = label_costs(Y, np.diff(rows_of_label.indptr), params, who)
+        rows = as_rows(csr, self.normalize)
+        targets = targets._replace(costs=costs)
+        seed = as_seed(params.random_state)
+        return TrainingData(rows, targets, rows_of_label, classes, user_negatives, seed)
+
+    def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
+        """X as canonical CSR with the model's number of features, which `reset` sets."""
+        who = type(self).__name__
+        if isinstance(X, str) or (isinstance(X, list) and X and isinstance(X[0], str)):
+            raise DataError(f"{who}: expected a matrix, got texts; a TextClassifier takes those")
+        try:
+            if sp.issparse(X) or is_frame(X):
+                csr = canonical(X, who, "X")
+                known = not reset and csr.shape[1] == self.n_features_in_
+                if not known or hasattr(self, "feature_names_in_"):  # costs more than ranking a row
+                    validate_data(self, X, reset=reset, skip_check_array=True)
+            else:
+                X = np.asarray(X) if isinstance(X, np.matrix) else X
+                X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+                csr = canonical(X, who, "X")
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
+        check_not_empty(csr, who, "X")
+        return csr
+
+    def _answers(
+        self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True
+    ) -> list:
+        """`answer` of each batch of rows; all_candidates: it writes all of them down."""
+        model = self._fitted()
+        check(self)  # beam_size and others may have been set since
+        rows = as_rows(self._features(X, reset=False), self.normalize)
+        search = self._search()
+        if rows.n_rows == 1:
+            return [answer(rows, search)]
+        threads = n_threads(self.n_jobs)
+        most = model.scorer.rows_per_batch(search, all_candidates)
+        jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // threads)))
+        with Progress(self.verbose if len(jobs) > threads else 0) as progress:
+            advance = progress.stage("ranking rows", rows.n_rows)
+            return run(
+                lambda start, end: answer(slice_rows(rows, start, end), search),
+                jobs,
+                self.n_jobs,
+                lambda n: advance(jobs[n][1] - jobs[n][0]),
+            )
+
+    def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
+        counts = np.concatenate([np.diff(part.indptr) for part in parts])
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        ids = np.concatenate([part.ids for part in parts])
+        scores = np.concatenate([part.score for part in parts])
+        csr = sp.csr_matrix((scores, ids, indptr), shape=(len(counts), self.n_labels_))
+        csr.sort_indices()
+        return csr
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        # Several labels per row; the tag multi_label would promise dense predictions too.
+        tags.target_tags.multi_output = True
+        return tags
+
+
+@cache
+def _ranked_with(estimator: Any) -> tuple[str, ...]:
+    """The parameters that change what a trained model answers."""
+    return tuple(names(estimator, DataParams, BeamParams))
+
+
+def _check_threshold(threshold: Any, who: str) -> None:
+    is_number = isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool)
+    if threshold is not None and not (is_number and 0 <= threshold <= 1):
+        raise ParameterError(
+            f"{who}: threshold must be a number from 0 to 1 or None, got {threshold!r}"
+        )
