@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint types bounds oracles coverage oldest wheel clean peers bench-train bench-predict
+.PHONY: help run test lint types bounds oracles coverage oldest wheel clean figures peers bench-train bench-predict
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ wheel: .venv/installed  ## build the wheel, try it in an environment of its own
 	dist/venv/bin/python $(INSTALL) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
 
+figures: .venv/installed  ## draw the figures of the documents
+	$(BIN)/python docs/figures.py
+
 XMC_PEERS ?= .venv/peers
 BENCH = $(if $(SETS),--sets $(SETS)) $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS)) --peers $(XMC_PEERS)
 
@@ -69,7 +72,7 @@ bench-predict: .venv/installed  ## compare prediction with the peers': the same 
 
 clean:  ## remove caches, outputs and builds; .venv stays
 	rm -rf .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*
-	find xmc cli datasets tests -name __pycache__ -prune -exec rm -rf {} +
+	find xmc cli datasets tests docs examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Editable: the finder that setuptools installs leads xmc.cli to cli/ and xmc.datasets to datasets/, from any folder. A
 # wheel must be tried outside the checkout, where Python finds the plain folder xmc/ first, which has neither.

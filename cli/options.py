@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, fields
 from functools import wraps
 from typing import Any
@@ -256,7 +256,7 @@ def typed_options(ctx: click.Context) -> list[str]:
     return [name for name in ctx.params if ctx.get_parameter_source(name) == typed]
 
 
-def refuse(ctx: click.Context, names: tuple[str, ...] | list[str], why: str) -> None:
+def refuse(ctx: click.Context, names: Collection[str], why: str) -> None:
     """Raise a usage error if the user typed one of these options."""
     for name in typed_options(ctx):
         if name in names:
