@@ -54,7 +54,7 @@ def measure(model, folder, X_test, Y_test, p):
 def count_weights(model):
     """Weights that a model of trees holds."""
     return sum(
-        len(layer.weight) for member in model.model_.scorer.members for layer in member.layers
+        len(layer.weight) for member in model.model_.predictor.members for layer in member.layers
     )
 
 

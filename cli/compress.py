@@ -122,7 +122,7 @@ def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict
     from xmc.metrics import report
 
     estimator = matrix_model(model)
-    trees = model.model_.scorer.levels()
+    trees = model.model_.predictor.levels()
     facts = {
         "model": folder,
         "weights": estimator.weights,

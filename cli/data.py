@@ -143,6 +143,6 @@ def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
 
 def check_k(who: str, k: int, n_labels: int) -> None:
     """Raise ParameterError if there are fewer than k labels."""
-    from xmc import inputs
+    from xmc import topk
 
-    inputs.check_k(who, k, n_labels)
+    topk.check_k(who, k, n_labels)

@@ -31,14 +31,14 @@ def describe(folder: str) -> dict[str, Any]:
     model = load_model(folder, None)
     meta = model_files.describe(folder)
     learned = model.model_
-    trees = learned.scorer.levels()
+    trees = learned.predictor.levels()
     return {
         "format": meta["format"],
         "class": meta["class"],
         "parameters": meta["parameters"],
         "n_features": learned.n_features,
         "n_labels": model.n_labels_,
-        "n_labels_trained": learned.scorer.n_labels_found(learned.label_counts),
+        "n_labels_trained": learned.predictor.n_labels_found(learned.label_counts),
         "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
         "label_ids": model.label_ids_ is not None,

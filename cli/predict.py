@@ -122,7 +122,7 @@ def check_destination(out: str | None, format: str | None) -> None:
     if format is not None and out is None:
         raise click.UsageError("--out-format goes with --out")
     if out is not None:
-        from xmc.io.predictions import prediction_format
+        from xmc.formats import prediction_format
 
         if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
             got = "stdout" if out == "-" else "gzip"

@@ -67,7 +67,7 @@ def train() -> TextClassifier:
 
 
 def layers(model: TextClassifier) -> tuple[Layer, ...]:
-    return model.model_.scorer.members[0].layers
+    return model.model_.predictor.members[0].layers
 
 
 def row_of(model: TextClassifier, text: str) -> sp.csr_matrix:

@@ -12,7 +12,7 @@ from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
 from xmc.base import Estimator
 from xmc.methods import Method
 from xmc.params import OneVsAllParams
-from xmc.ranking.scorer import Scorer
+from xmc.ranking.predictor import Predictor
 from xmc.ranking.search import Candidates
 
 N_TOPICS, PER_TOPIC, N_NOISE = 8, 5, 30
@@ -50,8 +50,8 @@ def arrays(model):
             [part for own in value for part in flat(own)] if isinstance(value, tuple) else [value]
         )
 
-    scorer = model.model_.scorer
-    return flat(tuple(getattr(scorer, f.name) for f in fields(scorer)))
+    predictor = model.model_.predictor
+    return flat(tuple(getattr(predictor, f.name) for f in fields(predictor)))
 
 
 def same_model(a, b):
@@ -93,7 +93,7 @@ def unit(M):
 
 
 @dataclass(frozen=True, eq=False)
-class Frequency(Scorer):
+class Frequency(Predictor):
     """How frequent labels are, the same for every row."""
 
     share: np.ndarray
@@ -110,7 +110,7 @@ class Frequency(Scorer):
 class FrequencyClassifier(OneVsAllParams, Estimator):
     """The most frequent labels, whatever the row."""
 
-    scorer_type = Frequency
+    predictor_type = Frequency
 
     def _train(self, data, progress):
         return Frequency((data.label_counts / data.X.n_rows).astype(np.float32)), 1

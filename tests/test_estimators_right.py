@@ -107,7 +107,7 @@ def test_an_ensemble_averages_its_members_and_a_label_that_one_missed_counts_0()
     model = LabelTreeClassifier(n_trees=3, beam_size=2, **SMALL).fit(X, Y)
     whole, alone = model.model_, []
     for member in model.members_:
-        model.model_ = whole._replace(scorer=Trees((member,)))
+        model.model_ = whole._replace(predictor=Trees((member,)))
         alone.append(model.predict_proba(X_TEST).toarray())
     model.model_ = whole
     together = model.predict_proba(X_TEST)

@@ -6,16 +6,8 @@ import sys
 
 import pytest
 
-from xmc.errors import DataError
-from xmc.io.files import (
-    check_target,
-    create_file,
-    open_bytes,
-    quoted,
-    read_bytes,
-    read_lines,
-    replacing,
-)
+from xmc.errors import DataError, quoted
+from xmc.io.files import check_target, create_file, open_bytes, read_bytes, read_lines, replacing
 
 WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))
 

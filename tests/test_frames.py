@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc import DataError, LabelTreeClassifier, metrics
-from xmc.containers import sound
+from xmc.soundness import sound
 
 pd = pytest.importorskip("pandas")
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from xmc.errors import DataError, ParameterError
+from xmc.formats import PREDICTION_FORMATS, prediction_format
 from xmc.io.predictions import (
-    PREDICTION_FORMATS,
-    prediction_format,
     prediction_rows,
     read_predictions,
     write_predictions,

@@ -22,7 +22,7 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors params formats topk arrays frames containers inputs propensity judged metrics "
+    "errors params formats topk arrays frames soundness inputs propensity judged metrics "
     "xmc.io xmc.io.* parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "warmup",

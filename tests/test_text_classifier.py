@@ -250,8 +250,8 @@ def test_one_text_at_a_time_is_ranked_alike(model):
 
 def test_compressing_changes_the_classifier_only(model):
     small = model.compress("int8")
-    assert small.classifier_.model_.scorer.members[0].layers[0].weight.dtype == np.int8
-    assert model.classifier_.model_.scorer.members[0].layers[0].weight.dtype == np.float32
+    assert small.classifier_.model_.predictor.members[0].layers[0].weight.dtype == np.int8
+    assert model.classifier_.model_.predictor.members[0].layers[0].weight.dtype == np.float32
     assert small.vectorizer_ is model.vectorizer_
     assert [s.id for s in small.suggest("a red cherry", 2)] == [
         s.id for s in model.suggest("a red cherry", 2)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import DataError, TopK
+from xmc import DataError, LabelTreeClassifier, ParameterError, TopK, metrics
+from xmc.topk import check_k
 
 NONE = -np.inf
 
@@ -81,3 +82,71 @@ def test_csr_and_back_is_the_same(rng):
 def test_no_rows_give_no_predictions():
     assert TopK.from_csr(sp.csr_matrix((0, 4), dtype=np.float32), 2).labels.shape == (0, 2)
     assert TopK(np.empty((0, 2), np.int32), np.empty((0, 2), np.float32)).to_csr(4).shape == (0, 4)
+
+
+@pytest.mark.parametrize("k", [1, 3, np.int32(2), np.uint8(3)])
+def test_as_many_labels_as_there_are_can_be_asked_for(k):
+    found = check_k("who", k, 3)
+    assert type(found) is int and found == k
+
+
+@pytest.fixture(scope="module")
+def model():
+    return LabelTreeClassifier(random_state=0).fit(np.eye(4), np.eye(4))
+
+
+@pytest.mark.parametrize("k", [True, np.True_, 0, -1, 5, 2.0, "2", None, np.array([2])])
+def test_every_door_refuses_the_same_k_in_the_same_words(model, k):
+    X = sp.csr_matrix(np.eye(4, dtype=np.float32))
+    top = TopK(np.zeros((4, 1), np.int32), np.zeros((4, 1), np.float32))
+    doors = {
+        "predict_topk": [
+            lambda: model.predict_topk(X, k),
+            lambda: model.predict_topk(X[:1], k),
+            lambda: model.ranker()(X[:1], k),
+        ],
+        "recall_at_k": [lambda: metrics.recall_at_k(X, top, k)],
+        "report": [lambda: metrics.report(X, top, [k])],
+    }
+    for who, calls in doors.items():
+        for call in calls:
+            with pytest.raises(ParameterError) as error:
+                call()
+            expected = f"{who}: k must be an int from 1 to 4, the number of labels, got {k!r}"
+            assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("form", [sp.coo_array, sp.csr_array, sp.dok_array])
+def test_a_one_dimensional_sparse_row_is_ranked_as_a_matrix_of_one_row(model, form):
+    expected = model.predict_topk(sp.csr_matrix(np.float32([[0, 1, 0, 2]])), 3)
+    x = form(np.float32([0, 1, 0, 2]))
+    for got in (model.predict_topk(x, 3), model.ranker()(x, 3)):
+        assert all(map(np.array_equal, got, expected))
+
+
+def test_a_one_dimensional_sparse_row_of_another_width_is_refused(model):
+    with pytest.raises(DataError, match=r"shape \(1, 4\), got shape \(1, 3\)$"):
+        model.predict_topk(sp.coo_array(np.ones(3)), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("X", lambda model, x: LabelTreeClassifier().fit(x, np.eye(4))),
+        ("Y", lambda model, x: LabelTreeClassifier().fit(np.eye(4), x)),
+        ("X", lambda model, x: model.predict(x)),
+        ("Y", lambda model, x: model.score(np.eye(4), x)),
+        ("Y_true", lambda model, x: metrics.recall_at_k(x, sp.csr_matrix(np.eye(4)), 1)),
+        ("predictions", lambda model, x: metrics.recall_at_k(np.eye(4), x, 1)),
+    ],
+)
+def test_a_one_dimensional_sparse_array_is_no_matrix(model, name, call):
+    with pytest.raises(DataError, match=f"{name} to be a 2-D numeric matrix, got 1-D float64"):
+        call(model, sp.coo_array(np.ones(4)))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_model_takes_a_numpy_matrix(model):
+    X = np.random.default_rng(0).random((3, 4))
+    got, expected = model.predict_topk(np.matrix(X), 2), model.predict_topk(X, 2)
+    assert np.array_equal(got.labels, expected.labels)

@@ -16,10 +16,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
 from .arrays import Lists, Rows, frozen
-from .containers import sound
 from .errors import DataError, ParameterError
 from .frames import is_frame
-from .inputs import as_rows, as_targets, canonical, check_k, check_not_empty, same_rows
+from .inputs import as_rows, as_targets, canonical, check_not_empty, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .parallel import n_threads, run
@@ -32,11 +31,12 @@ from .params import (
     tree_params,
 )
 from .progress import Progress
+from .ranking.predictor import Predictor
 from .ranking.ranker import Ranker
-from .ranking.scorer import Scorer
 from .ranking.search import Candidates, Search, as_topk, row_blocks, scored, slice_rows
 from .ranking.tail import tail_embeddings
-from .topk import TopK
+from .soundness import sound
+from .topk import TopK, check_k
 from .training.forecast import Forecast
 from .training.liblinear import require_liblinear
 from .training_data import (
@@ -52,15 +52,15 @@ from .warmup import compile_kernels
 class Estimator(ClassifierMixin, BaseEstimator):
     """What every estimator shares: the door, and the answers of a trained model.
 
-    A new kind of model declares its parameters (see params), trains a Scorer in `_train`, names its
-    class in `scorer_type`, and is registered in methods.
+    A new kind of model declares its parameters (see params), trains a Predictor in `_train`, names
+    that one's class in `predictor_type`, and is registered in methods.
 
     Fitted attributes: model_ (what was learned, a Model), n_features_in_, and what follows from
     them: classes_, n_labels_, label_counts_ (training rows of each label), label_ids_,
     label_names_, n_iter_ (most passes that the solver needed).
     """
 
-    scorer_type: type[Scorer]
+    predictor_type: type[Predictor]
 
     def fit(
         self,
@@ -85,13 +85,13 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
         with Progress(self.verbose) as progress:
-            scorer, n_passes = self._train(data, progress)
+            predictor, n_passes = self._train(data, progress)
         embeddings = None
         if self.tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
         columns = getattr(self, "feature_names_in_", None)
         self.model_ = Model(
-            scorer,
+            predictor,
             data.X.n_rows,
             data.X.n_features,
             n_passes,
@@ -105,7 +105,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         )
         return self
 
-    def _train(self, data: TrainingData, progress: Progress) -> tuple[Scorer, int]:
+    def _train(self, data: TrainingData, progress: Progress) -> tuple[Predictor, int]:
         """What this kind of model learns, and the most passes that its solver took."""
         raise NotImplementedError
 
@@ -134,7 +134,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         n = check_k("predict_topk", k, model.n_labels)
         if sets:
             return self._ranked_sets(X, n, threshold)
-        parts = self._answers(X, lambda rows, search: model.scorer.rank(rows, search, n), False)
+        parts = self._answers(X, lambda rows, search: model.predictor.rank(rows, search, n), False)
         return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def predict(self, X: Any, threshold: float | None = None) -> Any:
@@ -191,7 +191,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         check(self)  # beam_size and others may have been set since
         return Ranker(
             type(self).__name__,
-            model.scorer,
+            model.predictor,
             self._search(),
             model.n_features,
             model.n_labels,
@@ -338,7 +338,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if rows.n_rows == 1:
             return [answer(rows, search)]
         threads = n_threads(self.n_jobs)
-        most = model.scorer.rows_per_batch(search, all_candidates)
+        most = model.predictor.rows_per_batch(search, all_candidates)
         jobs = row_blocks(rows.n_rows, min(most, -(-rows.n_rows // threads)))
         with Progress(self.verbose if len(jobs) > threads else 0) as progress:
             advance = progress.stage("ranking rows", rows.n_rows)

@@ -18,3 +18,9 @@ class ParameterError(XmcError, ValueError):
 
 class ModelError(XmcError, ValueError):
     """A model folder can't be read or written."""
+
+
+def quoted(token: str | bytes) -> str:
+    """The token in quotes, as error messages show it; a long one loses its middle."""
+    text = token if isinstance(token, str) else token.decode("utf-8", "replace")
+    return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")

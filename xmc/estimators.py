@@ -33,13 +33,13 @@ from .training_data import (
 class TreeEstimator(Estimator):
     """What a label tree and one-vs-all share: they train trees."""
 
-    scorer_type = Trees
+    predictor_type = Trees
 
     @property
     def members_(self) -> tuple[Member, ...]:
         """The trained trees."""
-        scorer: Any = self.model_.scorer
-        return scorer.members
+        predictor: Any = self.model_.predictor
+        return predictor.members
 
     def _train(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
         params = self._params()

@@ -1,5 +1,57 @@
-"""Names of file formats and their suffixes; imports nothing, because `xmc --help` reads it."""
+"""Which format a file has, by its name: light, because `xmc --help` reads it."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import DataError, ParameterError, quoted
+
+FilePath = str | os.PathLike
 
 FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
 SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line
 PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
+
+
+def named_format(path: FilePath, format: str | None) -> str:
+    """The format of a file: `format` if there is one, else what its name says without .gz.
+
+    It is "txt" where only the first line can tell. Raises ParameterError if there is no such
+    format, DataError if the name doesn't tell.
+    """
+    if format is not None:
+        if format not in FORMATS:
+            raise ParameterError(
+                f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}"
+            )
+        return format
+    name = os.fspath(path)
+    if name == "-":
+        raise DataError(f"{name}: expected a format for stdin or stdout, got none")
+    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    if suffix == ".txt":
+        return "txt"
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, "
+            f"got {quoted(suffix)}"
+        )
+    return SUFFIXES[suffix]
+
+
+def prediction_format(path: FilePath, format: str | None = None) -> str:
+    """The format of a file of predictions: `format` if there is one, else what the path ends in.
+
+    Raises ParameterError if there is no such format, DataError if the path doesn't tell.
+    """
+    if format is not None and format not in PREDICTION_FORMATS:
+        raise ParameterError(
+            f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}"
+        )
+    name = os.fspath(path)
+    if format is None:
+        format = name.lower().removesuffix(".gz").rpartition(".")[2]
+    if format not in PREDICTION_FORMATS:
+        what = "stdin or stdout without a format" if name == "-" else quoted(name)
+        raise DataError(f"{name}: expected a name that ends in .npz, .tsv or .jsonl, got {what}")
+    return format

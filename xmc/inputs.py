@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from .arrays import Rows, Targets, frozen
-from .containers import sound
-from .errors import DataError, ParameterError
+from .errors import DataError
+from .soundness import sound
 
 
 def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
@@ -74,18 +73,6 @@ def check_not_empty(M: Any, who: str, name: str) -> None:
         raise DataError(
             f"{who}: expected at least one row and one column in {name}, got shape {M.shape}"
         )
-
-
-def check_k(who: str, k: Any, n_labels: int) -> int:
-    """k, if k labels of n_labels can be asked for. Raises ParameterError otherwise."""
-    if type(k) is int and 1 <= k <= n_labels:  # the usual case, which a query must not wait for
-        return k
-    is_int = isinstance(k, numbers.Integral) and not isinstance(k, bool)
-    if not is_int or not 1 <= k <= n_labels:
-        raise ParameterError(
-            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
-        )
-    return int(k)
 
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from .containers import Matrix, sound
 from .errors import DataError
-from .inputs import check_k, true_labels
+from .inputs import true_labels
 from .kernels.metrics import find_hits
-from .topk import TopK
+from .soundness import Matrix, sound
+from .topk import TopK, check_k
 
 Predictions: TypeAlias = TopK | sp.spmatrix | sp.sparray
 

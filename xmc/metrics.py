@@ -18,11 +18,11 @@ from typing import Literal, NamedTuple, overload
 
 import numpy as np
 
-from .containers import Matrix
 from .errors import ParameterError
 from .judged import Judged, Predictions, checked_propensity, judge
 from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
 from .propensity import propensities
+from .soundness import Matrix
 
 __all__ = [
     "coverage_at_k",

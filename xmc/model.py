@@ -12,7 +12,7 @@ import numpy as np
 from .arrays import Rows, frozen
 from .errors import ParameterError
 from .propensity import propensities_of
-from .ranking.scorer import Scorer
+from .ranking.predictor import Predictor
 from .ranking.search import (
     Candidates,
     Search,
@@ -26,7 +26,7 @@ from .ranking.tail import Tail
 class Model(NamedTuple):
     """What was learned. How a field is stored follows from its type, see model_files."""
 
-    scorer: Scorer
+    predictor: Predictor
     n_rows: int  # training rows
     n_features: int
     n_passes: int  # over the rows, the most that a group of siblings needed
@@ -63,7 +63,7 @@ def search_with(model: Model, params: Any) -> Search:
 
 def all_scores(model: Model, search: Search, X: Rows) -> Candidates:
     """Every label that the model finds for each row, with the score that ranks it."""
-    return scored(X, model.scorer.candidates(X, search), search)
+    return scored(X, model.predictor.candidates(X, search), search)
 
 
 def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -> Candidates:
@@ -73,7 +73,7 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the
     probability that a margin of 0 gives on one level.
     """
-    found = model.scorer.candidates(X, search)
+    found = model.predictor.candidates(X, search)
     least = probability_at_0(search.transform) if threshold is None else np.float32(threshold)
     kept = found.score >= least
     before = np.concatenate([[0], np.cumsum(kept)])
@@ -83,4 +83,6 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
 
 def compressed(model: Model, weights: str, threshold: float) -> Model:
     """The model without weights below the threshold, the others stored as `weights` says."""
-    return model._replace(scorer=model.scorer.compressed(model.n_features, weights, threshold))
+    return model._replace(
+        predictor=model.predictor.compressed(model.n_features, weights, threshold)
+    )

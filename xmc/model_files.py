@@ -1,6 +1,6 @@
 """Model folders: model.json and one .npy per array.
 
-How a field of a Model, or of its Scorer, is stored follows from the field's type: BY_TYPE is the
+How a field of a Model, or of its Predictor, is stored follows from the field's type: BY_TYPE is the
 whole table. A new array is a new field, and nothing here changes.
 """
 
@@ -32,7 +32,7 @@ from .member import Member
 from .methods import method_of
 from .model import Model
 from .params import RunParams, names
-from .ranking.scorer import Scorer
+from .ranking.predictor import Predictor
 from .text import pack as pack_vectorizer
 from .text import unpack as unpack_vectorizer
 
@@ -69,7 +69,7 @@ class Storage(NamedTuple):
 def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
     """Write a model as a folder; nothing is left behind if that fails."""
     entries = Entries({}, {})
-    for part in (saved.model, saved.model.scorer):
+    for part in (saved.model, saved.model.predictor):
         for name, kind in _stored_fields(type(part)).items():
             if getattr(part, name) is not None:
                 BY_TYPE[kind].pack(entries, STORED_AS.get(name, name), getattr(part, name))
@@ -126,12 +126,12 @@ def _saved(entries: Entries) -> Saved:
     if meta.get("one_label_per_row") is False:  # format 2 then holds an empty array of classes
         entries.arrays.pop("classes", None)
     method = method_of(meta["class"])
-    scorer = method.load().scorer_type(**_unpacked(entries, method.load().scorer_type))
-    model = Model(scorer=scorer, **_unpacked(entries, Model))
+    predictor = method.load().predictor_type(**_unpacked(entries, method.load().predictor_type))
+    model = Model(predictor=predictor, **_unpacked(entries, Model))
     _check(model, meta["n_labels"])
     parameters = dict(meta["parameters"])
     if parameters.get("tree") == "given":
-        parameters["tree"] = scorer.members[0].tree
+        parameters["tree"] = predictor.members[0].tree
     vectorizer = None
     if meta["vectorizer"] is not None:
         own = {name.removeprefix("vectorizer."): a for name, a in entries.arrays.items()}
@@ -140,10 +140,10 @@ def _saved(entries: Entries) -> Saved:
 
 
 def _stored_fields(kind: Any) -> dict[str, Any]:
-    """The type of each stored field of a Model or Scorer, its None left aside."""
+    """The type of each stored field of a Model or Predictor, its None left aside."""
     hints = get_type_hints(kind)
     own = kind._fields if issubclass(kind, tuple) else [f.name for f in fields(kind)]
-    return {name: _without_none(hints[name]) for name in own if hints[name] is not Scorer}
+    return {name: _without_none(hints[name]) for name in own if hints[name] is not Predictor}
 
 
 def _without_none(hint: Any) -> Any:
@@ -174,7 +174,7 @@ def _check(model: Model, n_labels: int) -> None:
         raise ValueError(f"label_counts: expected {n_labels} numbers, got shape {shape}")
     if model.label_embeddings is not None:
         _check_rows(model.label_embeddings, n_labels, model.n_features)
-    model.scorer.check(model.n_features, n_labels)
+    model.predictor.check(model.n_features, n_labels)
 
 
 def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .containers import Matrix
 from .errors import ParameterError
 from .inputs import true_labels
+from .soundness import Matrix
 
 
 def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import numbers
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from .containers import sound
-from .errors import DataError
+from .errors import DataError, ParameterError
+from .soundness import sound
 
 
 class TopK(NamedTuple):
@@ -48,3 +49,15 @@ class TopK(NamedTuple):
         top.labels[rows[kept], place[kept]] = P.indices[order][kept]
         top.scores[rows[kept], place[kept]] = P.data[order][kept]
         return top
+
+
+def check_k(who: str, k: Any, n_labels: int) -> int:
+    """k, if k labels of n_labels can be asked for. Raises ParameterError otherwise."""
+    if type(k) is int and 1 <= k <= n_labels:  # the usual case, which a query must not wait for
+        return k
+    is_int = isinstance(k, numbers.Integral) and not isinstance(k, bool)
+    if not is_int or not 1 <= k <= n_labels:
+        raise ParameterError(
+            f"{who}: k must be an int from 1 to {n_labels:,}, the number of labels, got {k!r}"
+        )
+    return int(k)

@@ -8,19 +8,12 @@ from typing import NamedTuple
 
 import scipy.sparse as sp
 
-from ..errors import DataError, ParameterError
-from ..formats import FORMATS, SUFFIXES
+from ..errors import DataError
+from ..formats import named_format
 from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
-from .files import (
-    FilePath,
-    create_file,
-    is_standard,
-    open_bytes,
-    quoted,
-    read_lines,
-)
+from .files import FilePath, create_file, open_bytes, read_lines
 from .npz import as_stored, read_npz, write_npz
 
 
@@ -44,33 +37,11 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     A .txt file is XMC text if its first line is three integers, else plain text. Raises
     ParameterError if there is no such format, DataError if the path doesn't tell.
     """
-    format = _named_format(path, format)
+    format = named_format(path, format)
     if format != "txt":
         return format
     with open_bytes(path) as file:
         return "xmc" if text_formats.is_header(file.readline(100)) else "text"
-
-
-def _named_format(path: FilePath, format: str | None) -> str:
-    """As `format_of`, but "txt" where only the first line can tell."""
-    if format is not None:
-        if format not in FORMATS:
-            raise ParameterError(
-                f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}"
-            )
-        return format
-    name = os.fspath(path)
-    if is_standard(path):
-        raise DataError(f"{name}: expected a format for stdin or stdout, got none")
-    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
-    if suffix == ".txt":
-        return "txt"
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, "
-            f"got {quoted(suffix)}"
-        )
-    return SUFFIXES[suffix]
 
 
 def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) -> Dataset:
@@ -117,7 +88,7 @@ def write(
     count from 1. Raises DataError if the format needs other parts, if the path exists and overwrite
     is False, or if it can't be written.
     """
-    format = _named_format(path, format)
+    format = named_format(path, format)
     if format == "txt":
         format = "text" if dataset.X is None else "xmc"
     if format == "npz":

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import DataError
-from .files import FilePath, numbered_lines, quoted, source_name
+from ..errors import DataError, quoted
+from .files import FilePath, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
 
 

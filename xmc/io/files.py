@@ -14,16 +14,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..errors import DataError
+from ..errors import DataError, quoted
 
 FilePath = str | os.PathLike
 CHUNK = 1 << 20
-
-
-def quoted(token: str | bytes) -> str:
-    """The token in quotes, as error messages show it; a long one loses its middle."""
-    text = token if isinstance(token, str) else token.decode("utf-8", "replace")
-    return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")
 
 
 def is_standard(path: FilePath) -> bool:

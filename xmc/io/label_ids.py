@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from ..containers import sound
-from ..errors import DataError
-from .files import FilePath, numbered_lines, quoted, source_name
+from ..errors import DataError, quoted
+from ..soundness import sound
+from .files import FilePath, numbered_lines, source_name
 
 
 def csr_by_id(

@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 
 import scipy.sparse as sp
 
-from ..errors import DataError
+from ..errors import DataError, quoted
 from ..inputs import as_csr, check_finite, check_not_empty
-from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, quoted, source_name
+from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, source_name
 
 MATRIX = "the matrix"  # what errors call it, after the name of its file
 

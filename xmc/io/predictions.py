@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import DataError, ParameterError
-from ..formats import PREDICTION_FORMATS
+from ..errors import DataError, quoted
+from ..formats import prediction_format
 from ..topk import TopK
-from .files import FilePath, create_file, is_standard, numbered_lines, quoted, source_name
+from .files import FilePath, create_file, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
 from .npz import as_stored, read_npz, write_npz
 from .rows import nearest_float32, value_texts
@@ -35,25 +35,6 @@ class Predictions(NamedTuple):
 
     P: sp.csr_matrix  # (n_rows, n_labels), each row's entries in stored order
     label_ids: list[str] | None  # None if they come from an npz file
-
-
-def prediction_format(path: FilePath, format: str | None = None) -> str:
-    """The format of a file of predictions: `format` if there is one, else what the path ends in.
-
-    Raises ParameterError if there is no such format, DataError if the path doesn't tell.
-    """
-    if format is not None and format not in PREDICTION_FORMATS:
-        raise ParameterError(
-            f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}"
-        )
-    if format is None:
-        format = os.fspath(path).lower().removesuffix(".gz").rpartition(".")[2]
-    if format not in PREDICTION_FORMATS:
-        what = "stdin or stdout without a format" if is_standard(path) else quoted(os.fspath(path))
-        raise DataError(
-            f"{os.fspath(path)}: expected a name that ends in .npz, .tsv or .jsonl, got {what}"
-        )
-    return format
 
 
 def write_predictions(

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import INT32_MAX, frozen
-from ..errors import DataError
-from .files import FilePath, empty_file, quoted, read_bytes, source_name
+from ..errors import DataError, quoted
+from .files import FilePath, empty_file, read_bytes, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")

@@ -8,12 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Rows, frozen
-from ..containers import one_row
 from ..errors import DataError
-from ..inputs import as_rows, canonical, check_k
+from ..inputs import as_rows, canonical
 from ..kernels.gather import unit_row
-from ..topk import TopK
-from .scorer import Scorer
+from ..soundness import one_row
+from ..topk import TopK, check_k
+from .predictor import Predictor
 from .search import Search
 
 FLOAT32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
@@ -29,20 +29,20 @@ class Ranker:
     def __init__(
         self,
         who: str,
-        scorer: Scorer,
+        predictor: Predictor,
         search: Search,
         n_features: int,
         n_labels: int,
         normalize: bool,
         vectorizer: Any = None,
     ):
-        self._who, self._scorer, self._search = who, scorer, search
+        self._who, self._predictor, self._search = who, predictor, search
         self._n_features, self._n_labels = n_features, n_labels
         self._normalize, self._vectorizer = normalize, vectorizer
 
     def of_texts(self, vectorizer: Any) -> Ranker:
         """The same ranker, which takes a text as well."""
-        known = self._scorer, self._search, self._n_features, self._n_labels, self._normalize
+        known = self._predictor, self._search, self._n_features, self._n_labels, self._normalize
         return Ranker(self._who, *known, vectorizer)
 
     def __call__(self, x: Any, k: Any = 5) -> TopK:
@@ -58,7 +58,7 @@ class Ranker:
                     f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser"
                 )
             x = self._vectorizer.transform([x])
-        return self._scorer.rank(self._row(x), self._search, k)
+        return self._predictor.rank(self._row(x), self._search, k)
 
     def _row(self, x: Any) -> Rows:
         wanted = 1, self._n_features

@@ -1,4 +1,4 @@
-"""Trees, the scorer of label trees and of one-vs-all, the tree of height one."""
+"""Trees, the predictor of label trees and of one-vs-all, the tree of height one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..label_tree import check_tree
 from ..layer import Layer, page_counts, repacked
 from ..member import Member
 from ..topk import TopK
-from .scorer import Scorer
+from .predictor import Predictor
 from .search import Candidates, Search, label_candidates, rank, rows_per_batch
 
 
 @dataclass(frozen=True, eq=False)
-class Trees(Scorer):
+class Trees(Predictor):
     """An ensemble of trained label trees, whose scores are averaged."""
 
     members: tuple[Member, ...]

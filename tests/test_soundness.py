@@ -8,8 +8,8 @@ import pytest
 import scipy.sparse as sp
 from damaged import CASES
 
-from xmc.containers import one_row, sound
 from xmc.errors import DataError
+from xmc.soundness import one_row, sound
 
 FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
 

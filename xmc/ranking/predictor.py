@@ -1,4 +1,4 @@
-"""Scorer: what one kind of model has learned, and how it scores labels."""
+"""Predictor: what one kind of model has learned, and how it scores labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .search import Candidates, Search, as_topk, scored
 ROWS_PER_BATCH = 1024
 
 
-class Scorer(ABC):
+class Predictor(ABC):
     """What one kind of model has learned. A subclass is a frozen dataclass.
 
     Its fields are arrays, numbers, Rows or trees: what model folders know how to store. Only
@@ -33,7 +33,7 @@ class Scorer(ABC):
         """Rows that are ranked at once, or whose candidates are all written down at once."""
         return ROWS_PER_BATCH
 
-    def compressed(self, n_features: int, weights: str, threshold: float) -> Scorer:
+    def compressed(self, n_features: int, weights: str, threshold: float) -> Predictor:
         """A copy with weights below the threshold dropped, the others stored as `weights` says."""
         return self
 
