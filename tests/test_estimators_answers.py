@@ -158,6 +158,26 @@ def test_what_ranks_is_what_is_shown(model, settings):
     assert np.array_equal(P[np.arange(60), columns], P.max(axis=1))
 
 
+@pytest.mark.parametrize("threshold", [None, 0.02, 0.6])
+def test_ranked_sets_are_the_sets_in_the_order_of_the_ranking(fitted, threshold):
+    sets = fitted.predict(X_TEST, threshold)
+    top = fitted.predict_topk(X_TEST, None, sets=True, threshold=threshold)
+    assert top.labels.shape[1] == max(1, sets.getnnz(axis=1).max())
+    whole = fitted.predict_topk(X_TEST, N_LABELS)
+    for row, own in enumerate(row_sets(sets)):
+        expected = [label for label in whole.labels[row].tolist() if label in own]
+        assert top.labels[row][: len(own)].tolist() == expected
+        assert (top.labels[row][len(own) :] == -1).all()
+    two = fitted.predict_topk(X_TEST, 2, sets=True, threshold=threshold)
+    assert np.array_equal(two.labels[:, :2][:, : top.labels.shape[1]], top.labels[:, :2])
+
+
+def test_a_threshold_without_sets_is_refused(fitted):
+    for rows in (X_TEST, X_TEST[:1]):
+        with pytest.raises(ParameterError, match="threshold goes with sets=True$"):
+            fitted.predict_topk(rows, 2, threshold=0.5)
+
+
 def test_equal_scores_stand_in_the_order_of_their_margins():
     model = OneVsAllClassifier(C=10.0, weight_threshold=0.0, random_state=0).fit(X, Y)
     top = model.predict_topk(X, N_LABELS)

@@ -176,6 +176,31 @@ def test_labels_that_do_not_fit_are_refused(labels, given, message):
     assert str(error.value).startswith(f"TextClassifier: {message}")
 
 
+@pytest.mark.parametrize("labels", [None, (own for own in IDS), 3])
+def test_labels_of_unknown_number_are_refused(labels):
+    with pytest.raises(DataError, match="^TextClassifier: expected labels for each text, got "):
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, labels)
+
+
+def test_an_id_that_is_given_twice_is_refused():
+    ids = ["red", "red", "fruit", "green", "blue"]
+    for labels in (IDS, np.eye(6, 5)):
+        with pytest.raises(DataError, match="^TextClassifier: expected each of label_ids once"):
+            TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, labels, label_ids=ids)
+
+
+@pytest.mark.parametrize("k", [0, -1, True, "3", None, 1.5])
+def test_a_number_of_suggestions_that_is_none_is_refused(model, k):
+    with pytest.raises(ParameterError, match=f"got {k!r}$"):
+        model.suggest("a red plum", k)
+
+
+def test_an_estimator_of_matrices_points_to_the_one_of_texts():
+    for texts in (TEXTS, np.array(TEXTS), "one text"):
+        with pytest.raises(DataError, match="got texts; a TextClassifier takes those$"):
+            OneVsAllClassifier().fit(texts, np.eye(6))
+
+
 def test_texts_without_a_common_word_are_refused():
     with pytest.raises(DataError, match="^text: "):
         TextClassifier(min_df=3).fit(["a", "b", "c"], [["x"], ["y"], ["z"]])

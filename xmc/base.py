@@ -126,9 +126,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
         sets: only the labels that `predict` gives with this threshold; k may then be None, which
         is the size of the largest set.
         """
-        if not sets and sp.issparse(X) and (X.shape[0] == 1 or len(X.shape) == 1):
+        if (
+            not sets
+            and threshold is None
+            and sp.issparse(X)
+            and (X.shape[0] == 1 or len(X.shape) == 1)
+        ):
             return self._ready_ranker()(X, k)
         model = self._fitted()
+        if threshold is not None and not sets:
+            raise ParameterError(f"{type(self).__name__}: threshold goes with sets=True")
         if sets and k is None:
             return self._ranked_sets(X, None, threshold)
         n = check_k("predict_topk", k, model.n_labels)
@@ -310,7 +317,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
         """X as canonical CSR with the model's number of features, which `reset` sets."""
         who = type(self).__name__
-        if isinstance(X, str) or (isinstance(X, list) and X and isinstance(X[0], str)):
+        texts = X.dtype.kind in "US" if isinstance(X, np.ndarray) else isinstance(X, str)
+        if texts or (isinstance(X, list) and X and isinstance(X[0], str)):
             raise DataError(f"{who}: expected a matrix, got texts; a TextClassifier takes those")
         try:
             if sp.issparse(X) or is_frame(X):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -104,7 +105,9 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         k may be larger than the number of labels.
         """
         if not isinstance(texts, str):
-            found = self.predict_topk(texts, min(k, self._fitted().model_.n_labels))
+            n_labels = self._fitted().model_.n_labels
+            most = min(k, n_labels) if isinstance(k, numbers.Integral) else k
+            found = self.predict_topk(texts, most)
             return [self._suggestions(*row) for row in zip(*found, strict=True)]
         return self.suggest([texts], k)[0]
 
@@ -213,8 +216,13 @@ def as_labels(
     labels: Any, label_ids: Sequence[str] | None, who: str
 ) -> tuple[Any, list[str] | None]:
     """Labels as estimators of matrices take them, and the id of each column if they have ids."""
+    if not hasattr(labels, "__len__"):
+        raise DataError(f"{who}: expected labels for each text, got {type(labels).__name__}")
+    known = None if label_ids is None else list(label_ids)
+    if known is not None and len(set(known)) < len(known):
+        raise DataError(f"{who}: expected each of label_ids once, got one twice")
     if not _are_lists_of_ids(labels):
-        return labels, None if label_ids is None else list(label_ids)
+        return labels, known
     column: dict[str, int] = {}
     indices, indptr = array("i"), array("q", [0])
     for row, own in enumerate(labels):
@@ -224,8 +232,7 @@ def as_labels(
             indices.append(column.setdefault(label, len(column)))
         indptr.append(len(indices))
     Y, ids = csr_by_id(np.ones(len(indices), np.float32), indices, indptr, list(column))
-    if label_ids is not None:
-        known = list(label_ids)
+    if known is not None:
         if unknown := sorted(set(ids) - set(known)):
             raise DataError(f"{who}: expected labels among label_ids, got {unknown[0]!r}")
         Y, ids = align_labels(Y, ids, known)
@@ -250,7 +257,7 @@ def _are_lists_of_ids(labels: Any) -> bool:
     if sp.issparse(labels) or len(getattr(labels, "shape", (0,))) != 1:
         return False
     collections = (list, tuple, set, frozenset)
-    if not hasattr(labels, "__len__") or not all(isinstance(own, collections) for own in labels):
+    if not all(isinstance(own, collections) for own in labels):
         return False
     numbers = (int, float, np.number, np.bool_)
     return not any(isinstance(value, numbers) for own in labels for value in list(own)[:1])
