@@ -53,7 +53,8 @@ def print_facts(facts: dict[str, Any]) -> None:
     """Print the facts, and a table per tree."""
     trained = facts["n_labels_trained"]
     fewer = f", {trained:,} of them with training rows" if trained < facts["n_labels"] else ""
-    click.echo(f"{facts['class']}, model format {facts['format']}")
+    of_texts = " below a TextClassifier" if facts["vectorizer"] else ""
+    click.echo(f"{facts['class']}{of_texts}, model format {facts['format']}")
     for name, value in {
         "features": f"{facts['n_features']:,}",
         "labels": f"{facts['n_labels']:,}{fewer}; {label_text(facts)}",
