@@ -172,9 +172,9 @@ method = combined(
     click.option(
         "--method",
         type=MethodName(),
-        help="Kind of model, tree by default: "
-        + "; ".join(f"{method.name}, {method.summary}" for method in METHODS.values())
-        + ".",
+        help="Kind of model: "
+        + ", ".join(f"{method.name} ({method.summary})" for method in METHODS.values())
+        + ".  [default: tree]",
     ),
     click.option(
         "--one-vs-all",

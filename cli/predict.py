@@ -36,14 +36,14 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     metavar="INT",
     default=5,
     show_default=True,
-    help="Labels per row.",
+    help="Labels per row; the most in a set, if it is typed with --sets.",
 )
 @click.option("--sets", is_flag=True, help="Give the set of labels of each row, not the best k.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="NUMBER",
-    help="Probability that a label of a set has at least; goes with --sets or alone.",
+    help="Give the labels whose probability is at least this, as --sets does.",
 )
 @click.option(
     "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
@@ -90,15 +90,18 @@ def command(
     model = load_model(folder, threads)
     estimator = matrix_model(model)
     estimator.verbose = int(not output.quiet)
-    check_k("predict", k, model.n_labels_)
+    typed = "k" in options.typed_options(ctx)
+    if typed:
+        check_k("predict", k, model.n_labels_)
+    k = min(k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), format, zero_based)
     started = time.monotonic()
     if sets or threshold is not None:
-        most = k if "k" in options.typed_options(ctx) else None  # only a typed k bounds sets
+        most = k if typed else None  # only a typed k bounds sets
         top = estimator.predict_topk(X, most, sets=True, threshold=threshold)
     else:
         top = estimator.predict_topk(X, k)
-    facts = count_rows(X, model, k, time.monotonic() - started)
+    facts = count_rows(X, model, top.labels.shape[1], time.monotonic() - started)
     output.notices.say_if_any(
         facts["n_rows_without_features"],
         facts["n_rows"],

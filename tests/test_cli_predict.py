@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import LabelTreeClassifier, load
+from xmc import LabelTreeClassifier, OneVsAllClassifier, load
 from xmc.io import read_label_names, read_predictions
 
 
@@ -317,3 +317,22 @@ def test_a_typed_k_bounds_sets():
 def test_a_set_may_be_empty():
     found = cli.done("predict", cli.text_model(), "--text", "zzz", "--threshold", 1).stdout
     assert found == "zzz\n"
+
+
+def test_an_untyped_k_is_lowered_to_the_labels_that_there_are(tmp_path):
+    model = LabelTreeClassifier(random_state=0).fit(np.eye(3), np.eye(3))
+    model.save(tmp_path / "model")
+    cli.save_dense(tmp_path / "X.npz", np.eye(3).tolist())
+    found = cli.done("predict", tmp_path / "model", tmp_path / "X.npz", "--json", "-").stdout
+    assert json.loads(found)["k"] == 3
+    line = cli.refusal(tmp_path, "predict", tmp_path / "model", tmp_path / "X.npz", "-k", 4)
+    assert line == "predict: k must be an int from 1 to 3, the number of labels, got 4"
+    sets = cli.done("predict", tmp_path / "model", tmp_path / "X.npz", "--sets", "--json", "-")
+    assert json.loads(sets.stdout)["k"] == 1
+
+
+def test_sets_of_a_model_of_one_label_per_row_are_refused(tmp_path):
+    OneVsAllClassifier(random_state=0).fit(np.eye(3), ["a", "b", "c"]).save(tmp_path / "model")
+    cli.save_dense(tmp_path / "X.npz", np.eye(3).tolist())
+    line = cli.refusal(tmp_path, "predict", tmp_path / "model", tmp_path / "X.npz", "--sets")
+    assert line == "OneVsAllClassifier: sets must be False with one label per row"

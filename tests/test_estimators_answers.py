@@ -18,7 +18,7 @@ from planted import (
 )
 from sklearn.base import clone
 
-from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, ParameterError
 from xmc.datasets import load_sample
 from xmc.params import BeamParams, DataParams, LabelTreeParams, names
 
@@ -170,6 +170,20 @@ def test_ranked_sets_are_the_sets_in_the_order_of_the_ranking(fitted, threshold)
         assert (top.labels[row][len(own) :] == -1).all()
     two = fitted.predict_topk(X_TEST, 2, sets=True, threshold=threshold)
     assert np.array_equal(two.labels[:, :2][:, : top.labels.shape[1]], top.labels[:, :2])
+
+
+def test_sets_of_one_label_per_row_are_refused(model):
+    if isinstance(getattr(model, "tree", ""), LabelTree):
+        return  # its labels are those of the planted data
+    model.fit(X_TEST, np.arange(60) % 3)
+    with pytest.raises(ParameterError, match="sets must be False with one label per row$"):
+        model.predict_topk(X_TEST, 2, sets=True)
+
+
+def test_a_row_of_which_nothing_is_known_has_an_empty_set(learned):
+    """Without bias, a row without features has a margin of 0 for every label."""
+    model = clone(learned).set_params(bias=0.0).fit(X, Y)
+    assert model.predict(sp.csr_matrix((2, X.shape[1]), dtype=np.float32)).nnz == 0
 
 
 def test_a_threshold_without_sets_is_refused(fitted):

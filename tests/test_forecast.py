@@ -120,3 +120,12 @@ def test_a_budget_changes_no_model(sample):
     ]
     a, b = (model.members_[0].layers[-1].weight for model in models)
     assert a.tobytes() == b.tobytes()
+
+
+def test_a_forecast_leaves_a_trained_model_as_it_is():
+    sample = load_sample()
+    X, Y = sample.X[:300], sample.Y[:300]
+    model = LabelTreeClassifier(**SMALL).fit(X, Y)
+    before = model.predict_topk(X[:5], 3)
+    model.forecast(X[:50, :10], Y[:50])
+    assert np.array_equal(model.predict_topk(X[:5], 3).scores, before.scores)

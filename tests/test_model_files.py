@@ -6,7 +6,15 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, TextClassifier, io, load
+from xmc import (
+    LabelTree,
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    ParameterError,
+    TextClassifier,
+    io,
+    load,
+)
 from xmc.errors import DataError, ModelError
 from xmc.model_files import FILE, describe
 
@@ -445,3 +453,16 @@ def test_labels_that_are_none_of_the_models_are_refused(folder, change):
     replace(folder, "tree0.labels", change(np.load(folder / "tree0.labels.npy")))
     with pytest.raises(ModelError, match=f"{FILE} can't be read: tree0: expected"):
         load(folder)
+
+
+def test_parameters_by_level_come_back_as_tuples_without_numpys_types(data, tmp_path):
+    model = LabelTreeClassifier(C=(np.float32(0.5), 2.0), random_state=0).fit(*data)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").C == (0.5, 2.0)
+
+
+def test_a_parameter_that_was_spoilt_after_training_is_refused_at_saving(data, tmp_path):
+    model = OneVsAllClassifier(random_state=0).fit(*data).set_params(C=-1)
+    with pytest.raises(ParameterError, match="C must be a finite number > 0"):
+        model.save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []

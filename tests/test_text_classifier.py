@@ -176,6 +176,59 @@ def test_labels_that_do_not_fit_are_refused(labels, given, message):
     assert str(error.value).startswith(f"TextClassifier: {message}")
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([["a"], [1]] * 3, "expected label ids as str, got 1 in row 1"),
+        ([[7, 9], [9, 3]] * 3, "expected label ids as str, got 7 in row 0"),
+        ([[7], [9, 3]] * 3, "expected label ids as str, got 7 in row 0"),
+        ([None, ["b"]] * 3, "expected a list of label ids in row 0, got None"),
+    ],
+)
+def test_label_lists_of_another_kind_are_no_other_kind_of_model(labels, message):
+    with pytest.raises(DataError) as error:
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, labels)
+    assert str(error.value) == f"TextClassifier: {message}"
+
+
+def test_arrays_of_ids_are_lists_of_ids_and_lists_of_0_and_1_a_matrix():
+    by_array = TextClassifier(OneVsAllClassifier(random_state=0), min_df=1)
+    by_array.fit(TEXTS, [np.array(own) for own in IDS])
+    assert by_array.label_ids_ == ["blue", "fruit", "green", "red"]
+    by_matrix = TextClassifier(OneVsAllClassifier(random_state=0), min_df=1)
+    by_matrix.fit(TEXTS, [[int(label in own) for label in by_array.label_ids_] for own in IDS])
+    assert (
+        by_matrix.label_ids_ is None and answers(by_matrix)[0][0][1] == answers(by_array)[0][0][1]
+    )
+
+
+@pytest.mark.parametrize("given", [{"label_ids": 4}, {"label_ids": "abcd"}, {"label_names": 4}])
+def test_ids_and_names_that_are_no_list_are_refused(given):
+    with pytest.raises(DataError, match="expected a list as label_(ids|names), got (int|str)$"):
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS, **given)
+
+
+def test_missing_names_are_refused():
+    names = ["Blau", None, "Grün", "Rot"]
+    with pytest.raises(DataError, match="expected a str for each of label_names, got None$"):
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS, label_names=names)
+
+
+@pytest.mark.parametrize("weight", [[1.0], np.zeros(6), "abc"])
+def test_weights_of_a_score_must_fit(model, weight):
+    for labels in (IDS, np.eye(6, 4)):
+        with pytest.raises(DataError, match="expected a weight for each of 6 rows, not all 0$"):
+            model.score(TEXTS, labels, weight)
+
+
+def test_sets_of_texts_come_best_first(model):
+    top = model.predict_topk(TEXTS, None, sets=True, threshold=0.3)
+    sets = model.predict(TEXTS, 0.3)
+    assert [sorted(row[row >= 0].tolist()) for row in top.labels] == [
+        row.indices.tolist() for row in sets
+    ]
+
+
 @pytest.mark.parametrize("labels", [None, (own for own in IDS), 3])
 def test_labels_of_unknown_number_are_refused(labels):
     with pytest.raises(DataError, match="^TextClassifier: expected labels for each text, got "):
@@ -206,7 +259,7 @@ def test_texts_without_a_common_word_are_refused():
         TextClassifier(min_df=3).fit(["a", "b", "c"], [["x"], ["y"], ["z"]])
 
 
-@pytest.mark.parametrize("classifier", [3, "tree", TextClassifier()])
+@pytest.mark.parametrize("classifier", [3, "tree", TextClassifier(), OneVsAllClassifier])
 def test_a_classifier_that_takes_no_matrix_is_refused(classifier):
     with pytest.raises(
         ParameterError, match="classifier must be one of xmc's estimators of matrices"
@@ -278,6 +331,7 @@ def test_compressing_changes_the_classifier_only(model):
     assert small.classifier_.model_.predictor.members[0].layers[0].weight.dtype == np.int8
     assert model.classifier_.model_.predictor.members[0].layers[0].weight.dtype == np.float32
     assert small.vectorizer_ is model.vectorizer_
+    assert (small.classifier.weights, model.classifier.weights) == ("int8", "float32")
     assert [s.id for s in small.suggest("a red cherry", 2)] == [
         s.id for s in model.suggest("a red cherry", 2)
     ]

@@ -190,7 +190,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if Y.shape[1] < self.n_labels_:
             raise DataError(f"{who}: expected {self.n_labels_:,} labels in Y, got {Y.shape[1]:,}")
         hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
-        return float(np.average(hit, weights=sample_weight))
+        return weighted_mean(hit, sample_weight, who)
 
     def ranker(self) -> Ranker:
         """What ranks one row at a time, fast, from as many threads as you like."""
@@ -224,6 +224,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         model_files.save(path, self._saved(), overwrite)
 
     def _saved(self) -> model_files.Saved:
+        check(self)  # what was set since must come back
         return model_files.Saved(type(self).__name__, model_files.settings(self), self._fitted())
 
     @classmethod
@@ -360,6 +361,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _ranked_sets(self, X: Any, k: int | None, threshold: float | None) -> TopK:
         """The best k labels of each row's set, or all of them."""
         model = self._fitted()
+        if model.classes is not None:
+            raise ParameterError(
+                f"{type(self).__name__}: sets must be False with one label per row"
+            )
         _check_threshold(threshold, type(self).__name__)
         parts = self._answers(
             X,
@@ -385,6 +390,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
         # Several labels per row; the tag multi_label would promise dense predictions too.
         tags.target_tags.multi_output = True
         return tags
+
+
+def weighted_mean(values: Any, weights: Any, who: str) -> float:
+    """The mean of one value per row. Raises DataError unless there is a weight for each."""
+    if weights is None:
+        return float(np.mean(values))
+    weights = np.asarray(weights)
+    if weights.shape != (len(values),) or weights.dtype.kind not in "biuf" or not weights.sum() > 0:
+        raise DataError(f"{who}: expected a weight for each of {len(values):,} rows, not all 0")
+    return float(np.average(values, weights=weights))
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from .base import Estimator
 from .errors import DataError
@@ -61,11 +62,12 @@ class TreeEstimator(Estimator):
 
         It grows the trees and trains a sample of their scorers.
         """
-        data = self._training_data(X, y)
+        fresh = clone(self)  # a trained model stays one
+        data = fresh._training_data(X, y)
         start = time.perf_counter()
-        trees = self._trees(data, Progress(0))
+        trees = fresh._trees(data, Progress(0))
         seconds = time.perf_counter() - start
-        return forecast(data.X, data.Y, trees, self._params(), data.seed, seconds)
+        return forecast(data.X, data.Y, trees, fresh._params(), data.seed, seconds)
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         """One tree per member of the ensemble, over the labels that have rows."""

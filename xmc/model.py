@@ -74,8 +74,10 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     probability that a margin of 0 gives on one level.
     """
     found = model.predictor.candidates(X, search)
-    least = probability_at_0(search.transform) if threshold is None else np.float32(threshold)
-    kept = found.score >= least
+    if threshold is None:  # a margin of exactly 0 says nothing: no features, and no bias
+        kept = (found.score >= probability_at_0(search.transform)) & (found.margin != 0)
+    else:
+        kept = found.score >= np.float32(threshold)
     before = np.concatenate([[0], np.cumsum(kept)])
     columns = (column[kept] for column in found[1:])
     return Candidates(before[found.indptr], *columns)

@@ -115,10 +115,14 @@ def settings(estimator: Any) -> dict[str, Any]:
         values["tree"] = "given"
     if not isinstance(values.get("random_state"), (int, np.integer)):
         values |= {"random_state": None} if "random_state" in values else {}
-    return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in values.items()
-    }
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A parameter without numpy's types."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _saved(entries: Entries) -> Saved:
@@ -129,7 +133,10 @@ def _saved(entries: Entries) -> Saved:
     predictor = method.load().predictor_type(**_unpacked(entries, method.load().predictor_type))
     model = Model(predictor=predictor, **_unpacked(entries, Model))
     _check(model, meta["n_labels"])
-    parameters = dict(meta["parameters"])
+    parameters = {
+        name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        for name, value in meta["parameters"].items()
+    }
     if parameters.get("tree") == "given":
         parameters["tree"] = predictor.members[0].tree
     vectorizer = None
@@ -185,11 +192,11 @@ def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:
         raise ValueError("label_means: expected arrays that fit each other, they don't")
 
 
-def _pack_number(entries: Entries, name: str, value: int) -> None:
-    entries.meta[name] = int(value)
+def _pack_plain(entries: Entries, name: str, value: Any) -> None:
+    entries.meta[name] = _plain(value)
 
 
-def _unpack_number(entries: Entries, name: str) -> int:
+def _unpack_plain(entries: Entries, name: str) -> Any:
     return entries.meta[name]
 
 
@@ -253,7 +260,9 @@ def _member(arrays: dict[str, np.ndarray], n: int, depth: int) -> Member:
 
 
 BY_TYPE: dict[Any, Storage] = {
-    int: Storage(_pack_number, _unpack_number),
+    int: Storage(_pack_plain, _unpack_plain),
+    float: Storage(_pack_plain, _unpack_plain),
+    str: Storage(_pack_plain, _unpack_plain),
     np.ndarray: Storage(_pack_array, _unpack_array),
     list[str]: Storage(_pack_texts, _unpack_texts),
     Rows: Storage(_pack_rows, _unpack_rows),

@@ -310,7 +310,8 @@ def _obeys(value: Any, f: Field) -> bool:
     if value is None and rule.keys() & {"optional", "seed", "estimator"}:
         return True
     if "estimator" in rule:
-        return hasattr(value, "predictor_type")  # which every estimator of matrices has
+        # Every estimator of matrices has it.
+        return hasattr(value, "predictor_type") and not isinstance(value, type)
     if "seed" in rule:
         is_int = isinstance(value, numbers.Integral)
         return hasattr(value, "random_sample") or (is_int and value >= 0)

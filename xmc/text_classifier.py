@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
-from .base import Estimator
+from .base import Estimator, weighted_mean
 from .errors import DataError
 from .estimators import LabelTreeClassifier
 from .io.label_ids import align_labels, csr_by_id
@@ -27,6 +27,7 @@ from .ranking.ranker import Ranker
 from .text import as_texts, fit_texts, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
+from .training_data import as_list, check_once
 
 
 class Suggestion(NamedTuple):
@@ -43,6 +44,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
 
     classifier: any estimator of ours, LabelTreeClassifier() if None; the model trains a copy of it.
     Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
+    What ranks can be set on the trained copy: `model.classifier_.set_params(optimize="psp")`.
 
     Fitted attributes: vectorizer_ (scikit-learn's TfidfVectorizer), classifier_ (the trained copy),
     and what it knows of its labels: label_ids_, label_names_, label_counts_, n_labels_, classes_.
@@ -87,9 +89,15 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         X = fit_texts(make_vectorizer(self._text_params()), as_texts(texts, who))
         return self._unfitted().forecast(X, y)
 
-    def predict_topk(self, texts: Any, k: int = 5) -> TopK:
-        """The best k labels of each text, columns of label_ids_: (n_texts, k), best first."""
-        return self._fitted().predict_topk(self._features(texts), k)
+    def predict_topk(
+        self, texts: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
+    ) -> TopK:
+        """The best k labels of each text, columns of label_ids_: (n_texts, k), best first.
+
+        sets, threshold: as for the classifier; only the labels that `predict` gives.
+        """
+        X = self._features(texts)
+        return self._fitted().predict_topk(X, k, sets=sets, threshold=threshold)
 
     def predict(self, texts: Any, threshold: float | None = None) -> Any:
         """The set of labels of each text, as 0/1 CSR; with one label per text, the best class."""
@@ -107,8 +115,9 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         if not isinstance(texts, str):
             n_labels = self._fitted().model_.n_labels
             most = min(k, n_labels) if isinstance(k, numbers.Integral) else k
-            found = self.predict_topk(texts, most)
-            return [self._suggestions(*row) for row in zip(*found, strict=True)]
+            found, ids = self.predict_topk(texts, most), self._ids()
+            names = self.label_names_ or ids
+            return [_suggestions(*row, ids, names) for row in zip(*found, strict=True)]
         return self.suggest([texts], k)[0]
 
     def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
@@ -119,7 +128,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         best, ids = self.predict_topk(texts, 1).labels[:, 0], self._ids()
         _same_length(best, labels, type(self).__name__)
         hit = [ids[label] in set(own) for label, own in zip(best, labels, strict=True)]
-        return float(np.average(hit, weights=sample_weight))
+        return weighted_mean(hit, sample_weight, type(self).__name__)
 
     def ranker(self) -> Ranker:
         """What ranks one text or row at a time, fast, from as many threads as you like."""
@@ -131,6 +140,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         """A smaller copy: weights stored as `weights` says, those below the threshold dropped."""
         smaller = copy(self)
         smaller.classifier_ = self._fitted().compress(weights, weight_threshold)
+        smaller.classifier = clone(smaller.classifier_)
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
@@ -194,16 +204,6 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         """What people call the labels: ids, else classes, else column numbers."""
         return self.label_ids_ or [str(label) for label in self.classes_]
 
-    def _suggestions(self, labels: np.ndarray, scores: np.ndarray) -> list[Suggestion]:
-        ids = self._ids()
-        label_names = self.label_names_ or ids
-        found = zip(labels.tolist(), scores.tolist(), strict=True)
-        return [
-            Suggestion(ids[label], label_names[label], score)
-            for label, score in found
-            if label >= 0
-        ]
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
@@ -218,14 +218,16 @@ def as_labels(
     """Labels as estimators of matrices take them, and the id of each column if they have ids."""
     if not hasattr(labels, "__len__"):
         raise DataError(f"{who}: expected labels for each text, got {type(labels).__name__}")
-    known = None if label_ids is None else list(label_ids)
-    if known is not None and len(set(known)) < len(known):
-        raise DataError(f"{who}: expected each of label_ids once, got one twice")
+    known = None if label_ids is None else as_list(label_ids, "label_ids", who)
+    if known is not None:
+        check_once(known, who)
     if not _are_lists_of_ids(labels):
         return labels, known
     column: dict[str, int] = {}
     indices, indptr = array("i"), array("q", [0])
     for row, own in enumerate(labels):
+        if not _is_collection(own):
+            raise DataError(f"{who}: expected a list of label ids in row {row}, got {own!r}")
         for label in own:
             if not isinstance(label, str):
                 raise DataError(f"{who}: expected label ids as str, got {label!r} in row {row}")
@@ -253,14 +255,34 @@ def _names_in_order(
 
 
 def _are_lists_of_ids(labels: Any) -> bool:
-    """Whether each text has a collection of labels: no matrix, and not one label each."""
+    """Whether each text has a collection of labels: no matrix, and not one label each.
+
+    Lists of only 0 and 1, all of one length, are a matrix.
+    """
     if sp.issparse(labels) or len(getattr(labels, "shape", (0,))) != 1:
         return False
-    collections = (list, tuple, set, frozenset)
-    if not all(isinstance(own, collections) for own in labels):
+    rows = list(labels)
+    if not any(map(_is_collection, rows)):
         return False
-    numbers = (int, float, np.number, np.bool_)
-    return not any(isinstance(value, numbers) for own in labels for value in list(own)[:1])
+    alike = all(map(_is_collection, rows)) and len({len(own) for own in rows}) == 1
+    return not (alike and all(_is_0_or_1(value) for own in rows for value in own))
+
+
+def _is_collection(own: Any) -> bool:
+    if isinstance(own, np.ndarray):
+        return own.ndim == 1
+    return isinstance(own, (list, tuple, set, frozenset))
+
+
+def _is_0_or_1(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number, np.bool_)) and value in (0, 1)
+
+
+def _suggestions(
+    labels: np.ndarray, scores: np.ndarray, ids: Sequence[str], names: Sequence[str]
+) -> list[Suggestion]:
+    found = zip(labels.tolist(), scores.tolist(), strict=True)
+    return [Suggestion(ids[label], names[label], score) for label, score in found if label >= 0]
 
 
 def _same_length(texts: Any, labels: Any, who: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,10 +121,27 @@ def as_label_texts(given: Any, n_labels: int, what: str, who: str) -> list[str] 
     """Ids or names of the labels as a list of str, one per column of Y; None if none are given."""
     if given is None:
         return None
-    texts = [str(label) for label in given]
+    texts = as_list(given, what, who)
+    for value in texts:
+        if not isinstance(value, (str, numbers.Integral)):
+            raise DataError(f"{who}: expected a str for each of {what}, got {value!r}")
     if len(texts) != n_labels:
         raise DataError(f"{who}: expected {n_labels:,} {what}, one per label, got {len(texts):,}")
-    if what == "label_ids" and len(set(texts)) < len(texts):
-        twice, _ = Counter(texts).most_common(1)[0]
-        raise DataError(f"{who}: expected each of label_ids once, got {twice!r} twice")
+    texts = list(map(str, texts))
+    if what == "label_ids":
+        check_once(texts, who)
     return texts
+
+
+def as_list(given: Any, what: str, who: str) -> list[Any]:
+    """A sequence as a list. Raises DataError at one str, a mapping, or what has no length."""
+    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__len__"):
+        raise DataError(f"{who}: expected a list as {what}, got {type(given).__name__}")
+    return list(given)
+
+
+def check_once(label_ids: Sequence[str], who: str) -> None:
+    """Raise DataError if an id comes twice."""
+    if len(set(label_ids)) < len(label_ids):
+        twice, _ = Counter(label_ids).most_common(1)[0]
+        raise DataError(f"{who}: expected each of label_ids once, got {twice!r} twice")
