@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arrays import frozen
-from .errors import ParameterError, quoted
+from .errors import DataError, ParameterError, quoted
 from .formats import vocabulary_format
-from .io.files import FilePath
+from .io.files import FilePath, source_name
 from .io.folder import pack_strings, unpack_strings
 from .io.skos import PARSERS, read_skos
 from .io.vocabularies import ALTERNATIVE, KINDS, PREFERRED, READERS, Entries
@@ -70,8 +70,10 @@ class Vocabulary:
         language is preferred, later ones are alternative.
         """
         format = vocabulary_format(path, format)
-        is_skos = format in PARSERS
-        return cls.from_entries(read_skos(path, format) if is_skos else READERS[format](path))
+        entries = read_skos(path, format) if format in PARSERS else READERS[format](path)
+        if not entries.concepts:
+            raise DataError(f"{source_name(path)}: expected at least one concept, got none")
+        return cls.from_entries(entries)
 
     @classmethod
     def of(
@@ -120,9 +122,10 @@ class Vocabulary:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Vocabulary:
         """What `to_arrays` gave. Raises KeyError or ValueError if the arrays don't fit."""
-        texts = {name: unpack_strings(arrays[name], arrays[f"{name}_offsets"]) for name in TEXTS}
-        columns = {name: arrays[name] for name in COLUMNS}
-        found = cls(**texts, **columns, broader_pairs=arrays["broader_pairs"])
+        columns: dict[str, Any] = {name: arrays[name] for name in (*COLUMNS, "broader_pairs")}
+        for name in TEXTS:
+            columns[name] = unpack_strings(arrays[name], arrays[f"{name}_offsets"])
+        found = cls(**columns)
         found._check()
         return found
 
@@ -140,6 +143,7 @@ class Vocabulary:
             and _within(self.name_languages, -1, len(self.languages))
             and (pairs.dtype, pairs.shape[1:]) == (np.int32, (2,))
             and _within(pairs, 0, len(self.ids))
+            and (np.diff(pairs[:, 0] * np.int64(len(self.ids)) + pairs[:, 1]) > 0).all()
         )
         if not right:
             raise ValueError("expected the columns of a vocabulary that fit each other")
@@ -327,7 +331,8 @@ def _sorted_pairs(
     pairs = sorted(known)
     closing, cycle = _closing_pairs(len(ids), pairs)
     if closing:
-        named = " > ".join(ids[i] for i in (cycle if len(cycle) < 8 else [*cycle[:6], cycle[-1]]))
+        steps = [ids[i] for i in cycle]
+        named = " > ".join(steps if len(steps) < 8 else [*steps[:6], "...", steps[-1]])
         what = f"relations that close a cycle of broader: {len(closing):,}"
         notices.append(f"{what}, the first {named}; they are left out")
     left = [pair for pair in pairs if pair not in closing]

@@ -53,9 +53,9 @@ class Entries:
 
 def read_label_list(path: FilePath) -> Entries:
     """Lines `id<TAB>name`, or only `id`."""
-    entries = Entries()
+    entries, file = Entries(), source_name(path)
     for number, line in numbered_lines(path):
-        where = f"{source_name(path)}:{number}"
+        where = f"{file}:{number}"
         concept, _, name = line.partition("\t")
         concept = checked_id(concept, line, TWO, where)
         entries.concepts[concept] = None
@@ -66,9 +66,9 @@ def read_label_list(path: FilePath) -> Entries:
 
 def read_tsv(path: FilePath) -> Entries:
     """Lines `id<TAB>name`, or `id<TAB>language<TAB>name`, all of them as the first one."""
-    entries, width = Entries(), 0
+    entries, width, file = Entries(), 0, source_name(path)
     for number, line in numbered_lines(path):
-        where, parts = f"{source_name(path)}:{number}", line.split("\t")
+        where, parts = f"{file}:{number}", line.split("\t")
         width = width or len(parts)
         expected = {2: TWO, 3: THREE}.get(width, f"{TWO} or {THREE}")
         if len(parts) != width or not 2 <= width <= 3 or not parts[-1].strip():
@@ -119,9 +119,9 @@ def _csv_rows(path: FilePath) -> Iterator[tuple[str, list[str]]]:
 
 def read_json_lines(path: FilePath) -> Entries:
     """One concept a line, as above."""
-    entries = Entries()
+    entries, file = Entries(), source_name(path)
     for number, line in numbered_lines(path):
-        where = f"{source_name(path)}:{number}"
+        where = f"{file}:{number}"
         concept = _json_object(line, where)
         if not isinstance(concept.get("id"), str):
             raise DataError(f'{where}: expected an "id" that is a text, got {quoted(line)}')
