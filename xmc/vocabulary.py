@@ -286,8 +286,10 @@ def _sorted_names(
         (place[concept], kind, code[language], i, name)
         for i, (concept, kind, language, name) in enumerate(kept)
     )
-    once = {(row[0], row[2], row[4]): row for row in reversed(rows)}  # the first one stays
-    return sorted(once.values()), languages
+    once: dict[tuple[int, int, str], tuple[int, int, int, int, str]] = {}
+    for row in rows:  # of a name that comes twice, the first one stays
+        once.setdefault((row[0], row[2], row[4]), row)
+    return list(once.values()), languages
 
 
 def _kept_names(entries: Entries, notices: list[str]) -> list[tuple[str, int, str, str]]:
