@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from xmc.errors import DataError, ModelError
+from xmc.cli.output import Notices
+from xmc.errors import DataError, ModelError, quoted
 
 
 def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
@@ -79,6 +80,25 @@ def names_of_ids(label_ids: Sequence[str], path: str) -> list[str]:
 
     known = dict(zip(*read_label_names(path), strict=True))
     return [known.get(label, label) for label in label_ids]
+
+
+def names_by_vocabulary(
+    label_ids: Sequence[str], names: Sequence[str] | None, path: str, notices: Notices
+) -> list[str]:
+    """The labels' names in a vocabulary; one that it lacks keeps its name, or else its id."""
+    from xmc import Vocabulary
+
+    vocabulary = Vocabulary.read(path)
+    for notice in vocabulary.notices:
+        notices.say(f"{path}: {notice}")
+    lacking = sum(label not in vocabulary for label in label_ids)
+    if lacking and lacking == len(label_ids):
+        wanted, there = quoted(label_ids[0]), quoted(min(vocabulary.ids))
+        raise DataError(f"{path}: expected ids of the labels, such as {wanted}, got {there}")
+    what = "labels that the vocabulary lacks"
+    notices.say_if_any(lacking, len(label_ids), what, "they keep their names or ids")
+    found = zip(label_ids, names or label_ids, vocabulary.names_of(label_ids), strict=True)
+    return [own if name == label else name for label, own, name in found]
 
 
 def load_model(path: str, n_threads: int | None) -> Any:

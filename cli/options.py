@@ -81,6 +81,12 @@ label_names = click.option(
     metavar="FILE",
     help="File of lines id<TAB>name, or only id; line i names column i of a label matrix.",
 )
+vocabulary = click.option(
+    "--vocabulary",
+    metavar="FILE",
+    help="Names of labels by id: SKOS (.ttl .rdf .nt "
+    ".jsonld), lines id<TAB>name or id<TAB>language<TAB>name (.tsv), Annif's .csv, .jsonl.",
+)
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

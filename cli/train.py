@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import click
 
 from xmc.cli import options
-from xmc.cli.data import default_ks, is_headerless, name_columns, names_of_ids, read_labelled
+from xmc.cli.data import (
+    default_ks,
+    is_headerless,
+    name_columns,
+    names_by_vocabulary,
+    names_of_ids,
+    read_labelled,
+)
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.methods import Method, method_named
 from xmc.params import check, names
@@ -54,6 +61,7 @@ class LabelledRows(NamedTuple):
 )
 @click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
+@options.vocabulary
 @options.source
 @options.model_parameters
 @options.text_parameters
@@ -69,6 +77,7 @@ def command(
     valid: float | None,
     dry_run: bool,
     label_names: str | None,
+    vocabulary: str | None,
     format: str | None,
     zero_based: bool,
     output: Output,
@@ -97,6 +106,8 @@ def command(
     output.notices.compiling()
     return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
+    if vocabulary is not None:
+        data = named_by(data, vocabulary, output.notices)
     if data.texts is None:
         why = "goes with texts only, the rows have features already"
         options.refuse(ctx, options.TEXT_FLAGS, why)
@@ -149,6 +160,14 @@ def read_training(
     elif label_names:
         Y, ids, names = name_columns(Y, label_names, is_headerless(sources[-1], format))
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
+
+
+def named_by(data: LabelledRows, vocabulary: str, notices: Notices) -> LabelledRows:
+    """The rows with the names that a vocabulary gives their labels."""
+    if data.label_ids is None:
+        raise click.UsageError("--vocabulary needs ids of a matrix's columns: --label-names FILE")
+    names = names_by_vocabulary(data.label_ids, data.label_names, vocabulary, notices)
+    return data._replace(label_names=names)
 
 
 def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:

@@ -176,6 +176,45 @@ def test_names_of_matrix_columns_go_by_line():
     ]
 
 
+def test_a_vocabulary_names_labels_by_id(tmp_path):
+    rows = cli.write_lines(tmp_path / "train.tsv", "a\tone apple", "b,c\ttwo apples")
+    lines = ("c\tde\tZeh", "c\tde\tCe", "a\ten\tay", "a\tde\tAh (Laut)", "x\tde\tIx")
+    names = cli.write_lines(tmp_path / "v.tsv", *lines)
+    model = tmp_path / "model"
+    flags = ("--min-df", 1, "--vocabulary", names, "--model", model)
+    notices = cli.done("train", rows, *flags).stderr.splitlines()
+    assert load(model).label_names_ == ["Ah (Laut)", "b", "Zeh"]
+    assert (
+        "train: labels that the vocabulary lacks: 1 of 3; they keep their names or ids" in notices
+    )
+
+
+def test_a_vocabulary_comes_before_label_names(tmp_path):
+    names = cli.write_lines(tmp_path / "labels.txt", "a\tA", "b\tB")
+    words = cli.write_lines(tmp_path / "v.tsv", "b\tBe", "b\tBee")
+    rows, model = xmc_file(tmp_path, *ROWS), tmp_path / "model"
+    flags = ("--label-names", names, "--vocabulary", words, "--model", model)
+    notices = cli.done("train", rows, *flags).stderr
+    assert load(model).label_names_ == ["A", "Be"]
+    assert f"train: {words}: names after the preferred one of their language: 1" in notices
+
+
+def test_a_vocabulary_needs_label_ids(tmp_path):
+    names = cli.write_lines(tmp_path / "v.tsv", "a\tA")
+    rows = xmc_file(tmp_path, *ROWS)
+    message = cli.misuse("train", rows, "--vocabulary", names, "--model", tmp_path / "m")
+    hint = "--label-names FILE"
+    assert message == f"Error: --vocabulary needs ids of a matrix's columns: {hint}"
+
+
+def test_a_vocabulary_of_other_ids_is_refused(tmp_path):
+    rows = cli.write_lines(tmp_path / "train.tsv", "a\tone apple", "b,c\ttwo apples")
+    names = cli.write_lines(tmp_path / "v.tsv", "gnd:2\tA", "gnd:1\tB")
+    flags = ("--vocabulary", names, "--model", tmp_path / "model")
+    line = cli.refusal(tmp_path, "train", rows, *flags)
+    assert line == f"{names}: expected ids of the labels, such as 'a', got 'gnd:1'"
+
+
 def test_names_widen_headerless_labels(tmp_path):
     rows = cli.write_lines(tmp_path / "train.svm", *ROWS)
     names = cli.write_lines(tmp_path / "labels.txt", "a\tA", "b\tB", "c\tC")

@@ -45,3 +45,10 @@ def test_what_takes_a_compiler_is_an_extra_that_the_tests_install(setup_cfg):
     assert "liblinear" not in setup_cfg["options"]["install_requires"]
     assert extras["liblinear"].startswith("\nliblinear-official>=")
     assert "xmc-trees[liblinear]" in extras["test"].split()
+
+
+def test_what_reads_skos_is_an_extra_that_the_tests_install(setup_cfg):
+    extras = setup_cfg["options.extras_require"]
+    assert "rdflib" not in setup_cfg["options"]["install_requires"]
+    assert extras["skos"].startswith("\nrdflib>=")
+    assert "xmc-trees[skos]" in extras["test"].split()

@@ -23,7 +23,7 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors params formats topk arrays frames soundness inputs propensity judged metrics "
-    "xmc.io xmc.io.* parallel progress memory",
+    "xmc.io xmc.io.* vocabulary parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "warmup",
     "methods model model_files text features training_data base estimators text_classifier loading "

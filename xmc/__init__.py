@@ -15,6 +15,7 @@ _HOMES = {
     "preset": "presets",
     "LabelTree": "label_tree",
     "TopK": "topk",
+    "Vocabulary": "vocabulary",
     "XmcError": "errors",
     "DataError": "errors",
     "ParameterError": "errors",

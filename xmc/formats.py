@@ -11,6 +11,7 @@ FilePath = str | os.PathLike
 FORMATS = ("npz", "xmc", "svmlight", "tsv", "text")
 SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line
 PREDICTION_FORMATS = ("npz", "tsv", "jsonl")
+VOCABULARY_FORMATS = ("ttl", "rdf", "nt", "jsonld", "tsv", "txt", "csv", "jsonl")
 
 
 def named_format(path: FilePath, format: str | None) -> str:
@@ -44,14 +45,25 @@ def prediction_format(path: FilePath, format: str | None = None) -> str:
 
     Raises ParameterError if there is no such format, DataError if the path doesn't tell.
     """
-    if format is not None and format not in PREDICTION_FORMATS:
-        raise ParameterError(
-            f"format must be one of {', '.join(map(repr, PREDICTION_FORMATS))}, got {format!r}"
-        )
+    return _by_suffix(path, format, PREDICTION_FORMATS)
+
+
+def vocabulary_format(path: FilePath, format: str | None = None) -> str:
+    """The format of a vocabulary: `format` if there is one, else what the path ends in.
+
+    Raises ParameterError if there is no such format, DataError if the path doesn't tell.
+    """
+    return _by_suffix(path, format, VOCABULARY_FORMATS)
+
+
+def _by_suffix(path: FilePath, format: str | None, known: tuple[str, ...]) -> str:
+    if format is not None and format not in known:
+        raise ParameterError(f"format must be one of {', '.join(map(repr, known))}, got {format!r}")
     name = os.fspath(path)
     if format is None:
         format = name.lower().removesuffix(".gz").rpartition(".")[2]
-    if format not in PREDICTION_FORMATS:
+    if format not in known:
         what = "stdin or stdout without a format" if name == "-" else quoted(name)
-        raise DataError(f"{name}: expected a name that ends in .npz, .tsv or .jsonl, got {what}")
+        ends = f"{', '.join(f'.{one}' for one in known[:-1])} or .{known[-1]}"
+        raise DataError(f"{name}: expected a name that ends in {ends}, got {what}")
     return format

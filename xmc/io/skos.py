@@ -1,0 +1,99 @@
+"""SKOS, the vocabularies of the Semantic Web, read by rdflib: the extra xmc-trees[skos]."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import DataError
+from .files import FilePath, read_bytes, source_name
+from .vocabularies import Entries
+
+PARSERS = {"ttl": "turtle", "rdf": "xml", "nt": "nt", "jsonld": "json-ld"}
+LABELS = ("prefLabel", "altLabel", "hiddenLabel")  # in the order of KINDS
+
+
+def read_skos(path: FilePath, format: str) -> Entries:
+    """The concepts of a SKOS file by their addresses, with labels, broader and narrower.
+
+    RDF has no order, so names come sorted. Raises DataError if the file is no RDF, or no SKOS.
+    """
+    name = source_name(path)
+    try:
+        from rdflib.namespace import SKOS
+    except ImportError:
+        needs = "reading SKOS needs rdflib: pip install xmc-trees[skos]"
+        raise DataError(f"{name}: {needs}") from None
+    graph = _parsed(bytes(read_bytes(path)), format, name)
+    if (None, SKOS.prefLabel, None) not in graph:
+        raise DataError(f"{name}: expected SKOS, got RDF without any skos:prefLabel")
+    entries = Entries()
+    concepts = _concepts(graph, entries)
+    for kind, label in enumerate(LABELS):
+        for concept, language, text in _labels(graph, SKOS[label], concepts):
+            entries.add(concept, text, kind, language)
+    _note(entries, len(concepts - entries.concepts.keys()), "concepts without a name")
+    narrower = ((b, a) for a, b in graph.subject_objects(SKOS.narrower))
+    pairs = {(str(a), str(b)) for a, b in (*graph.subject_objects(SKOS.broader), *narrower)}
+    entries.broader = sorted(pair for pair in pairs if pair[0] in entries.concepts)
+    return entries
+
+
+def _parsed(content: bytes, format: str, name: str) -> Any:
+    """The graph. Contexts of JSON-LD that lie elsewhere are refused, or rdflib would fetch them."""
+    from rdflib import Graph
+
+    graph = Graph(bind_namespaces="none")
+    try:
+        if format == "jsonld" and _is_fetching(json.loads(content)):
+            where = "one that lies elsewhere, which is not fetched"
+            raise DataError(f"{name}: expected a @context in the file, got {where}")
+        graph.parse(data=content, format=PARSERS[format])
+    except DataError:
+        raise
+    except Exception as error:  # each of rdflib's parsers has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        short = reason if len(reason) <= 160 else f"{reason[:157]}..."
+        raise DataError(f"{name}: expected {PARSERS[format]}: {short}") from None
+    return graph
+
+
+def _is_fetching(found: Any) -> bool:
+    """Whether a JSON-LD value names a context by an address."""
+    if isinstance(found, list):
+        return any(map(_is_fetching, found))
+    if not isinstance(found, dict):
+        return False
+    context = found.get("@context", [])
+    contexts = context if isinstance(context, list) else [context]
+    return (
+        any(isinstance(one, str) for one in contexts)
+        or "@import" in found
+        or any(map(_is_fetching, found.values()))
+    )
+
+
+def _concepts(graph: Any, entries: Entries) -> set[str]:
+    """Addresses of what is a skos:Concept, or has a skos:prefLabel where nothing is one."""
+    from rdflib import Literal, URIRef
+    from rdflib.namespace import OWL, RDF, SKOS
+
+    typed = set(graph.subjects(RDF.type, SKOS.Concept))
+    found = typed or set(graph.subjects(SKOS.prefLabel, None))
+    gone = set(graph.subjects(OWL.deprecated, Literal(True)))
+    _note(entries, len(found & gone), "deprecated concepts")
+    _note(entries, sum(not isinstance(one, URIRef) for one in found), "concepts without an address")
+    return {str(one) for one in found - gone if isinstance(one, URIRef)}
+
+
+def _labels(graph: Any, label: Any, concepts: set[str]) -> list[tuple[str, str, str]]:
+    """Concept, language and text of every label of this kind, sorted."""
+    found = (
+        (str(a), getattr(b, "language", None), str(b)) for a, b in graph.subject_objects(label)
+    )
+    return sorted((a, (code or "").lower(), text) for a, code, text in found if a in concepts)
+
+
+def _note(entries: Entries, number: int, what: str) -> None:
+    if number:
+        entries.notices.append(f"{what}: {number:,}; they are left out")
