@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,7 +36,7 @@ SETTINGS = (
     *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
 )
 ARRAYS = ("vocabulary", "vocabulary_offsets", "idf")
-Vectorizer = TfidfVectorizer | TextVectorizer
+Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer
 
 
 def make_vectorizer(params: TextParams | None = None, who: str = "TextParams") -> Vectorizer:
