@@ -209,7 +209,9 @@ def parameter(f: Field, heading: str = "Options") -> Decorator:
 
 
 def _metavar(rule: Mapping[str, Any]) -> str | None:
-    """What stands for a number in help; None leaves it to click."""
+    """What stands for a value in help; None leaves it to click."""
+    if "metavar" in rule:
+        return rule["metavar"]
     if "size" in rule or "kind" not in rule:
         return None
     return {int: "INT", float: "NUMBER"}.get(rule["kind"])

@@ -84,6 +84,23 @@ def test_text_flags_reach_the_vectoriser(tmp_path):
     assert len(load_vectorizer(tmp_path / "tfidf").vocabulary_) == 50
 
 
+@pytest.mark.parametrize("analyzer", ["stems", "chars", "words+chars", "stems+chars"])
+def test_test_rows_have_the_features_of_any_analyzer(tmp_path, analyzer):
+    flags = ("--analyzer", analyzer, "--language", "en", "--fit-vectorizer", tmp_path / "tfidf")
+    convert(cli.home() / "test.tsv", tmp_path / "X.npz", tmp_path / "Y.npz", *flags)
+    again = (tmp_path / "X2.npz", tmp_path / "Y2.npz", "--vectorizer", tmp_path / "tfidf")
+    convert(cli.home() / "test.tsv", *again)
+    X, X2 = (sp.load_npz(tmp_path / name) for name in ("X.npz", "X2.npz"))
+    assert X.shape == X2.shape
+    np.testing.assert_allclose(X.toarray(), X2.toarray(), rtol=1e-6)
+
+
+def test_stems_without_a_language_are_one_line(tmp_path):
+    targets = (tmp_path / "X.svm", "--fit-vectorizer", tmp_path / "tfidf", "--analyzer", "stems")
+    line = cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", *targets)
+    assert line.startswith("TextParams: analyzer 'stems' needs a language, 'auto' or one of ar, ")
+
+
 def test_test_labels_stand_in_the_columns_of_the_training_labels(tmp_path):
     train = cli.write_lines(tmp_path / "train.tsv", "b\tone text", "d\tone more text")
     test = cli.write_lines(tmp_path / "test.tsv", "d,a\tone text")

@@ -41,7 +41,7 @@ def illegal(rule):
             ((1.0,),),
         ]
     if "among" in rule:
-        return ["nothing", 1, None, ("tfn",)]
+        return ["nothing", 1, ("tfn",)] + ([] if "optional" in rule else [None])
     if rule["kind"] is bool:
         return [1, "yes", None]
     values = ["1", [1], np.nan, np.inf] + ([1.5] if rule["kind"] is int else [])
@@ -59,7 +59,11 @@ def legal(rule):
         alone = legal({key: value for key, value in rule.items() if key != "levels"})
         return [*alone, tuple(alone), alone[:1]]
     if "among" in rule:
-        return [*rule["among"]] + ([ONE_LEAF] if "tree" in rule else [])
+        return (
+            [*rule["among"]]
+            + ([ONE_LEAF] if "tree" in rule else [])
+            + ([None] if "optional" in rule else [])
+        )
     if rule["kind"] is bool:
         return [True, False, np.True_]
     lowest = rule.get("low", rule.get("above", 0) + 1)

@@ -176,7 +176,7 @@ def test_every_published_row_belongs_to_a_recipe():
         ([*MINIMAL, "text = { min_df = 0 }"], "run 'one': text: min_df must be an int >= 1, got 0"),
         (
             [*MINIMAL, "text = { ngram = 2 }"],
-            "run 'one': text: no such parameter as 'ngram'; there are max_ngram, ",
+            "run 'one': text: no such parameter as 'ngram'; there are analyzer, ",
         ),
         (
             [HEAD[0], 'data = "debtags"', HEAD[2], *RUN, "text = { }"],

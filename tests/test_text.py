@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from snowballstemmer import stemmer
 
 from xmc.errors import DataError, ModelError, ParameterError
 from xmc.params import TextParams
@@ -200,3 +201,146 @@ def test_an_idf_of_another_length_is_refused(tmp_path):
     (tmp_path / "vectorizer" / FILE).write_text(json.dumps(meta))
     with pytest.raises(ModelError, match="can't be read: "):
         load_vectorizer(tmp_path / "vectorizer")
+
+
+GERMAN = [
+    "Die Häuser der Stadt und das Leben in einem Dorf",
+    "Das Haus des Lebens",
+    "Ein Dorf ist auch eine Stadt",
+]
+ENGLISH = [
+    "The houses of the towns and the life of libraries",
+    "A library is a house that is in the town",
+    "Towns and houses",
+]
+CHINESE = ["\u56fe\u4e66\u9986\u5b66\u7814\u7a76", "\u56fe\u4e66\u9986"]  # library science, library
+MANY = GERMAN + ENGLISH + CHINESE + [""]
+ANALYZERS = ["words", "stems", "chars", "words+chars", "stems+chars"]
+
+
+def of(analyzer, language="auto", **settings):
+    settings = {"min_df": 1, "analyzer": analyzer, "language": language, **settings}
+    return make_vectorizer(TextParams(**settings))
+
+
+def features(vectorizer, text):
+    """The names of the features that a text has."""
+    return set(vectorizer.get_feature_names_out()[vectorizer.transform([text]).indices])
+
+
+def test_stems_are_snowballs():
+    vectorizer = of("stems", "de").fit(GERMAN)
+    snowball = stemmer("german")
+    expected = {snowball.stemWord(word) for word in "die häuser der stadt".split()}
+    assert features(vectorizer, "Die Häuser der Stadt") == expected
+    assert "haus" in expected
+    assert features(vectorizer, "Hauses") == features(vectorizer, "Häuser") == {"haus"}
+
+
+def test_stems_of_no_change_are_words():
+    texts = ["cat dog, fox", "the dog x"]
+    assert same(of("stems", "en").fit_transform(texts), of("words").fit_transform(texts))
+
+
+def test_sequences_are_of_stems():
+    vectorizer = of("stems", "en", max_ngram=3).fit(ENGLISH)
+    names = {"town", "and", "hous", "town and", "and hous", "town and hous"}
+    assert features(vectorizer, "Towns and houses") == names
+
+
+def test_auto_stems_each_text_in_its_own_language():
+    vectorizer = of("stems").fit(MANY)
+    assert vectorizer.parts_["stems"].analyzer.languages == ("de", "en")
+    assert "haus" in features(vectorizer, "die Häuser der Stadt")
+    assert "librari" in features(vectorizer, "the libraries of the town")
+
+
+def test_auto_keeps_the_words_of_a_text_whose_language_does_not_show():
+    vectorizer = of("stems").fit([*MANY, "Häuser"])
+    assert features(vectorizer, "Häuser") == {"häuser"}
+
+
+def test_signs_inside_words_do_not_split_them():
+    text = "\u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e"
+    expected = {stemmer("hindi").stemWord(word) for word in text.split()}
+    assert features(of("stems", "hi").fit([text]), text) == expected
+
+
+def test_chars_are_scikit_learns_inside_words():
+    texts = ["The lazy dog", "a quick fox jumps", "\u00fcber den Deich"]
+    theirs = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, dtype=np.float32
+    )
+    ours = of("chars")
+    assert same(ours.fit_transform(texts), theirs.fit_transform(texts))
+    assert ours.get_feature_names_out().tolist() == theirs.get_feature_names_out().tolist()
+
+
+def test_chinese_and_japanese_have_single_characters_pairs_and_triples():
+    vectorizer = of("chars").fit([*CHINESE, "\u65e5\u672cGDP"])
+    a, b, c = CHINESE[1]
+    assert features(vectorizer, CHINESE[1]) == {a, b, c, a + b, b + c, a + b + c}
+    assert {"\u65e5", "\u65e5\u672c", " gd"} <= features(vectorizer, "\u65e5\u672cGDP")
+    assert features(of("stems+chars").fit([*GERMAN, *CHINESE]), CHINESE[1]) > {f"chars:{a}"}
+
+
+def test_two_kinds_stand_side_by_side_and_weigh_the_same():
+    vectorizer = of("stems+chars", "de")
+    X = vectorizer.fit_transform(GERMAN).toarray()
+    stems, chars = (of(kind, "de").fit_transform(GERMAN).toarray() for kind in ("stems", "chars"))
+    np.testing.assert_allclose(X, np.hstack([stems, chars]) / np.sqrt(2), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-6)
+
+
+def test_names_tell_the_kind_where_there_are_two():
+    names = of("words+chars").fit(["abc abc"]).get_feature_names_out().tolist()
+    assert names == ["words:abc", "chars: ab", "chars: abc", "chars: abc ", "chars:abc", *names[5:]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("analyzer", ANALYZERS)
+@pytest.mark.parametrize("language", ["auto", "de"])
+@pytest.mark.parametrize("settings", [{}, {"lowercase": False, "max_ngram": 2, "max_features": 20}])
+def test_every_analyzer_survives_its_folder(tmp_path, analyzer, language, settings):
+    vectorizer = of(analyzer, language, **settings).fit(MANY)
+    back = again(vectorizer, tmp_path)
+    assert type(back) is type(vectorizer)
+    assert same(back.transform(MANY + UNSEEN), vectorizer.transform(MANY + UNSEEN))
+    assert back.get_feature_names_out().tolist() == vectorizer.get_feature_names_out().tolist()
+    assert back.transform([""]).nnz == 0
+
+
+def test_fit_and_fit_transform_agree_on_rows_of_float32():
+    X = of("stems+chars").fit_transform(MANY)
+    assert X.dtype == np.float32
+    again = of("stems+chars").fit(MANY).transform(MANY)
+    assert again.has_sorted_indices
+    np.testing.assert_allclose(X.toarray(), again.toarray(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("analyzer", ["stems", "stems+chars"])
+def test_stems_need_a_language(analyzer):
+    with pytest.raises(ParameterError) as error:
+        of(analyzer, None)
+    expected = f"TextParams: analyzer '{analyzer}' needs a language, 'auto' or one of ar, ca, cs, "
+    assert str(error.value).startswith(expected)
+    assert str(error.value).endswith(", got None")
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ParameterError, match=r"language must be one of 'auto', 'ar', .* got 'xx'$"):
+        of("stems", "xx")
+
+
+def test_an_analyzer_of_another_name_is_refused_in_a_folder(tmp_path):
+    again(of("chars").fit(MANY), tmp_path)
+    meta = json.loads((tmp_path / "vectorizer" / FILE).read_text())
+    meta["settings"]["parts"]["chars"]["analyzer"] = {"syllables": {}}
+    (tmp_path / "vectorizer" / FILE).write_text(json.dumps(meta))
+    with pytest.raises(ModelError, match="can't be read: no 'syllables'"):
+        load_vectorizer(tmp_path / "vectorizer")
+
+
+def test_a_vectoriser_of_ours_that_is_not_fitted_is_refused(tmp_path):
+    with pytest.raises(NotFittedError, match="^TextVectorizer: expected a vectoriser that is fitt"):
+        save_vectorizer(of("chars"), tmp_path / "vectorizer")

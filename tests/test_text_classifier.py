@@ -363,3 +363,22 @@ def test_the_command_line_trains_the_same_model_from_texts(tmp_path):
 def test_sets_of_texts_reach_the_threshold(model):
     P = model.predict_proba(TEXTS)
     assert np.array_equal(model.predict(TEXTS, 0.3).toarray() > 0, P.toarray() >= np.float32(0.3))
+
+
+@pytest.mark.parametrize("analyzer", ["stems", "chars", "words+chars", "stems+chars"])
+def test_a_model_of_any_analyzer_answers_alike_when_loaded(tmp_path, analyzer):
+    model = TextClassifier(
+        OneVsAllClassifier(random_state=0), min_df=1, analyzer=analyzer, language="auto"
+    ).fit(TEXTS, IDS)
+    model.save(tmp_path / "model")
+    back = load(tmp_path / "model")
+    assert (back.analyzer, back.language) == (analyzer, "auto")
+    assert answers(back) == answers(model)
+    alone = back.ranker()(TEXTS[0], k=2).labels[0]
+    assert alone.tolist() == model.predict_topk(TEXTS[:1], 2).labels[0].tolist()
+
+
+def test_stems_without_a_language_are_refused():
+    for call in (TextClassifier.fit, TextClassifier.forecast):
+        with pytest.raises(ParameterError, match="^TextClassifier: analyzer 'stems' needs a lang"):
+            call(TextClassifier(analyzer="stems"), TEXTS, IDS)

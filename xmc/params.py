@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar
 
 from .errors import ParameterError
+from .languages import CODES
 
 # The bounds of a number: what rules call them, and how error messages write them.
 BOUNDS = {"low": ">=", "above": ">", "high": "<=", "not_equal": "!="}
@@ -25,6 +26,7 @@ def param(default: Any, help: str, **rule: Any) -> Any:
     among: the strings that it may be.
     kind: int, float or bool; `low`, `high`, `above` and `not_equal` bound a number.
     optional: None is allowed.
+    metavar: what stands for the value in help, where the strings are too many.
     tree: a LabelTree is allowed. estimator: one of our matrix estimators or None.
     levels: a tuple is allowed, one value per level of a tree, see `at_level`.
     size: the number counts bytes. seed: the value seeds a random generator.
@@ -211,14 +213,28 @@ class LabelTreeParams(RunParams, DataParams, BeamParams, SolverParams, TreeParam
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class TextParams:
-    """How texts become TF-IDF rows: settings of scikit-learn's TfidfVectorizer."""
+    """How texts become TF-IDF rows: features, and settings of scikit-learn's TfidfVectorizer."""
 
     heading: ClassVar[str] = "Texts"
 
-    max_ngram: int = param(1, "words in the longest sequence that is a feature", kind=int, low=1)
+    analyzer: str = param(
+        "words",
+        "features: words, stems of words, n-grams of characters inside words, or two of these",
+        among=("words", "stems", "chars", "words+chars", "stems+chars"),
+    )
+    language: str | None = param(
+        None,
+        "language of stems: a code such as en or de, or auto to find each text's own",
+        among=("auto", *CODES),
+        optional=True,
+        metavar="CODE",
+    )
+    max_ngram: int = param(
+        1, "words or stems in the longest sequence that is a feature", kind=int, low=1
+    )
     min_df: int = param(2, "rows that a feature must occur in at least", kind=int, low=1)
     max_features: int | None = param(
-        None, "features kept at most, the most frequent", kind=int, low=1, optional=True
+        None, "features of a kind kept at most, the most frequent", kind=int, low=1, optional=True
     )
     sublinear_tf: bool = param(True, "1 + log(count) instead of the count", kind=bool)
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
@@ -292,7 +308,12 @@ def rule_text(f: Field) -> str:
         return "one of xmc's estimators of matrices or None"
     if "among" in rule:
         words = ", ".join(map(repr, rule["among"]))
-        return f"one of {words}" + (" or a LabelTree" if "tree" in rule else "") + levels
+        return (
+            f"one of {words}"
+            + (" or a LabelTree" if "tree" in rule else "")
+            + (" or None" if "optional" in rule else "")
+            + levels
+        )
     if rule["kind"] is bool:
         return "True or False"
     text = "an int" if rule["kind"] is int else "a finite number"

@@ -1,14 +1,16 @@
-"""Texts to TF-IDF rows by scikit-learn's TfidfVectorizer, kept in a folder without pickle."""
+"""Texts to TF-IDF rows by a vectoriser that is kept in a folder without pickle."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from .errors import DataError, ModelError
+from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part
+from .errors import DataError, ModelError, ParameterError
 from .io.folder import (
     PathName,
     as_model_error,
@@ -17,6 +19,7 @@ from .io.folder import (
     unpack_strings,
     write_folder,
 )
+from .languages import CODES
 from .params import TextParams, check
 
 FILE = "vectorizer.json"
@@ -32,22 +35,24 @@ SETTINGS = (
     ),
     *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
 )
+ARRAYS = ("vocabulary", "vocabulary_offsets", "idf")
+Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer
 
 
-def make_vectorizer(params: TextParams | None = None) -> TfidfVectorizer:
+def make_vectorizer(params: TextParams | None = None, who: str = "TextParams") -> Vectorizer:
     """An unfitted vectoriser: unigrams, min_df 2, sublinear tf and unit length unless the
-    parameters say otherwise.
+    parameters say otherwise. That of words is scikit-learn's.
+
+    Raises ParameterError, in the name of `who`.
     """
     params = params or TextParams()
-    check(params)
-    return TfidfVectorizer(
-        ngram_range=(1, params.max_ngram),
-        min_df=params.min_df,
-        max_features=params.max_features,
-        sublinear_tf=params.sublinear_tf,
-        lowercase=params.lowercase,
-        dtype=np.float32,
-    )
+    check(params, who)
+    if "stems" in kinds_of(params) and params.language is None:
+        raise ParameterError(
+            f"{who}: analyzer {params.analyzer!r} needs a language, 'auto' or one of "
+            f"{', '.join(CODES)}, got None"
+        )
+    return part("words", params, []) if params.analyzer == "words" else TextVectorizer(params)
 
 
 def as_texts(texts: Any, who: str) -> list[str]:
@@ -81,7 +86,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 30 else type(value).__name__
 
 
-def fit_texts(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
+def fit_texts(vectorizer: Vectorizer, texts: list[str]) -> Any:
     """Fit and transform: CSR float32 (n_rows, n_features).
 
     Raises DataError if no feature is left.
@@ -92,11 +97,35 @@ def fit_texts(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
         raise DataError(f"text: {' '.join(str(error).split())}") from None
 
 
-def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A fitted vectoriser as settings for JSON and arrays.
 
     Raises ModelError if it has settings that only pickle could keep.
     """
+    if not isinstance(vectorizer, TextVectorizer):
+        return _pack_part(vectorizer)
+    packed = {kind: _pack_part(part) for kind, part in vectorizer.fitted().items()}
+    settings = {kind: own for kind, (own, _) in packed.items()}
+    arrays = {
+        f"{kind}.{name}": array for kind, (_, own) in packed.items() for name, array in own.items()
+    }
+    return {"parameters": vars(vectorizer.params), "parts": settings}, arrays
+
+
+def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Vectorizer:
+    """The vectoriser that `pack` packed."""
+    if "parts" not in settings:
+        return _unpack_part(settings, arrays)
+    params = TextParams(**settings["parameters"])
+    check(params)
+    parts = {}
+    for kind in kinds_of(params):
+        own = {name: arrays[f"{kind}.{name}"] for name in ARRAYS if f"{kind}.{name}" in arrays}
+        parts[kind] = _unpack_part(settings["parts"][kind], own)
+    return TextVectorizer(params, parts)
+
+
+def _pack_part(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if type(vectorizer) is not TfidfVectorizer:
         raise ModelError(
             f"vectoriser: expected scikit-learn's TfidfVectorizer, got {type(vectorizer).__name__}"
@@ -104,6 +133,7 @@ def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndar
     if vectorizer.input != "content":
         raise ModelError(f"vectoriser: expected texts as input, got {vectorizer.input!r}")
     settings = {name: getattr(vectorizer, name) for name in SETTINGS}
+    settings["analyzer"] = _named(settings["analyzer"])
     own = [name for name in ("preprocessor", "tokenizer") if getattr(vectorizer, name) is not None]
     own += [name for name, value in settings.items() if callable(value)]
     if own:
@@ -120,11 +150,26 @@ def pack(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, np.ndar
     return settings, arrays
 
 
-def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
-    """The vectoriser that `pack` packed."""
+def _named(analyzer: Any) -> Any:
+    """An analyser of ours as its name and settings; another one as it is."""
+    names = {kind: name for name, kind in ANALYZERS.items()}
+    return {names[type(analyzer)]: asdict(analyzer)} if type(analyzer) in names else analyzer
+
+
+def _of_name(analyzer: Any) -> Any:
+    """The analyser that `_named` named."""
+    if not isinstance(analyzer, dict):
+        return analyzer
+    ((name, settings),) = analyzer.items()
+    own = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+    return ANALYZERS[name](**own)
+
+
+def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
     names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
     own = {name: settings[name] for name in SETTINGS} | {
-        "ngram_range": tuple(settings["ngram_range"])
+        "ngram_range": tuple(settings["ngram_range"]),
+        "analyzer": _of_name(settings["analyzer"]),
     }
     vocabulary = {name: column for column, name in enumerate(names)}
     vectorizer = TfidfVectorizer(
@@ -137,13 +182,13 @@ def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVect
     return vectorizer
 
 
-def save_vectorizer(vectorizer: TfidfVectorizer, path: PathName, overwrite: bool = False) -> None:
+def save_vectorizer(vectorizer: Vectorizer, path: PathName, overwrite: bool = False) -> None:
     """Write a vectoriser folder."""
     settings, arrays = pack(vectorizer)
     write_folder(path, FILE, {"settings": settings}, arrays, overwrite)
 
 
-def load_vectorizer(path: PathName) -> TfidfVectorizer:
+def load_vectorizer(path: PathName) -> Vectorizer:
     """Read a vectoriser folder. Raises ModelError if it is damaged."""
     meta, arrays = read_folder(path, FILE)
     with as_model_error(path, FILE):

@@ -46,8 +46,9 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
     Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
     What ranks can be set on the trained copy: `model.classifier_.set_params(optimize="psp")`.
 
-    Fitted attributes: vectorizer_ (scikit-learn's TfidfVectorizer), classifier_ (the trained copy),
-    and what it knows of its labels: label_ids_, label_names_, label_counts_, n_labels_, classes_.
+    Fitted attributes: vectorizer_ (of words scikit-learn's TfidfVectorizer, else a TextVectorizer,
+    which has the same methods), classifier_ (the trained copy), and what it knows of its labels:
+    label_ids_, label_names_, label_counts_, n_labels_, classes_.
     """
 
     classifier: Any = param(None, "estimator of matrices that is trained", estimator=True)
@@ -75,7 +76,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         y, ids = as_labels(labels, label_ids, who)
         _same_length(texts, y, who)
         names = _names_in_order(label_names, ids, who)
-        vectorizer = make_vectorizer(self._text_params())
+        vectorizer = make_vectorizer(self._text_params(), who)
         X = fit_texts(vectorizer, texts)
         self.classifier_ = self._unfitted().fit(X, y, label_ids=ids, label_names=names)
         self.vectorizer_ = vectorizer
@@ -86,7 +87,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         who = type(self).__name__
         check(self)
         y, _ = as_labels(labels, None, who)
-        X = fit_texts(make_vectorizer(self._text_params()), as_texts(texts, who))
+        X = fit_texts(make_vectorizer(self._text_params(), who), as_texts(texts, who))
         return self._unfitted().forecast(X, y)
 
     def predict_topk(
