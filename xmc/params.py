@@ -35,7 +35,7 @@ def param(default: Any, help: str, **rule: Any) -> Any:
     return field(default=default, metadata={"help": help, **rule})
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class TreeParams:
     """The shape of the label trees, and which rows train their nodes."""
 
@@ -77,7 +77,7 @@ class TreeParams:
     )
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class SolverParams:
     """How the linear classifiers are trained and stored."""
 
@@ -120,7 +120,7 @@ class SolverParams:
     )
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class RankingParams:
     """How scores come about; can be set on a trained model."""
 
@@ -151,14 +151,14 @@ class RankingParams:
     )
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class BeamParams(RankingParams):
     """How a tree is searched; can be set on a trained model, too."""
 
     beam_size: int = param(10, "nodes kept per level while a row descends", kind=int, low=1)
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class DataParams:
     """How rows are read and what their labels are like: the same in training and ranking."""
 
@@ -176,7 +176,7 @@ class DataParams:
     )
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class RunParams:
     """What a run may use and what it says: the model is the same, and none of this is saved."""
 
