@@ -219,7 +219,7 @@ class TextParams:
 
     analyzer: str = param(
         "words",
-        "features: words, stems of words, n-grams of characters inside words, or two of these",
+        "kinds of features: words, stems, n-grams of characters inside words, or two of these",
         among=("words", "stems", "chars", "words+chars", "stems+chars"),
     )
     language: str | None = param(
