@@ -150,6 +150,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         A label belongs to the set if its path probability, averaged over the trees, reaches the
         threshold: without one, what a margin of 0 gives on one level, exp(-1) for both hinges and
         0.5 for log_sigmoid. Tail classifiers and `optimize` change the order of labels, not sets.
+        A margin of exactly 0 is then left out: it says nothing, as of an empty row without bias.
         """
         model = self._fitted()
         if model.classes is not None:

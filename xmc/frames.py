@@ -22,11 +22,6 @@ def is_frame(M: Any) -> bool:
     return hasattr(M, "columns") and hasattr(M, "dtypes") and not sp.issparse(M)
 
 
-def is_sparse_frame(M: Any) -> bool:
-    """Whether M is a data frame with a sparse column."""
-    return is_frame(M) and any(hasattr(dtype, "fill_value") for dtype in M.dtypes)
-
-
 def frame_matrix(frame: Any, who: str, name: str) -> np.ndarray | sp.csc_matrix:
     """The columns of a data frame side by side; sparse if one of them is.
 
