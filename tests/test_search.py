@@ -15,7 +15,6 @@ from xmc.ranking.search import (
     row_blocks,
     rows_per_batch,
     scored,
-    slice_rows,
 )
 from xmc.ranking.tail import Tail, with_tail
 
@@ -126,7 +125,7 @@ def test_one_row_a_batch_and_all_candidates_rank_alike(rng, transform, beam_size
         found = scored(X, label_candidates(X, (member,), search), search)
         for k in (1, 3, 50):
             batch = rank(X, (member,), search, k)
-            ones = [rank(slice_rows(X, i, i + 1), (member,), search, k) for i in range(100)]
+            ones = [rank(X.part(i, i + 1), (member,), search, k) for i in range(100)]
             assert same_bits(batch, as_topk(found, k))
             assert same_bits(batch, [np.concatenate(part) for part in zip(*ones, strict=True)])
             assert listed(batch) == [
@@ -221,7 +220,7 @@ def test_answers_do_not_depend_on_blocks_of_rows(rng, n_members):
     X, search = random_rows(rng, 100), Search(3, 1.0, L3_HINGE)
     whole = rank(X, members, search, 5)
     for size in (1, 7, 99):
-        parts = [rank(slice_rows(X, *block), members, search, 5) for block in row_blocks(100, size)]
+        parts = [rank(X.part(*block), members, search, 5) for block in row_blocks(100, size)]
         assert same_bits(whole, [np.concatenate(column) for column in zip(*parts, strict=True)])
 
 
@@ -302,7 +301,7 @@ def test_blocks_hold_every_row_once(n_rows, size):
 def test_slices_are_the_rows(rng):
     X = random_rows(rng, 12)
     for start, end in [(0, 12), (3, 7), (5, 5), (11, 12)]:
-        part = slice_rows(X, start, end)
+        part = X.part(start, end)
         assert part.n_rows == end - start
         assert np.array_equal(naive.to_dense(*part), naive.to_dense(*X)[start:end])
 

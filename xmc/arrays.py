@@ -22,6 +22,16 @@ class Rows(NamedTuple):
     def n_rows(self) -> int:
         return len(self.indptr) - 1
 
+    def part(self, start: int, end: int) -> Rows:
+        """Rows start..end-1, without copying values."""
+        first, last = self.indptr[start], self.indptr[end]
+        return Rows(
+            frozen(self.indptr[start : end + 1] - first),
+            self.indices[first:last],
+            self.data[first:last],
+            self.n_features,
+        )
+
 
 class Targets(NamedTuple):
     """The labels of each row, or their nodes on a level of a tree; all arrays read-only."""

@@ -33,7 +33,7 @@ from .params import (
 from .progress import Progress
 from .ranking.predictor import Predictor
 from .ranking.ranker import Ranker
-from .ranking.search import Candidates, Search, as_topk, row_blocks, scored, slice_rows
+from .ranking.search import Candidates, Search, as_topk, row_blocks, scored
 from .ranking.tail import tail_embeddings
 from .soundness import sound
 from .topk import TopK, check_k
@@ -87,7 +87,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         with Progress(self.verbose) as progress:
             predictor, n_passes = self._train(data, progress)
         embeddings = None
-        if self.tail_share:
+        if self._params().tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
         columns = getattr(self, "feature_names_in_", None)
         self.model_ = Model(
@@ -337,13 +337,17 @@ class Estimator(ClassifierMixin, BaseEstimator):
         check_not_empty(csr, who, "X")
         return csr
 
+    def _rows(self, X: Any) -> Any:
+        """X as the predictor reads it."""
+        return as_rows(self._features(X, reset=False), self.normalize)
+
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True
     ) -> list:
         """`answer` of each batch of rows; all_candidates: it writes all of them down."""
         model = self._fitted()
         check(self)  # beam_size and others may have been set since
-        rows = as_rows(self._features(X, reset=False), self.normalize)
+        rows = self._rows(X)
         search = self._search()
         if rows.n_rows == 1:
             return [answer(rows, search)]
@@ -353,7 +357,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         with Progress(self.verbose if len(jobs) > threads else 0) as progress:
             advance = progress.stage("ranking rows", rows.n_rows)
             return run(
-                lambda start, end: answer(slice_rows(rows, start, end), search),
+                lambda start, end: answer(rows.part(start, end), search),
                 jobs,
                 self.n_jobs,
                 lambda n: advance(jobs[n][1] - jobs[n][0]),

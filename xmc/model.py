@@ -37,6 +37,7 @@ class Model(NamedTuple):
     label_ids: list[str] | None = None  # what people call the labels, one per column of Y
     label_names: list[str] | None = None
     feature_names_in: list[str] | None = None  # columns of the data frame that X was
+    threshold: float | None = None  # probability from which a label belongs to a row's set
 
     @property
     def n_labels(self) -> int:
@@ -70,10 +71,11 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     """The labels of each row whose probability reaches the threshold.
 
     Probabilities are those of the search, averaged over the members: what changes the order after
-    that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the
-    probability that a margin of 0 gives on one level.
+    that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the model's,
+    and if it has none, the probability that a margin of 0 gives on one level.
     """
     found = model.predictor.candidates(X, search)
+    threshold = model.threshold if threshold is None else threshold
     if threshold is None:  # a margin of exactly 0 says nothing: no features, and no bias
         kept = (found.score >= probability_at_0(search.transform)) & (found.margin != 0)
     else:

@@ -192,17 +192,6 @@ def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def slice_rows(X: Rows, start: int, end: int) -> Rows:
-    """Rows start..end-1, without copying values."""
-    first, last = X.indptr[start], X.indptr[end]
-    return Rows(
-        frozen(X.indptr[start : end + 1] - first),
-        X.indices[first:last],
-        X.data[first:last],
-        X.n_features,
-    )
-
-
 def _room_for_best(n_rows: int, k: int) -> Beam:
     shape = n_rows, k
     return Beam(

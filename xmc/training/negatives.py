@@ -13,7 +13,7 @@ from ..layer import Layer
 from ..parallel import run
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
-from ..ranking.search import beam, row_blocks, search_of, slice_rows
+from ..ranking.search import beam, row_blocks, search_of
 from .level import train_level
 from .problem import LevelProblem, MemberProblem, level_problems, transposed
 
@@ -112,7 +112,7 @@ def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.nda
     search = search_of(params)
 
     def of_batch(start: int, end: int) -> np.ndarray:
-        found = beam(slice_rows(X, start, end), layers, search)
+        found = beam(X.part(start, end), layers, search)
         row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
         return ((start + row) << 32) + found.ids[row, slot]
 
