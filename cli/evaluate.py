@@ -109,10 +109,10 @@ def command(
 
     TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
     id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
-    that was never predicted counts as a miss, also one that the model doesn't know; its propensity
-    is that of its training rows, 0 or more. Scores from 0 to 1 are taken for probabilities, and
-    their calibration error is shown as ECE. --format and --zero-based describe TRUTH and the file
-    of --train-labels.
+    that was never predicted counts as a miss, also one that the model doesn't know. A label that
+    the file of --train-labels lacks has 0 training rows there. Scores from 0 to 1 are taken for
+    probabilities, and ECE is their calibration error. --format and --zero-based describe TRUTH and
+    the file of --train-labels.
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-KS_PER_TABLE = 8  # what fits into 80 columns
+KS_PER_TABLE = 7  # what fits into 80 columns
 
 
 class Notices:
