@@ -126,9 +126,9 @@ def command(
     check_rows(inputs)
     inputs = match_labels(add_ids(inputs, label_names))
     asked = [k for some in ks for k in some]
-    ks = choose_ks(asked, inputs, output.notices)
-    metrics = measure(inputs, ks, propensity_a, propensity_b)
-    if f"ECE@{max(ks)}" not in metrics:
+    chosen = choose_ks(asked, inputs, output.notices)
+    metrics = measure(inputs, chosen, propensity_a, propensity_b)
+    if f"ECE@{max(chosen)}" not in metrics:
         output.notices.say("scores are not all from 0 to 1; ECE is left out")
     if output.for_people:
         print_metrics(metrics)

@@ -740,7 +740,9 @@ def test_ece_of_no_predictions_is_zero():
     assert metrics.ece_at_k(EYE, sp.csr_matrix((3, 3)), 2) == 0
 
 
-@pytest.mark.parametrize(("score", "shown"), [(1.5, "1.5"), (-0.25, "-0.25"), (np.inf, "inf")])
+@pytest.mark.parametrize(
+    ("score", "shown"), [(1.0000001, "1.0000001"), (-0.25, "-0.25"), (np.inf, "inf")]
+)
 def test_scores_that_are_no_probabilities_have_no_ece(score, shown):
     P = sp.csr_matrix((np.float32([0.5, 0.5, score]), [0, 1, 2], [0, 1, 2, 3]), shape=(3, 3))
     for metric in (metrics.ece_at_k, metrics.reliability):
