@@ -362,7 +362,7 @@ def _check_probabilities(who: str, judged: Judged) -> None:
     wrong = _no_probabilities(judged)
     if wrong.any():
         row, place = np.argwhere(wrong)[0]
-        got = f"{judged.scores[row, place]} in row {row}"
+        got = f"{judged.scores[row, place]!s} in row {row}"
         raise DataError(f"{who}: scores of predictions must be from 0 to 1, got {got}")
 
 
