@@ -109,8 +109,10 @@ def command(
 
     TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
     id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
-    that was never predicted counts as a miss. --format and --zero-based describe TRUTH and the
-    file of --train-labels.
+    that was never predicted counts as a miss, also one that the model doesn't know. A label that
+    the file of --train-labels lacks has 0 training rows there. Scores from 0 to 1 are taken for
+    probabilities, and ECE is their calibration error. --format and --zero-based describe TRUTH and
+    the file of --train-labels.
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz
@@ -124,7 +126,10 @@ def command(
     check_rows(inputs)
     inputs = match_labels(add_ids(inputs, label_names))
     asked = [k for some in ks for k in some]
-    metrics = measure(inputs, choose_ks(asked, inputs, output.notices), propensity_a, propensity_b)
+    chosen = choose_ks(asked, inputs, output.notices)
+    metrics = measure(inputs, chosen, propensity_a, propensity_b)
+    if f"ECE@{max(chosen)}" not in metrics:
+        output.notices.say("scores are not all from 0 to 1; ECE is left out")
     if output.for_people:
         print_metrics(metrics)
     output.write_json(metrics)
@@ -257,7 +262,7 @@ def choose_ks(asked: Sequence[int], inputs: Inputs, notices: Notices) -> tuple[i
 
 
 def measure(inputs: Inputs, ks: tuple[int, ...], a: float, b: float) -> dict[str, Any]:
-    """Every metric in percent, and counts."""
+    """What `xmc.metrics.report` says."""
     from xmc.metrics import propensities, report
 
     pred, true, train = inputs

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+KS_PER_TABLE = 7  # what fits into 80 columns
+
 
 class Notices:
     """Lines on stderr that begin with the command's name; none if quiet."""
@@ -144,14 +146,27 @@ def _print_rich(
 
 
 def print_metrics(metrics: dict[str, float]) -> None:
-    """Print a line per metric with a column per k, in percent, and the counts below."""
+    """Print a line per metric with a column per k, in percent but for ECE, and the counts below.
+
+    Columns that don't fit beside each other follow in another table.
+    """
     scores = [key.split("@") for key in metrics if "@" in key]
-    names, ks = dict.fromkeys(name for name, _ in scores), dict.fromkeys(k for _, k in scores)
-    print_table(
-        ["%", *(f"@{k}" for k in ks)],
-        [[name, *(f"{metrics[f'{name}@{k}']:.2f}" for k in ks)] for name in names],
-    )
+    names = dict.fromkeys(name for name, _ in scores)
+    all_ks = list(dict.fromkeys(k for _, k in scores))
+    for start in range(0, len(all_ks), KS_PER_TABLE):
+        ks = all_ks[start : start + KS_PER_TABLE]
+        print_table(
+            ["%", *(f"@{k}" for k in ks)],
+            [_metric_cells(name, [metrics[f"{name}@{k}"] for k in ks]) for name in names],
+        )
     without = metrics["n_rows_without_labels"]
     rest = f", {without:,} of them without labels" if without else ""
     occurring = f"{metrics['n_labels_with_rows']:,} of {metrics['n_labels']:,}"
     click.echo(f"{metrics['n_rows']:,} rows{rest}; {occurring} labels occur")
+
+
+def _metric_cells(name: str, values: Sequence[float]) -> list[str]:
+    """The name of a metric and its values; that of ECE says that it is no percentage."""
+    if name == "ECE":
+        return ["ECE, 0 to 1", *(f"{value:.3f}" for value in values)]
+    return [name, *(f"{value:.2f}" for value in values)]

@@ -5,6 +5,9 @@ places.
 """
 
 import math
+from fractions import Fraction
+
+import numpy as np
 
 
 def precision(truth, best, k):
@@ -51,7 +54,15 @@ def coverage(truth, best, k):
     return len(hit) / len(having) if having else 0.0
 
 
+def f1_of_rows(truth, best, k):
+    pairs = [(true, set(row[:k]) - {-1}) for true, row in zip(truth, best, strict=True) if true]
+    scores = [2 * len(true & named) / (len(true) + len(named)) for true, named in pairs]
+    return sum(scores) / len(scores) if scores else 0.0
+
+
 def f1(truth, best, k, average):
+    if average == "samples":
+        return f1_of_rows(truth, best, k)
     pairs = [(true, set(row[:k]) - {-1}) for true, row in zip(truth, best, strict=True) if true]
     labels = set().union(*(true | named for true, named in pairs))
     scores = {}
@@ -70,6 +81,38 @@ def f1(truth, best, k, average):
     )
 
 
+def reliability(truth, best, scores, k, n_bins):
+    """A list per bin of pairs: the score, and whether it hit."""
+    bins = [[] for _ in range(n_bins)]
+    for true, row, values in zip(truth, best, scores, strict=True):
+        for label, score in list(zip(row, values, strict=True))[:k]:
+            if label >= 0:
+                above = [b for b in range(n_bins) if score <= np.linspace(0, 1, n_bins + 1)[b + 1]]
+                bins[above[0]].append((float(score), label in true))
+    return bins
+
+
+def ece(truth, best, scores, k):
+    bins = [pairs for pairs in reliability(truth, best, scores, k, 15) if pairs]
+    total = sum(len(pairs) for pairs in bins)
+    gap = 0.0
+    for pairs in bins:
+        confidence = sum(score for score, _ in pairs) / len(pairs)
+        gap += len(pairs) / total * abs(confidence - sum(hit for _, hit in pairs) / len(pairs))
+    return gap
+
+
+def micro_f1(scores, is_true, n_true, threshold):
+    kept = [hit for score, hit in zip(scores, is_true, strict=True) if score >= threshold]
+    return Fraction(2 * sum(kept), len(kept) + n_true) if len(kept) + n_true else Fraction(0)
+
+
+def best_threshold(scores, is_true, n_true):
+    """Every threshold is tried; of equally good ones the highest wins."""
+    tried = [math.inf, *sorted({float(score) for score in scores}, reverse=True)]
+    return max(tried, key=lambda threshold: micro_f1(scores, is_true, n_true, threshold))
+
+
 def propensities(truth, n_labels, a, b):
     C = (math.log(len(truth)) - 1) * (b + 1) ** a
     frequency = [sum(label in true for true in truth) for label in range(n_labels)]
@@ -84,13 +127,13 @@ def dcg(row, gain):
     return sum(gain.get(label, 0.0) / math.log2(place + 2) for place, label in enumerate(row))
 
 
-def find_hits(indptr, indices, labels):
-    found = [
-        [label in set(indices[indptr[i] : indptr[i + 1]]) for label in row]
-        for i, row in enumerate(labels)
-    ]
-    named = [[label for label in row if label >= 0] for row in labels]
-    return found, next((i for i, row in enumerate(named) if len(set(row)) < len(row)), -1)
+def find_hits(indptr, indices, starts, named):
+    rows = range(len(indptr) - 1)
+    true = [set(indices[indptr[i] : indptr[i + 1]]) for i in rows]
+    of_row = [list(named[starts[i] : starts[i + 1]]) for i in rows]
+    hits = [label in true[i] for i in rows for label in of_row[i]]
+    filled = [[label for label in row if label >= 0] for row in of_row]
+    return hits, next((i for i, row in enumerate(filled) if len(set(row)) < len(row)), -1)
 
 
 def row_gains(hits, discounts):

@@ -1,13 +1,18 @@
 """`xmc evaluate`."""
 
+import contextlib
+import io
 import json
+import math
 
 import cli_tools as cli
 import pytest
 import scipy.sparse as sp
 
-from xmc.io import read_predictions
+from xmc.cli import output
+from xmc.io import read_predictions, write_predictions
 from xmc.metrics import propensities, report
+from xmc.topk import TopK
 
 
 def evaluate(*args):
@@ -97,6 +102,75 @@ def test_labels_are_matched_by_id_and_unknown_ones_count_as_misses(tmp_path):
     assert (found["P@1"], found["P@2"], found["R@2"]) == (0, 25, 25)
 
 
+# What the model ranks for three rows, and what is true. The model doesn't know z, which is all that
+# row 1 has.
+RANKED = ("a\t0.9\tb\t0.5", "b\t0.9\tc\t0.25", "c\t0.75\ta\t0.5")
+GOLD = ("a,b,z\tfirst\tde", "z\tsecond\ten", "a\tthird\tde")
+
+
+def ranked(folder, suffix):
+    """RANKED in one of the formats; and what tells the ids of npz."""
+    names = cli.write_lines(folder / "labels.txt", "a", "b", "c", "d")
+    pred = cli.write_lines(folder / "pred.tsv", *RANKED)
+    if suffix == "tsv":
+        return [pred]
+    P, ids = read_predictions(pred)
+    P = sp.csr_matrix((P.data, P.indices, P.indptr), shape=(3, 4))
+    how = {"label_ids": [*ids, "d"]} if suffix == "jsonl" else {}
+    write_predictions(folder / f"pred.{suffix}", TopK.from_csr(P, 2), 4, **how)
+    return [folder / f"pred.{suffix}", *(["--label-names", names] if suffix == "npz" else [])]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "tsv", "jsonl"])
+def test_full_gold_by_hand(tmp_path, suffix):
+    pred, *names = ranked(tmp_path, suffix)
+    truth = cli.write_lines(tmp_path / "gold.tsv", *GOLD)
+    found = evaluate(pred, truth, *names, "-k", "1,2")
+    second = 1 / math.log2(3)
+    assert found["P@2"] == pytest.approx(100 * (2 + 0 + 1) / 6)
+    assert found["R@2"] == pytest.approx(100 * (2 / 3 + 0 + 1) / 3)
+    assert found["F1@2"] == pytest.approx(100 * (2 * 2 / (2 + 3) + 0 + 2 * 1 / (2 + 1)) / 3)
+    assert found["nDCG@2"] == pytest.approx(100 * (1 + 0 + second) / 3)
+    assert (found["nDCG@1"], found["R@1"]) == pytest.approx((100 / 3, 100 / 9))
+    # at 1: 0.9 hits once in two, 0.75 doesn't hit
+    assert found["ECE@1"] == pytest.approx(2 / 3 * (0.9 - 0.5) + 1 / 3 * 0.75)
+    assert found["n_labels_with_rows"] == 3
+
+
+@pytest.mark.parametrize("suffix", ["npz", "tsv", "jsonl"])
+def test_propensity_of_a_true_label_without_training_rows_follows_from_zero(tmp_path, suffix):
+    pred, *names = ranked(tmp_path, suffix)
+    truth = cli.write_lines(tmp_path / "gold.tsv", *GOLD)
+    train = cli.write_lines(
+        tmp_path / "train.tsv", *["a\tx", "a,b\ty", "c,d\tz"] * 10, "only-here\tx"
+    )
+    found = evaluate(pred, truth, *names, "--train-labels", train, "-k", "2")
+    C = (math.log(31) - 1) * 2.5**0.55
+    gain = {label: 1 + C * (n + 1.5) ** -0.55 for label, n in (("a", 20), ("b", 10), ("z", 0))}
+    reached, best = 2 * gain["a"] + gain["b"], gain["z"] + gain["b"] + gain["z"] + gain["a"]
+    assert found["PSP@2"] == pytest.approx(100 * reached / best)
+
+
+def test_a_truth_of_unknown_labels_only_is_missed(tmp_path):
+    pred, *_ = ranked(tmp_path, "tsv")
+    truth = cli.write_lines(tmp_path / "gold.tsv", "x\t1", "y\t2", "x,z\t3")
+    train = cli.write_lines(tmp_path / "train.tsv", "a\tx", "b\ty", "c\tz")
+    found = evaluate(pred, truth, "--train-labels", train, "-k", "1,2")
+    scores = {value for name, value in found.items() if "@" in name and name[:3] != "ECE"}
+    assert scores == {0.0}
+    assert found["ECE@1"] == pytest.approx((0.9 + 0.9 + 0.75) / 3)
+
+
+def test_margins_have_no_calibration_error_and_are_measured_all_the_same(tmp_path):
+    pred = cli.write_lines(tmp_path / "pred.tsv", "a\t1.5\tb\t-0.5")
+    truth = cli.write_lines(tmp_path / "gold.tsv", "a\ttext")
+    result = cli.done("evaluate", pred, truth, "--json", tmp_path / "found.json")
+    assert result.stderr == "evaluate: scores are not all from 0 to 1; ECE is left out\n"
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["P@1"] == 100
+    assert not [name for name in found if name.startswith("ECE")]
+
+
 def test_predictions_and_truth_without_any_label_in_common(tmp_path):
     pred = cli.write_lines(tmp_path / "pred.tsv", "", "")
     truth = cli.write_lines(tmp_path / "truth.tsv", "a\tsome text", "\tmore")
@@ -132,6 +206,32 @@ def test_the_table_has_a_line_per_metric():
     assert shown[0].split() == ["%", "@1", "@3", "@5"]
     assert shown[1].split() == ["P", *(f"{expected()[f'P@{k}']:.2f}" for k in (1, 3, 5))]
     assert shown[-1].startswith(f"{cli.N_TEST} rows")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_table_says_that_ece_is_no_percentage_and_fits_a_terminal(monkeypatch, terminal):
+    ks = list(range(1, 11))
+    found = {f"{name}@{k}": 100.0 for name in ("P", "macro-F1") for k in ks}
+    found |= {f"ECE@{k}": k / 64 for k in ks}
+    counts = {"n_rows": 3, "n_rows_without_labels": 0, "n_labels": 9, "n_labels_with_rows": 9}
+    monkeypatch.setattr(output, "on_terminal", lambda: terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = shown(lambda: output.print_metrics(found | counts))
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines if line.strip()]
+    assert [row for row in rows if row[0] == "%"] == [
+        ["%", *(f"@{k}" for k in part)] for part in (ks[:7], ks[7:])
+    ]
+    assert [row[4:] for row in rows if row[0] == "ECE,"] == [
+        [f"{k / 64:.3f}" for k in part] for part in (ks[:7], ks[7:])
+    ]
+    assert rows.count(["P", *["100.00"] * 7]) == 1
+
+
+def shown(call):
+    with contextlib.redirect_stdout(io.StringIO()) as stream:
+        call()
+    return stream.getvalue().splitlines()
 
 
 def test_json_goes_to_a_file_beside_the_table(tmp_path):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.metrics
+from sklearn.calibration import calibration_curve
 
 from xmc import metrics
 from xmc.errors import DataError, ParameterError
@@ -45,7 +46,19 @@ def random_hits(rng, n_rows=30, n_labels=9):
     Y, top, _ = random_case(rng, n_rows, n_labels)
     Y.sort_indices()
     indptr, indices = Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
-    return indptr, indices, top.labels, kernels.find_hits(indptr, indices, top.labels, n_labels)[0]
+    starts = np.arange(n_rows + 1) * top.labels.shape[1]
+    hits, _ = kernels.find_hits(indptr, indices, starts, top.labels.ravel(), n_labels)
+    return indptr, indices, top.labels, hits.reshape(top.labels.shape)
+
+
+def arrays_of(Y):
+    return Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
+
+
+def as_probabilities(top):
+    """The same labels with scores on a grid of 31, so that many lie on the edge of a bin."""
+    grid = np.random.default_rng(19).integers(0, 31, top.scores.shape) / 30
+    return TopK(top.labels, np.where(top.labels < 0, -np.inf, grid).astype(np.float32))
 
 
 def as_sets(Y):
@@ -81,7 +94,7 @@ def test_propensity_metric_agrees_with_its_definition(case, name, k):
 
 
 @pytest.mark.parametrize("k", range(1, 7))
-@pytest.mark.parametrize("average", ["macro", "micro"])
+@pytest.mark.parametrize("average", metrics.AVERAGES)
 def test_f1_agrees_with_its_definition(case, average, k):
     Y, top, _ = case
     got = metrics.f1_at_k(Y, top, k, average=average)
@@ -125,6 +138,15 @@ def test_f1_agrees_with_scikit_learn_on_rows_and_labels_that_count(average, k):
     assert metrics.f1_at_k(Y, P, k, average=average) == pytest.approx(judge)
 
 
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_f1_of_rows_agrees_with_scikit_learn_on_rows_with_labels(k):
+    Y, dense, P = full_predictions(np.random.default_rng(17))
+    Y[:5] = False
+    has = Y.any(axis=1)
+    judge = sklearn.metrics.f1_score(Y[has], binarised(dense, k)[has], average="samples")
+    assert metrics.f1_at_k(Y, P, k, average="samples") == pytest.approx(judge)
+
+
 @pytest.mark.parametrize(
     ("metric", "k", "expected"),
     [
@@ -147,6 +169,9 @@ def test_f1_of_the_small_example_by_hand():
     # left out
     assert metrics.f1_at_k(Y_SMALL, SMALL, 3) == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
     assert metrics.f1_at_k(Y_SMALL, SMALL, 3, average="micro") == pytest.approx(2 * 3 / (3 + 5))
+    # row 0: 2 true, 3 named, 2 hit; row 2: 1 true, 2 named, 1 hit
+    expected = (2 * 2 / (2 + 3) + 2 * 1 / (1 + 2)) / 2
+    assert metrics.f1_at_k(Y_SMALL, SMALL, 3, average="samples") == pytest.approx(expected)
 
 
 def test_propensity_metrics_of_the_small_example_by_hand():
@@ -259,7 +284,8 @@ def test_truth_without_any_label_scores_zero():
     found = metrics.report(
         sp.csr_matrix((3, 5)), sp.csr_matrix(np.ones((3, 5))), propensity=np.ones(5)
     )
-    assert {value for key, value in found.items() if "@" in key} == {0.0}
+    assert {value for key, value in found.items() if "@" in key and key[:3] != "ECE"} == {0.0}
+    assert found["ECE@1"] == 1  # it was sure of what wasn't true
     assert found["n_rows_without_labels"] == 3
 
 
@@ -286,13 +312,14 @@ def test_report_holds_every_metric_in_percent(case):
             assert found[f"{name}@{k}"] == 100 * metric(Y, top, k)
         for name, (metric, _) in SCORED.items():
             assert found[f"{name}@{k}"] == pytest.approx(100 * metric(Y, top, k, propensity=p))
-        for average in ("macro", "micro"):
-            assert found[f"{average}-F1@{k}"] == 100 * metrics.f1_at_k(Y, top, k, average=average)
+        for average, name in (("macro", "macro-F1"), ("micro", "micro-F1"), ("samples", "F1")):
+            assert found[f"{name}@{k}"] == 100 * metrics.f1_at_k(Y, top, k, average=average)
 
 
 def test_report_goes_by_metric_then_k_then_counts():
     Y, top, p = random_case(np.random.default_rng(11))
-    names = ["P", "nDCG", "R", "PSP", "PSnDCG", "coverage", "macro-F1", "micro-F1"]
+    top = as_probabilities(top)
+    names = ["P", "nDCG", "R", "PSP", "PSnDCG", "F1", "coverage", "macro-F1", "micro-F1", "ECE"]
     counts = [
         "n_rows",
         "n_rows_without_labels",
@@ -357,12 +384,20 @@ def test_find_hits_agrees_with_sets(case):
     Y, top, _ = case
     labels = top.labels.copy()
     labels[7, :2] = 3
-    hits, repeated = kernels.find_hits(
-        Y.indptr.astype(np.int64), Y.indices.astype(np.int32), labels, Y.shape[1]
-    )
-    expected, first = naive.find_hits(Y.indptr, Y.indices, labels)
+    starts = np.arange(len(labels) + 1) * labels.shape[1]
+    hits, repeated = kernels.find_hits(*arrays_of(Y), starts, labels.ravel(), Y.shape[1])
+    expected, first = naive.find_hits(Y.indptr, Y.indices, starts, labels.ravel())
     assert hits.tolist() == expected
     assert repeated == first == 7
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_find_hits_takes_rows_of_different_lengths(n_rows):
+    rng = np.random.default_rng(18)
+    Y, P = (sp.random(n_rows, 9, 0.4, "csr", random_state=rng) for _ in "YP")
+    hits, repeated = kernels.find_hits(*arrays_of(Y), *arrays_of(P), 9)
+    expected = naive.find_hits(Y.indptr, Y.indices, P.indptr, P.indices)
+    assert (hits.tolist(), repeated) == expected
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 30])
@@ -508,7 +543,8 @@ def test_wrong_propensity_is_refused(metric, propensity, message):
 
 def test_average_must_be_macro_or_micro():
     with pytest.raises(
-        ParameterError, match="^f1_at_k: average must be 'macro' or 'micro', got 'weighted'$"
+        ParameterError,
+        match="^f1_at_k: average must be 'macro', 'micro' or 'samples', got 'weighted'$",
     ):
         metrics.f1_at_k(EYE, TOP, 2, average="weighted")
 
@@ -559,8 +595,9 @@ def test_rows_agree_with_their_definition(case, k):
         one = [true], [row]
         assert found[f"P@{k}"][i] == pytest.approx(100 * naive.precision(*one, k))
         assert found[f"nDCG@{k}"][i] == pytest.approx(100 * naive.ndcg(*one, k))
-        recall = 100 * naive.recall(*one, k) if true else np.nan
-        assert found[f"R@{k}"][i] == pytest.approx(recall, nan_ok=True)
+        for name, slow in (("R", naive.recall), ("F1", naive.f1_of_rows)):
+            share = 100 * slow(*one, k) if true else np.nan
+            assert found[f"{name}@{k}"][i] == pytest.approx(share, nan_ok=True)
         rarest = sorted(true, key=lambda label: p[label])
         for name, discount in discounts.items():
             gain, ideal = (gain_of_row(true, labels, p, discount) for labels in (row, rarest))
@@ -578,9 +615,8 @@ def aggregated(rows, ks):
     def mean(values):
         return values.mean() if len(values) else 0.0
 
-    recalls = {k: rows[f"R@{k}"][~np.isnan(rows[f"R@{k}"])] for k in ks}
-    means = {f"{name}@{k}": mean(rows[f"{name}@{k}"]) for name in ("P", "nDCG") for k in ks}
-    means |= {f"R@{k}": mean(recalls[k]) for k in ks}
+    shares = {f"{name}@{k}": rows[f"{name}@{k}"] for name in ("P", "nDCG", "R", "F1") for k in ks}
+    means = {name: mean(share[~np.isnan(share)]) for name, share in shares.items()}
     return means | {f"{name}@{k}": ratio(name, k) for name in ("PSP", "PSnDCG") for k in ks}
 
 
@@ -604,7 +640,7 @@ def test_rows_add_up_to_the_report(case, change):
     ks = (1, 3, 6)
     rows = metrics.report(Y, top, ks, p, per_row=True)
     expected = metrics.report(Y, top, ks, p)
-    names = [name for name in expected if name.startswith(("P", "nDCG", "R"))]
+    names = [name for name in expected if name.startswith(("P", "nDCG", "R", "F1"))]
     got = aggregated(rows, ks)
     assert {name: got[name] for name in names} == pytest.approx({n: expected[n] for n in names})
 
@@ -612,10 +648,10 @@ def test_rows_add_up_to_the_report(case, change):
 def test_rows_are_arrays_by_metric_then_k(case):
     Y, top, p = case
     found = metrics.report(Y, top, (5, 1), p, per_row=True)
-    names = ["P", "nDCG", "R", "PSP-gain", "PSP-ideal", "PSnDCG-gain", "PSnDCG-ideal"]
+    names = ["P", "nDCG", "R", "F1", "PSP-gain", "PSP-ideal", "PSnDCG-gain", "PSnDCG-ideal"]
     assert list(found) == [f"{name}@{k}" for name in names for k in (5, 1)]
     assert {(a.shape, a.dtype.str) for a in found.values()} == {((Y.shape[0],), "<f8")}
-    assert list(metrics.report(Y, top, [1], per_row=True)) == ["P@1", "nDCG@1", "R@1"]
+    assert list(metrics.report(Y, top, [1], per_row=True)) == ["P@1", "nDCG@1", "R@1", "F1@1"]
 
 
 @pytest.mark.parametrize("propensity", [None, np.ones(2)])
@@ -626,3 +662,120 @@ def test_rows_are_checked_as_the_report_is(propensity):
     with pytest.raises(ValueError) as of_rows:
         metrics.report(EYE, TOP, **wrong, per_row=True)
     assert str(of_rows.value) == str(of_report.value)
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+def test_ece_agrees_with_its_definition(case, k):
+    Y, top, _ = case
+    top = as_probabilities(top)
+    expected = naive.ece(as_sets(Y), top.labels.tolist(), top.scores, k)
+    assert metrics.ece_at_k(Y, top, k) == pytest.approx(expected)
+    assert metrics.report(Y, top, (1, k))[f"ECE@{k}"] == metrics.ece_at_k(Y, top, k)
+
+
+@pytest.mark.parametrize("n_bins", [1, 4, 15])
+def test_reliability_agrees_with_its_definition(case, n_bins):
+    Y, top, _ = case
+    top = as_probabilities(top)
+    got = metrics.reliability(Y, top, 5, n_bins)
+    bins = naive.reliability(as_sets(Y), top.labels.tolist(), top.scores, 5, n_bins)
+    assert got.counts.tolist() == [len(pairs) for pairs in bins]
+    means = [np.mean(pairs, axis=0) if pairs else [np.nan, np.nan] for pairs in bins]
+    assert np.allclose(np.transpose([got.mean_scores, got.true_shares]), means, equal_nan=True)
+
+
+@pytest.mark.parametrize("n_bins", [3, 15])
+def test_reliability_agrees_with_scikit_learn(n_bins):
+    rng = np.random.default_rng(20)
+    dense = rng.integers(0, 31, (200, 12)).astype(np.float32) / 30
+    Y, P = rng.random(dense.shape) < dense**2, stored(dense)
+    got = metrics.reliability(Y, P, 12, n_bins)
+    shares, means = calibration_curve(Y.ravel(), dense.ravel(), n_bins=n_bins)
+    filled = got.counts > 0
+    assert got.true_shares[filled] == pytest.approx(shares)
+    assert got.mean_scores[filled] == pytest.approx(means)
+    gaps = got.counts[filled] / dense.size * np.abs(shares - means)
+    if n_bins == metrics.N_BINS:
+        assert metrics.ece_at_k(Y, P, 12) == pytest.approx(gaps.sum())
+
+
+def stored(dense):
+    """Sparse, and what is 0 is stored, too."""
+    n_rows, n_labels = dense.shape
+    starts = np.arange(n_rows + 1) * n_labels
+    labels = np.tile(np.arange(n_labels), n_rows)
+    return sp.csr_matrix((dense.ravel(), labels, starts), shape=dense.shape)
+
+
+def test_ece_by_hand():
+    # 0.95 hits and 0.97 does not, in one bin; 0.5 hits, alone; the last place is empty.
+    labels, scores = np.int32([[0, 1], [2, -1]]), np.float32([[0.95, 0.5], [0.97, -np.inf]])
+    Y = [[1, 1, 0], [1, 0, 0]]
+    expected = 2 / 3 * abs(0.96 - 1 / 2) + 1 / 3 * abs(0.5 - 1)
+    assert metrics.ece_at_k(Y, TopK(labels, scores), 2) == pytest.approx(expected)
+    assert metrics.ece_at_k(Y, TopK(labels, scores), 1) == pytest.approx(0.46)
+
+
+def test_ece_of_probabilities_that_are_right_is_small_and_of_others_their_gap():
+    rng = np.random.default_rng(21)
+    p = rng.random((4000, 5)) ** 2
+    Y = rng.random(p.shape) < p
+    assert metrics.ece_at_k(Y, stored(p), 5) < 0.015
+    assert metrics.ece_at_k(Y, stored(np.minimum(p + 0.2, 1)), 5) > 0.12
+
+
+def test_ece_takes_the_same_scores_as_topk_and_csr(case):
+    Y, top, _ = case
+    P = as_probabilities(top).to_csr(Y.shape[1])
+    assert metrics.ece_at_k(Y, P, 4) == metrics.ece_at_k(Y, TopK.from_csr(P, 4), 4)
+
+
+def test_scores_of_zero_and_one_are_in_the_outer_bins():
+    got = metrics.reliability([[1, 0]], TopK(np.int32([[0, 1]]), np.float32([[1, 0]])), 2)
+    assert got.counts.tolist() == [1, *[0] * 13, 1]
+    assert (got.true_shares[0], got.true_shares[14]) == (0, 1)
+
+
+def test_ece_of_no_predictions_is_zero():
+    assert metrics.ece_at_k(EYE, sp.csr_matrix((3, 3)), 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"), [(1.0000001, "1.0000001"), (-0.25, "-0.25"), (np.inf, "inf")]
+)
+def test_scores_that_are_no_probabilities_have_no_ece(score, shown):
+    P = sp.csr_matrix((np.float32([0.5, 0.5, score]), [0, 1, 2], [0, 1, 2, 3]), shape=(3, 3))
+    for metric in (metrics.ece_at_k, metrics.reliability):
+        with pytest.raises(DataError) as error:
+            metric(EYE, P, 1)
+        expected = f"scores of predictions must be from 0 to 1, got {shown} in row 2"
+        assert str(error.value) == f"{metric.__name__}: {expected}"
+    found = metrics.report(EYE, P, [1])
+    assert found["P@1"] == 100
+    assert not [name for name in found if name.startswith("ECE")]
+
+
+def test_scores_beyond_k_may_be_no_probabilities():
+    top = TopK(np.int32([[0, 1]]), np.float32([[0.75, -3]]))
+    assert metrics.ece_at_k([[1, 0]], top, 1) == 0.25
+    assert [name for name in metrics.report([[1, 0]], top, (1, 2)) if "ECE" in name] == []
+
+
+@pytest.mark.parametrize("n_bins", [0, -1, 2.0, True, None])
+def test_reliability_refuses_bins(n_bins):
+    with pytest.raises(ParameterError) as error:
+        metrics.reliability(EYE, TOP, 1, n_bins)
+    assert str(error.value) == f"reliability: n_bins must be an int >= 1, got {n_bins!r}"
+
+
+def test_a_row_whose_only_label_the_model_does_not_know_counts_as_missed():
+    # Label 3 is in no column of P. Row 0 hits in both places and misses label 3, row 1 has only 3.
+    Y = sp.csr_matrix([[1, 1, 0, 1], [0, 0, 0, 1]])
+    P = sp.csr_matrix(np.float32([[0.9, 0.8, 0], [0, 0, 0.7]]))
+    found = metrics.report(Y, P, (2,), np.array([1, 1, 1, 0.25]))
+    assert found["P@2"] == 100 * 2 / 4
+    assert found["R@2"] == pytest.approx(100 * (2 / 3 + 0) / 2)
+    assert found["F1@2"] == pytest.approx(100 * (2 * 2 / (3 + 2) + 0) / 2)
+    assert found["nDCG@2"] == pytest.approx(100 * (1 + 0) / 2)
+    assert found["PSP@2"] == pytest.approx(100 * (1 + 1) / (4 + 1 + 4))
+    assert (found["n_labels"], found["n_rows_without_labels"]) == (4, 0)

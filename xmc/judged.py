@@ -21,6 +21,7 @@ class Judged(NamedTuple):
     """The best k labels of each row, and which of them are true."""
 
     labels: np.ndarray  # (n_rows, k) int32, -1 in empty places
+    scores: np.ndarray  # (n_rows, k), anything in empty places
     hits: np.ndarray  # (n_rows, k) bool
     indptr: np.ndarray  # (n_rows + 1,) int64, into indices
     indices: np.ndarray  # int32, the true labels, row by row
@@ -37,6 +38,14 @@ class Judged(NamedTuple):
         return np.bincount(self.indices, minlength=self.n_labels)
 
 
+class Candidates(NamedTuple):
+    """Scored labels of rows, and which of them are true."""
+
+    scores: np.ndarray  # (n,), of any type of numbers
+    is_true: np.ndarray  # (n,) bool
+    n_true: int  # true labels of all rows, whether they are candidates or not
+
+
 def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int]) -> Judged:
     """The best max(ks) labels of each row and whether they hit.
 
@@ -45,14 +54,36 @@ def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int])
     Y = true_labels(Y_true, who, "Y_true")
     for k in ks:
         check_k(who, k, Y.shape[1])
-    labels = _best_labels(who, predictions, int(max(ks)), *Y.shape)
-    indptr, indices = Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
-    hits, repeated = find_hits(indptr, indices, labels, Y.shape[1])
+    labels, scores = _best(who, predictions, int(max(ks)), *Y.shape)
+    starts = np.arange(len(labels) + 1) * labels.shape[1]
+    hits = _hits(who, Y, starts, labels.ravel()).reshape(labels.shape)
+    indptr, indices = _true_arrays(Y)
+    return Judged(labels, scores, hits, indptr, indices, Y.shape[1])
+
+
+def judge_candidates(who: str, Y_true: Matrix, predictions: Predictions) -> Candidates:
+    """Every prediction, and whether it is true; refuses what `judge` does."""
+    Y = true_labels(Y_true, who, "Y_true")
+    P = _all_as_sparse(who, predictions, *Y.shape)
+    return Candidates(P.data, _hits(who, Y, P.indptr, P.indices), Y.nnz)
+
+
+def _hits(who: str, Y: sp.csr_matrix, starts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """bool, whether each predicted label is true; row i has those from starts[i].
+
+    The kernel gets contiguous, writable copies, so that it compiles for one kind of array.
+    """
+    starts, named = np.array(starts, np.int64), np.array(labels, np.int32)
+    hits, repeated = find_hits(*_true_arrays(Y), starts, named, Y.shape[1])
     if repeated >= 0:
         raise DataError(
             f"{who}: expected each label once per row, row {repeated} of predictions has one twice"
         )
-    return Judged(labels, hits, indptr, indices, Y.shape[1])
+    return hits
+
+
+def _true_arrays(Y: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    return Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
 
 
 def checked_propensity(who: str, propensity: Any, n_labels: int) -> np.ndarray:
@@ -73,27 +104,38 @@ def checked_propensity(who: str, propensity: Any, n_labels: int) -> np.ndarray:
     return p.astype(np.float64)
 
 
-def _best_labels(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> np.ndarray:
-    """(n_rows, k) int32, contiguous and writable, so that kernels compile for one kind of array."""
+def _best(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> TopK:
+    """The best k; their labels are contiguous and writable, as kernels read them."""
     if not isinstance(predictions, TopK):
-        return _best_of_sparse(who, predictions, k, n_rows, n_labels).labels
-    labels = _array(who, predictions.labels, "labels")
-    scores = _array(who, predictions.scores, "scores")
-    _check_topk(who, labels, scores)
-    _check_rows(who, len(labels), n_rows)
+        return TopK.from_csr(_checked_sparse(who, predictions, n_rows, n_labels), k)
+    labels, scores = _checked_topk(who, predictions, n_rows)
     if labels.shape[1] < k:
         got = labels.shape[1]
         raise DataError(
             f"{who}: expected {k} places per row, got predictions with {got}; predict with k={k}"
         )
     labels = labels[:, :k]
-    if labels.min() < -1 or labels.max() >= n_labels:
-        wrong = labels.min() if labels.min() < -1 else labels.max()
-        raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions name label {wrong:,}")
-    return np.array(labels, np.int32, order="C")
+    _check_labels(who, labels, n_labels)
+    return TopK(np.array(labels, np.int32, order="C"), scores[:, :k])
 
 
-def _best_of_sparse(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> TopK:
+def _all_as_sparse(who: str, predictions: Any, n_rows: int, n_labels: int) -> sp.csr_matrix:
+    if not isinstance(predictions, TopK):
+        return _checked_sparse(who, predictions, n_rows, n_labels)
+    top = _checked_topk(who, predictions, n_rows)
+    _check_labels(who, top.labels, n_labels)
+    return top.to_csr(n_labels)
+
+
+def _checked_topk(who: str, predictions: TopK, n_rows: int) -> TopK:
+    labels = _array(who, predictions.labels, "labels")
+    scores = _array(who, predictions.scores, "scores")
+    _check_topk(who, labels, scores)
+    _check_rows(who, len(labels), n_rows)
+    return TopK(labels, scores)
+
+
+def _checked_sparse(who: str, predictions: Any, n_rows: int, n_labels: int) -> sp.csr_matrix:
     if not sp.issparse(predictions):
         got = type(predictions).__name__
         raise DataError(f"{who}: predictions must be a TopK or a sparse matrix, got {got}")
@@ -102,7 +144,14 @@ def _best_of_sparse(who: str, predictions: Any, k: int, n_rows: int, n_labels: i
     if P.shape[1] > n_labels:
         raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions have {P.shape[1]:,}")
     _check_scores(who, P.data)
-    return TopK.from_csr(P, k)
+    return P
+
+
+def _check_labels(who: str, labels: np.ndarray, n_labels: int) -> None:
+    least, most = labels.min(initial=0), labels.max(initial=0)
+    if least < -1 or most >= n_labels:
+        wrong = least if least < -1 else most
+        raise DataError(f"{who}: Y_true has {n_labels:,} labels, predictions name label {wrong:,}")
 
 
 def _array(who: str, values: Any, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""How good predictions are: P@k, R@k, nDCG@k, PSP@k, PSnDCG@k, coverage@k and F1@k.
+"""How good predictions are: P@k, R@k, nDCG@k, PSP@k, PSnDCG@k, coverage@k, F1@k and ECE@k.
 
-Every metric takes `(Y_true, predictions, k)` and returns a float in [0, 1].
+Every metric takes `(Y_true, predictions, k)` and returns a float in [0, 1]. `reliability` says more
+about ECE@k, and `best_threshold` where to cut scores into sets.
 
 `Y_true` is a sparse or dense matrix, rows x labels; what is not zero is a true label. `predictions`
 is a TopK, taken in the order it stands, or a sparse matrix of scores: its stored entries, best
@@ -8,7 +9,7 @@ first, equal scores in stored order. It may know fewer labels than `Y_true`: tru
 doesn't know count as misses. An empty place counts as a miss.
 
 In the formulas, n is the number of rows, Y_i the true labels of row i and l_i1 ... l_ik its best k
-predictions; hit_ij is 1 if l_ij is in Y_i, else 0.
+predictions; hit_ij is 1 if l_ij is in Y_i, else 0, and score_ij is the score of l_ij.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from typing import Literal, NamedTuple, overload
 
 import numpy as np
 
-from .errors import ParameterError
+from .errors import DataError, ParameterError
 from .judged import Judged, Predictions, checked_propensity, judge
 from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
 from .propensity import propensities
 from .soundness import Matrix
+from .threshold import best_threshold, best_threshold_of
 
 __all__ = [
+    "Reliability",
+    "best_threshold",
+    "best_threshold_of",
     "coverage_at_k",
+    "ece_at_k",
     "f1_at_k",
     "ndcg_at_k",
     "precision_at_k",
@@ -33,8 +39,23 @@ __all__ = [
     "psndcg_at_k",
     "psp_at_k",
     "recall_at_k",
+    "reliability",
     "report",
 ]
+
+N_BINS = 15  # of ECE, as in Guo et al., ICML 2017
+AVERAGES = ("macro", "micro", "samples")
+
+
+class Reliability(NamedTuple):
+    """Scores in bins of equal width on [0, 1], and how often they came true.
+
+    A bin holds its upper edge and not its lower one, but the first holds 0.
+    """
+
+    counts: np.ndarray  # (n_bins,) int64, predictions
+    mean_scores: np.ndarray  # (n_bins,) float64, NaN where there are none
+    true_shares: np.ndarray  # (n_bins,) float64, the share that hit; NaN where there are none
 
 
 def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -104,11 +125,42 @@ def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = 
     in their k places, and h_l rows do both.
     macro: the mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.
     micro: 2 sum h_l / (sum t_l + sum s_l).
-    Both are 0 if no row has true labels.
+    samples: the mean over rows of 2 sum_j hit_ij / (|Y_i| + s_i), s_i of the k places not empty.
+    All are 0 if no row has true labels.
     """
-    if average not in ("macro", "micro"):
-        raise ParameterError(f"f1_at_k: average must be 'macro' or 'micro', got {average!r}")
-    return _f1(judge("f1_at_k", Y_true, predictions, (k,)), k)[average]
+    if average not in AVERAGES:
+        raise ParameterError(
+            f"f1_at_k: average must be 'macro', 'micro' or 'samples', got {average!r}"
+        )
+    judged = judge("f1_at_k", Y_true, predictions, (k,))
+    return _mean_known(_row_f1(judged, k)) if average == "samples" else _f1(judged, k)[average]
+
+
+def ece_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
+    """ECE@k, the expected calibration error of scores that claim to be probabilities.
+
+    The m scores in the k places of all rows are put into 15 bins, see `Reliability`; empty places
+    don't count. It is sum_b (m_b / m) |mean of score_ij - mean of hit_ij, both over bin b|, and 0
+    if nothing is predicted. Raises DataError unless these scores are from 0 to 1. Naeini et al.,
+    AAAI 2015.
+    """
+    judged = judge("ece_at_k", Y_true, predictions, (k,))
+    _check_probabilities("ece_at_k", judged)
+    return _ece(judged, k)
+
+
+def reliability(
+    Y_true: Matrix, predictions: Predictions, k: int, n_bins: int = N_BINS
+) -> Reliability:
+    """What ECE@k sums up, bin by bin: how many scores, their mean, and the share that hit.
+
+    Raises DataError unless the scores in the k places are from 0 to 1.
+    """
+    if type(n_bins) is not int or n_bins < 1:
+        raise ParameterError(f"reliability: n_bins must be an int >= 1, got {n_bins!r}")
+    judged = judge("reliability", Y_true, predictions, (k,))
+    _check_probabilities("reliability", judged)
+    return _reliability(judged, k, n_bins)
 
 
 @overload
@@ -137,16 +189,17 @@ def report(
     *,
     per_row: bool = False,
 ) -> dict[str, float | int] | dict[str, np.ndarray]:
-    """Every metric at every k in percent, and counts of rows and labels.
+    """Every metric at every k in percent, but ECE from 0 to 1, and counts of rows and labels.
 
-    Keys go by metric, then by k, as `P@1`: P, nDCG, R, PSP and PSnDCG (only with `propensity`),
-    coverage, macro-F1, micro-F1. Then come `n_rows` and the other counts.
+    Keys go by metric, then by k, as `P@1`: P, nDCG, R, PSP and PSnDCG (only with `propensity`), F1
+    (the mean over rows), coverage, macro-F1, micro-F1, ECE (only if the scores are from 0 to 1).
+    Then come `n_rows` and the other counts.
 
     With per_row=True the values are arrays instead, (n_rows,) float64, from which the figures above
     follow:
 
     P@k, nDCG@k     of the row in percent; the figure is their mean
-    R@k             of the row in percent, NaN if it has no true labels; the figure is the mean of
+    R@k, F1@k       of the row in percent, NaN if it has no true labels; the figure is the mean of
                     the others, or 0 if there are none
     PSP-gain@k      sum_j hit_ij / p(l_ij)
     PSP-ideal@k     the largest gain that any predictions could have; the figure is
@@ -154,7 +207,7 @@ def report(
     PSnDCG-gain@k   sum_j hit_ij / (p(l_ij) log2(j + 1))
     PSnDCG-ideal@k  as PSP-ideal@k
 
-    Coverage and F1 count labels, not rows, and have no such arrays.
+    Coverage, macro-F1, micro-F1 and ECE count labels or scores, not rows, and have no such arrays.
     """
     if not np.iterable(ks) or not len(ks):
         raise ParameterError(f"report: ks must be a sequence of ints, got {ks!r}")
@@ -168,14 +221,18 @@ def report(
         gains, ratios = _gains(judged, p), {"PSP": _psp, "PSnDCG": _psndcg}
         found |= {f"{name}@{k}": ratio(gains, k) for name, ratio in ratios.items() for k in ks}
     f1 = {k: _f1(judged, k) for k in ks}
+    found |= {f"F1@{k}": _mean_known(_row_f1(judged, k)) for k in ks}
     found |= {f"coverage@{k}": _coverage(judged, k) for k in ks}
     found |= {f"{average}-F1@{k}": f1[k][average] for average in ("macro", "micro") for k in ks}
-    return {name: 100 * value for name, value in found.items()} | _counts(judged)
+    found = {name: 100 * value for name, value in found.items()}
+    if not _no_probabilities(judged).any():
+        found |= {f"ECE@{k}": _ece(judged, k) for k in ks}
+    return found | _counts(judged)
 
 
 def _row_shares(judged: Judged, ks: Sequence[int]) -> dict[str, np.ndarray]:
     """The metrics that are means over rows, in percent."""
-    shares = {"P": _row_precision, "nDCG": _row_ndcg, "R": _row_recall}
+    shares = {"P": _row_precision, "nDCG": _row_ndcg, "R": _row_recall, "F1": _row_f1}
     return {f"{name}@{k}": 100 * share(judged, k) for name, share in shares.items() for k in ks}
 
 
@@ -221,9 +278,7 @@ def _precision(judged: Judged, k: int) -> float:
 
 
 def _recall(judged: Judged, k: int) -> float:
-    shares = _row_recall(judged, k)
-    has = judged.n_true > 0
-    return float(np.mean(shares[has])) if has.any() else 0.0
+    return _mean_known(_row_recall(judged, k))
 
 
 def _ndcg(judged: Judged, k: int) -> float:
@@ -238,6 +293,19 @@ def _row_recall(judged: Judged, k: int) -> np.ndarray:
     """NaN in rows without true labels."""
     n_hits, n_true = row_gains(judged.hits, np.ones(k)), judged.n_true
     return np.divide(n_hits, n_true, out=np.full(len(n_true), np.nan), where=n_true > 0)
+
+
+def _row_f1(judged: Judged, k: int) -> np.ndarray:
+    """NaN in rows without true labels."""
+    n_hits, n_true = row_gains(judged.hits, np.ones(k)), judged.n_true
+    either = n_true + np.count_nonzero(judged.labels[:, :k] >= 0, axis=1)
+    return np.divide(2 * n_hits, either, out=np.full(len(n_true), np.nan), where=n_true > 0)
+
+
+def _mean_known(values: np.ndarray) -> float:
+    """The mean of what isn't NaN, or 0."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
 
 
 def _row_ndcg(judged: Judged, k: int) -> np.ndarray:
@@ -266,6 +334,41 @@ def _f1(judged: Judged, k: int) -> dict[str, float]:
     seen = total > 0
     macro = float(np.mean(2 * hit[seen] / total[seen])) if seen.any() else 0.0
     return {"macro": macro, "micro": _share(float(2 * hit.sum()), float(total.sum()))}
+
+
+def _ece(judged: Judged, k: int) -> float:
+    bins = _reliability(judged, k, N_BINS)
+    filled = bins.counts > 0
+    gaps = np.abs(bins.mean_scores - bins.true_shares)[filled]
+    return _share(float(gaps @ bins.counts[filled]), float(bins.counts.sum()))
+
+
+def _reliability(judged: Judged, k: int, n_bins: int) -> Reliability:
+    filled = judged.labels[:, :k] >= 0
+    scores = judged.scores[:, :k][filled].astype(np.float64)
+    edges = np.linspace(0, 1, n_bins + 1)
+    bins = np.searchsorted(edges[1:-1], scores)  # its left side: an edge goes to the lower bin
+    counts = np.bincount(bins, minlength=n_bins)
+    means = [
+        np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
+        for sums in (
+            np.bincount(bins, values, n_bins) for values in (scores, judged.hits[:, :k][filled])
+        )
+    ]
+    return Reliability(counts, *means)
+
+
+def _check_probabilities(who: str, judged: Judged) -> None:
+    wrong = _no_probabilities(judged)
+    if wrong.any():
+        row, place = np.argwhere(wrong)[0]
+        got = f"{judged.scores[row, place]!s} in row {row}"
+        raise DataError(f"{who}: scores of predictions must be from 0 to 1, got {got}")
+
+
+def _no_probabilities(judged: Judged) -> np.ndarray:
+    """(n_rows, k) bool, where a prediction's score is below 0 or above 1."""
+    return (judged.labels >= 0) & ((judged.scores < 0) | (judged.scores > 1))
 
 
 def _named_and_hit(judged: Judged, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,8 @@
 name       dtype    shape       what
 indptr     int64    n_rows + 1  where each row's true labels start
 indices    int32    entries     true labels, each once in a row, in any order
+starts     int64    n_rows + 1  where each row's predictions start
+named      int32    predictions predicted labels, row by row; negative in empty places
 labels     int32    n_rows x k  predicted labels, best first; negative in empty places
 hits       bool     n_rows x k  whether the label in a place is true
 discounts  float64  at most k   what a hit in each place counts
@@ -15,24 +17,24 @@ from . import kernel
 
 
 @kernel
-def find_hits(indptr, indices, labels, n_labels):
-    """`hits`, and the first row that names a label twice, or -1."""
+def find_hits(indptr, indices, starts, named, n_labels):
+    """bool, whether each of `named` is true, and the first row that names a label twice, or -1."""
     # These hold the last row that had a label, so that nothing has to be cleared between rows.
-    hits = np.zeros(labels.shape, np.bool_)
+    hits = np.zeros(named.shape[0], np.bool_)
     true_in = np.full(n_labels, -1, np.int64)
     named_in = np.full(n_labels, -1, np.int64)
     repeated = -1
-    for row in range(labels.shape[0]):
+    for row in range(starts.shape[0] - 1):
         for j in range(indptr[row], indptr[row + 1]):
             true_in[indices[j]] = row
-        for place in range(labels.shape[1]):
-            label = labels[row, place]
+        for j in range(starts[row], starts[row + 1]):
+            label = named[j]
             if label < 0:
                 continue
             if named_in[label] == row and repeated < 0:
                 repeated = row
             named_in[label] = row
-            hits[row, place] = true_in[label] == row
+            hits[j] = true_in[label] == row
     return hits, repeated
 
 
