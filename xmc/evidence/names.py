@@ -1,0 +1,177 @@
+"""Names as evidence: which labels a text names, and how well the names of a label fit it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import frozen, pointers
+from ..kernels import names as kernels
+from ..topk import TopK
+
+COLUMNS = (
+    "name_cosine",  # of the n-grams of text and name
+    "name_word_cosine",  # of their words
+    "name_share",  # of the n-grams that the text has, as they weigh
+    "name_word_share",  # of the words
+    "name_position",  # the number of the word at which the text has all n-grams; NaN if never
+    "name_words",  # how many different words the name has
+    "name_grams",  # how many different n-grams, about twice as many as characters
+)
+BLOCK = 256  # texts that are read at a time
+N_KEYS = 8  # n-grams by which a name is found
+LEAST = 0.5  # the share of them that a text must have
+N_CODES = 0x20000  # what lies beyond is Chinese, or no letter
+# As in xmc/analyzers.py.
+SIGNS = (0x300, 0x370), (0x591, 0x5BE), (0x64B, 0x653), (0x900, 0x964), (0x966, 0xD80)
+UNSPACED = (0x3005, 0x3006), (0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00)
+
+
+class NameIndex(NamedTuple):
+    """The names of labels, by term; all arrays read-only. xmc/kernels/names.py says what terms are."""
+
+    hashes: np.ndarray  # uint64, of each term, ascending
+    buckets: np.ndarray  # int32, where the hashes with the same first bits begin
+    idf: np.ndarray  # float32, of each term among n-grams, or among words
+    name_indptr: np.ndarray  # int64, where each name's terms begin
+    name_terms: np.ndarray  # int32, ascending in each name
+    norms: np.ndarray  # float32, (n_names, 2), the lengths of its n-grams and of its words
+    key_indptr: np.ndarray  # int64, where the names begin that are found by each term
+    key_names: np.ndarray  # int32, ascending in each term
+    n_keys: np.ndarray  # uint8, by how many terms each name is found
+    label_indptr: np.ndarray  # int64, where the names of each label begin
+    name_labels: np.ndarray  # int32, the label of each name, ascending
+
+    @property
+    def n_labels(self) -> int:
+        return len(self.label_indptr) - 1
+
+    @property
+    def n_grams(self) -> int:
+        """How many terms are n-grams: they come before words."""
+        return int(np.searchsorted(self.hashes, kernels.WORD))
+
+
+class Mentions(NamedTuple):
+    """The terms of texts that names have, in the order in which a text first has them."""
+
+    indptr: np.ndarray  # int64, where each text's terms begin
+    terms: np.ndarray  # int32, each once in a text
+    counts: np.ndarray  # float32, how often the text has it
+    firsts: np.ndarray  # int32, the number of the word where the text has it first, from 0 on
+
+
+def name_index(names: Sequence[str], labels: np.ndarray, n_labels: int) -> NameIndex:
+    """The index of these names; labels: int32, the label of each name, ascending."""
+    indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
+    hashes = np.unique(wanted)
+    buckets = _buckets(hashes)
+    found = kernels.find_all(wanted, hashes, buckets, _shift(buckets))
+    name_indptr, name_terms = kernels.distinct(indptr, found)
+    frequency = np.bincount(name_terms, minlength=len(hashes))
+    n_grams = np.searchsorted(hashes, kernels.WORD)
+    idf = (np.log((1 + len(names)) / (1 + frequency)) + 1).astype(np.float32)
+    sizes = np.bincount(labels, minlength=n_labels)
+    arrays = NameIndex(
+        hashes,
+        buckets,
+        idf,
+        name_indptr,
+        name_terms,
+        kernels.norms_of(idf, n_grams, name_indptr, name_terms),
+        *kernels.keys(frequency, n_grams, name_indptr, name_terms, N_KEYS),
+        pointers(sizes),
+        np.asarray(labels, np.int32),
+    )
+    return NameIndex(*map(frozen, arrays))
+
+
+def mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
+    """What these texts have of the names."""
+    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
+    found = [_mentions(index, block) for block in blocks]
+    if len(found) == 1:
+        return found[0]
+    sizes = np.concatenate([np.diff(block.indptr) for block in found])
+    joined = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
+    return Mentions(pointers(sizes), *map(frozen, joined))
+
+
+def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
+    """The k labels of each text whose names fit it best; texts may have fewer."""
+    shape = len(found.indptr) - 1, k
+    top = TopK(np.empty(shape, np.int32), np.empty(shape, np.float32))
+    kernels.best_labels(
+        *_names(index),
+        index.name_labels,
+        index.key_indptr,
+        index.key_names,
+        index.n_keys,
+        *found,
+        np.float32(LEAST),
+        index.n_labels,
+        *top,
+    )
+    return top
+
+
+def evidence_of(
+    index: NameIndex, found: Mentions, cand_indptr: np.ndarray, cand_ids: np.ndarray
+) -> np.ndarray:
+    """float32, (n_candidates, len(COLUMNS)): how well the best name of each label fits its text.
+
+    The best is the one that `best_names` would choose. NaN is what no name tells.
+    cand_indptr: int64, where each text's candidates begin; cand_ids: int32, their labels.
+    """
+    return kernels.figures(*_names(index), index.label_indptr, *found, cand_indptr, cand_ids)
+
+
+@cache
+def kinds() -> np.ndarray:
+    """What each character is: see xmc/kernels/names.py."""
+    found = np.array([chr(code).isalnum() for code in range(N_CODES)], np.uint8)
+    for first, end in SIGNS:
+        found[first:end] = kernels.LETTER
+    for first, end in UNSPACED:
+        found[first:end] *= kernels.UNSPACED
+    return frozen(found)
+
+
+def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The code points of texts, laid end to end, and where each text begins."""
+    plain = [_plain(text) for text in texts]
+    codes = np.frombuffer("".join(plain).encode("utf-32-le", "surrogatepass"), np.uint32)
+    return frozen(codes), pointers([len(text) for text in plain])
+
+
+def _plain(text: str) -> str:
+    """A text in lower case, with its accents in their letters."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.lower())
+
+
+def _buckets(hashes: np.ndarray) -> np.ndarray:
+    """Where the hashes with the same first bits begin: two to four parts per hash."""
+    bits = len(hashes).bit_length() + 1
+    parts = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+    return np.searchsorted(parts, np.arange(2**bits + 1)).astype(np.int32)
+
+
+def _shift(buckets: np.ndarray) -> np.uint64:
+    """How many bits of a hash don't count for its bucket."""
+    return np.uint64(64 - (len(buckets) - 1).bit_length() + 1)
+
+
+def _mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
+    buckets = index.buckets
+    codes = _codes(texts)
+    return Mentions(
+        *map(frozen, kernels.mention(*codes, kinds(), index.hashes, buckets, _shift(buckets)))
+    )
+
+
+def _names(index: NameIndex) -> tuple:
+    return index.idf, index.n_grams, index.name_indptr, index.name_terms, index.norms

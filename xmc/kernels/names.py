@@ -1,0 +1,484 @@
+"""Names of labels in texts: which terms a text has, and how much of a name is among them.
+
+Terms are n-grams of 4 and 5 characters inside words, which have a blank at each end; whole words;
+and, where a script has no blanks between words, single characters, which count as n-grams and as
+words, and pairs of characters. A term is known by a hash of 64 bits, whose first bit tells words
+from n-grams: so n-grams come first where hashes ascend. A term's id is its place there.
+
+    name          dtype    shape        what
+    codes         uint32   characters   the code points of all texts, laid end to end
+    offsets       int64    texts + 1    where each text begins and ends
+    kinds         uint8    code points  OTHER, LETTER or UNSPACED; what lies beyond is OTHER
+    hashes        uint64   terms        of the terms that names have, ascending
+    buckets       int32    2^n + 1      where hashes with these first n bits begin, and the end
+    idf           float32  terms        a term's weight, as it is rare or not
+    name_indptr   int64    names + 1    where each name's terms begin and end
+    name_terms    int32    entries      ascending in each name, each once
+    norms         float32  (names, 2)   the lengths of its n-grams and of its words; 0 without any
+    key_indptr    int64    terms + 1    where each term's names begin and end
+    key_names     int32    entries      names that are found by the term, ascending in each term
+    n_keys        uint8    names        the number of terms by which each is found
+    label_indptr  int64    labels + 1   where each label's names begin and end
+    name_labels   int32    names        the label of each name, ascending
+    indptr        int64    texts + 1    where each text's mentions begin and end
+    terms         int32    mentions     each once in a text, by first appearance
+    counts        float32  mentions     how often the term occurs in the text
+    firsts        int32    mentions     the number of the word where it first occurs, from 0 on
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import config
+
+from . import kernel
+from .heap import Best, offer, put_in_order
+
+OTHER, LETTER, UNSPACED = 0, 1, 2
+BLANK = np.uint32(32)
+SHORT, LONG = 4, 5  # characters of an n-gram
+# More terms than this a character doesn't have: UNSPACED ones have three, others two.
+MOST_TERMS = 3
+FACTOR = np.uint64(0x9E3779B97F4A7C15)
+SHIFT = np.uint64(29)
+OF_GRAMS, OF_WORDS = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
+WORD = np.uint64(1 << 63)
+
+GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
+N_FIGURES = 7
+
+
+class Names(NamedTuple):
+    """What is known of names, see above."""
+
+    idf: np.ndarray
+    n_grams: int  # how many terms are n-grams
+    name_indptr: np.ndarray
+    name_terms: np.ndarray
+    norms: np.ndarray
+
+
+class Text(NamedTuple):
+    """The mentions of one text, found by term."""
+
+    place: np.ndarray  # int32, (terms,), 1 + the number of the term's mention in the text, or 0
+    weight: np.ndarray  # float32, of each mention; n-grams have length 1, and so have words
+    first: np.ndarray  # int32, see firsts
+
+
+@kernel(inline="always")
+def _step(hash, code):
+    """The hash of a sequence with one more character."""
+    hash = (hash ^ np.uint64(code)) * FACTOR
+    return hash ^ (hash >> SHIFT)
+
+
+if config.DISABLE_JIT:
+
+    def _step(hash, code):
+        hash = (int(hash) ^ int(code)) * int(FACTOR) % (1 << 64)
+        return np.uint64(hash ^ (hash >> int(SHIFT)))
+
+
+@kernel
+def hash_texts(codes, offsets, kinds):
+    """(indptr, hashes): the hashes of each text's terms, as often as they occur."""
+    indptr = np.zeros(offsets.shape[0], np.int64)
+    out = np.empty(MOST_TERMS * codes.shape[0], np.uint64)
+    number = np.empty(MOST_TERMS * codes.shape[0], np.int32)
+    for i in range(offsets.shape[0] - 1):
+        own = codes[offsets[i] : offsets[i + 1]]
+        n = hash_text(own, kinds, out[indptr[i] :], number[indptr[i] :])
+        indptr[i + 1] = indptr[i] + n
+    return indptr, out[: indptr[-1]].copy()
+
+
+@kernel
+def hash_text(codes, kinds, out, number):
+    """How many terms a text has, which are written to `out` with the number of the word of each."""
+    n, word, start = 0, 0, 0
+    while start < codes.shape[0]:
+        kind = _kind(codes[start], kinds)
+        end = start + 1
+        while end < codes.shape[0] and _kind(codes[end], kinds) == kind:
+            end += 1
+        if kind == LETTER:
+            n = _hash_word(codes[start:end], word, n, out, number)
+            word += 1
+        elif kind == UNSPACED:
+            n = _hash_unspaced(codes[start:end], word, n, out, number)
+            word += end - start
+        start = end
+    return n
+
+
+@kernel
+def _kind(code, kinds):
+    return kinds[code] if code < kinds.shape[0] else np.uint8(OTHER)
+
+
+@kernel
+def _hash_word(codes, word, n, out, number):
+    """Add the hashes of a word, and of its n-grams; what is shorter than an n-gram is one."""
+    length = codes.shape[0]
+    hash = OF_WORDS
+    for i in range(length):
+        hash = _step(hash, codes[i])
+    out[n], number[n] = hash | WORD, word
+    n += 1
+    for start in range(-1, max(0, length + 2 - SHORT)):
+        hash = OF_GRAMS
+        end = min(start + SHORT, length + 1)
+        for i in range(start, end):
+            hash = _step(hash, _with_blanks(codes, i))
+        out[n], number[n] = hash & ~WORD, word
+        n += 1
+        if end <= length:
+            out[n], number[n] = _step(hash, _with_blanks(codes, end)) & ~WORD, word
+            n += 1
+    return n
+
+
+@kernel
+def _with_blanks(codes, i):
+    return codes[i] if 0 <= i < codes.shape[0] else BLANK
+
+
+@kernel
+def _hash_unspaced(codes, word, n, out, number):
+    """Add the hashes of characters, twice each, and of pairs."""
+    for i in range(codes.shape[0]):
+        hash = _step(OF_GRAMS, codes[i])
+        out[n], number[n] = _step(OF_WORDS, codes[i]) | WORD, word + i
+        out[n + 1], number[n + 1] = hash & ~WORD, word + i
+        n += 2
+        if i + 1 < codes.shape[0]:
+            out[n], number[n] = _step(hash, codes[i + 1]) & ~WORD, word + i
+            n += 1
+    return n
+
+
+@kernel
+def find(hash, hashes, buckets, shift):
+    """The id of a term, -1 if no name has it. shift: 64 less the bits that number a bucket."""
+    bucket = np.int64(hash >> shift)
+    for t in range(buckets[bucket], buckets[bucket + 1]):
+        if hashes[t] == hash:
+            return t
+    return -1
+
+
+@kernel
+def find_all(wanted, hashes, buckets, shift):
+    """The id of each term, int32; -1 where no name has it."""
+    out = np.empty(wanted.shape[0], np.int32)
+    for i in range(wanted.shape[0]):
+        out[i] = find(wanted[i], hashes, buckets, shift)
+    return out
+
+
+@kernel
+def mention(codes, offsets, kinds, hashes, buckets, shift):
+    """(indptr, terms, counts, firsts): the terms of each text that names have."""
+    indptr = np.zeros(offsets.shape[0], np.int64)
+    longest = 0
+    for i in range(offsets.shape[0] - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    found = np.empty(MOST_TERMS * longest, np.uint64)
+    number = np.empty(MOST_TERMS * longest, np.int32)
+    size = codes.shape[0] + MOST_TERMS * longest  # grows where texts have more terms
+    terms, counts, firsts = np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size, np.int32)
+    for i in range(offsets.shape[0] - 1):
+        start = indptr[i]
+        n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, found, number)
+        if start + n > terms.shape[0]:
+            terms, counts, firsts = _longer(terms), _longer(counts), _longer(firsts)
+        n = _count(found[:n], counts[start:], number)
+        for m in range(n):
+            t = find(found[m], hashes, buckets, shift)
+            if t >= 0:
+                ...
+
+
+@kernel
+def mention(codes, offsets, kinds, hashes, buckets, shift):
+    """(indptr, terms, counts, firsts): the terms of each text that names have."""
+    longest = 0
+    for i in range(offsets.shape[0] - 1):
+        longest = max(longest, MOST_TERMS * (offsets[i + 1] - offsets[i]))
+    slots = np.empty(_n_slots(longest), np.int32)
+    own = np.empty(longest, np.uint64)
+    indptr = np.zeros(offsets.shape[0], np.int64)
+    # All of it is seldom touched, and what isn't takes no memory.
+    terms = np.empty(MOST_TERMS * codes.shape[0], np.int32)
+    counts = np.empty(terms.shape[0], np.float32)
+    firsts = np.empty(terms.shape[0], np.int32)
+    for i in range(offsets.shape[0] - 1):
+        end = indptr[i]
+        n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, own, firsts[end:])
+        n = _unique(own, n, slots[: _n_slots(n)], firsts[end:], counts[end:])
+        for m in range(n):
+            t = find(own[m], hashes, buckets, shift)
+            if t >= 0:
+                terms[end], counts[end] = t, counts[indptr[i] + m]
+                firsts[end] = firsts[indptr[i] + m]
+                end += 1
+        indptr[i + 1] = end
+    return indptr, terms[:end].copy(), counts[:end].copy(), firsts[:end].copy()
+
+
+@kernel
+def _n_slots(n):
+    """A power of two that is twice as large as n, or larger."""
+    size = 2
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+@kernel
+def _unique(own, n, slots, firsts, counts):
+    """How many different hashes are among the first n, which make room for them in place.
+
+    firsts: the number of the word of each, which makes room, too. counts: how often each occurs.
+    """
+    slots[:] = -1
+    seen = 0
+    for m in range(n):
+        slot = np.int64(own[m] >> SHIFT) & (slots.shape[0] - 1)
+        while slots[slot] >= 0 and own[slots[slot]] != own[m]:
+            slot = (slot + 1) & (slots.shape[0] - 1)
+        if slots[slot] < 0:
+            slots[slot] = seen
+            own[seen], firsts[seen], counts[seen] = own[m], firsts[m], 0
+            seen += 1
+        counts[slots[slot]] += 1
+    return seen
+
+
+@kernel
+def distinct(indptr, ids):
+    """(indptr, ids): each list in order, without what it has twice."""
+    out_indptr = np.zeros(indptr.shape[0], np.int64)
+    out, end = ids.copy(), 0
+    for i in range(indptr.shape[0] - 1):
+        own = np.sort(ids[indptr[i] : indptr[i + 1]])
+        for p in range(own.shape[0]):
+            if p == 0 or own[p] != own[p - 1]:
+                out[end] = own[p]
+                end += 1
+        out_indptr[i + 1] = end
+    return out_indptr, out[:end].copy()
+
+
+@kernel
+def norms_of(idf, n_grams, name_indptr, name_terms):
+    """The lengths of each name, see norms."""
+    out = np.zeros((name_indptr.shape[0] - 1, 2), np.float32)
+    for i in range(out.shape[0]):
+        for p in range(name_indptr[i], name_indptr[i + 1]):
+            t = name_terms[p]
+            out[i, np.int64(t >= n_grams)] += idf[t] * idf[t]
+    return np.sqrt(out)
+
+
+@kernel
+def keys(frequency, n_grams, name_indptr, name_terms, most):
+    """(key_indptr, key_names, n_keys): names by their rarest n-grams.
+
+    frequency: int64, the names that have each term. most: of a name, which may have fewer.
+    """
+    own = np.full(name_terms.shape[0], False)
+    indptr = np.zeros(frequency.shape[0] + 1, np.int64)
+    n_keys = np.zeros(name_indptr.shape[0] - 1, np.uint8)
+    for i in range(name_indptr.shape[0] - 1):
+        start, end = name_indptr[i], name_indptr[i + 1]
+        for _ in range(most):
+            rarest = -1
+            for p in range(start, end):
+                t = name_terms[p]
+                if t < n_grams and not own[p]:
+                    if rarest < 0 or frequency[t] < frequency[name_terms[rarest]]:
+                        rarest = p
+            if rarest >= 0:
+                own[rarest] = True
+                n_keys[i] += 1
+                indptr[name_terms[rarest] + 1] += 1
+    for t in range(frequency.shape[0]):
+        indptr[t + 1] += indptr[t]
+    names, slot = np.empty(indptr[-1], np.int32), indptr[:-1].copy()
+    for i in range(name_indptr.shape[0] - 1):
+        for p in range(name_indptr[i], name_indptr[i + 1]):
+            if own[p]:
+                names[slot[name_terms[p]]] = i
+                slot[name_terms[p]] += 1
+    return indptr, names, n_keys
+
+
+@kernel
+def figures(
+    idf, n_grams, name_indptr, name_terms, norms, label_indptr,
+    indptr, terms, counts, firsts, cand_indptr, cand_ids,
+):  # fmt: skip
+    """float32, (candidates, N_FIGURES): how well the best name of each candidate fits its text.
+
+    cand_indptr: int64, where each text's candidates begin and end; cand_ids: int32, labels. NaN is
+    what no name of a label can tell.
+    """
+    names = Names(idf, n_grams, name_indptr, name_terms, norms)
+    place = np.zeros(idf.shape[0], np.int32)
+    weight = np.empty(_most(indptr), np.float32)
+    out = np.full((cand_ids.shape[0], N_FIGURES), np.float32(np.nan))
+    row = np.empty(N_FIGURES, np.float32)
+    for i in range(indptr.shape[0] - 1):
+        own = slice(indptr[i], indptr[i + 1])
+        text = Text(place, weight, firsts[own])
+        _open(terms[own], counts[own], names, text)
+        for c in range(cand_indptr[i], cand_indptr[i + 1]):
+            best = np.float32(-1)
+            for name in range(label_indptr[cand_ids[c]], label_indptr[cand_ids[c] + 1]):
+                _compare(name, names, text, row)
+                if score(row) > best:
+                    best = score(row)
+                    out[c] = row
+        _close(terms[own], text)
+    return out
+
+
+@kernel
+def _most(indptr):
+    """The longest of all lists."""
+    most = 0
+    for i in range(indptr.shape[0] - 1):
+        most = max(most, indptr[i + 1] - indptr[i])
+    return most
+
+
+@kernel
+def _open(terms, counts, names, text):
+    """Write where a text's terms are found, and their weights: (1 + log count) * idf."""
+    squares = np.zeros(2, np.float32)
+    for m in range(terms.shape[0]):
+        t = terms[m]
+        text.place[t] = m + 1
+        text.weight[m] = names.idf[t]
+        if counts[m] > 1:
+            text.weight[m] *= np.float32(1) + np.log(counts[m])
+        squares[np.int64(t >= names.n_grams)] += text.weight[m] * text.weight[m]
+    lengths = np.sqrt(squares)
+    for m in range(terms.shape[0]):
+        text.weight[m] /= lengths[np.int64(terms[m] >= names.n_grams)]
+
+
+@kernel
+def _close(terms, text):
+    """Leave `place` as it was."""
+    for t in terms:
+        text.place[t] = 0
+
+
+@kernel
+def _compare(name, names, text, out):
+    """Write the figures of a name in a text; NaN if the name has no term."""
+    start, end = names.name_indptr[name], names.name_indptr[name + 1]
+    if start == end:
+        out[:] = np.nan
+        return
+    words = end
+    while words > start and names.name_terms[words - 1] >= names.n_grams:
+        words -= 1
+    out[GRAM_COSINE], out[GRAM_SHARE], out[POSITION] = _fit(start, words, names, text)
+    out[WORD_COSINE], out[WORD_SHARE], _ = _fit(words, end, names, text)
+    gram_norm, word_norm = names.norms[name, 0], names.norms[name, 1]
+    out[GRAM_COSINE] /= gram_norm
+    out[WORD_COSINE] /= word_norm
+    out[GRAM_SHARE] /= gram_norm * gram_norm
+    out[WORD_SHARE] /= word_norm * word_norm
+    out[N_WORDS], out[N_GRAMS] = end - words, words - start
+
+
+@kernel
+def _fit(start, end, names, text):
+    """(product, mass, position): some terms of a name against a text.
+
+    product: of idf and the text's weights; mass: the sum of idf^2 of those that the text has;
+    position: where the last of them first occurs, NaN unless the text has them all.
+    """
+    product, mass, last, missing = np.float32(0), np.float32(0), 0, start == end
+    for p in range(start, end):
+        t = names.name_terms[p]
+        m = text.place[t] - 1
+        if m >= 0:
+            product += names.idf[t] * text.weight[m]
+            mass += names.idf[t] * names.idf[t]
+            last = max(last, text.first[m])
+        else:
+            missing = True
+    return product, mass, np.float32(np.nan) if missing else np.float32(last)
+
+
+@kernel
+def score(figures):
+    """How well a name fits: its cosine, and as much as its share says that it is whole."""
+    share = figures[GRAM_SHARE]
+    return figures[GRAM_COSINE] * share * np.sqrt(share)
+
+
+@kernel
+def best_labels(
+    idf, n_grams, name_indptr, name_terms, norms, name_labels, key_indptr, key_names, n_keys,
+    indptr, terms, counts, firsts, least, n_labels, ids, scores,
+):  # fmt: skip
+    """Write the labels of each text whose names fit best, best first, and their scores.
+
+    A name is compared if the text has the share `least` of its keys. ids: int32, (texts, k), -1 in
+    places that stay empty; scores: float32, -inf there.
+    """
+    names = Names(idf, n_grams, name_indptr, name_terms, norms)
+    place, weight = np.zeros(idf.shape[0], np.int32), np.empty(_most(indptr), np.float32)
+    hits, touched = np.zeros(n_keys.shape[0], np.uint8), np.empty(n_keys.shape[0], np.int32)
+    best = np.full(n_labels, np.float32(-1))
+    kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
+    row = np.empty(N_FIGURES, np.float32)
+    for i in range(indptr.shape[0] - 1):
+        own = slice(indptr[i], indptr[i + 1])
+        text = Text(place, weight, firsts[own])
+        _open(terms[own], counts[own], names, text)
+        n = _hit(terms[own], key_indptr, key_names, hits, touched)
+        n = _keep(touched, n, hits, n_keys, least)
+        for name in touched[:n]:
+            _compare(name, names, text, row)
+            best[name_labels[name]] = max(best[name_labels[name]], score(row))
+        for name in touched[:n]:
+            label = name_labels[name]
+            if best[label] > 0:
+                offer(best[label], np.float32(0), label, kept, i)
+            best[label] = -1
+        put_in_order(kept, i)
+        _close(terms[own], text)
+
+
+@kernel
+def _hit(terms, key_indptr, key_names, hits, touched):
+    """How many names have a key among the terms: they are written to `touched`, and their hits."""
+    n = 0
+    for t in terms:
+        for p in range(key_indptr[t], key_indptr[t + 1]):
+            if hits[key_names[p]] == 0:
+                touched[n] = key_names[p]
+                n += 1
+            hits[key_names[p]] += 1
+    return n
+
+
+@kernel
+def _keep(touched, n, hits, n_keys, least):
+    """How many of the first n names have hits enough: they come first. No hit is left."""
+    kept = 0
+    for s in range(n):
+        name = touched[s]
+        if hits[name] >= least * n_keys[name]:
+            touched[kept] = name
+            kept += 1
+        hits[name] = 0
+    return kept
