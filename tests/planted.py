@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
-from xmc.base import Estimator
+from xmc.base import Estimator, Learned
 from xmc.methods import Method
 from xmc.params import OneVsAllParams
 from xmc.ranking.predictor import Predictor
@@ -113,7 +113,7 @@ class FrequencyClassifier(OneVsAllParams, Estimator):
     predictor_type = Frequency
 
     def _train(self, data, progress):
-        return Frequency((data.label_counts / data.X.n_rows).astype(np.float32)), 1
+        return Learned(Frequency((data.label_counts / data.X.n_rows).astype(np.float32)), 1)
 
 
 FREQUENCY = Method("frequency", "planted", "FrequencyClassifier", OneVsAllParams, "frequent labels")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,6 +40,7 @@ from .topk import TopK, check_k
 from .training.forecast import Forecast
 from .training.liblinear import require_liblinear
 from .training_data import (
+    DescribedRows,
     TrainingData,
     as_label_matrix,
     as_label_texts,
@@ -47,6 +48,18 @@ from .training_data import (
     label_costs,
 )
 from .warmup import compile_kernels
+
+
+class Learned(NamedTuple):
+    """What a kind of model learns.
+
+    n_passes: over the rows, the most that its solver needed.
+    threshold: probability from which a label belongs to a row's set, where it was learned, too.
+    """
+
+    predictor: Predictor
+    n_passes: int
+    threshold: float | None = None
 
 
 class Estimator(ClassifierMixin, BaseEstimator):
@@ -85,16 +98,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
         with Progress(self.verbose) as progress:
-            predictor, n_passes = self._train(data, progress)
+            learned = self._train(data, progress)
         embeddings = None
         if self._params().tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
         columns = getattr(self, "feature_names_in_", None)
         self.model_ = Model(
-            predictor,
+            learned.predictor,
             data.X.n_rows,
             data.X.n_features,
-            n_passes,
+            learned.n_passes,
             data.label_counts,
             int(np.count_nonzero(np.diff(data.X.indptr) == 0)),
             embeddings,
@@ -102,11 +115,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
             label_ids,
             label_names,
             None if columns is None else list(columns),
+            learned.threshold,
         )
         return self
 
-    def _train(self, data: TrainingData, progress: Progress) -> tuple[Predictor, int]:
-        """What this kind of model learns, and the most passes that its solver took."""
+    def _train(self, data: TrainingData, progress: Progress) -> Learned:
+        """What this kind of model learns."""
         raise NotImplementedError
 
     def forecast(self, X: Any, y: Any) -> Forecast:
@@ -301,7 +315,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         who = type(self).__name__
         # If this fit fails, the old model and the new n_features_in_ must not meet.
         self.__dict__.pop("model_", None)
-        csr = self._features(X, reset=True)
+        described = X if isinstance(X, DescribedRows) else None
+        csr = self._features(X if described is None else described.X, reset=True)
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
         targets = as_targets(Y)
@@ -314,7 +329,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = as_rows(csr, self.normalize)
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
-        return TrainingData(rows, targets, rows_of_label, classes, user_negatives, seed)
+        return TrainingData(rows, targets, rows_of_label, classes, user_negatives, seed, described)
 
     def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
         """X as canonical CSR with the model's number of features, which `reset` sets."""
@@ -339,7 +354,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> Any:
         """X as the predictor reads it."""
-        return as_rows(self._features(X, reset=False), self.normalize)
+        texts = None
+        if isinstance(X, DescribedRows):
+            X, texts = X.X, X.texts
+        rows = as_rows(self._features(X, reset=False), self.normalize)
+        return self.model_.predictor.asked(rows, texts)
 
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from .base import Estimator
+from .base import Estimator, Learned
 from .errors import DataError
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .member import Member
@@ -42,7 +42,7 @@ class TreeEstimator(Estimator):
         predictor: Any = self.model_.predictor
         return predictor.members
 
-    def _train(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
+    def _train(self, data: TrainingData, progress: Progress) -> Learned:
         params = self._params()
         trees = self._trees(data, progress)
         negatives = self._negatives(data, trees[0])
@@ -55,7 +55,7 @@ class TreeEstimator(Estimator):
             title = f"tree {n + 1} of {len(trees)}"
             trained.append(train_member(problem, params, progress, title))
         members, n_passes = zip(*trained, strict=True)
-        return Trees(members), max(n_passes)
+        return Learned(Trees(members), max(n_passes))
 
     def forecast(self, X: Any, y: Any) -> Forecast:
         """What `fit` would take: time, memory and model size.

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from .errors import ParameterError
-from .params import LabelTreeParams, OneVsAllParams
+from .params import LabelTreeParams, OneVsAllParams, RerankedParams
 
 
 class Method(NamedTuple):
@@ -57,4 +57,13 @@ register(
 )
 register(
     Method("one-vs-all", ESTIMATORS, "OneVsAllClassifier", OneVsAllParams, "one scorer per label")
+)
+register(
+    Method(
+        "reranked",
+        "xmc.reranked_classifier",
+        "RerankedClassifier",
+        RerankedParams,
+        "base models and a stage that weighs all evidence",
+    )
 )

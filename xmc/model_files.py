@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from . import __version__
-from .arrays import Rows
+from .arrays import Lists, Rows
+from .evidence.reranked import Base
 from .io.folder import (
     PathName,
     as_model_error,
@@ -33,8 +34,10 @@ from .methods import method_of
 from .model import Model
 from .params import RunParams, names
 from .ranking.predictor import Predictor
+from .ranking.search import search_of
 from .text import pack as pack_vectorizer
 from .text import unpack as unpack_vectorizer
+from .vocabulary import Vocabulary
 
 FILE = "model.json"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
@@ -50,6 +53,7 @@ class Saved(NamedTuple):
     model: Model
     vectorizer: Any = None  # of a model of texts, else None
     text_parameters: dict[str, Any] | None = None
+    vocabulary: Vocabulary | None = None  # of a model of texts
 
 
 class Entries(NamedTuple):
@@ -57,6 +61,21 @@ class Entries(NamedTuple):
 
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
+
+    def add_part(self, name: str, inner: Entries) -> None:
+        """Hold the entries of a part under its name."""
+        self.arrays.update({f"{name}.{key}": array for key, array in inner.arrays.items()})
+        self.meta[name] = inner.meta
+
+    def part(self, name: str) -> Entries:
+        """The entries of a part. Raises KeyError if there is no such part."""
+        start = f"{name}."
+        own = {
+            key.removeprefix(start): array
+            for key, array in self.arrays.items()
+            if key.startswith(start)
+        }
+        return Entries(own, {"n_features": self.meta.get("n_features")} | self.meta[name])
 
 
 class Storage(NamedTuple):
@@ -70,13 +89,13 @@ def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
     """Write a model as a folder; nothing is left behind if that fails."""
     entries = Entries({}, {})
     for part in (saved.model, saved.model.predictor):
-        for name, kind in _stored_fields(type(part)).items():
-            if getattr(part, name) is not None:
-                BY_TYPE[kind].pack(entries, STORED_AS.get(name, name), getattr(part, name))
+        _pack_fields(entries, part)
     settings = None
     if saved.vectorizer is not None:
         settings, own = pack_vectorizer(saved.vectorizer)
         entries.arrays.update({f"vectorizer.{name}": array for name, array in own.items()})
+    if saved.vocabulary is not None:
+        entries.add_part("vocabulary", Entries(saved.vocabulary.to_arrays(), {}))
     meta = {
         "class": saved.estimator,
         "parameters": saved.parameters,
@@ -109,7 +128,8 @@ def describe(path: PathName) -> dict[str, Any]:
 
 def settings(estimator: Any) -> dict[str, Any]:
     """The hyper-parameters of an estimator as JSON holds them; a user's tree is in the model."""
-    saved = [name for name in names(estimator) if name not in names(RunParams)]
+    plain = [f.name for f in fields(estimator) if not f.metadata.keys() & {"estimator", "matrix"}]
+    saved = [name for name in plain if name not in names(RunParams)]
     values = {name: getattr(estimator, name) for name in saved}
     if isinstance(values.get("tree"), LabelTree):
         values["tree"] = "given"
@@ -133,17 +153,28 @@ def _saved(entries: Entries) -> Saved:
     predictor = method.load().predictor_type(**_unpacked(entries, method.load().predictor_type))
     model = Model(predictor=predictor, **_unpacked(entries, Model))
     _check(model, meta["n_labels"])
+    parameters = _parameters(meta, predictor)
+    vectorizer = None
+    if meta["vectorizer"] is not None:
+        own = {name.removeprefix("vectorizer."): a for name, a in entries.arrays.items()}
+        vectorizer = unpack_vectorizer(meta["vectorizer"], own)
+    vocabulary = None
+    if "vocabulary" in meta:
+        vocabulary = Vocabulary.from_arrays(entries.part("vocabulary").arrays)
+    return Saved(
+        meta["class"], parameters, model, vectorizer, meta.get("text_parameters"), vocabulary
+    )
+
+
+def _parameters(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
+    """The hyper-parameters of the estimator that had learned what the predictor holds."""
     parameters = {
         name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
         for name, value in meta["parameters"].items()
     }
     if parameters.get("tree") == "given":
         parameters["tree"] = predictor.members[0].tree
-    vectorizer = None
-    if meta["vectorizer"] is not None:
-        own = {name.removeprefix("vectorizer."): a for name, a in entries.arrays.items()}
-        vectorizer = unpack_vectorizer(meta["vectorizer"], own)
-    return Saved(meta["class"], parameters, model, vectorizer, meta.get("text_parameters"))
+    return parameters
 
 
 def _stored_fields(kind: Any) -> dict[str, Any]:
@@ -160,13 +191,33 @@ def _without_none(hint: Any) -> Any:
     return kind
 
 
+def _pack_fields(entries: Entries, value: Any) -> None:
+    """Store each field that isn't None."""
+    for name, kind in _stored_fields(type(value)).items():
+        if getattr(value, name) is not None:
+            _storage(kind).pack(entries, STORED_AS.get(name, name), getattr(value, name))
+
+
+def _storage(kind: Any) -> Storage:
+    """How values of a type are stored: one that is made of fields, field by field."""
+    if kind in BY_TYPE:
+        return BY_TYPE[kind]
+    return Storage(_pack_parts, lambda entries, name: kind(**_unpacked(entries.part(name), kind)))
+
+
+def _pack_parts(entries: Entries, name: str, value: Any) -> None:
+    inner = Entries({}, {})
+    _pack_fields(inner, value)
+    entries.add_part(name, inner)
+
+
 def _unpacked(entries: Entries, kind: type) -> dict[str, Any]:
     """The stored fields by name; one that may be None is None if it isn't there."""
     found = {}
     hints = get_type_hints(kind)
     for name, stored in _stored_fields(kind).items():
         try:
-            found[name] = BY_TYPE[stored].unpack(entries, STORED_AS.get(name, name))
+            found[name] = _storage(stored).unpack(entries, STORED_AS.get(name, name))
         except KeyError:
             if not isinstance(hints[name], UnionType):
                 raise
@@ -259,6 +310,34 @@ def _member(arrays: dict[str, np.ndarray], n: int, depth: int) -> Member:
     return Member(tree, layers)
 
 
+def _pack_lists(entries: Entries, name: str, lists: Lists) -> None:
+    entries.arrays[f"{name}.indptr"], entries.arrays[f"{name}.ids"] = lists
+
+
+def _unpack_lists(entries: Entries, name: str) -> Lists:
+    return Lists(entries.arrays[f"{name}.indptr"], entries.arrays[f"{name}.ids"])
+
+
+def _pack_bases(entries: Entries, name: str, bases: tuple[Base, ...]) -> None:
+    for n, base in enumerate(bases):
+        inner = Entries({}, {"class": base.estimator, "parameters": base.parameters})
+        _pack_fields(inner, base.predictor)
+        entries.add_part(f"base{n}", inner)
+    entries.meta[name] = len(bases)
+
+
+def _unpack_bases(entries: Entries, name: str) -> tuple[Base, ...]:
+    return tuple(_base(entries.part(f"base{n}")) for n in range(entries.meta[name]))
+
+
+def _base(entries: Entries) -> Base:
+    kind = method_of(entries.meta["class"]).load()
+    predictor = kind.predictor_type(**_unpacked(entries, kind.predictor_type))
+    parameters = _parameters(entries.meta, predictor)
+    search = search_of(kind(**parameters)._params())
+    return Base(entries.meta["class"], parameters, predictor, search)
+
+
 BY_TYPE: dict[Any, Storage] = {
     int: Storage(_pack_plain, _unpack_plain),
     float: Storage(_pack_plain, _unpack_plain),
@@ -267,4 +346,6 @@ BY_TYPE: dict[Any, Storage] = {
     list[str]: Storage(_pack_texts, _unpack_texts),
     Rows: Storage(_pack_rows, _unpack_rows),
     tuple[Member, ...]: Storage(_pack_members, _unpack_members),
+    Lists: Storage(_pack_lists, _unpack_lists),
+    tuple[Base, ...]: Storage(_pack_bases, _unpack_bases),
 }

@@ -27,7 +27,9 @@ def param(default: Any, help: str, **rule: Any) -> Any:
     kind: int, float or bool; `low`, `high`, `above` and `not_equal` bound a number.
     optional: None is allowed.
     metavar: what stands for the value in help, where the strings are too many.
-    tree: a LabelTree is allowed. estimator: one of our matrix estimators or None.
+    switch: True and False are allowed beside the strings. vocabulary: a Vocabulary or None.
+    tree: a LabelTree is allowed. estimator: one of our matrix estimators or None; several: a tuple
+        of them is allowed, too. matrix: what it must be is checked at the door.
     levels: a tuple is allowed, one value per level of a tree, see `at_level`.
     size: the number counts bytes. seed: the value seeds a random generator.
     own_flag: the command line has a flag of another name for it.
@@ -121,7 +123,20 @@ class SolverParams:
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
-class RankingParams:
+class OrderParams:
+    """What labels are ranked by; can be set on a trained model."""
+
+    heading: ClassVar[str] = "Ranking"
+
+    optimize: str = param(
+        "p",
+        "rank by probability (p), or by probability over propensity (psp), for rare labels",
+        among=("p", "psp"),
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class RankingParams(OrderParams):
     """How scores come about; can be set on a trained model."""
 
     heading: ClassVar[str] = "Ranking"
@@ -130,11 +145,6 @@ class RankingParams:
         "l3_hinge",
         "how a margin becomes a log-probability",
         among=("l3_hinge", "l2_hinge", "log_sigmoid"),
-    )
-    optimize: str = param(
-        "p",
-        "rank by probability (p), or by probability over propensity (psp), for rare labels",
-        among=("p", "psp"),
     )
     tail_share: float = param(
         0.0,
@@ -159,7 +169,21 @@ class BeamParams(RankingParams):
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
-class DataParams:
+class PropensityParams:
+    """How likely a label is to be missing where it belongs, by its training rows."""
+
+    heading: ClassVar[str] = "Rows and labels"
+
+    propensity_a: float = param(
+        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
+    )
+    propensity_b: float = param(
+        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class DataParams(PropensityParams):
     """How rows are read and what their labels are like: the same in training and ranking."""
 
     heading: ClassVar[str] = "Rows and labels"
@@ -167,12 +191,6 @@ class DataParams:
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     bias: float = param(
         1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0
-    )
-    propensity_a: float = param(
-        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
-    )
-    propensity_b: float = param(
-        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
     )
 
 
@@ -209,6 +227,48 @@ class OneVsAllParams(RunParams, DataParams, RankingParams, SolverParams):
 @dataclass(repr=False, eq=False, kw_only=True)
 class LabelTreeParams(RunParams, DataParams, BeamParams, SolverParams, TreeParams):
     """The settings of LabelTreeClassifier."""
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class StageParams:
+    """What the last stage weighs beside the base models."""
+
+    heading: ClassVar[str] = "Last stage"
+
+    neighbors: bool = param(
+        True, "ask the nearest training rows for their labels; the model keeps all rows", kind=bool
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class RerankParams(StageParams):
+    """Whether a model of texts has a last stage, and what that weighs."""
+
+    heading: ClassVar[str] = "Last stage"
+
+    rerank: Any = param(
+        "auto",
+        "whether a last stage weighs all evidence; auto: if held-out rows say that it helps",
+        among=("auto",),
+        switch=True,
+        own_flag=True,
+    )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams):
+    """The settings of RerankedClassifier; its base models have their own."""
+
+    classifier: Any = param(
+        None,
+        "base model that is trained, or a tuple of several",
+        estimator=True,
+        several=True,
+        own_flag=True,
+    )
+    label_features: Any = param(
+        None, "label names as rows of X's features", matrix=True, own_flag=True
+    )
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
@@ -305,9 +365,12 @@ def rule_text(f: Field) -> str:
         return "an int >= 0, a numpy RandomState or None"
     levels = ", or a tuple of such, one per level" if "levels" in rule else ""
     if "estimator" in rule:
-        return "one of xmc's estimators of matrices or None"
+        several = ", a tuple of such" if "several" in rule else ""
+        return f"one of xmc's estimators of matrices{several} or None"
+    if "vocabulary" in rule:
+        return "a Vocabulary or None"
     if "among" in rule:
-        words = ", ".join(map(repr, rule["among"]))
+        words = ", ".join(map(repr, rule["among"] + (True, False) * ("switch" in rule)))
         return (
             f"one of {words}"
             + (" or a LabelTree" if "tree" in rule else "")
@@ -328,11 +391,18 @@ def _obeys(value: Any, f: Field) -> bool:
         return len(value) > 0 and all(
             not isinstance(v, (tuple, list)) and _obeys(v, f) for v in value
         )
+    if "switch" in rule and type(value).__name__ in ("bool", "bool_"):
+        return True
+    if "vocabulary" in rule:
+        return value is None or hasattr(value, "names_of")
+    if "matrix" in rule:  # the door looks at it, where it is known what it must fit
+        return True
+    if "several" in rule and isinstance(value, (tuple, list)):
+        return len(value) > 0 and all(v is not None and _is_estimator(v) for v in value)
     if value is None and rule.keys() & {"optional", "seed", "estimator"}:
         return True
     if "estimator" in rule:
-        # Every estimator of matrices has it.
-        return hasattr(value, "predictor_type") and not isinstance(value, type)
+        return _is_estimator(value)
     if "seed" in rule:
         is_int = isinstance(value, numbers.Integral)
         return hasattr(value, "random_sample") or (is_int and value >= 0)
@@ -343,6 +413,11 @@ def _obeys(value: Any, f: Field) -> bool:
     if rule["kind"] is bool:  # numpy's too, whose name depends on its version
         return type(value).__name__ in ("bool", "bool_")
     return _is_in_range(value, rule)
+
+
+def _is_estimator(value: Any) -> bool:
+    """Whether it is one of our estimators of matrices: all of them have a type of predictor."""
+    return hasattr(value, "predictor_type") and not isinstance(value, type)
 
 
 def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:

@@ -18,16 +18,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
 from .base import Estimator, weighted_mean
-from .errors import DataError
+from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
+from .evidence.names import NameIndex, name_index
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
-from .params import TextParams, check, names, param
+from .params import RerankParams, StageParams, TextParams, check, names, param
 from .ranking.ranker import Ranker
+from .reranked_classifier import RerankedClassifier
 from .text import as_texts, fit_texts, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
-from .training_data import as_list, check_once
+from .training_data import DescribedRows, as_label_matrix, as_list, check_once
+from .vocabulary import Vocabulary, split_qualifiers
+
+LEAST_ROWS = 1000  # of training, from which on "auto" tries a last stage
 
 
 class Suggestion(NamedTuple):
@@ -39,19 +44,29 @@ class Suggestion(NamedTuple):
 
 
 @dataclass(repr=False, eq=False)
-class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
-    """A model of texts: a vectoriser, and an estimator of matrices below it.
+class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
+    """A model of texts: a vectoriser, estimators of matrices below it, and a stage that re-ranks.
 
-    classifier: any estimator of ours, LabelTreeClassifier() if None; the model trains a copy of it.
+    classifier: any estimator of ours, or a tuple of several where the stage weighs what they say;
+        the model trains copies. None is LabelTreeClassifier(), and below a stage what
+        RerankedClassifier takes then.
+    vocabulary: names of labels, which the stage looks for in the text. Its concepts are labels too,
+        with or without a training row.
+    rerank: whether there is a stage. "auto": if there are enough rows for it to learn, and held-out
+        ones say that it helps.
     Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
     What ranks can be set on the trained copy: `model.classifier_.set_params(optimize="psp")`.
 
     Fitted attributes: vectorizer_ (of words scikit-learn's TfidfVectorizer, else a TextVectorizer,
-    which has the same methods), classifier_ (the trained copy), and what it knows of its labels:
+    which has the same methods), classifier_ (the trained copy, a RerankedClassifier if there is a
+    stage), notices_ (what was chosen and why, one line each), and what it knows of its labels:
     label_ids_, label_names_, label_counts_, n_labels_, classes_.
     """
 
-    classifier: Any = param(None, "estimator of matrices that is trained", estimator=True)
+    classifier: Any = param(
+        None, "estimator of matrices that is trained", estimator=True, several=True
+    )
+    vocabulary: Any = param(None, "names of labels", vocabulary=True)
 
     def fit(
         self,
@@ -66,8 +81,9 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         labels: for each text its label ids, a list of lists of str; or a matrix (n_texts,
             n_labels); or one label per text.
         label_ids: the ids of the labels, in the order that columns have. With lists of ids they are
-            those that occur, ascending, unless given.
-        label_names: names in the order of the ids, or a mapping from id to name.
+            those that occur and those of the vocabulary, ascending, unless given.
+        label_names: names in the order of the ids, or a mapping from id to name; a label without
+            one has that of the vocabulary.
         Raises ParameterError and DataError, both ValueErrors.
         """
         who = type(self).__name__
@@ -76,11 +92,40 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         y, ids = as_labels(labels, label_ids, who)
         _same_length(texts, y, who)
         names = _names_in_order(label_names, ids, who)
+        self.notices_: list[str] = []
+        if self.vocabulary is not None:
+            y, ids, names = with_concepts(y, ids, names, self.vocabulary, who)
         vectorizer = make_vectorizer(self._text_params(), who)
         X = fit_texts(vectorizer, texts)
-        self.classifier_ = self._unfitted().fit(X, y, label_ids=ids, label_names=names)
+        self.classifier_ = self._learned(X, y, texts, ids, names)
         self.vectorizer_ = vectorizer
         return self
+
+    def _learned(self, X: Any, y: Any, texts: list[str], ids: Any, names: Any) -> Estimator:
+        """The trained classifier: with a stage, if there is to be one and it helps."""
+        known = {"label_ids": ids, "label_names": names}
+        if not self._wants_stage(X.shape[0]):
+            return self._unfitted().fit(X, y, **known)
+        index = None
+        if names is not None or self.vocabulary is not None:
+            index = names_of_labels(ids, names, self.vocabulary)
+        stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
+        best = stage.best_base_
+        if self.rerank == "auto" and best is not None:
+            self.notices_.append(f"the last stage is left out: {stage.summary_}")
+            return best
+        self.notices_.append(stage.summary_)
+        return stage
+
+    def _wants_stage(self, n_rows: int) -> bool:
+        if self.rerank == "auto" and n_rows < LEAST_ROWS:
+            what = f"a last stage needs {LEAST_ROWS:,} rows to learn from, there are {n_rows:,}"
+            self.notices_.append(f"{what}: trained without")
+            return False
+        return bool(self.rerank)
+
+    def _reranked(self) -> RerankedClassifier:
+        return RerankedClassifier(classifier=self.classifier, neighbors=self.neighbors)
 
     def forecast(self, texts: Any, labels: Any) -> Forecast:
         """What `fit` would take: time, memory and model size."""
@@ -88,7 +133,8 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         check(self)
         y, _ = as_labels(labels, None, who)
         X = fit_texts(make_vectorizer(self._text_params(), who), as_texts(texts, who))
-        return self._unfitted().forecast(X, y)
+        reranks = self._wants_stage(X.shape[0])
+        return (self._reranked() if reranks else self._unfitted()).forecast(X, y)
 
     def predict_topk(
         self, texts: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
@@ -141,7 +187,7 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         """A smaller copy: weights stored as `weights` says, those below the threshold dropped."""
         smaller = copy(self)
         smaller.classifier_ = self._fitted().compress(weights, weight_threshold)
-        smaller.classifier = clone(smaller.classifier_)
+        smaller.classifier = _below(smaller.classifier_)
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
@@ -149,7 +195,11 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         saved = (
             self._fitted()
             ._saved()
-            ._replace(vectorizer=self.vectorizer_, text_parameters=vars(self._text_params()))
+            ._replace(
+                vectorizer=self.vectorizer_,
+                text_parameters=vars(self._text_params()) | self._stage_params(),
+                vocabulary=self.vocabulary,
+            )
         )
         model_files.save(path, saved, overwrite)
 
@@ -157,7 +207,9 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
     def restored(cls, saved: model_files.Saved, classifier: Estimator) -> TextClassifier:
         """The fitted model that was saved, around its fitted classifier."""
         settings = saved.text_parameters or _settings_of(saved.vectorizer)
-        restored = cls(clone(classifier), **settings)
+        reranks = isinstance(classifier, RerankedClassifier)
+        settings = {"rerank": reranks, "vocabulary": saved.vocabulary} | settings
+        restored = cls(classifier=_below(classifier), **settings)
         check(restored)
         restored.classifier_, restored.vectorizer_ = classifier, saved.vectorizer
         return restored
@@ -192,14 +244,28 @@ class TextClassifier(TextParams, ClassifierMixin, BaseEstimator):
         return self.classifier_
 
     def _unfitted(self) -> Estimator:
+        """A copy of the one base model that a model without a stage is."""
+        if isinstance(self.classifier, (tuple, list)):
+            if len(self.classifier) > 1:
+                raise ParameterError(
+                    f"{type(self).__name__}: classifier must be one estimator where there is no "
+                    f"last stage, got {len(self.classifier)}"
+                )
+            return clone(self.classifier[0])
         return LabelTreeClassifier() if self.classifier is None else clone(self.classifier)
+
+    def _stage_params(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names(StageParams)} | {"rerank": self.rerank}
 
     def _text_params(self) -> TextParams:
         return TextParams(**{name: getattr(self, name) for name in names(TextParams)})
 
-    def _features(self, texts: Any) -> sp.csr_matrix:
-        self._fitted()
-        return self.vectorizer_.transform(as_texts(texts, type(self).__name__))
+    def _features(self, texts: Any) -> Any:
+        """The texts as the classifier takes them."""
+        predictor = self._fitted().model_.predictor
+        texts = as_texts(texts, type(self).__name__)
+        X = self.vectorizer_.transform(texts)
+        return DescribedRows(X, texts) if predictor.reads_texts else X
 
     def _ids(self) -> list[str]:
         """What people call the labels: ids, else classes, else column numbers."""
@@ -242,6 +308,56 @@ def as_labels(
     Y.sum_duplicates()
     Y.data[:] = 1
     return Y, ids
+
+
+def with_concepts(
+    y: Any, ids: list[str] | None, names: Sequence[str] | None, vocabulary: Vocabulary, who: str
+) -> tuple[Any, list[str], list[str]]:
+    """The labels with those of the vocabulary among them, ascending by id, and their names.
+
+    Raises DataError if labels have no ids, or none that the vocabulary has.
+    """
+    if ids is None:
+        raise DataError(f"{who}: a vocabulary needs label_ids, or labels as lists of ids")
+    if not any(label in vocabulary for label in ids):
+        wanted, there = quoted(ids[0]), quoted(vocabulary.ids[0])
+        raise DataError(f"{who}: expected ids of the vocabulary, such as {there}, got {wanted}")
+    given = dict(zip(ids, names, strict=True)) if names is not None else {}
+    every = sorted({*ids, *vocabulary.ids})
+    Y, _ = align_labels(as_label_matrix(y, who)[0], ids, every)
+    found = vocabulary.names_of(every)
+    return (
+        Y,
+        every,
+        [
+            given.get(label, label) if name == label else name
+            for label, name in zip(every, found, strict=True)
+        ],
+    )
+
+
+def names_of_labels(
+    ids: Sequence[str] | None, names: Sequence[str] | None, vocabulary: Vocabulary | None
+) -> NameIndex | None:
+    """All names of each label, to be looked for in texts; none where there are only ids."""
+    found: list[tuple[int, str]] = []
+    for label, name in enumerate(names or ()):
+        own = None if ids is None else ids[label]
+        if vocabulary is not None and own in vocabulary:
+            found += ((label, own_name.name) for own_name in vocabulary.all_names(own))
+        elif name != own:
+            found.append((label, split_qualifiers(name)[0]))
+    if not found:
+        return None
+    labels, texts = zip(*found, strict=True)
+    return name_index(texts, np.array(labels, np.int32), len(names or ()))
+
+
+def _below(classifier: Any) -> Any:
+    """What TextClassifier was given, or would be, for a trained classifier."""
+    if isinstance(classifier, RerankedClassifier):
+        return clone(classifier).classifier
+    return clone(classifier)
 
 
 def _names_in_order(

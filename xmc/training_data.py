@@ -17,11 +17,23 @@ from sklearn.utils.validation import column_or_1d
 
 from .arrays import Lists, Rows, Targets, frozen
 from .errors import DataError, ParameterError
+from .evidence.names import NameIndex
 from .frames import check_no_missing, is_frame
 from .inputs import as_targets, canonical
 from .label_tree import LabelTree
 from .propensity import propensities_of
 from .training.problem import UserNegatives
+
+
+class DescribedRows(NamedTuple):
+    """Rows of features with the texts that they come from.
+
+    names: of the labels; where None, the trained model knows them.
+    """
+
+    X: Any
+    texts: list[str]
+    names: NameIndex | None = None
 
 
 class TrainingData(NamedTuple):
@@ -33,6 +45,7 @@ class TrainingData(NamedTuple):
     classes: np.ndarray | None  # of a 1-D y, else None
     user_negatives: Sequence[Any] | None  # as the user gave them: checked once there is a tree
     seed: int
+    described: DescribedRows | None = None  # the same rows with their texts, where they have texts
 
     @property
     def label_counts(self) -> np.ndarray:

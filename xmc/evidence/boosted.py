@@ -75,6 +75,12 @@ def from_sklearn(fitted: Any) -> BoostedTrees:
     )
 
 
+def constant(baseline: float) -> BoostedTrees:
+    """No trees: every row has these log-odds."""
+    none = (frozen(np.empty(0, DTYPES[name])) for name in BoostedTrees._fields[1:-1])
+    return BoostedTrees(pointers([]), *none, baseline)
+
+
 def _node_tables(fitted: Any) -> list[np.ndarray]:
     """scikit-learn's own table of nodes of each tree, once it is clear that we understand it."""
     kind = type(fitted).__name__

@@ -29,6 +29,15 @@ class Predictor(ABC):
         """The best k labels of each row, as the score of kernels.score orders them."""
         return as_topk(scored(X, self.candidates(X, search), search), k)
 
+    @property
+    def reads_texts(self) -> bool:
+        """Whether texts tell it more than their features do."""
+        return False
+
+    def asked(self, X: Rows, texts: list[str] | None = None) -> Any:
+        """Rows as the methods above take them; texts: that they come from, if they do."""
+        return X
+
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
         """Rows that are ranked at once, or whose candidates are all written down at once."""
         return ROWS_PER_BATCH

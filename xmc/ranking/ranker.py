@@ -52,13 +52,16 @@ class Ranker:
         ParameterError as `predict_topk` does.
         """
         k = check_k("predict_topk", k, self._n_labels)
+        texts = None
         if isinstance(x, str):
             if self._vectorizer is None:
                 raise DataError(
                     f"{self._who}: expected a matrix, got a text, and the model holds no vectoriser"
                 )
-            x = self._vectorizer.transform([x])
-        return self._predictor.rank(self._row(x), self._search, k)
+            texts = [x]
+            x = self._vectorizer.transform(texts)
+        asked = self._predictor.asked(self._row(x), texts)
+        return self._predictor.rank(asked, self._search, k)
 
     def _row(self, x: Any) -> Rows:
         wanted = 1, self._n_features

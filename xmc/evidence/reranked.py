@@ -1,0 +1,140 @@
+"""Reranked, the predictor whose last stage weighs all evidence for each candidate.
+
+Candidates come from base models and from what is known of labels (sources.py); boosted trees turn
+the evidence for each into its log-odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Rows
+from ..kernels.evidence import base_evidence, less_the_best, union
+from ..ranking.predictor import Predictor
+from ..ranking.search import Candidates, Search
+from ..topk import TopK
+from .boosted import BoostedTrees, check, log_odds
+from .names import mentions
+from .sources import Question, Sources, fill, hear
+
+N_BEST = 50  # candidates that a base model gives
+BASE_COLUMNS = ("log_score", "place", "log_score_less_best")
+# Of these the difference to the best candidate of the row is evidence, too.
+COMPARED = (*("name_cosine", "name_word_cosine", "name_share", "label_cosine", "neighbor_votes"),)
+ROWS_PER_BATCH = 4096  # base models read each page once a batch; evidence takes 12 kB a row
+
+
+class Base(NamedTuple):
+    """A base model.
+
+    estimator: the class that trained it.
+    parameters: its hyper-parameters, as JSON holds them.
+    predictor: what it learned.
+    search: how that is searched, which follows from the parameters.
+    """
+
+    estimator: str
+    parameters: dict[str, Any]
+    predictor: Predictor
+    search: Search
+
+
+class Evidence(NamedTuple):
+    """The candidates of each row and the evidence for each.
+
+    indptr: int64, where each row's candidates start.
+    ids: int32, ascending in each row.
+    values: float32, (candidates, columns), NaN where nothing is known.
+    """
+
+    indptr: np.ndarray
+    ids: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Reranked(Predictor):
+    """Base models, what is known of labels beside them, and the trees that weigh it."""
+
+    bases: tuple[Base, ...]
+    sources: Sources
+    trees: BoostedTrees
+    importance: np.ndarray  # float64, the mean absolute share of each column in the log-odds
+
+    def candidates(self, X: Any, search: Search) -> Candidates:
+        found = collect(self.bases, self.sources, X)
+        margin = log_odds(self.trees, found.values)
+        return Candidates(found.indptr, found.ids, *probabilities(margin))
+
+    @property
+    def reads_texts(self) -> bool:
+        return self.sources.names is not None
+
+    def asked(self, X: Rows, texts: list[str] | None = None) -> Question:
+        names = self.sources.names
+        return Question(X, None if names is None or texts is None else mentions(names, texts))
+
+    def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
+        return ROWS_PER_BATCH
+
+    def compressed(self, n_features: int, weights: str, threshold: float) -> Reranked:
+        smaller = (
+            base._replace(predictor=base.predictor.compressed(n_features, weights, threshold))
+            for base in self.bases
+        )
+        return replace(self, bases=tuple(smaller))
+
+    def check(self, n_features: int, n_labels: int) -> None:
+        for base in self.bases:
+            base.predictor.check(n_features, n_labels)
+        check(self.trees, len(columns_of(self.bases, self.sources)))
+
+    def levels(self) -> list[list[dict[str, Any]]]:
+        return [tree for base in self.bases for tree in base.predictor.levels()]
+
+
+def together(parts: Sequence[Evidence]) -> Evidence:
+    """The rows of all parts, one part after another."""
+    sizes = np.concatenate([np.diff(part.indptr) for part in parts])
+    ids = np.concatenate([part.ids for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return Evidence(np.concatenate([[0], np.cumsum(sizes)]), ids, values)
+
+
+def probabilities(log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities that these log-odds mean, and the log-odds, float32."""
+    return (1 / (1 + np.exp(-log_odds))).astype(np.float32), log_odds.astype(np.float32)
+
+
+def columns_of(bases: Sequence[Base], sources: Sources) -> list[str]:
+    """What the columns of the evidence are called."""
+    own = [f"base{n}_{name}" for n in range(len(bases)) for name in BASE_COLUMNS]
+    known = sources.columns()
+    return [*own, *known, *(f"{name}_less_best" for name in known if name in COMPARED)]
+
+
+def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidence:
+    """The candidates of each row, and all that is known of each."""
+    tops = [_best(base, asked) for base in bases]
+    heard = hear(sources, asked)
+    indptr, ids = union(np.hstack([*(top.labels for top in tops), *heard.tops]))
+    columns = columns_of(bases, sources)
+    values = np.full((len(ids), len(columns)), np.nan, np.float32)
+    for n, top in enumerate(tops):
+        base_evidence(indptr, ids, *top, n * len(BASE_COLUMNS), values)
+    column = len(bases) * len(BASE_COLUMNS)
+    for part in fill(sources, asked, heard, indptr, ids):
+        values[:, column : column + part.shape[1]] = part
+        column += part.shape[1]
+    for target in range(column, len(columns)):
+        source = columns.index(columns[target].removesuffix("_less_best"))
+        less_the_best(indptr, values, source, target)
+    return Evidence(indptr, ids, values)
+
+
+def _best(base: Base, asked: Question) -> TopK:
+    return base.predictor.rank(asked.rows, base.search, N_BEST)

@@ -1,0 +1,108 @@
+"""What is known of labels beside the base models, and the evidence that it gives."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Lists, Rows
+from ..kernels.candidates import products
+from .names import COLUMNS as NAME_COLUMNS
+from .names import Mentions, NameIndex, best_names, evidence_of
+from .nearest import Inverted, Near, nearest, votes, votes_of
+
+N_NEIGHBORS = 50  # of a row
+N_BEST = 20  # candidates that names give, and that neighbours give
+VOTE_COLUMNS = ("neighbor_votes", "nearest_neighbor", "n_neighbors")
+FEATURE_COLUMNS = ("label_cosine",)
+LABEL_COLUMNS = ("log_label_rows", "log_row_features")
+
+
+class Question(NamedTuple):
+    """Rows that are asked about, and what their texts mention, if they have texts."""
+
+    rows: Rows
+    mentions: Mentions | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return self.rows.n_rows
+
+    def part(self, start: int, end: int) -> Question:
+        """Rows start..end-1, without copying values."""
+        mentions = None if self.mentions is None else self.mentions.part(start, end)
+        return Question(self.rows.part(start, end), mentions)
+
+
+class Neighbors(NamedTuple):
+    """Rows with known labels, among which the nearest are looked for."""
+
+    rows: Inverted
+    labels: Lists
+
+
+class Sources(NamedTuple):
+    """What is known of labels beside the base models; None of what is not.
+
+    label_counts: int64, training rows of each label.
+    names: of the labels, where rows are texts.
+    label_features: each label as a row of features, of unit length, where they were given.
+    label_index: the same, to find the labels of a row.
+    neighbors: the training rows.
+    """
+
+    label_counts: np.ndarray
+    names: NameIndex | None = None
+    label_features: Rows | None = None
+    label_index: Inverted | None = None
+    neighbors: Neighbors | None = None
+
+    def columns(self) -> list[str]:
+        """What its evidence is called."""
+        names = [] if self.names is None else [*NAME_COLUMNS]
+        features = [] if self.label_features is None else [*FEATURE_COLUMNS]
+        votes = [] if self.neighbors is None else [*VOTE_COLUMNS]
+        return [*names, *features, *votes, *LABEL_COLUMNS]
+
+
+class Heard(NamedTuple):
+    """What the sources found for some rows, before it is known which candidates there are."""
+
+    tops: list[np.ndarray]  # int32, (rows, places), the best labels of each source
+    near: Near | None
+
+
+def hear(sources: Sources, asked: Question) -> Heard:
+    """The best labels of each source, and the neighbours."""
+    tops, near = [], None
+    if sources.names is not None and asked.mentions is not None:
+        tops.append(best_names(sources.names, asked.mentions, N_BEST).labels)
+    if sources.label_index is not None:
+        tops.append(nearest(sources.label_index, asked.rows, N_BEST).rows)
+    if sources.neighbors is not None:
+        near = nearest(sources.neighbors.rows, asked.rows, N_NEIGHBORS)
+        tops.append(votes(near, sources.neighbors.labels, N_BEST).labels)
+    return Heard(tops, near)
+
+
+def fill(
+    sources: Sources, asked: Question, heard: Heard, indptr: np.ndarray, ids: np.ndarray
+) -> list[np.ndarray]:
+    """What the sources say of each candidate: matrices whose columns are those of `columns`."""
+    parts, rows = [], asked.rows
+    if sources.names is not None:
+        if asked.mentions is None:
+            parts.append(np.full((len(ids), len(NAME_COLUMNS)), np.nan, np.float32))
+        else:
+            parts.append(evidence_of(sources.names, asked.mentions, indptr, ids))
+    if sources.label_features is not None:
+        own = *rows[:3], rows.n_features, indptr, ids
+        parts.append(products(*own, *sources.label_features[:3])[:, None])
+    if sources.neighbors is not None and heard.near is not None:
+        figures = votes_of(heard.near, sources.neighbors.labels, Lists(indptr, ids))
+        parts.append(np.stack(figures, axis=1).astype(np.float32))
+    n_features = np.repeat(np.diff(rows.indptr), np.diff(indptr))
+    of_label = np.log1p(sources.label_counts[ids]), np.log1p(n_features)
+    parts.append(np.stack(of_label, axis=1).astype(np.float32))
+    return parts

@@ -1,0 +1,379 @@
+"""RerankedClassifier: base models, and a last stage that weighs all evidence for each candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from .arrays import Lists, Rows, frozen
+from .base import Estimator, Learned
+from .errors import DataError, ParameterError
+from .estimators import LabelTreeClassifier, OneVsAllClassifier
+from .evidence.boosted import importance
+from .evidence.names import NameIndex, mentions
+from .evidence.nearest import Inverted, inverted
+from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
+from .evidence.sources import Neighbors, Question, Sources
+from .inputs import as_rows, canonical
+from .methods import method_of
+from .model_files import Saved, settings
+from .parallel import run
+from .params import LabelTreeParams, RerankedParams, check, tree_params
+from .progress import Progress
+from .ranking.search import as_topk, row_blocks, search_of
+from .stage import HeldOut, held_out, joined, learn, quality, threshold_of, unseen_scores
+from .topk import TopK
+from .training.forecast import Forecast
+from .training_data import TrainingData, as_label_matrix
+
+MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where one part is enough
+FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
+ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
+MOST_WEIGHED = 1 << 15  # candidates on which the weight of each column is measured
+# One-vs-all takes time by labels x values of X; up to here it is minutes on two threads.
+AFFORDABLE = 1e12
+N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
+WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
+
+
+class Part(NamedTuple):
+    """Rows by number: those that base models learn from, and those that the stage learns from."""
+
+    kept: np.ndarray
+    held: np.ndarray
+
+
+class Given(NamedTuple):
+    """What a fit is given, as base models, sources and the stage take it.
+
+    X: CSR, rows scaled as the base models want them.
+    Y: CSR; not 0 where a label is true.
+    texts: that the rows come from, if they do.
+    names: of the labels, for texts.
+    label_features: each label as a row, if they were given, and the index of them.
+    """
+
+    X: sp.csr_matrix
+    Y: sp.csr_matrix
+    texts: list[str] | None
+    names: NameIndex | None
+    label_features: Rows | None
+    label_index: Inverted | None
+
+    def question(self, chosen: np.ndarray) -> Question:
+        """The chosen rows, to be asked."""
+        found = None
+        if self.names is not None and self.texts is not None:
+            found = mentions(self.names, [self.texts[row] for row in chosen])
+        return Question(as_rows(self.X[chosen], normalize=False), found)
+
+    def sources(self, kept: np.ndarray, neighbors: bool) -> Sources:
+        """What the kept rows and the names say of labels."""
+        Y = self.Y[kept]
+        known = Sources(
+            frozen(np.bincount(Y.indices, minlength=Y.shape[1])),
+            self.names,
+            self.label_features,
+            self.label_index,
+        )
+        if not neighbors:
+            return known
+        labels = Lists(frozen(Y.indptr.astype(np.int64)), frozen(Y.indices.astype(np.int32)))
+        rows = inverted(as_rows(self.X[kept], normalize=False))
+        return known._replace(neighbors=Neighbors(rows, labels))
+
+
+class Held(NamedTuple):
+    """Rows that the stage may learn from, and what their evidence is called."""
+
+    rows: HeldOut
+    columns: list[str]
+
+
+@dataclass(repr=False, eq=False)
+class RerankedClassifier(RerankedParams, Estimator):
+    """Base models find candidates, and a last stage gives each its probability by all evidence.
+
+    Evidence is what the base models say, which labels the nearest training rows have, how often a
+    label occurs, and how well its name fits: by `label_features`, or with texts by the names that a
+    TextClassifier knows. Boosted trees weigh it. They learn from rows that the base models had not
+    seen; after that, the base models are trained on all rows.
+
+    classifier: the base model or a tuple of several. None is a label tree and, where it can be
+        afforded and held-out rows say that it helps, one-vs-all whose errors cost by propensity.
+    label_features: (n_labels, n_features), each label's name as a row of X.
+
+    Scores are probabilities. Without a threshold, `predict` takes the one that had the best
+    micro-F1 on held-out rows.
+
+    Fitted attributes beside those of all estimators: evidence_names_, evidence_weights_; and
+    held_out_, the metrics on held-out rows of each base model and of the stage.
+    """
+
+    predictor_type = Reranked
+
+    def forecast(self, X: Any, y: Any) -> Forecast:
+        """What `fit` would take: each base model is trained twice, once without some rows."""
+        csr = self._features(X, reset=True)
+        n_labels = as_label_matrix(y, type(self).__name__)[0].shape[1]
+        needs = [base.forecast(X, y) for base in self._unfitted(csr, n_labels)]
+        most = max(needs, key=lambda need: need.memory(1))
+        model_bytes = sum(need.model_bytes for need in needs)
+        return most._replace(
+            seconds=2 * sum(need.seconds for need in needs),
+            n_trees=sum(need.n_trees for need in needs),
+            model_bytes=model_bytes,
+            shared_bytes=most.shared_bytes + model_bytes - most.model_bytes,
+        )
+
+    def compress(
+        self, weights: str = "int8", weight_threshold: float | None = None
+    ) -> RerankedClassifier:
+        """A copy whose base models are smaller: what they say changes a little."""
+        model = self._fitted()
+        predictor: Any = model.predictor
+        bases = [
+            _smaller(base, model.n_features, weights, weight_threshold) for base in predictor.bases
+        ]
+        smaller = copy(self)
+        smaller.classifier = tuple(map(unfitted, bases))
+        smaller.model_ = model._replace(predictor=replace(predictor, bases=tuple(bases)))
+        return smaller
+
+    @classmethod
+    def restored(cls, saved: Saved) -> Estimator:
+        """The fitted estimator that was saved."""
+        estimator: Any = super().restored(saved)
+        predictor: Any = saved.model.predictor
+        estimator.classifier = tuple(map(unfitted, predictor.bases))
+        features = predictor.sources.label_features
+        if features is not None:
+            shape = features.n_rows, features.n_features
+            estimator.label_features = sp.csr_matrix((features.data, *features[1::-1]), shape)
+        return estimator
+
+    @property
+    def normalize(self) -> bool:
+        """Whether rows are scaled to unit length: as the base models do."""
+        return bool(self._first().normalize)
+
+    @property
+    def best_base_(self) -> Estimator | None:
+        """The base model that was better on held-out rows than the stage; None if none was."""
+        scores = {name: mean_precision(figures) for name, figures in self.held_out_.items()}
+        best = max(scores, key=lambda name: scores[name])
+        if best == "stage" or scores[best] <= scores["stage"]:
+            return None
+        model = self._fitted()
+        predictor: Any = model.predictor
+        base = predictor.bases[int(best.removeprefix("base"))]
+        fitted = unfitted(base)
+        fitted.__dict__.update({k: v for k, v in vars(self).items() if k.endswith("_in_")})
+        fitted.model_ = model._replace(predictor=base.predictor, threshold=None)
+        return fitted
+
+    @property
+    def summary_(self) -> str:
+        """What held-out rows say of base models and stage, in one line."""
+        return "; ".join(
+            f"{name}: P@1 {figures['P@1']:.1f}" for name, figures in self.held_out_.items()
+        )
+
+    @property
+    def evidence_names_(self) -> list[str]:
+        """What the columns of the evidence are called."""
+        predictor: Any = self._fitted().predictor
+        return columns_of(predictor.bases, predictor.sources)
+
+    @property
+    def evidence_weights_(self) -> np.ndarray:
+        """The mean absolute share of each column in the log-odds of held-out candidates."""
+        predictor: Any = self._fitted().predictor
+        return predictor.importance
+
+    def _first(self) -> Any:
+        several = _as_tuple(self.classifier)
+        return several[0] if several else LabelTreeClassifier()
+
+    def _params(self) -> LabelTreeParams:
+        own = {name: getattr(self, name) for name in ("optimize", "propensity_a", "propensity_b")}
+        return tree_params(self._first(), **own, n_jobs=self.n_jobs)
+
+    def _unfitted(self, X: sp.csr_matrix, n_labels: int) -> list[Any]:
+        """Copies of the base models, with threads and memory from here where they have none."""
+        several = _as_tuple(self.classifier) or default_bases(X, n_labels)
+        bases = [clone(base) for base in several]
+        for base in bases:
+            if base.normalize != self.normalize:
+                raise ParameterError(
+                    f"{type(self).__name__}: normalize must be the same for all base models"
+                )
+            for name in ("n_jobs", "memory"):
+                if getattr(base, name) is None:
+                    base.set_params(**{name: getattr(self, name)})
+            base.set_params(verbose=max(base.verbose, self.verbose))
+        return bases
+
+    def _train(self, data: TrainingData, progress: Progress) -> Learned:
+        if data.user_negatives is not None:
+            raise ParameterError(f"{type(self).__name__}: user_negatives must be None")
+        given = self._given(data)
+        unfitted = self._unfitted(given.X, given.Y.shape[1])
+        choices = [unfitted]
+        if self.classifier is None and len(unfitted) > 1:
+            choices.append(unfitted[:1])
+        held, alone = self._held_out(given, choices, data.seed)
+        self.held_out_ = {f"base{n}": figures for n, figures in enumerate(alone)}
+        chosen, threshold = self._choose(held, alone, choices, data.seed)
+        columns = held[chosen].columns
+        trees = learn(held[chosen].rows, columns, self.n_jobs)
+        weights = importance(trees, held[chosen].rows.evidence.values[:MOST_WEIGHED])
+        fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
+        sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
+        predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
+        return Learned(predictor, max(base.n_iter_ for base in fitted), threshold)
+
+    def _given(self, data: TrainingData) -> Given:
+        indptr, ids, costs = data.Y
+        n_rows, n_labels = data.X.n_rows, len(data.label_counts)
+        values = costs if len(costs) else np.ones(len(ids), np.float32)
+        described = data.described
+        return Given(
+            sp.csr_matrix((data.X.data, *data.X[1::-1]), (n_rows, data.X.n_features)),
+            sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
+            None if described is None else described.texts,
+            None if described is None else described.names,
+            *self._label_rows(data.X.n_features, n_labels),
+        )
+
+    def _label_rows(self, n_features: int, n_labels: int) -> tuple[Rows | None, Inverted | None]:
+        """`label_features` past the door, and their index."""
+        if self.label_features is None:
+            return None, None
+        who = type(self).__name__
+        csr = canonical(self.label_features, who, "label_features")
+        if csr.shape != (n_labels, n_features):
+            expected = f"expected shape {(n_labels, n_features)}, labels x features of X,"
+            raise DataError(f"{who}: {expected} in label_features, got {csr.shape}")
+        rows = as_rows(csr, normalize=True)
+        return rows, inverted(rows)
+
+    def _held_out(
+        self, given: Given, choices: Sequence[Sequence[Any]], seed: int
+    ) -> tuple[list[Held], list[dict[str, Any]]]:
+        """What the stage may learn from, for each choice of base models, and how good each base
+        model of the first choice is by itself.
+        """
+        found: list[list[HeldOut]] = [[] for _ in choices]
+        tops: list[list[TopK]] = [[] for _ in choices[0]]
+        columns: list[list[str]] = [[] for _ in choices]
+        parts = parts_of(given.X.shape[0], seed)
+        for part in parts:
+            X, Y = given.X[part.kept], given.Y[part.kept]
+            bases = [base_of(base.fit(X, Y)) for base in choices[0]]
+            sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
+            truth = given.Y[part.held] != 0
+            for n, choice in enumerate(choices):
+                own = bases[: len(choice)]
+                evidence = evidence_for(own, sources, asked, self.n_jobs)
+                found[n].append(held_out(evidence, truth))
+                columns[n] = columns_of(own, sources)
+            for n, base in enumerate(bases):
+                tops[n].append(base.predictor.rank(asked.rows, base.search, N_SHOWN))
+        held = [Held(joined(rows), own) for rows, own in zip(found, columns, strict=True)]
+        truth = held[0].rows.truth
+        return held, [quality(truth, joined_tops(own)) for own in tops]
+
+    def _choose(
+        self, held: Sequence[Held], choices: Sequence[Sequence[Any]], seed: int
+    ) -> tuple[int, float]:
+        """The number of the best choice, and the threshold of its sets.
+
+        A choice of fewer base models, which come later, wins unless it is clearly worse.
+        """
+        best, threshold, so_far = 0, 1.0, -np.inf
+        for n, (rows, columns) in enumerate(held):
+            found = unseen_scores(rows, columns, self.n_jobs, seed)
+            figures = quality(rows.truth, as_topk(found, N_SHOWN))
+            if mean_precision(figures) > so_far - WORTH:
+                best, so_far = n, mean_precision(figures)
+                threshold = threshold_of(rows, found)
+                self.held_out_["stage"] = figures
+        return best, threshold
+
+
+def default_bases(X: sp.csr_matrix, n_labels: int) -> list[Any]:
+    """A label tree, and one-vs-all where it can be afforded."""
+    tree = LabelTreeClassifier()
+    if X.nnz * n_labels > AFFORDABLE:
+        return [tree]
+    return [tree, OneVsAllClassifier(costs="propensity")]
+
+
+def base_of(fitted: Any) -> Base:
+    """What the last stage keeps of a fitted base model."""
+    search = search_of(fitted._params())
+    return Base(type(fitted).__name__, settings(fitted), fitted.model_.predictor, search)
+
+
+def unfitted(base: Base) -> Any:
+    """An estimator with the parameters of a base model."""
+    return method_of(base.estimator).load()(**base.parameters)
+
+
+def _smaller(base: Base, n_features: int, weights: str, threshold: float | None) -> Base:
+    settings = base.parameters | {"weights": weights}
+    if threshold is not None:
+        settings |= {"weight_threshold": threshold}
+    check(method_of(base.estimator).load()(**settings))
+    predictor = base.predictor.compressed(n_features, weights, settings["weight_threshold"])
+    return base._replace(parameters=settings, predictor=predictor)
+
+
+def parts_of(n_rows: int, seed: int) -> list[Part]:
+    """Which rows base models and the stage learn from.
+
+    Of many rows a share is held out once. Of few, each is held out once, in parts that follow each
+    other, so that the stage learns from all.
+    """
+    order = np.random.default_rng(seed).permutation(n_rows)
+    if n_rows >= FEW_ROWS:
+        n_held = min(MOST_HELD, round(SHARE_HELD * n_rows))
+        helds = [order[:n_held]]
+    else:
+        helds = np.array_split(order, min(FOLDS, n_rows))
+    everything = np.arange(n_rows)
+    parts = [Part(np.setdiff1d(everything, held), np.sort(held)) for held in helds]
+    return [part if len(part.kept) else Part(everything, everything) for part in parts]
+
+
+def evidence_for(
+    bases: Sequence[Base], sources: Sources, asked: Question, n_jobs: int | None
+) -> Evidence:
+    """The candidates of many rows with all that is known of each, collected by threads."""
+    blocks = row_blocks(asked.n_rows, ROWS_PER_BLOCK)
+    parts = run(lambda a, b: collect(bases, sources, asked.part(a, b)), blocks, n_jobs)
+    return together(parts)
+
+
+def _as_tuple(classifier: Any) -> tuple[Any, ...]:
+    """The base models that are given; none of None."""
+    if isinstance(classifier, (tuple, list)):
+        return tuple(classifier)
+    return () if classifier is None else (classifier,)
+
+
+def joined_tops(tops: Sequence[TopK]) -> TopK:
+    """The rows of several, one after another."""
+    return TopK(*(np.concatenate(column) for column in zip(*tops, strict=True)))
+
+
+def mean_precision(figures: dict[str, Any]) -> float:
+    """The mean of P@1, P@3 and P@5, as far as there are so many labels."""
+    return float(np.mean([value for name, value in figures.items() if name.startswith("P@")]))
