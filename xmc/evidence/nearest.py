@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Lists, Rows, Targets, frozen
 from ..kernels import inverted as kernels
 
-DENSE_FROM = 8  # a feature that more than one in so many rows hold is frequent
+DENSE_FROM = 6  # a feature that more than one in so many rows hold is frequent
 
 
 class Inverted(NamedTuple):

@@ -29,13 +29,16 @@ import numpy as np
 
 from . import kernel
 from .heap import Best, offer, put_in_order
+from .lanes import prefetch
 
 BLOCK = 65536  # rows; their numbers fit uint16
 N_CODES = 127  # codes of a sign
 WIDTH = 16  # a row of `dense` is a multiple of this, so that sums over it need no remainder
-SPAN = 64  # bounds that are looked at together
-# Bounds are raised by this share, more than rounding takes from them.
-SLACK = np.float32(1 + 1e-5)
+SPAN = 64  # rows whose bounds are looked at together
+N_BUCKETS = 256  # spans are put in order by their highest bound, this fine
+TOGETHER = 16  # rows that are fetched before the first of them is read
+EARLIER = 4  # postings are fetched so many features before they are read
+SLACK = np.float32(1 + 1e-5)  # more than rounding takes from a bound
 
 
 class Index(NamedTuple):
@@ -50,14 +53,22 @@ class Index(NamedTuple):
     length: np.ndarray
 
 
-class Question(NamedTuple):
-    """One query."""
+class Query(NamedTuple):
+    """One query, its values multiplied by the steps of their features."""
 
-    rare: np.ndarray  # int32, its rare features
-    weight: np.ndarray  # float32, their values times their steps
-    n_rare: int
-    frequent: np.ndarray  # float32, as wide as `dense`: the same of the frequent features
-    length: np.ndarray  # float32, one number: the length of the frequent part, raised
+    rare: np.ndarray  # int32, the rare features
+    weight: np.ndarray  # float32, their values
+    frequent: np.ndarray  # float32, as wide as `dense`: the values of the frequent features
+    length: np.float32  # the length of the frequent part, a little raised
+
+
+class Bounds(NamedTuple):
+    """What the rows of a block can reach at most; scratch."""
+
+    row: np.ndarray  # float32, the bound of each row
+    peak: np.ndarray  # float32, the largest bound of each span
+    order: np.ndarray  # int32, spans
+    due: np.ndarray  # int32, rows that will be weighed
 
 
 @kernel
@@ -143,28 +154,28 @@ def nearest(
     index = Index(indptr, row, code, step, frequent, dense, length)
     n, k = ids.shape
     kept = Best(np.zeros(n, np.int64), ids, similarity, np.zeros((n, k), np.float32))
-    bound = np.empty(min(BLOCK, dense.shape[0]), np.float32)
-    seeds = Best(
-        np.zeros(1, np.int64), np.empty((1, k), np.int32), np.empty((1, k), np.float32),
-        np.zeros((1, k), np.float32),
-    )  # fmt: skip
+    n_spans = (min(BLOCK, dense.shape[0]) + SPAN - 1) // SPAN
+    bounds = Bounds(
+        np.empty(n_spans * SPAN, np.float32),
+        np.empty(n_spans, np.float32),
+        np.empty(n_spans, np.int32),
+        np.empty(TOGETHER + SPAN, np.int32),
+    )
     for i in range(n):
-        ask = _question(index, x_indices[x_indptr[i] : x_indptr[i + 1]], x_data[x_indptr[i] :])
+        first, last = x_indptr[i], x_indptr[i + 1]
+        query = _query(index, x_indices[first:last], x_data[first:last])
         for b in range(indptr.shape[0]):
-            part = bound[: min(BLOCK, dense.shape[0] - b * BLOCK)]
-            _bounds(index, b, ask, part)
-            if b == 0:
-                _plant(index, ask, part, seeds, kept, i)
-            _search(index, b, ask, part, kept, i)
+            _bound(index, b, query, bounds.row)
+            _peaks(bounds)
+            _search(index, b, query, bounds, kept, i)
         put_in_order(kept, i)
 
 
 @kernel
-def _question(index, indices, data):
-    """The rare and the frequent part of a query."""
+def _query(index, indices, data):
+    """A query's rare and frequent part."""
     rare, weight = np.empty(indices.shape[0], np.int32), np.empty(indices.shape[0], np.float32)
     frequent = np.zeros(index.dense.shape[1], np.float32)
-    length = np.zeros(1, np.float32)
     n_rare, f, square = 0, 0, 0.0
     for t in range(indices.shape[0]):
         j = indices[t]
@@ -176,86 +187,129 @@ def _question(index, indices, data):
         else:
             rare[n_rare], weight[n_rare] = j, data[t] * index.step[j]
             n_rare += 1
-    length[0] = np.float32(np.sqrt(square)) * SLACK
-    return Question(rare, weight, n_rare, frequent, length)
+    return Query(rare[:n_rare], weight, frequent, np.float32(np.sqrt(square)) * SLACK)
 
 
 @kernel
-def _bounds(index, b, ask, bound):
-    """Write the bound of each row of block b."""
-    first = b * BLOCK
-    length = index.length[first : first + bound.shape[0]]
-    most = ask.length[0]
-    for r in range(bound.shape[0]):
-        bound[r] = most * length[r]
-    for t in range(ask.n_rare):
-        j = np.int64(ask.rare[t])
-        start, end = index.indptr[b, j], index.indptr[b, j + 1]
-        row, code, weight = index.row[start:end], index.code[start:end], ask.weight[t]
+def _bound(index, b, query, bound):
+    """Write the bound of each row of block b, and -inf after its last row."""
+    length = index.length[b * BLOCK : (b + 1) * BLOCK]
+    for r in range(length.shape[0]):
+        bound[r] = query.length * length[r]
+    bound[length.shape[0] :] = -np.inf
+    n = query.rare.shape[0]
+    starts, ends = np.empty(n, np.int64), np.empty(n, np.int64)
+    for t in range(n):  # the processor waits for all of these at once
+        starts[t], ends[t] = index.indptr[b, query.rare[t]], index.indptr[b, query.rare[t] + 1]
+    for t in range(n):
+        soon = starts[min(t + EARLIER, n - 1)]
+        prefetch(index.row, soon)
+        prefetch(index.code, soon)
+        row, code = index.row[starts[t] : ends[t]], index.code[starts[t] : ends[t]]
+        weight = query.weight[t]
         for p in range(row.shape[0]):
             bound[row[p]] += weight * np.float32(code[p])
 
 
-@kernel
-def _plant(index, ask, bound, seeds, kept, i):
-    """Keep the rows of the k largest bounds, so that the search begins with a high bar.
+@kernel(fastmath={"nnan", "nsz"})
+def _peaks(bounds):
+    """Write the largest bound of each span."""
+    for s in range(bounds.peak.shape[0]):
+        span = bounds.row[s * SPAN : (s + 1) * SPAN]
+        peak = span[0]
+        for r in range(SPAN):
+            peak = span[r] if span[r] > peak else peak
+        bounds.peak[s] = peak
 
-    Their bounds become -inf: the search doesn't meet them again.
+
+@kernel
+def _search(index, b, query, bounds, kept, i):
+    """Offer all rows of block b whose bound reaches the worst that is kept.
+
+    Spans with high bounds come first, and of their rows those with high bounds, so that the bar is
+    soon high.
     """
-    seeds.size[0] = 0
-    least = np.float32(0)
-    for start in range(0, bound.shape[0], SPAN):
-        span = bound[start : start + SPAN]
-        if _reached(span, least) == 0:
-            continue
-        for r in range(span.shape[0]):
-            if span[r] > least:
-                offer(span[r], np.float32(0), np.int32(start + r), seeds, 0)
-                if seeds.size[0] == seeds.ids.shape[1]:
-                    least = seeds.score[0, 0]
-    for s in range(seeds.size[0]):
-        r = seeds.ids[0, s]
-        _weigh(index, ask, r, bound[r], kept, i)
-        bound[r] = -np.inf
+    spans = bounds.order[: _order(bounds, _bar(kept, i))]
+    if spans.shape[0] > kept.ids.shape[1]:
+        best = spans[: kept.ids.shape[1]]
+        _visit(index, b, query, best, bounds.peak[best[-1]], bounds, kept, i)
+    _visit(index, b, query, spans, np.float32(0), bounds, kept, i)
 
 
 @kernel
-def _search(index, b, ask, bound, kept, i):
-    """Offer all rows of block b whose bound reaches the worst that is kept."""
-    for start in range(0, bound.shape[0], SPAN):
-        span = bound[start : start + SPAN]
-        least = _bar(kept, i)
-        if _reached(span, least) == 0:
+def _visit(index, b, query, spans, least, bounds, kept, i):
+    """Offer the rows of some spans whose bound reaches `least` and the worst that is kept."""
+    n = 0
+    for s in spans:
+        n = _collect(index, b, s, max(least, _bar(kept, i)), bounds, n)
+        if n >= TOGETHER:
+            _weigh(index, b, query, bounds, n, kept, i)
+            n = 0
+    _weigh(index, b, query, bounds, n, kept, i)
+
+
+@kernel
+def _collect(index, b, s, bar, bounds, n):
+    """Append the rows of span s that reach the bar to the n due ones, and have them fetched."""
+    if bounds.peak[s] >= bar:
+        for r in range(s * SPAN, (s + 1) * SPAN):
+            if bounds.row[r] >= bar and bounds.row[r] > 0:
+                bounds.due[n] = r
+                n += 1
+                prefetch(index.length, b * BLOCK + r)
+                prefetch(index.dense, (b * BLOCK + r) * index.dense.shape[1])
+    return n
+
+
+@kernel
+def _weigh(index, b, query, bounds, n, kept, i):
+    """Offer the n due rows with their similarities."""
+    dense, length, bar = index.dense, index.length, _bar(kept, i)
+    for r in bounds.due[:n]:
+        similarity, row = bounds.row[r], b * BLOCK + np.int64(r)
+        if similarity < bar:
             continue
-        for r in range(span.shape[0]):
-            if span[r] > 0 and span[r] >= least:
-                _weigh(index, ask, b * BLOCK + start + r, span[r], kept, i)
-                least = _bar(kept, i)
+        bounds.row[r] = -np.inf  # it is not met again
+        if query.length > 0:
+            similarity -= query.length * length[row]
+            similarity += _product(query.frequent, dense[row])
+        if similarity > 0 and similarity >= bar:
+            offer(similarity, np.float32(0), np.int32(row), kept, i)
+            bar = _bar(kept, i)
+
+
+@kernel
+def _order(bounds, bar):
+    """Write `order`: the spans that reach the bar, roughly those of high peaks first. How many?"""
+    top = bounds.peak.max()
+    free = np.zeros(N_BUCKETS + 1, np.int64)  # where the spans of each bucket start
+    if not (top >= bar and top > 0):
+        return 0
+    scale = np.float32(N_BUCKETS - 1) / top
+    for peak in bounds.peak:
+        if peak >= bar and peak > 0:
+            free[N_BUCKETS - int(peak * scale)] += 1
+    for n in range(N_BUCKETS):
+        free[n + 1] += free[n]
+    for s in range(bounds.peak.shape[0]):
+        peak = bounds.peak[s]
+        if peak >= bar and peak > 0:
+            bucket = N_BUCKETS - 1 - int(peak * scale)
+            bounds.order[free[bucket]] = s
+            free[bucket] += 1
+    return free[N_BUCKETS]
 
 
 @kernel
 def _bar(kept, i):
-    """What a row must reach to be kept: less than nothing is never enough."""
+    """The worst similarity that row i keeps, or 0 while it has room."""
     return kept.score[i, 0] if kept.size[i] == kept.ids.shape[1] else np.float32(0)
 
 
-@kernel
-def _reached(span, least):
-    """How many bounds reach the bar."""
-    n = np.int32(0)
-    for r in range(span.shape[0]):
-        n += span[r] >= least
-    return n
-
-
 @kernel(fastmath={"reassoc", "contract"})
-def _weigh(index, ask, r, bound, kept, i):
-    """Offer row r with its product in place of the bound."""
+def _product(weights, codes):
+    """The product of two frequent parts."""
     total = np.float32(0)
-    if ask.length[0] > 0:
-        codes = index.dense[r]
-        for f in range(codes.shape[0]):
-            total += ask.frequent[f] * np.float32(codes[f])
-    similarity = (bound - ask.length[0] * index.length[r]) + total
-    if similarity > 0:
-        offer(similarity, np.float32(0), np.int32(r), kept, i)
+    for f in range(codes.shape[0]):
+        total += weights[f] * np.float32(codes[f])
+    return total
