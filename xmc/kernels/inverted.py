@@ -88,9 +88,9 @@ def fill(x_indptr, x_indices, x_data, step, frequent, dense):
     place = np.full(step.shape[0], -1, np.int32)
     for f in range(frequent.shape[0]):
         place[frequent[f]] = f
-    indptr = _pointers(x_indptr, x_indices, place)
+    indptr, size = _pointers(x_indptr, x_indices, place)
     slot = indptr.copy()
-    row, code = np.empty(indptr[-1, -1], np.uint16), np.empty(indptr[-1, -1], np.int8)
+    row, code = np.empty(size, np.uint16), np.empty(size, np.int8)
     for i in range(x_indptr.shape[0] - 1):
         for p in range(x_indptr[i], x_indptr[i + 1]):
             j = x_indices[p]
@@ -105,7 +105,7 @@ def fill(x_indptr, x_indices, x_data, step, frequent, dense):
 
 @kernel
 def _pointers(x_indptr, x_indices, place):
-    """Where the postings of each feature start, block after block; none for frequent features."""
+    """(indptr, size): where each feature's postings start, none for frequent ones, and the end."""
     n_rows = x_indptr.shape[0] - 1
     out = np.zeros(((n_rows + BLOCK - 1) // BLOCK, place.shape[0] + 1), np.int64)
     for i in range(n_rows):
@@ -118,7 +118,7 @@ def _pointers(x_indptr, x_indices, place):
         for j in range(place.shape[0]):
             end += out[b, j + 1]
             out[b, j + 1] = end
-    return out
+    return out, end
 
 
 @kernel
