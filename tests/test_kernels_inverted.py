@@ -1,0 +1,85 @@
+import naive
+import naive_inverted
+import numpy as np
+import pytest
+
+from xmc.evidence.nearest import inverted
+from xmc.kernels import inverted as kernels
+
+N_FEATURES = 40
+
+
+def near(index, X, k):
+    """(row, similarity) of the filled places of each row."""
+    ids, similarity = np.empty((X.n_rows, k), np.int32), np.empty((X.n_rows, k), np.float32)
+    kernels.nearest(*index, *X[:3], ids, similarity)
+    assert np.array_equal(ids < 0, similarity == -np.inf)
+    return [
+        [(row, value) for row, value in zip(*place, strict=True) if row >= 0]
+        for place in zip(ids.tolist(), similarity.tolist(), strict=True)
+    ]
+
+
+def assert_same(got, wanted):
+    assert [[row for row, _ in found] for found in got] == [[row for row, _ in w] for w in wanted]
+    for found, twin in zip(got, wanted, strict=True):
+        assert [v for _, v in found] == pytest.approx([v for _, v in twin], abs=1e-5)
+
+
+def agree(rows, X, k):
+    wanted = naive_inverted.nearest(naive_inverted.coded(rows), naive.to_dense(*X), k)
+    assert_same(near(inverted(rows), X, k), wanted)
+
+
+@pytest.mark.parametrize("k", [1, 5, 400])
+@pytest.mark.parametrize("density", [0.03, 0.15, 0.7])
+def test_nearest_agrees_with_sorting_all_products(rng, density, k):
+    rows, X = (naive.random_rows(rng, n, N_FEATURES, density) for n in (300, 12))
+    agree(rows, X, k)
+
+
+@pytest.mark.parametrize("n_rows, n_queries", [(1, 1), (1, 3), (0, 2), (5, 0), (0, 0)])
+def test_nearest_of_hardly_any_rows(rng, n_rows, n_queries):
+    agree(*(naive.random_rows(rng, n, N_FEATURES, empty=0) for n in (n_rows, n_queries)), 3)
+
+
+def test_features_of_every_kind_of_frequency_count_alike(rng):
+    """Features that one row in 2, 4, 8, ... has: about half of them are frequent."""
+    shares = 2.0 ** -np.arange(1, 7).repeat(7)
+    dense = np.abs(rng.normal(size=(310, len(shares)))) * (rng.random((310, len(shares))) < shares)
+    agree(naive.as_rows(dense[:300]), naive.as_rows(dense[300:]), 20)
+
+
+def test_rows_past_a_block_are_found(rng):
+    n_rows = kernels.BLOCK + 40
+    dense = np.zeros((n_rows, 6))
+    held = np.concatenate([np.arange(30), np.arange(n_rows - 60, n_rows)])
+    dense[held] = rng.random((len(held), 6))
+    X = naive.as_rows(rng.random((2, 6)))
+    agree(naive.as_rows(dense), X, 70)
+
+
+def test_equal_rows_stand_in_their_order(rng):
+    dense = np.tile(rng.random((1, 9)) + 0.1, (200, 1))
+    rows = naive.as_rows(dense)
+    ids = [row for row, _ in near(inverted(rows), naive.as_rows(dense[:1]), 7)[0]]
+    assert ids == list(range(7))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_codes_are_never_0_and_near_their_values(rng, signed):
+    dense = rng.random((50, 8)) ** 6 * (rng.choice([-1, 1], (50, 8)) if signed else 1)
+    rows = naive.as_rows(dense * (rng.random((50, 8)) < 0.1))
+    index = inverted(rows)
+    assert len(index.frequent) == 0  # all values are in the postings
+    assert len(index.code) == len(rows.data) and np.all(index.code != 0)
+    features = np.repeat(np.arange(8), np.diff(index.indptr[0]))
+    held = naive.to_dense(*rows)[index.row, features]
+    assert np.all(np.abs(index.code * index.step[features] - held) <= index.step[features])
+
+
+def test_length_is_that_of_the_frequent_part(rng):
+    index = inverted(naive.random_rows(rng, 100, N_FEATURES, density=0.4))
+    part = index.dense[:, : len(index.frequent)] * index.step[index.frequent]
+    assert len(index.frequent) > 0 and not index.dense[:, len(index.frequent) :].any()
+    assert index.length == pytest.approx(np.linalg.norm(part, axis=1), rel=1e-6)

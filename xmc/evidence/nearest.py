@@ -1,0 +1,169 @@
+"""The rows of a sparse matrix that are nearest to a query, and what they say about its labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Lists, Rows, Targets, frozen
+from ..errors import ParameterError
+from ..kernels import inverted as kernels
+from ..kernels import votes as vote_kernels
+
+FREQUENT = 6  # a feature is frequent if more than one in so many rows hold it
+N_TRIES = 20  # halvings of the values that a bound on memory leaves room for
+
+
+class Inverted(NamedTuple):
+    """Rows as an inverted index, see kernels/inverted.py; all arrays read-only."""
+
+    indptr: np.ndarray  # (n_blocks, n_features + 1) int64, where the postings of a feature start
+    row: np.ndarray  # uint16, the rows that hold each rare feature, numbered in their block
+    code: np.ndarray  # int8, their values over the feature's step
+    step: np.ndarray  # (n_features,) float32, 127 steps are the largest value of a feature
+    frequent: np.ndarray  # int32, the frequent features, ascending
+    dense: np.ndarray  # (n_rows, any) int8, the values of frequent features over their steps
+    length: np.ndarray  # (n_rows,) float32, the length of the frequent part of a row
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.dense)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.step)
+
+    @property
+    def n_bytes(self) -> int:
+        """What the arrays take, in memory and on disk."""
+        return sum(array.nbytes for array in self)
+
+
+class Near(NamedTuple):
+    """The nearest rows of each query, best first; an empty place has row -1, similarity -inf."""
+
+    rows: np.ndarray  # (n_queries, k) int32
+    similarity: np.ndarray  # (n_queries, k) float32
+
+
+class Figures(NamedTuple):
+    """What nearest rows say about labels; 0 where no near row has the label."""
+
+    total: np.ndarray  # float32, the sum of the squared similarities of the rows with the label
+    largest: np.ndarray  # float32, the largest similarity of them
+    count: np.ndarray  # int32, how many they are
+
+
+class Votes(NamedTuple):
+    """The labels of which the nearest rows of each query say most, best first."""
+
+    labels: np.ndarray  # (n_queries, n_best) int32, -1 in empty places
+    figures: Figures  # of these labels, arrays of the same shape
+
+
+def inverted(rows: Rows, max_bytes: int | None = None) -> Inverted:
+    """The index of some rows. Where it would take more than max_bytes, small values are left out.
+
+    A value is stored in 8 bits, to 1/127 of the largest one of its feature. Raises ParameterError
+    if not even an index without values fits.
+    """
+    if max_bytes is not None:
+        rows = _fitting(rows, max_bytes)
+    frequent = _frequent(rows)
+    step = kernels.steps(rows.indices, rows.data, rows.n_features)
+    dense = np.zeros((rows.n_rows, _width(len(frequent))), np.int8)
+    postings = kernels.fill(*rows[:3], step, frequent, dense)
+    length = kernels.lengths(dense, step, frequent)
+    return Inverted(*map(frozen, (*postings, step, frequent, dense, length)))
+
+
+def nearest(index: Inverted, X: Rows, k: int) -> Near:
+    """The k rows of largest product with each row of X, of equal ones the first.
+
+    Rows without a feature in common are never near, nor is any whose product is not above 0.
+    """
+    near = Near(np.empty((X.n_rows, k), np.int32), np.empty((X.n_rows, k), np.float32))
+    kernels.nearest(*index, *X[:3], *near)
+    return near
+
+
+def votes(near: Near, labels: Lists | Targets, n_best: int) -> Votes:
+    """The n_best labels of the nearest rows by total, of equal ones the smaller first.
+
+    labels: those of the rows of the index.
+    """
+    shape = len(near.rows), n_best
+    found = Votes(np.empty(shape, np.int32), _figures(shape))
+    vote_kernels.best(*near, labels.indptr, labels.ids, found.labels, *found.figures)
+    return found
+
+
+def votes_of(near: Near, labels: Lists | Targets, candidates: Lists) -> Figures:
+    """What the nearest rows say about the candidates of each query, in their order.
+
+    labels: those of the rows of the index. A candidate stands once in a query.
+    """
+    found = _figures(len(candidates.ids))
+    vote_kernels.of_candidates(*near, labels.indptr, labels.ids, *candidates, *found)
+    return found
+
+
+def _figures(shape: int | tuple[int, ...]) -> Figures:
+    return Figures(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32))
+
+
+def _frequent(rows: Rows) -> np.ndarray:
+    """The features that are frequent among the rows."""
+    counts = np.bincount(rows.indices, minlength=rows.n_features)
+    return np.flatnonzero(counts * FREQUENT > rows.n_rows).astype(np.int32)
+
+
+def _width(n_frequent: int) -> int:
+    """How many codes a row of `dense` has."""
+    return -(-n_frequent // kernels.WIDTH) * kernels.WIDTH
+
+
+def _n_bytes(rows: Rows) -> int:
+    """What the index of these rows takes."""
+    counts = np.bincount(rows.indices, minlength=rows.n_features)
+    frequent = counts * FREQUENT > rows.n_rows
+    n_blocks = -(-rows.n_rows // kernels.BLOCK)
+    pointers_and_steps = 8 * n_blocks * (rows.n_features + 1) + 4 * rows.n_features
+    per_row = 4 + _width(int(frequent.sum()))
+    return int(
+        pointers_and_steps
+        + 4 * frequent.sum()
+        + per_row * rows.n_rows
+        + 3 * counts[~frequent].sum()
+    )
+
+
+def _fitting(rows: Rows, max_bytes: int) -> Rows:
+    """The rows with as many of their largest values as an index of max_bytes can hold."""
+    if _n_bytes(rows) <= max_bytes:
+        return rows
+    fitting = _largest(rows, 0)
+    if _n_bytes(fitting) > max_bytes:
+        raise ParameterError(
+            f"inverted: max_bytes must be at least {_n_bytes(fitting):,} for "
+            f"{rows.n_rows:,} rows of {rows.n_features:,} features, got {max_bytes:,}"
+        )
+    low, high = 0, len(rows.data)
+    for _ in range(N_TRIES):
+        middle = (low + high) // 2
+        tried = _largest(rows, middle)
+        if _n_bytes(tried) <= max_bytes:
+            low, fitting = middle, tried
+        else:
+            high = middle
+    return fitting
+
+
+def _largest(rows: Rows, n: int) -> Rows:
+    """The rows with their n largest values only, and fewer where several equal the last of them."""
+    size = np.abs(rows.data)
+    kept = size > (np.partition(size, -n - 1)[-n - 1] if n else np.inf)
+    ends = np.concatenate([[0], np.cumsum(kept)])
+    indptr = frozen(ends[rows.indptr].astype(np.int64))
+    return Rows(indptr, frozen(rows.indices[kept]), frozen(rows.data[kept]), rows.n_features)
