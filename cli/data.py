@@ -82,15 +82,24 @@ def names_of_ids(label_ids: Sequence[str], path: str) -> list[str]:
     return [known.get(label, label) for label in label_ids]
 
 
-def names_by_vocabulary(
-    label_ids: Sequence[str], names: Sequence[str] | None, path: str, notices: Notices
-) -> list[str]:
-    """The labels' names in a vocabulary; one that it lacks keeps its name, or else its id."""
+def read_vocabulary(path: str, notices: Notices) -> Any:
+    """The vocabulary in a file; what reading it left out or changed is said."""
     from xmc import Vocabulary
 
     vocabulary = Vocabulary.read(path)
     for notice in vocabulary.notices:
         notices.say(f"{path}: {notice}")
+    return vocabulary
+
+
+def names_by_vocabulary(
+    label_ids: Sequence[str],
+    names: Sequence[str] | None,
+    vocabulary: Any,
+    path: str,
+    notices: Notices,
+) -> list[str]:
+    """The labels' names in a vocabulary; one that it lacks keeps its name, or else its id."""
     lacking = sum(label not in vocabulary for label in label_ids)
     if lacking and lacking == len(label_ids):
         wanted, there = quoted(label_ids[0]), quoted(min(vocabulary.ids))

@@ -15,12 +15,15 @@ from xmc.cli.data import (
     names_by_vocabulary,
     names_of_ids,
     read_labelled,
+    read_vocabulary,
 )
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.methods import Method, method_named
 from xmc.params import check, names
 from xmc.presets import PRESETS
 
+STAGE_FLAGS = ("neighbors",)
+STAGE = {None: "auto", True: True, False: False}
 ONLY_BIAS = "only the bias learns from them"
 ONLY_NEGATIVES = "they only serve as negatives"
 NEVER_PREDICTED = "they are never predicted"
@@ -59,6 +62,12 @@ class LabelledRows(NamedTuple):
     metavar="SHARE",
     help="Hold out this share of the rows, chosen by --seed, and measure the model on them.",
 )
+@click.option(
+    "--rerank/--no-rerank",
+    default=None,
+    help="With or without a last stage that weighs all evidence for a label.  [default: of texts, "
+    "with it if held-out rows say that it helps]",
+)
 @click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.vocabulary
@@ -75,6 +84,7 @@ def command(
     method: str | None,
     one_vs_all: bool,
     valid: float | None,
+    rerank: bool | None,
     dry_run: bool,
     label_names: str | None,
     vocabulary: str | None,
@@ -99,20 +109,31 @@ def command(
     kind = choose_method(ctx, method, one_vs_all, preset)
     if preset is not None:
         apply_preset(ctx, preset, model_flags)
-    lacking = model_flags.keys() - {*names(kind.params), "threads", "seed"}
+    lacking = model_flags.keys() - {*names(kind.params), *STAGE_FLAGS, "threads", "seed"}
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
     output.check(folder=target, marker="model.json")
     estimator = new_estimator(kind, model_flags, output.quiet)
+    below = [estimator]
+    if not (method or one_vs_all or preset):
+        below.append(one_vs_all_beside(ctx, model_flags, output.quiet))
     output.notices.compiling()
     return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
+    concepts = None
     if vocabulary is not None:
-        data = named_by(data, vocabulary, output.notices)
+        concepts = read_vocabulary(vocabulary, output.notices)
     if data.texts is None:
         why = "goes with texts only, the rows have features already"
-        options.refuse(ctx, options.TEXT_FLAGS, why)
+        options.refuse(ctx, (*options.TEXT_FLAGS, "rerank"), why)
+        if kind.name != "reranked":
+            options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
+        if vocabulary is not None:
+            data = named_by(data, concepts, vocabulary, output.notices)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
-    model = estimator if data.texts is None else of_texts(estimator, text_flags)
+    model = estimator
+    if data.texts is not None:
+        stage = {"neighbors": model_flags["neighbors"], "rerank": STAGE[rerank]}
+        model = of_texts(tuple(below), concepts, text_flags | stage)
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
         return
@@ -162,11 +183,11 @@ def read_training(
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
 
 
-def named_by(data: LabelledRows, vocabulary: str, notices: Notices) -> LabelledRows:
+def named_by(data: LabelledRows, vocabulary: Any, path: str, notices: Notices) -> LabelledRows:
     """The rows with the names that a vocabulary gives their labels."""
     if data.label_ids is None:
         raise click.UsageError("--vocabulary needs ids of a matrix's columns: --label-names FILE")
-    names = names_by_vocabulary(data.label_ids, data.label_names, vocabulary, notices)
+    names = names_by_vocabulary(data.label_ids, data.label_names, vocabulary, path, notices)
     return data._replace(label_names=names)
 
 
@@ -183,11 +204,19 @@ def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:
     return estimator
 
 
-def of_texts(estimator: Any, text_flags: dict[str, Any]) -> Any:
-    """The estimator below a vectoriser."""
+def one_vs_all_beside(ctx: click.Context, flags: dict[str, Any], quiet: bool) -> Any:
+    """The second base model below a last stage where none was named, with the flags that it has."""
+    if "costs" not in options.typed_options(ctx):
+        flags = flags | {"costs": "propensity"}
+    return new_estimator(method_named("one-vs-all"), flags, quiet)
+
+
+def of_texts(below: tuple[Any, ...], vocabulary: Any, flags: dict[str, Any]) -> Any:
+    """The model of texts over these estimators; without a stage it is the first of them."""
     from xmc import TextClassifier
 
-    model = TextClassifier(estimator, **text_flags)
+    below = below[:1] if flags["rerank"] is False else below
+    model = TextClassifier(below, vocabulary=vocabulary, **flags)
     check(model)
     return model
 
@@ -210,14 +239,16 @@ def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows,
 def fit(model: Any, data: LabelledRows, notices: Notices) -> dict[str, Any]:
     """Fit the model; returns counts and seconds."""
     started = time.monotonic()
-    facts = count_rows(data.X, data.Y)
+    facts: dict[str, Any] = count_rows(data.X, data.Y)
     report_counts(facts, notices)
     rows = data.X if data.texts is None else data.texts
     model.fit(rows, data.Y, label_ids=data.label_ids, label_names=data.label_names)
     if data.texts is not None:
         found = count_features(model.model_)
         report_counts(found | {"n_rows": facts["n_rows"]}, notices)
-        facts |= found
+        facts |= found | {"held_out": getattr(model.classifier_, "held_out_", None)}
+        for line in model.notices_:
+            notices.say(line)
     return facts | {"seconds": round(time.monotonic() - started, 3)}
 
 

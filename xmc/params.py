@@ -266,6 +266,12 @@ class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams):
         several=True,
         own_flag=True,
     )
+    choose: bool = param(
+        False,
+        "leave base models out that take too long or don't help on held-out rows",
+        kind=bool,
+        own_flag=True,
+    )
     label_features: Any = param(
         None, "label names as rows of X's features", matrix=True, own_flag=True
     )

@@ -42,6 +42,9 @@ N_SHOWN = 5  # labels of a row by which base models and stage are held against e
 WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
 
 
+DEFAULT = (LabelTreeClassifier(), OneVsAllClassifier(costs="propensity"))  # base models
+
+
 class Part(NamedTuple):
     """Rows by number: those that base models learn from, and those that the stage learns from."""
 
@@ -105,8 +108,10 @@ class RerankedClassifier(RerankedParams, Estimator):
     TextClassifier knows. Boosted trees weigh it. They learn from rows that the base models had not
     seen; after that, the base models are trained on all rows.
 
-    classifier: the base model or a tuple of several. None is a label tree and, where it can be
-        afforded and held-out rows say that it helps, one-vs-all whose errors cost by propensity.
+    classifier: the base model or a tuple of several. None is a label tree, and one-vs-all whose
+        errors cost by propensity, with choose=True.
+    choose: of several base models leave the last ones out where that costs less than 0.2 points of
+        precision on held-out rows; and one-vs-all where it would take hours.
     label_features: (n_labels, n_features), each label's name as a row of X.
 
     Scores are probabilities. Without a threshold, `predict` takes the one that had the best
@@ -205,10 +210,15 @@ class RerankedClassifier(RerankedParams, Estimator):
         own = {name: getattr(self, name) for name in ("optimize", "propensity_a", "propensity_b")}
         return tree_params(self._first(), **own, n_jobs=self.n_jobs)
 
+    @property
+    def _chooses(self) -> bool:
+        return self.choose or self.classifier is None
+
     def _unfitted(self, X: sp.csr_matrix, n_labels: int) -> list[Any]:
         """Copies of the base models, with threads and memory from here where they have none."""
-        several = _as_tuple(self.classifier) or default_bases(X, n_labels)
-        bases = [clone(base) for base in several]
+        bases = [clone(base) for base in _as_tuple(self.classifier) or DEFAULT]
+        if self._chooses and X.nnz * n_labels > AFFORDABLE:
+            bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
             if base.normalize != self.normalize:
                 raise ParameterError(
@@ -225,12 +235,11 @@ class RerankedClassifier(RerankedParams, Estimator):
             raise ParameterError(f"{type(self).__name__}: user_negatives must be None")
         given = self._given(data)
         unfitted = self._unfitted(given.X, given.Y.shape[1])
-        choices = [unfitted]
-        if self.classifier is None and len(unfitted) > 1:
-            choices.append(unfitted[:1])
+        n_least = 1 if self._chooses else len(unfitted)
+        choices = [unfitted[:n] for n in range(len(unfitted), n_least - 1, -1)]
         held, alone = self._held_out(given, choices, data.seed)
         self.held_out_ = {f"base{n}": figures for n, figures in enumerate(alone)}
-        chosen, threshold = self._choose(held, alone, choices, data.seed)
+        chosen, threshold = self._choose(held, data.seed)
         columns = held[chosen].columns
         trees = learn(held[chosen].rows, columns, self.n_jobs)
         weights = importance(trees, held[chosen].rows.evidence.values[:MOST_WEIGHED])
@@ -290,9 +299,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         truth = held[0].rows.truth
         return held, [quality(truth, joined_tops(own)) for own in tops]
 
-    def _choose(
-        self, held: Sequence[Held], choices: Sequence[Sequence[Any]], seed: int
-    ) -> tuple[int, float]:
+    def _choose(self, held: Sequence[Held], seed: int) -> tuple[int, float]:
         """The number of the best choice, and the threshold of its sets.
 
         A choice of fewer base models, which come later, wins unless it is clearly worse.
@@ -306,14 +313,6 @@ class RerankedClassifier(RerankedParams, Estimator):
                 threshold = threshold_of(rows, found)
                 self.held_out_["stage"] = figures
         return best, threshold
-
-
-def default_bases(X: sp.csr_matrix, n_labels: int) -> list[Any]:
-    """A label tree, and one-vs-all where it can be afforded."""
-    tree = LabelTreeClassifier()
-    if X.nnz * n_labels > AFFORDABLE:
-        return [tree]
-    return [tree, OneVsAllClassifier(costs="propensity")]
 
 
 def base_of(fitted: Any) -> Base:

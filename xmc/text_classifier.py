@@ -23,7 +23,16 @@ from .estimators import LabelTreeClassifier
 from .evidence.names import NameIndex, name_index
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
-from .params import RerankParams, StageParams, TextParams, check, names, param
+from .params import (
+    OrderParams,
+    PropensityParams,
+    RerankParams,
+    StageParams,
+    TextParams,
+    check,
+    names,
+    param,
+)
 from .ranking.ranker import Ranker
 from .reranked_classifier import RerankedClassifier
 from .text import as_texts, fit_texts, make_vectorizer
@@ -125,7 +134,17 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return bool(self.rerank)
 
     def _reranked(self) -> RerankedClassifier:
-        return RerankedClassifier(classifier=self.classifier, neighbors=self.neighbors)
+        first = self.classifier
+        first = first[0] if isinstance(first, (tuple, list)) else first or LabelTreeClassifier()
+        order = {
+            name: getattr(first, name) for name in (*names(OrderParams), *names(PropensityParams))
+        }
+        return RerankedClassifier(
+            classifier=self.classifier,
+            choose=self.rerank == "auto",
+            neighbors=self.neighbors,
+            **order,
+        )
 
     def forecast(self, texts: Any, labels: Any) -> Forecast:
         """What `fit` would take: time, memory and model size."""
@@ -343,7 +362,7 @@ def names_of_labels(
     found: list[tuple[int, str]] = []
     for label, name in enumerate(names or ()):
         own = None if ids is None else ids[label]
-        if vocabulary is not None and own in vocabulary:
+        if vocabulary is not None and own is not None and own in vocabulary:
             found += ((label, own_name.name) for own_name in vocabulary.all_names(own))
         elif name != own:
             found.append((label, split_qualifiers(name)[0]))
