@@ -36,7 +36,8 @@ class NameIndex(NamedTuple):
 
     hashes: np.ndarray  # uint64, of each term, ascending
     buckets: np.ndarray  # int32, where the hashes with the same first bits begin
-    idf: np.ndarray  # float32, of each term among n-grams, or among words
+    idf: np.ndarray  # float32, the weight of each term in names
+    text_idf: np.ndarray  # float32, its weight in texts
     name_indptr: np.ndarray  # int64, where each name's terms begin
     name_terms: np.ndarray  # int32, ascending in each name
     norms: np.ndarray  # float32, (n_names, 2), the lengths of its n-grams and of its words
@@ -65,8 +66,14 @@ class Mentions(NamedTuple):
     firsts: np.ndarray  # int32, the number of the word where the text has it first, from 0 on
 
 
-def name_index(names: Sequence[str], labels: np.ndarray, n_labels: int) -> NameIndex:
-    """The index of these names; labels: int32, the label of each name, ascending."""
+def name_index(
+    names: Sequence[str], labels: np.ndarray, n_labels: int, texts: Sequence[str] = ()
+) -> NameIndex:
+    """The index of these names; labels: int32, the label of each name, ascending.
+
+    texts: some of those in which names will be looked for, thousands if there are so many. They
+    show which terms are frequent there and tell little; without them it is as in names.
+    """
     indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
     buckets = _buckets(hashes)
@@ -74,20 +81,28 @@ def name_index(names: Sequence[str], labels: np.ndarray, n_labels: int) -> NameI
     name_indptr, name_terms = kernels.distinct(indptr, found)
     frequency = np.bincount(name_terms, minlength=len(hashes))
     n_grams = np.searchsorted(hashes, kernels.WORD)
-    idf = (np.log((1 + len(names)) / (1 + frequency)) + 1).astype(np.float32)
-    sizes = np.bincount(labels, minlength=n_labels)
-    arrays = NameIndex(
+    idf = _idf(frequency, len(names)) + np.float32(1)
+    index = NameIndex(
         hashes,
         buckets,
+        idf,
         idf,
         name_indptr,
         name_terms,
         kernels.norms_of(idf, n_grams, name_indptr, name_terms),
         *kernels.keys(frequency, n_grams, name_indptr, name_terms, N_KEYS),
-        pointers(sizes),
+        pointers(np.bincount(labels, minlength=n_labels)),
         np.asarray(labels, np.int32),
     )
-    return NameIndex(*map(frozen, arrays))
+    if len(texts):
+        frequency = np.bincount(mentions(index, texts).terms, minlength=len(hashes))
+        index = index._replace(text_idf=_idf(frequency, len(texts)))
+    return NameIndex(*map(frozen, index))
+
+
+def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
+    """float32, log((1 + n) / (1 + frequency)), the fewer of n have a term the more; 0 for all."""
+    return np.log((1 + n) / (1 + frequency)).astype(np.float32)
 
 
 def mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
@@ -108,12 +123,12 @@ def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
     kernels.best_labels(
         *_names(index),
         index.name_labels,
+        index.n_labels,
         index.key_indptr,
         index.key_names,
         index.n_keys,
         *found,
         np.float32(LEAST),
-        index.n_labels,
         *top,
     )
     return top
@@ -174,4 +189,4 @@ def _mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
 
 
 def _names(index: NameIndex) -> tuple:
-    return index.idf, index.n_grams, index.name_indptr, index.name_terms, index.norms
+    return index.idf, index.text_idf, index.n_grams, index.name_indptr, index.name_terms, index.norms

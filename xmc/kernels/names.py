@@ -11,7 +11,8 @@ from n-grams: so n-grams come first where hashes ascend. A term's id is its plac
     kinds         uint8    code points  OTHER, LETTER or UNSPACED; what lies beyond is OTHER
     hashes        uint64   terms        of the terms that names have, ascending
     buckets       int32    2^n + 1      where hashes with these first n bits begin, and the end
-    idf           float32  terms        a term's weight, as it is rare or not
+    idf           float32  terms        a term's weight in names, the more the rarer there
+    text_idf      float32  terms        a term's weight in texts, the more the rarer there
     name_indptr   int64    names + 1    where each name's terms begin and end
     name_terms    int32    entries      ascending in each name, each once
     norms         float32  (names, 2)   the lengths of its n-grams and of its words; 0 without any
@@ -52,6 +53,7 @@ class Names(NamedTuple):
     """What is known of names, see above."""
 
     idf: np.ndarray
+    text_idf: np.ndarray
     n_grams: int  # how many terms are n-grams
     name_indptr: np.ndarray
     name_terms: np.ndarray
@@ -59,10 +61,11 @@ class Names(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The mentions of one text, found by term."""
+    """The mentions of one text; the first slot is that of terms that it lacks, and holds 0."""
 
-    place: np.ndarray  # int32, (terms,), 1 + the number of the term's mention in the text, or 0
-    weight: np.ndarray  # float32, of each mention; n-grams have length 1, and so have words
+    place: np.ndarray  # int32, (terms,), the slot of each term
+    product: np.ndarray  # float32, what it adds to n-grams' or words' product with a name
+    mass: np.ndarray  # float32, idf^2
     first: np.ndarray  # int32, see firsts
 
 
@@ -317,7 +320,7 @@ def keys(frequency, n_grams, name_indptr, name_terms, most):
 
 @kernel
 def figures(
-    idf, n_grams, name_indptr, name_terms, norms, label_indptr,
+    idf, text_idf, n_grams, name_indptr, name_terms, norms, label_indptr,
     indptr, terms, counts, firsts, cand_indptr, cand_ids,
 ):  # fmt: skip
     """float32, (candidates, N_FIGURES): how well the best name of each candidate fits its text.
@@ -325,49 +328,70 @@ def figures(
     cand_indptr: int64, where each text's candidates begin and end; cand_ids: int32, labels. NaN is
     what no name of a label can tell.
     """
-    names = Names(idf, n_grams, name_indptr, name_terms, norms)
-    place = np.zeros(idf.shape[0], np.int32)
-    weight = np.empty(_most(indptr), np.float32)
+    names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    text = _empty_text(idf.shape[0], indptr)
     out = np.full((cand_ids.shape[0], N_FIGURES), np.float32(np.nan))
-    row = np.empty(N_FIGURES, np.float32)
     for i in range(indptr.shape[0] - 1):
-        own = slice(indptr[i], indptr[i + 1])
-        text = Text(place, weight, firsts[own])
-        _open(terms[own], counts[own], names, text)
+        start, end = indptr[i], indptr[i + 1]
+        _open(terms[start:end], counts[start:end], firsts[start:end], names, text)
         for c in range(cand_indptr[i], cand_indptr[i + 1]):
-            best = np.float32(-1)
+            best, most = -1, np.float32(-1)
             for name in range(label_indptr[cand_ids[c]], label_indptr[cand_ids[c] + 1]):
-                _compare(name, names, text, row)
-                if score(row) > best:
-                    best = score(row)
-                    out[c] = row
-        _close(terms[own], text)
+                fit = _score(name, names, text)
+                if fit > most:
+                    best, most = name, fit
+            if best >= 0:
+                _compare(best, names, text, out[c])
+        _close(terms[start:end], text)
     return out
 
 
 @kernel
-def _most(indptr):
-    """The longest of all lists."""
+def _empty_text(n_terms, indptr):
+    """Room for the longest of these texts."""
     most = 0
     for i in range(indptr.shape[0] - 1):
         most = max(most, indptr[i + 1] - indptr[i])
-    return most
+    return Text(
+        np.zeros(n_terms, np.int32),
+        np.zeros(most + 1, np.float32),
+        np.zeros(most + 1, np.float32),
+        np.zeros(most + 1, np.int32),
+    )
 
 
 @kernel
-def _open(terms, counts, names, text):
-    """Write where a text's terms are found, and their weights: (1 + log count) * idf."""
-    squares = np.zeros(2, np.float32)
+def _open(terms, counts, firsts, names, text):
+    """Write where a text's terms are found, and what they are worth."""
+    gram_square, word_square = np.float32(0), np.float32(0)
+    for m in range(terms.shape[0]):
+        weight = _weight(terms[m], counts[m], names)
+        if terms[m] < names.n_grams:
+            gram_square += weight * weight
+        else:
+            word_square += weight * weight
+    gram_scale, word_scale = _inverse(gram_square), _inverse(word_square)
     for m in range(terms.shape[0]):
         t = terms[m]
+        scale = gram_scale if t < names.n_grams else word_scale
         text.place[t] = m + 1
-        text.weight[m] = names.idf[t]
-        if counts[m] > 1:
-            text.weight[m] *= np.float32(1) + np.log(counts[m])
-        squares[np.int64(t >= names.n_grams)] += text.weight[m] * text.weight[m]
-    lengths = np.sqrt(squares)
-    for m in range(terms.shape[0]):
-        text.weight[m] /= lengths[np.int64(terms[m] >= names.n_grams)]
+        text.product[m + 1] = _weight(t, counts[m], names) * scale * names.idf[t]
+        text.mass[m + 1] = names.idf[t] * names.idf[t]
+        text.first[m + 1] = firsts[m]
+
+
+@kernel
+def _weight(t, count, names):
+    """What a term weighs in a text: (1 + log count) * idf."""
+    if count == 1:
+        return names.text_idf[t]
+    return (np.float32(1) + np.log(count)) * names.text_idf[t]
+
+
+@kernel
+def _inverse(square):
+    """1 / length, 0 of nothing."""
+    return np.float32(1) / np.sqrt(square) if square > 0 else np.float32(0)
 
 
 @kernel
@@ -378,84 +402,88 @@ def _close(terms, text):
 
 
 @kernel
+def _score(name, names, text):
+    """How well a name fits: the cosine of its n-grams * share^1.5; -1 if it has none.
+
+    A name that is not whole in the text counts for less than its cosine says.
+    """
+    norm = names.norms[name, 0]
+    if norm == 0:
+        return np.float32(-1)
+    product, mass = np.float32(0), np.float32(0)
+    for p in range(names.name_indptr[name], names.name_indptr[name + 1]):
+        t = names.name_terms[p]
+        if t >= names.n_grams:
+            break
+        m = text.place[t]
+        product += text.product[m]
+        mass += text.mass[m]
+    share = mass / (norm * norm)
+    return product / norm * share * np.sqrt(share)
+
+
+@kernel
 def _compare(name, names, text, out):
-    """Write the figures of a name in a text; NaN if the name has no term."""
+    """Write the figures of a name that has terms."""
     start, end = names.name_indptr[name], names.name_indptr[name + 1]
-    if start == end:
-        out[:] = np.nan
-        return
-    words = end
-    while words > start and names.name_terms[words - 1] >= names.n_grams:
-        words -= 1
-    out[GRAM_COSINE], out[GRAM_SHARE], out[POSITION] = _fit(start, words, names, text)
-    out[WORD_COSINE], out[WORD_SHARE], _ = _fit(words, end, names, text)
-    gram_norm, word_norm = names.norms[name, 0], names.norms[name, 1]
-    out[GRAM_COSINE] /= gram_norm
-    out[WORD_COSINE] /= word_norm
-    out[GRAM_SHARE] /= gram_norm * gram_norm
-    out[WORD_SHARE] /= word_norm * word_norm
-    out[N_WORDS], out[N_GRAMS] = end - words, words - start
+    middle = end
+    while middle > start and names.name_terms[middle - 1] >= names.n_grams:
+        middle -= 1
+    norm = names.norms[name, 0]
+    product, mass, last, n = _fit(start, middle, names, text)
+    out[GRAM_COSINE], out[GRAM_SHARE] = product / norm, mass / (norm * norm)
+    out[POSITION] = last if n == middle - start else np.nan
+    norm = names.norms[name, 1]
+    product, mass, last, n = _fit(middle, end, names, text)
+    out[WORD_COSINE], out[WORD_SHARE] = product / norm, mass / (norm * norm)
+    out[N_WORDS], out[N_GRAMS] = end - middle, middle - start
 
 
 @kernel
 def _fit(start, end, names, text):
-    """(product, mass, position): some terms of a name against a text.
+    """(product, mass, last, n) of some terms of a name, see Text.
 
-    product: of idf and the text's weights; mass: the sum of idf^2 of those that the text has;
-    position: where the last of them first occurs, NaN unless the text has them all.
+    last: the word by which the text has had all n of them that it has.
     """
-    product, mass, last, missing = np.float32(0), np.float32(0), 0, start == end
+    product, mass, last, n = np.float32(0), np.float32(0), 0, 0
     for p in range(start, end):
-        t = names.name_terms[p]
-        m = text.place[t] - 1
-        if m >= 0:
-            product += names.idf[t] * text.weight[m]
-            mass += names.idf[t] * names.idf[t]
-            last = max(last, text.first[m])
-        else:
-            missing = True
-    return product, mass, np.float32(np.nan) if missing else np.float32(last)
-
-
-@kernel
-def score(figures):
-    """How well a name fits: its cosine, and as much as its share says that it is whole."""
-    share = figures[GRAM_SHARE]
-    return figures[GRAM_COSINE] * share * np.sqrt(share)
+        m = text.place[names.name_terms[p]]
+        product += text.product[m]
+        mass += text.mass[m]
+        last = max(last, text.first[m])
+        n += m > 0
+    return product, mass, last, n
 
 
 @kernel
 def best_labels(
-    idf, n_grams, name_indptr, name_terms, norms, name_labels, key_indptr, key_names, n_keys,
-    indptr, terms, counts, firsts, least, n_labels, ids, scores,
+    idf, text_idf, n_grams, name_indptr, name_terms, norms,
+    name_labels, n_labels, key_indptr, key_names, n_keys,
+    indptr, terms, counts, firsts, least, ids, scores,
 ):  # fmt: skip
     """Write the labels of each text whose names fit best, best first, and their scores.
 
     A name is compared if the text has the share `least` of its keys. ids: int32, (texts, k), -1 in
     places that stay empty; scores: float32, -inf there.
     """
-    names = Names(idf, n_grams, name_indptr, name_terms, norms)
-    place, weight = np.zeros(idf.shape[0], np.int32), np.empty(_most(indptr), np.float32)
+    names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    text = _empty_text(idf.shape[0], indptr)
     hits, touched = np.zeros(n_keys.shape[0], np.uint8), np.empty(n_keys.shape[0], np.int32)
     best = np.full(n_labels, np.float32(-1))
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
-    row = np.empty(N_FIGURES, np.float32)
     for i in range(indptr.shape[0] - 1):
-        own = slice(indptr[i], indptr[i + 1])
-        text = Text(place, weight, firsts[own])
-        _open(terms[own], counts[own], names, text)
-        n = _hit(terms[own], key_indptr, key_names, hits, touched)
-        n = _keep(touched, n, hits, n_keys, least)
+        own = terms[indptr[i] : indptr[i + 1]]
+        _open(own, counts[indptr[i] :], firsts[indptr[i] :], names, text)
+        n = _keep(touched, _hit(own, key_indptr, key_names, hits, touched), hits, n_keys, least)
         for name in touched[:n]:
-            _compare(name, names, text, row)
-            best[name_labels[name]] = max(best[name_labels[name]], score(row))
+            best[name_labels[name]] = max(best[name_labels[name]], _score(name, names, text))
         for name in touched[:n]:
             label = name_labels[name]
             if best[label] > 0:
                 offer(best[label], np.float32(0), label, kept, i)
             best[label] = -1
         put_in_order(kept, i)
-        _close(terms[own], text)
+        _close(own, text)
 
 
 @kernel
