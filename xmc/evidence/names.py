@@ -24,7 +24,7 @@ COLUMNS = (
 )
 BLOCK = 256  # texts that are read at a time
 N_KEYS = 8  # n-grams by which a name is found
-LEAST = 0.5  # the share of them that a text must have
+N_COMPARED = 128  # names that are compared with a text
 N_CODES = 0x20000  # what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.
 SIGNS = (0x300, 0x370), (0x591, 0x5BE), (0x64B, 0x653), (0x900, 0x964), (0x966, 0xD80)
@@ -35,6 +35,7 @@ class NameIndex(NamedTuple):
     """The names of labels, by term; all arrays read-only. xmc/kernels/names.py says what terms are."""
 
     hashes: np.ndarray  # uint64, of each term, ascending
+    ids: np.ndarray  # int32, the number of each of these terms
     buckets: np.ndarray  # int32, where the hashes with the same first bits begin
     idf: np.ndarray  # float32, the weight of each term in names
     text_idf: np.ndarray  # float32, its weight in texts
@@ -56,6 +57,11 @@ class NameIndex(NamedTuple):
         """How many terms are n-grams: they come before words."""
         return int(np.searchsorted(self.hashes, kernels.WORD))
 
+    @property
+    def table(self) -> tuple:
+        """What finds a term by its hash."""
+        return self.hashes, self.ids, self.buckets, _shift(self.buckets)
+
 
 class Mentions(NamedTuple):
     """The terms of texts that names have, in the order in which a text first has them."""
@@ -76,21 +82,24 @@ def name_index(
     """
     indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
-    buckets = _buckets(hashes)
-    found = kernels.find_all(wanted, hashes, buckets, _shift(buckets))
-    name_indptr, name_terms = kernels.distinct(indptr, found)
+    n_grams, buckets = np.searchsorted(hashes, kernels.WORD), _buckets(hashes)
+    places = np.arange(len(hashes), dtype=np.int32)
+    found = kernels.find_all(wanted, hashes, places, buckets, _shift(buckets))
+    indptr, found = kernels.distinct(indptr, found)
+    ids = _by_frequency(np.bincount(found, minlength=len(hashes)), n_grams)
+    name_indptr, name_terms = kernels.distinct(indptr, ids[found])
     frequency = np.bincount(name_terms, minlength=len(hashes))
-    n_grams = np.searchsorted(hashes, kernels.WORD)
     idf = _idf(frequency, len(names)) + np.float32(1)
     index = NameIndex(
         hashes,
+        ids,
         buckets,
         idf,
         idf,
         name_indptr,
         name_terms,
         kernels.norms_of(idf, n_grams, name_indptr, name_terms),
-        *kernels.keys(frequency, n_grams, name_indptr, name_terms, N_KEYS),
+        *kernels.keys(len(hashes), n_grams, name_indptr, name_terms, N_KEYS),
         pointers(np.bincount(labels, minlength=n_labels)),
         np.asarray(labels, np.int32),
     )
@@ -98,6 +107,14 @@ def name_index(
         frequency = np.bincount(mentions(index, texts).terms, minlength=len(hashes))
         index = index._replace(text_idf=_idf(frequency, len(texts)))
     return NameIndex(*map(frozen, index))
+
+
+def _by_frequency(frequency: np.ndarray, n_grams: int) -> np.ndarray:
+    """The number of each term: n-grams first, then words, frequent ones first among each."""
+    order = np.lexsort((-frequency, np.arange(len(frequency)) >= n_grams))
+    ids = np.empty(len(order), np.int32)
+    ids[order] = np.arange(len(order), dtype=np.int32)
+    return ids
 
 
 def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
@@ -128,7 +145,7 @@ def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
         index.key_names,
         index.n_keys,
         *found,
-        np.float32(LEAST),
+        N_COMPARED,
         *top,
     )
     return top
@@ -181,11 +198,7 @@ def _shift(buckets: np.ndarray) -> np.uint64:
 
 
 def _mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
-    buckets = index.buckets
-    codes = _codes(texts)
-    return Mentions(
-        *map(frozen, kernels.mention(*codes, kinds(), index.hashes, buckets, _shift(buckets)))
-    )
+    return Mentions(*map(frozen, kernels.mention(*_codes(texts), kinds(), *index.table)))
 
 
 def _names(index: NameIndex) -> tuple:

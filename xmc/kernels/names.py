@@ -3,13 +3,15 @@
 Terms are n-grams of 4 and 5 characters inside words, which have a blank at each end; whole words;
 and, where a script has no blanks between words, single characters, which count as n-grams and as
 words, and pairs of characters. A term is known by a hash of 64 bits, whose first bit tells words
-from n-grams: so n-grams come first where hashes ascend. A term's id is its place there.
+from n-grams. Terms are numbered from 0 on: first the n-grams, then the words, those of many names
+before those of few. So what texts use often lies together.
 
     name          dtype    shape        what
     codes         uint32   characters   the code points of all texts, laid end to end
     offsets       int64    texts + 1    where each text begins and ends
     kinds         uint8    code points  OTHER, LETTER or UNSPACED; what lies beyond is OTHER
     hashes        uint64   terms        of the terms that names have, ascending
+    ids           int32    terms        the number of the term of each hash
     buckets       int32    2^n + 1      where hashes with these first n bits begin, and the end
     idf           float32  terms        a term's weight in names, the more the rarer there
     text_idf      float32  terms        a term's weight in texts, the more the rarer there
@@ -45,6 +47,10 @@ SHIFT = np.uint64(29)
 OF_GRAMS, OF_WORDS = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 WORD = np.uint64(1 << 63)
 
+# A tally is a number of keys, 15 at most, and the sum of their products, each below 15.
+HIT, PART = 1 << 28, 1 << 20
+MOST_KEYS = 15
+
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
 N_FIGURES = 7
 
@@ -58,6 +64,14 @@ class Names(NamedTuple):
     name_indptr: np.ndarray
     name_terms: np.ndarray
     norms: np.ndarray
+
+
+class Keys(NamedTuple):
+    """By which terms names are found, see key_indptr, key_names and n_keys."""
+
+    indptr: np.ndarray
+    names: np.ndarray
+    n_keys: np.ndarray
 
 
 class Text(NamedTuple):
@@ -162,26 +176,26 @@ def _hash_unspaced(codes, word, n, out, number):
 
 
 @kernel
-def find(hash, hashes, buckets, shift):
+def find(hash, hashes, ids, buckets, shift):
     """The id of a term, -1 if no name has it. shift: 64 less the bits that number a bucket."""
     bucket = np.int64(hash >> shift)
     for t in range(buckets[bucket], buckets[bucket + 1]):
         if hashes[t] == hash:
-            return t
-    return -1
+            return ids[t]
+    return np.int32(-1)
 
 
 @kernel
-def find_all(wanted, hashes, buckets, shift):
+def find_all(wanted, hashes, ids, buckets, shift):
     """The id of each term, int32; -1 where no name has it."""
     out = np.empty(wanted.shape[0], np.int32)
     for i in range(wanted.shape[0]):
-        out[i] = find(wanted[i], hashes, buckets, shift)
+        out[i] = find(wanted[i], hashes, ids, buckets, shift)
     return out
 
 
 @kernel
-def mention(codes, offsets, kinds, hashes, buckets, shift):
+def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
     """(indptr, terms, counts, firsts): the terms of each text that names have."""
     indptr = np.zeros(offsets.shape[0], np.int64)
     longest = 0
@@ -204,7 +218,7 @@ def mention(codes, offsets, kinds, hashes, buckets, shift):
 
 
 @kernel
-def mention(codes, offsets, kinds, hashes, buckets, shift):
+def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
     """(indptr, terms, counts, firsts): the terms of each text that names have."""
     longest = 0
     for i in range(offsets.shape[0] - 1):
@@ -221,7 +235,7 @@ def mention(codes, offsets, kinds, hashes, buckets, shift):
         n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, own, firsts[end:])
         n = _unique(own, n, slots[: _n_slots(n)], firsts[end:], counts[end:])
         for m in range(n):
-            t = find(own[m], hashes, buckets, shift)
+            t = find(own[m], hashes, ids, buckets, shift)
             if t >= 0:
                 terms[end], counts[end] = t, counts[indptr[i] + m]
                 firsts[end] = firsts[indptr[i] + m]
@@ -286,36 +300,32 @@ def norms_of(idf, n_grams, name_indptr, name_terms):
 
 
 @kernel
-def keys(frequency, n_grams, name_indptr, name_terms, most):
-    """(key_indptr, key_names, n_keys): names by their rarest n-grams.
-
-    frequency: int64, the names that have each term. most: of a name, which may have fewer.
-    """
-    own = np.full(name_terms.shape[0], False)
-    indptr = np.zeros(frequency.shape[0] + 1, np.int64)
+def keys(n_terms, n_grams, name_indptr, name_terms, most):
+    """(key_indptr, key_names, n_keys): names by their rarest n-grams, `most` at most of each."""
     n_keys = np.zeros(name_indptr.shape[0] - 1, np.uint8)
-    for i in range(name_indptr.shape[0] - 1):
-        start, end = name_indptr[i], name_indptr[i + 1]
-        for _ in range(most):
-            rarest = -1
-            for p in range(start, end):
-                t = name_terms[p]
-                if t < n_grams and not own[p]:
-                    if rarest < 0 or frequency[t] < frequency[name_terms[rarest]]:
-                        rarest = p
-            if rarest >= 0:
-                own[rarest] = True
-                n_keys[i] += 1
-                indptr[name_terms[rarest] + 1] += 1
-    for t in range(frequency.shape[0]):
-        indptr[t + 1] += indptr[t]
-    names, slot = np.empty(indptr[-1], np.int32), indptr[:-1].copy()
-    for i in range(name_indptr.shape[0] - 1):
-        for p in range(name_indptr[i], name_indptr[i + 1]):
-            if own[p]:
-                names[slot[name_terms[p]]] = i
-                slot[name_terms[p]] += 1
-    return indptr, names, n_keys
+    key_indptr = np.zeros(n_terms + 1, np.int64)
+    for i in range(n_keys.shape[0]):
+        middle = _middle(name_indptr[i], name_indptr[i + 1], name_terms, n_grams)
+        n_keys[i] = min(most, middle - name_indptr[i])
+        for p in range(middle - n_keys[i], middle):
+            key_indptr[name_terms[p] + 1] += 1
+    for t in range(n_terms):
+        key_indptr[t + 1] += key_indptr[t]
+    key_names, slot = np.empty(key_indptr[-1], np.int32), key_indptr[:-1].copy()
+    for i in range(n_keys.shape[0]):
+        middle = _middle(name_indptr[i], name_indptr[i + 1], name_terms, n_grams)
+        for p in range(middle - n_keys[i], middle):
+            key_names[slot[name_terms[p]]] = i
+            slot[name_terms[p]] += 1
+    return key_indptr, key_names, n_keys
+
+
+@kernel
+def _middle(start, end, name_terms, n_grams):
+    """Where the words of a name begin."""
+    while end > start and name_terms[end - 1] >= n_grams:
+        end -= 1
+    return end
 
 
 @kernel
@@ -426,9 +436,7 @@ def _score(name, names, text):
 def _compare(name, names, text, out):
     """Write the figures of a name that has terms."""
     start, end = names.name_indptr[name], names.name_indptr[name + 1]
-    middle = end
-    while middle > start and names.name_terms[middle - 1] >= names.n_grams:
-        middle -= 1
+    middle = _middle(start, end, names.name_terms, names.n_grams)
     norm = names.norms[name, 0]
     product, mass, last, n = _fit(start, middle, names, text)
     out[GRAM_COSINE], out[GRAM_SHARE] = product / norm, mass / (norm * norm)
@@ -459,25 +467,29 @@ def _fit(start, end, names, text):
 def best_labels(
     idf, text_idf, n_grams, name_indptr, name_terms, norms,
     name_labels, n_labels, key_indptr, key_names, n_keys,
-    indptr, terms, counts, firsts, least, ids, scores,
+    indptr, terms, counts, firsts, n_compared, ids, scores,
 ):  # fmt: skip
     """Write the labels of each text whose names fit best, best first, and their scores.
 
-    A name is compared if the text has the share `least` of its keys. ids: int32, (texts, k), -1 in
-    places that stay empty; scores: float32, -inf there.
+    Names are guessed by their keys, and the n_compared most likely ones are compared. ids: int32,
+    (texts, k), -1 in places that stay empty; scores: float32, -inf there.
     """
     names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    keys = Keys(key_indptr, key_names, n_keys)
     text = _empty_text(idf.shape[0], indptr)
-    hits, touched = np.zeros(n_keys.shape[0], np.uint8), np.empty(n_keys.shape[0], np.int32)
+    tally, touched = np.zeros(n_keys.shape[0], np.uint32), np.empty(n_keys.shape[0], np.int32)
+    likely = _room(1, n_compared)
     best = np.full(n_labels, np.float32(-1))
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
     for i in range(indptr.shape[0] - 1):
         own = terms[indptr[i] : indptr[i + 1]]
         _open(own, counts[indptr[i] :], firsts[indptr[i] :], names, text)
-        n = _keep(touched, _hit(own, key_indptr, key_names, hits, touched), hits, n_keys, least)
-        for name in touched[:n]:
+        n = _tell(own, text, keys, tally, touched)
+        _guess(touched[:n], names, keys, tally, likely)
+        chosen = likely.ids[0, : likely.size[0]]
+        for name in chosen:
             best[name_labels[name]] = max(best[name_labels[name]], _score(name, names, text))
-        for name in touched[:n]:
+        for name in chosen:
             label = name_labels[name]
             if best[label] > 0:
                 offer(best[label], np.float32(0), label, kept, i)
@@ -487,26 +499,45 @@ def best_labels(
 
 
 @kernel
-def _hit(terms, key_indptr, key_names, hits, touched):
-    """How many names have a key among the terms: they are written to `touched`, and their hits."""
+def _room(rows, k):
+    """Best of nothing yet."""
+    return Best(
+        np.zeros(rows, np.int64),
+        np.empty((rows, k), np.int32),
+        np.empty((rows, k), np.float32),
+        np.empty((rows, k), np.float32),
+    )
+
+
+@kernel
+def _tell(terms, text, keys, tally, touched):
+    """How many names have a key among the terms: they are touched, and their keys are told.
+
+    tally: uint32, (names,): how many keys of each, in HITs, and the sum of their products, in
+    PARTs; all 0.
+    """
     n = 0
-    for t in terms:
-        for p in range(key_indptr[t], key_indptr[t + 1]):
-            if hits[key_names[p]] == 0:
-                touched[n] = key_names[p]
-                n += 1
-            hits[key_names[p]] += 1
+    for s in range(terms.shape[0]):
+        told = HIT + np.int64(text.product[s + 1] * PART)
+        for p in range(keys.indptr[terms[s]], keys.indptr[terms[s] + 1]):
+            name = keys.names[p]
+            touched[n] = name
+            n += tally[name] == 0  # without a branch, which would often be guessed wrong
+            tally[name] += told
     return n
 
 
 @kernel
-def _keep(touched, n, hits, n_keys, least):
-    """How many of the first n names have hits enough: they come first. No hit is left."""
-    kept = 0
-    for s in range(n):
-        name = touched[s]
-        if hits[name] >= least * n_keys[name]:
-            touched[kept] = name
-            kept += 1
-        hits[name] = 0
-    return kept
+def _guess(touched, names, keys, tally, likely):
+    """Write the likeliest of the names touched, and leave no tally.
+
+    They have half of their keys, and score best if the other terms are as the keys are.
+    """
+    likely.size[0] = 0
+    for name in touched:
+        hits, product = tally[name] // HIT, tally[name] % HIT
+        tally[name] = 0
+        if 2 * hits >= keys.n_keys[name]:
+            share = np.float32(hits) / np.float32(keys.n_keys[name])
+            fit = np.float32(product) / names.norms[name, 0] * share * np.sqrt(share)
+            offer(fit, np.float32(0), name, likely, 0)
