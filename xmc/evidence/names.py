@@ -82,20 +82,22 @@ def name_index(
     """
     indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
-    n_grams, buckets = np.searchsorted(hashes, kernels.WORD), _buckets(hashes)
-    places = np.arange(len(hashes), dtype=np.int32)
-    found = kernels.find_all(wanted, hashes, places, buckets, _shift(buckets))
-    indptr, found = kernels.distinct(indptr, found)
-    ids = _by_frequency(np.bincount(found, minlength=len(hashes)), n_grams)
+    table = _table(hashes, np.arange(len(hashes), dtype=np.int32))
+    indptr, found = kernels.distinct(indptr, kernels.find_all(wanted, *table))
+    in_names = np.bincount(found, minlength=len(hashes))
+    in_texts = np.bincount(_mentions(table, texts).terms, minlength=len(hashes))
+    n_grams = np.searchsorted(hashes, kernels.WORD)
+    order = np.lexsort((-in_names, -in_texts, np.arange(len(hashes)) >= n_grams))
+    ids = np.empty(len(order), np.int32)
+    ids[order] = np.arange(len(order), dtype=np.int32)
     name_indptr, name_terms = kernels.distinct(indptr, ids[found])
-    frequency = np.bincount(name_terms, minlength=len(hashes))
-    idf = _idf(frequency, len(names)) + np.float32(1)
+    idf = _idf(in_names[order], len(names)) + np.float32(1)
     index = NameIndex(
         hashes,
         ids,
-        buckets,
+        _buckets(hashes),
         idf,
-        idf,
+        _idf(in_texts[order], len(texts)) if len(texts) else idf,
         name_indptr,
         name_terms,
         kernels.norms_of(idf, n_grams, name_indptr, name_terms),
@@ -103,18 +105,7 @@ def name_index(
         pointers(np.bincount(labels, minlength=n_labels)),
         np.asarray(labels, np.int32),
     )
-    if len(texts):
-        frequency = np.bincount(mentions(index, texts).terms, minlength=len(hashes))
-        index = index._replace(text_idf=_idf(frequency, len(texts)))
     return NameIndex(*map(frozen, index))
-
-
-def _by_frequency(frequency: np.ndarray, n_grams: int) -> np.ndarray:
-    """The number of each term: n-grams first, then words, frequent ones first among each."""
-    order = np.lexsort((-frequency, np.arange(len(frequency)) >= n_grams))
-    ids = np.empty(len(order), np.int32)
-    ids[order] = np.arange(len(order), dtype=np.int32)
-    return ids
 
 
 def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
@@ -124,13 +115,7 @@ def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
 
 def mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
     """What these texts have of the names."""
-    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
-    found = [_mentions(index, block) for block in blocks]
-    if len(found) == 1:
-        return found[0]
-    sizes = np.concatenate([np.diff(block.indptr) for block in found])
-    joined = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
-    return Mentions(pointers(sizes), *map(frozen, joined))
+    return _mentions(index.table, texts)
 
 
 def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
@@ -197,8 +182,21 @@ def _shift(buckets: np.ndarray) -> np.uint64:
     return np.uint64(64 - (len(buckets) - 1).bit_length() + 1)
 
 
-def _mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
-    return Mentions(*map(frozen, kernels.mention(*_codes(texts), kinds(), *index.table)))
+def _table(hashes: np.ndarray, ids: np.ndarray) -> tuple:
+    """What finds the number of a term by its hash."""
+    buckets = _buckets(hashes)
+    return hashes, ids, buckets, _shift(buckets)
+
+
+def _mentions(table: tuple, texts: Sequence[str]) -> Mentions:
+    """What texts have of the terms in a table, a block of texts at a time."""
+    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
+    found = [kernels.mention(*_codes(block), kinds(), *table) for block in blocks]
+    if len(found) == 1:
+        return Mentions(*map(frozen, found[0]))
+    sizes = np.concatenate([np.diff(block[0]) for block in found])
+    joined = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
+    return Mentions(pointers(sizes), *map(frozen, joined))
 
 
 def _names(index: NameIndex) -> tuple:

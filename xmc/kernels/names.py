@@ -47,9 +47,9 @@ SHIFT = np.uint64(29)
 OF_GRAMS, OF_WORDS = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 WORD = np.uint64(1 << 63)
 
-# A tally is a number of keys, 15 at most, and the sum of their products, each below 15.
-HIT, PART = 1 << 28, 1 << 20
-MOST_KEYS = 15
+# A tally of 16 bits is a number of keys, 15 at most, and a sum of products in steps, 255 each at
+# most.
+HIT, STEPS, MOST_KEYS = 1 << 12, 255, 15
 
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
 N_FIGURES = 7
@@ -477,7 +477,7 @@ def best_labels(
     names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
     keys = Keys(key_indptr, key_names, n_keys)
     text = _empty_text(idf.shape[0], indptr)
-    tally, touched = np.zeros(n_keys.shape[0], np.uint32), np.empty(n_keys.shape[0], np.int32)
+    tally, touched = np.zeros(n_keys.shape[0], np.uint16), np.empty(n_keys.shape[0], np.int32)
     likely = _room(1, n_compared)
     best = np.full(n_labels, np.float32(-1))
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
@@ -513,12 +513,15 @@ def _room(rows, k):
 def _tell(terms, text, keys, tally, touched):
     """How many names have a key among the terms: they are touched, and their keys are told.
 
-    tally: uint32, (names,): how many keys of each, in HITs, and the sum of their products, in
-    PARTs; all 0.
+    tally: uint16, (names,): how many keys of each, in HITs, and the sum of their products, in steps
+    of the largest one; all 0. So small, it stays near.
     """
-    n = 0
+    n, most = 0, np.float32(0)
     for s in range(terms.shape[0]):
-        told = HIT + np.int64(text.product[s + 1] * PART)
+        most = max(most, text.product[s + 1])
+    scale = STEPS / most if most > 0 else 0.0
+    for s in range(terms.shape[0]):
+        told = HIT + np.int64(text.product[s + 1] * scale)
         for p in range(keys.indptr[terms[s]], keys.indptr[terms[s] + 1]):
             name = keys.names[p]
             touched[n] = name
