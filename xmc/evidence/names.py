@@ -24,7 +24,7 @@ COLUMNS = (
 )
 BLOCK = 256  # texts that are read at a time
 N_KEYS = 8  # n-grams by which a name is found
-LEAST = 0.5  # the share of them that a text must have
+N_COMPARED = 128  # names that are compared with a text
 N_CODES = 0x20000  # what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.
 SIGNS = (0x300, 0x370), (0x591, 0x5BE), (0x64B, 0x653), (0x900, 0x964), (0x966, 0xD80)
@@ -35,8 +35,10 @@ class NameIndex(NamedTuple):
     """The names of labels, by term; all arrays read-only. xmc/kernels/names.py says what terms are."""
 
     hashes: np.ndarray  # uint64, of each term, ascending
+    ids: np.ndarray  # int32, the number of each of these terms
     buckets: np.ndarray  # int32, where the hashes with the same first bits begin
-    idf: np.ndarray  # float32, of each term among n-grams, or among words
+    idf: np.ndarray  # float32, the weight of each term in names
+    text_idf: np.ndarray  # float32, its weight in texts
     name_indptr: np.ndarray  # int64, where each name's terms begin
     name_terms: np.ndarray  # int32, ascending in each name
     norms: np.ndarray  # float32, (n_names, 2), the lengths of its n-grams and of its words
@@ -55,6 +57,11 @@ class NameIndex(NamedTuple):
         """How many terms are n-grams: they come before words."""
         return int(np.searchsorted(self.hashes, kernels.WORD))
 
+    @property
+    def table(self) -> tuple:
+        """What finds a term by its hash."""
+        return self.hashes, self.ids, self.buckets, _shift(self.buckets)
+
 
 class Mentions(NamedTuple):
     """The terms of texts that names have, in the order in which a text first has them."""
@@ -65,40 +72,50 @@ class Mentions(NamedTuple):
     firsts: np.ndarray  # int32, the number of the word where the text has it first, from 0 on
 
 
-def name_index(names: Sequence[str], labels: np.ndarray, n_labels: int) -> NameIndex:
-    """The index of these names; labels: int32, the label of each name, ascending."""
+def name_index(
+    names: Sequence[str], labels: np.ndarray, n_labels: int, texts: Sequence[str] = ()
+) -> NameIndex:
+    """The index of these names; labels: int32, the label of each name, ascending.
+
+    texts: some of those in which names will be looked for, thousands if there are so many. They
+    show which terms are frequent there and tell little; without them it is as in names.
+    """
     indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
-    buckets = _buckets(hashes)
-    found = kernels.find_all(wanted, hashes, buckets, _shift(buckets))
-    name_indptr, name_terms = kernels.distinct(indptr, found)
-    frequency = np.bincount(name_terms, minlength=len(hashes))
+    table = _table(hashes, np.arange(len(hashes), dtype=np.int32))
+    indptr, found = kernels.distinct(indptr, kernels.find_all(wanted, *table))
+    in_names = np.bincount(found, minlength=len(hashes))
+    in_texts = np.bincount(_mentions(table, texts).terms, minlength=len(hashes))
     n_grams = np.searchsorted(hashes, kernels.WORD)
-    idf = (np.log((1 + len(names)) / (1 + frequency)) + 1).astype(np.float32)
-    sizes = np.bincount(labels, minlength=n_labels)
-    arrays = NameIndex(
+    order = np.lexsort((-in_names, -in_texts, np.arange(len(hashes)) >= n_grams))
+    ids = np.empty(len(order), np.int32)
+    ids[order] = np.arange(len(order), dtype=np.int32)
+    name_indptr, name_terms = kernels.distinct(indptr, ids[found])
+    idf = _idf(in_names[order], len(names)) + np.float32(1)
+    index = NameIndex(
         hashes,
-        buckets,
+        ids,
+        _buckets(hashes),
         idf,
+        _idf(in_texts[order], len(texts)) if len(texts) else idf,
         name_indptr,
         name_terms,
         kernels.norms_of(idf, n_grams, name_indptr, name_terms),
-        *kernels.keys(frequency, n_grams, name_indptr, name_terms, N_KEYS),
-        pointers(sizes),
+        *kernels.keys(len(hashes), n_grams, name_indptr, name_terms, N_KEYS),
+        pointers(np.bincount(labels, minlength=n_labels)),
         np.asarray(labels, np.int32),
     )
-    return NameIndex(*map(frozen, arrays))
+    return NameIndex(*map(frozen, index))
+
+
+def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
+    """float32, log((1 + n) / (1 + frequency)), the fewer of n have a term the more; 0 for all."""
+    return np.log((1 + n) / (1 + frequency)).astype(np.float32)
 
 
 def mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
     """What these texts have of the names."""
-    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
-    found = [_mentions(index, block) for block in blocks]
-    if len(found) == 1:
-        return found[0]
-    sizes = np.concatenate([np.diff(block.indptr) for block in found])
-    joined = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
-    return Mentions(pointers(sizes), *map(frozen, joined))
+    return _mentions(index.table, texts)
 
 
 def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
@@ -108,12 +125,12 @@ def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
     kernels.best_labels(
         *_names(index),
         index.name_labels,
+        index.n_labels,
         index.key_indptr,
         index.key_names,
         index.n_keys,
         *found,
-        np.float32(LEAST),
-        index.n_labels,
+        N_COMPARED,
         *top,
     )
     return top
@@ -165,13 +182,22 @@ def _shift(buckets: np.ndarray) -> np.uint64:
     return np.uint64(64 - (len(buckets) - 1).bit_length() + 1)
 
 
-def _mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:
-    buckets = index.buckets
-    codes = _codes(texts)
-    return Mentions(
-        *map(frozen, kernels.mention(*codes, kinds(), index.hashes, buckets, _shift(buckets)))
-    )
+def _table(hashes: np.ndarray, ids: np.ndarray) -> tuple:
+    """What finds the number of a term by its hash."""
+    buckets = _buckets(hashes)
+    return hashes, ids, buckets, _shift(buckets)
+
+
+def _mentions(table: tuple, texts: Sequence[str]) -> Mentions:
+    """What texts have of the terms in a table, a block of texts at a time."""
+    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
+    found = [kernels.mention(*_codes(block), kinds(), *table) for block in blocks]
+    if len(found) == 1:
+        return Mentions(*map(frozen, found[0]))
+    sizes = np.concatenate([np.diff(block[0]) for block in found])
+    joined = (np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])
+    return Mentions(pointers(sizes), *map(frozen, joined))
 
 
 def _names(index: NameIndex) -> tuple:
-    return index.idf, index.n_grams, index.name_indptr, index.name_terms, index.norms
+    return index.idf, index.text_idf, index.n_grams, index.name_indptr, index.name_terms, index.norms

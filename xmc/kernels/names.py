@@ -3,15 +3,18 @@
 Terms are n-grams of 4 and 5 characters inside words, which have a blank at each end; whole words;
 and, where a script has no blanks between words, single characters, which count as n-grams and as
 words, and pairs of characters. A term is known by a hash of 64 bits, whose first bit tells words
-from n-grams: so n-grams come first where hashes ascend. A term's id is its place there.
+from n-grams. Terms are numbered from 0 on: first the n-grams, then the words, those of many names
+before those of few. So what texts use often lies together.
 
     name          dtype    shape        what
     codes         uint32   characters   the code points of all texts, laid end to end
     offsets       int64    texts + 1    where each text begins and ends
     kinds         uint8    code points  OTHER, LETTER or UNSPACED; what lies beyond is OTHER
     hashes        uint64   terms        of the terms that names have, ascending
+    ids           int32    terms        the number of the term of each hash
     buckets       int32    2^n + 1      where hashes with these first n bits begin, and the end
-    idf           float32  terms        a term's weight, as it is rare or not
+    idf           float32  terms        a term's weight in names, the more the rarer there
+    text_idf      float32  terms        a term's weight in texts, the more the rarer there
     name_indptr   int64    names + 1    where each name's terms begin and end
     name_terms    int32    entries      ascending in each name, each once
     norms         float32  (names, 2)   the lengths of its n-grams and of its words; 0 without any
@@ -44,6 +47,10 @@ SHIFT = np.uint64(29)
 OF_GRAMS, OF_WORDS = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 WORD = np.uint64(1 << 63)
 
+# A tally of 16 bits is a number of keys, 15 at most, and a sum of products in steps, 255 each at
+# most.
+HIT, STEPS, MOST_KEYS = 1 << 12, 255, 15
+
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
 N_FIGURES = 7
 
@@ -52,17 +59,27 @@ class Names(NamedTuple):
     """What is known of names, see above."""
 
     idf: np.ndarray
+    text_idf: np.ndarray
     n_grams: int  # how many terms are n-grams
     name_indptr: np.ndarray
     name_terms: np.ndarray
     norms: np.ndarray
 
 
-class Text(NamedTuple):
-    """The mentions of one text, found by term."""
+class Keys(NamedTuple):
+    """By which terms names are found, see key_indptr, key_names and n_keys."""
 
-    place: np.ndarray  # int32, (terms,), 1 + the number of the term's mention in the text, or 0
-    weight: np.ndarray  # float32, of each mention; n-grams have length 1, and so have words
+    indptr: np.ndarray
+    names: np.ndarray
+    n_keys: np.ndarray
+
+
+class Text(NamedTuple):
+    """The mentions of one text; the first slot is that of terms that it lacks, and holds 0."""
+
+    place: np.ndarray  # int32, (terms,), the slot of each term
+    product: np.ndarray  # float32, what it adds to n-grams' or words' product with a name
+    mass: np.ndarray  # float32, idf^2
     first: np.ndarray  # int32, see firsts
 
 
@@ -159,26 +176,26 @@ def _hash_unspaced(codes, word, n, out, number):
 
 
 @kernel
-def find(hash, hashes, buckets, shift):
+def find(hash, hashes, ids, buckets, shift):
     """The id of a term, -1 if no name has it. shift: 64 less the bits that number a bucket."""
     bucket = np.int64(hash >> shift)
     for t in range(buckets[bucket], buckets[bucket + 1]):
         if hashes[t] == hash:
-            return t
-    return -1
+            return ids[t]
+    return np.int32(-1)
 
 
 @kernel
-def find_all(wanted, hashes, buckets, shift):
+def find_all(wanted, hashes, ids, buckets, shift):
     """The id of each term, int32; -1 where no name has it."""
     out = np.empty(wanted.shape[0], np.int32)
     for i in range(wanted.shape[0]):
-        out[i] = find(wanted[i], hashes, buckets, shift)
+        out[i] = find(wanted[i], hashes, ids, buckets, shift)
     return out
 
 
 @kernel
-def mention(codes, offsets, kinds, hashes, buckets, shift):
+def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
     """(indptr, terms, counts, firsts): the terms of each text that names have."""
     indptr = np.zeros(offsets.shape[0], np.int64)
     longest = 0
@@ -201,7 +218,7 @@ def mention(codes, offsets, kinds, hashes, buckets, shift):
 
 
 @kernel
-def mention(codes, offsets, kinds, hashes, buckets, shift):
+def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
     """(indptr, terms, counts, firsts): the terms of each text that names have."""
     longest = 0
     for i in range(offsets.shape[0] - 1):
@@ -218,7 +235,7 @@ def mention(codes, offsets, kinds, hashes, buckets, shift):
         n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, own, firsts[end:])
         n = _unique(own, n, slots[: _n_slots(n)], firsts[end:], counts[end:])
         for m in range(n):
-            t = find(own[m], hashes, buckets, shift)
+            t = find(own[m], hashes, ids, buckets, shift)
             if t >= 0:
                 terms[end], counts[end] = t, counts[indptr[i] + m]
                 firsts[end] = firsts[indptr[i] + m]
@@ -283,41 +300,37 @@ def norms_of(idf, n_grams, name_indptr, name_terms):
 
 
 @kernel
-def keys(frequency, n_grams, name_indptr, name_terms, most):
-    """(key_indptr, key_names, n_keys): names by their rarest n-grams.
-
-    frequency: int64, the names that have each term. most: of a name, which may have fewer.
-    """
-    own = np.full(name_terms.shape[0], False)
-    indptr = np.zeros(frequency.shape[0] + 1, np.int64)
+def keys(n_terms, n_grams, name_indptr, name_terms, most):
+    """(key_indptr, key_names, n_keys): names by their rarest n-grams, `most` at most of each."""
     n_keys = np.zeros(name_indptr.shape[0] - 1, np.uint8)
-    for i in range(name_indptr.shape[0] - 1):
-        start, end = name_indptr[i], name_indptr[i + 1]
-        for _ in range(most):
-            rarest = -1
-            for p in range(start, end):
-                t = name_terms[p]
-                if t < n_grams and not own[p]:
-                    if rarest < 0 or frequency[t] < frequency[name_terms[rarest]]:
-                        rarest = p
-            if rarest >= 0:
-                own[rarest] = True
-                n_keys[i] += 1
-                indptr[name_terms[rarest] + 1] += 1
-    for t in range(frequency.shape[0]):
-        indptr[t + 1] += indptr[t]
-    names, slot = np.empty(indptr[-1], np.int32), indptr[:-1].copy()
-    for i in range(name_indptr.shape[0] - 1):
-        for p in range(name_indptr[i], name_indptr[i + 1]):
-            if own[p]:
-                names[slot[name_terms[p]]] = i
-                slot[name_terms[p]] += 1
-    return indptr, names, n_keys
+    key_indptr = np.zeros(n_terms + 1, np.int64)
+    for i in range(n_keys.shape[0]):
+        middle = _middle(name_indptr[i], name_indptr[i + 1], name_terms, n_grams)
+        n_keys[i] = min(most, middle - name_indptr[i])
+        for p in range(middle - n_keys[i], middle):
+            key_indptr[name_terms[p] + 1] += 1
+    for t in range(n_terms):
+        key_indptr[t + 1] += key_indptr[t]
+    key_names, slot = np.empty(key_indptr[-1], np.int32), key_indptr[:-1].copy()
+    for i in range(n_keys.shape[0]):
+        middle = _middle(name_indptr[i], name_indptr[i + 1], name_terms, n_grams)
+        for p in range(middle - n_keys[i], middle):
+            key_names[slot[name_terms[p]]] = i
+            slot[name_terms[p]] += 1
+    return key_indptr, key_names, n_keys
+
+
+@kernel
+def _middle(start, end, name_terms, n_grams):
+    """Where the words of a name begin."""
+    while end > start and name_terms[end - 1] >= n_grams:
+        end -= 1
+    return end
 
 
 @kernel
 def figures(
-    idf, n_grams, name_indptr, name_terms, norms, label_indptr,
+    idf, text_idf, n_grams, name_indptr, name_terms, norms, label_indptr,
     indptr, terms, counts, firsts, cand_indptr, cand_ids,
 ):  # fmt: skip
     """float32, (candidates, N_FIGURES): how well the best name of each candidate fits its text.
@@ -325,49 +338,70 @@ def figures(
     cand_indptr: int64, where each text's candidates begin and end; cand_ids: int32, labels. NaN is
     what no name of a label can tell.
     """
-    names = Names(idf, n_grams, name_indptr, name_terms, norms)
-    place = np.zeros(idf.shape[0], np.int32)
-    weight = np.empty(_most(indptr), np.float32)
+    names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    text = _empty_text(idf.shape[0], indptr)
     out = np.full((cand_ids.shape[0], N_FIGURES), np.float32(np.nan))
-    row = np.empty(N_FIGURES, np.float32)
     for i in range(indptr.shape[0] - 1):
-        own = slice(indptr[i], indptr[i + 1])
-        text = Text(place, weight, firsts[own])
-        _open(terms[own], counts[own], names, text)
+        start, end = indptr[i], indptr[i + 1]
+        _open(terms[start:end], counts[start:end], firsts[start:end], names, text)
         for c in range(cand_indptr[i], cand_indptr[i + 1]):
-            best = np.float32(-1)
+            best, most = -1, np.float32(-1)
             for name in range(label_indptr[cand_ids[c]], label_indptr[cand_ids[c] + 1]):
-                _compare(name, names, text, row)
-                if score(row) > best:
-                    best = score(row)
-                    out[c] = row
-        _close(terms[own], text)
+                fit = _score(name, names, text)
+                if fit > most:
+                    best, most = name, fit
+            if best >= 0:
+                _compare(best, names, text, out[c])
+        _close(terms[start:end], text)
     return out
 
 
 @kernel
-def _most(indptr):
-    """The longest of all lists."""
+def _empty_text(n_terms, indptr):
+    """Room for the longest of these texts."""
     most = 0
     for i in range(indptr.shape[0] - 1):
         most = max(most, indptr[i + 1] - indptr[i])
-    return most
+    return Text(
+        np.zeros(n_terms, np.int32),
+        np.zeros(most + 1, np.float32),
+        np.zeros(most + 1, np.float32),
+        np.zeros(most + 1, np.int32),
+    )
 
 
 @kernel
-def _open(terms, counts, names, text):
-    """Write where a text's terms are found, and their weights: (1 + log count) * idf."""
-    squares = np.zeros(2, np.float32)
+def _open(terms, counts, firsts, names, text):
+    """Write where a text's terms are found, and what they are worth."""
+    gram_square, word_square = np.float32(0), np.float32(0)
+    for m in range(terms.shape[0]):
+        weight = _weight(terms[m], counts[m], names)
+        if terms[m] < names.n_grams:
+            gram_square += weight * weight
+        else:
+            word_square += weight * weight
+    gram_scale, word_scale = _inverse(gram_square), _inverse(word_square)
     for m in range(terms.shape[0]):
         t = terms[m]
+        scale = gram_scale if t < names.n_grams else word_scale
         text.place[t] = m + 1
-        text.weight[m] = names.idf[t]
-        if counts[m] > 1:
-            text.weight[m] *= np.float32(1) + np.log(counts[m])
-        squares[np.int64(t >= names.n_grams)] += text.weight[m] * text.weight[m]
-    lengths = np.sqrt(squares)
-    for m in range(terms.shape[0]):
-        text.weight[m] /= lengths[np.int64(terms[m] >= names.n_grams)]
+        text.product[m + 1] = _weight(t, counts[m], names) * scale * names.idf[t]
+        text.mass[m + 1] = names.idf[t] * names.idf[t]
+        text.first[m + 1] = firsts[m]
+
+
+@kernel
+def _weight(t, count, names):
+    """What a term weighs in a text: (1 + log count) * idf."""
+    if count == 1:
+        return names.text_idf[t]
+    return (np.float32(1) + np.log(count)) * names.text_idf[t]
+
+
+@kernel
+def _inverse(square):
+    """1 / length, 0 of nothing."""
+    return np.float32(1) / np.sqrt(square) if square > 0 else np.float32(0)
 
 
 @kernel
@@ -378,107 +412,135 @@ def _close(terms, text):
 
 
 @kernel
+def _score(name, names, text):
+    """How well a name fits: the cosine of its n-grams * share^1.5; -1 if it has none.
+
+    A name that is not whole in the text counts for less than its cosine says.
+    """
+    norm = names.norms[name, 0]
+    if norm == 0:
+        return np.float32(-1)
+    product, mass = np.float32(0), np.float32(0)
+    for p in range(names.name_indptr[name], names.name_indptr[name + 1]):
+        t = names.name_terms[p]
+        if t >= names.n_grams:
+            break
+        m = text.place[t]
+        product += text.product[m]
+        mass += text.mass[m]
+    share = mass / (norm * norm)
+    return product / norm * share * np.sqrt(share)
+
+
+@kernel
 def _compare(name, names, text, out):
-    """Write the figures of a name in a text; NaN if the name has no term."""
+    """Write the figures of a name that has terms."""
     start, end = names.name_indptr[name], names.name_indptr[name + 1]
-    if start == end:
-        out[:] = np.nan
-        return
-    words = end
-    while words > start and names.name_terms[words - 1] >= names.n_grams:
-        words -= 1
-    out[GRAM_COSINE], out[GRAM_SHARE], out[POSITION] = _fit(start, words, names, text)
-    out[WORD_COSINE], out[WORD_SHARE], _ = _fit(words, end, names, text)
-    gram_norm, word_norm = names.norms[name, 0], names.norms[name, 1]
-    out[GRAM_COSINE] /= gram_norm
-    out[WORD_COSINE] /= word_norm
-    out[GRAM_SHARE] /= gram_norm * gram_norm
-    out[WORD_SHARE] /= word_norm * word_norm
-    out[N_WORDS], out[N_GRAMS] = end - words, words - start
+    middle = _middle(start, end, names.name_terms, names.n_grams)
+    norm = names.norms[name, 0]
+    product, mass, last, n = _fit(start, middle, names, text)
+    out[GRAM_COSINE], out[GRAM_SHARE] = product / norm, mass / (norm * norm)
+    out[POSITION] = last if n == middle - start else np.nan
+    norm = names.norms[name, 1]
+    product, mass, last, n = _fit(middle, end, names, text)
+    out[WORD_COSINE], out[WORD_SHARE] = product / norm, mass / (norm * norm)
+    out[N_WORDS], out[N_GRAMS] = end - middle, middle - start
 
 
 @kernel
 def _fit(start, end, names, text):
-    """(product, mass, position): some terms of a name against a text.
+    """(product, mass, last, n) of some terms of a name, see Text.
 
-    product: of idf and the text's weights; mass: the sum of idf^2 of those that the text has;
-    position: where the last of them first occurs, NaN unless the text has them all.
+    last: the word by which the text has had all n of them that it has.
     """
-    product, mass, last, missing = np.float32(0), np.float32(0), 0, start == end
+    product, mass, last, n = np.float32(0), np.float32(0), 0, 0
     for p in range(start, end):
-        t = names.name_terms[p]
-        m = text.place[t] - 1
-        if m >= 0:
-            product += names.idf[t] * text.weight[m]
-            mass += names.idf[t] * names.idf[t]
-            last = max(last, text.first[m])
-        else:
-            missing = True
-    return product, mass, np.float32(np.nan) if missing else np.float32(last)
-
-
-@kernel
-def score(figures):
-    """How well a name fits: its cosine, and as much as its share says that it is whole."""
-    share = figures[GRAM_SHARE]
-    return figures[GRAM_COSINE] * share * np.sqrt(share)
+        m = text.place[names.name_terms[p]]
+        product += text.product[m]
+        mass += text.mass[m]
+        last = max(last, text.first[m])
+        n += m > 0
+    return product, mass, last, n
 
 
 @kernel
 def best_labels(
-    idf, n_grams, name_indptr, name_terms, norms, name_labels, key_indptr, key_names, n_keys,
-    indptr, terms, counts, firsts, least, n_labels, ids, scores,
+    idf, text_idf, n_grams, name_indptr, name_terms, norms,
+    name_labels, n_labels, key_indptr, key_names, n_keys,
+    indptr, terms, counts, firsts, n_compared, ids, scores,
 ):  # fmt: skip
     """Write the labels of each text whose names fit best, best first, and their scores.
 
-    A name is compared if the text has the share `least` of its keys. ids: int32, (texts, k), -1 in
-    places that stay empty; scores: float32, -inf there.
+    Names are guessed by their keys, and the n_compared most likely ones are compared. ids: int32,
+    (texts, k), -1 in places that stay empty; scores: float32, -inf there.
     """
-    names = Names(idf, n_grams, name_indptr, name_terms, norms)
-    place, weight = np.zeros(idf.shape[0], np.int32), np.empty(_most(indptr), np.float32)
-    hits, touched = np.zeros(n_keys.shape[0], np.uint8), np.empty(n_keys.shape[0], np.int32)
+    names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    keys = Keys(key_indptr, key_names, n_keys)
+    text = _empty_text(idf.shape[0], indptr)
+    tally, touched = np.zeros(n_keys.shape[0], np.uint16), np.empty(n_keys.shape[0], np.int32)
+    likely = _room(1, n_compared)
     best = np.full(n_labels, np.float32(-1))
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
-    row = np.empty(N_FIGURES, np.float32)
     for i in range(indptr.shape[0] - 1):
-        own = slice(indptr[i], indptr[i + 1])
-        text = Text(place, weight, firsts[own])
-        _open(terms[own], counts[own], names, text)
-        n = _hit(terms[own], key_indptr, key_names, hits, touched)
-        n = _keep(touched, n, hits, n_keys, least)
-        for name in touched[:n]:
-            _compare(name, names, text, row)
-            best[name_labels[name]] = max(best[name_labels[name]], score(row))
-        for name in touched[:n]:
+        own = terms[indptr[i] : indptr[i + 1]]
+        _open(own, counts[indptr[i] :], firsts[indptr[i] :], names, text)
+        n = _tell(own, text, keys, tally, touched)
+        _guess(touched[:n], names, keys, tally, likely)
+        chosen = likely.ids[0, : likely.size[0]]
+        for name in chosen:
+            best[name_labels[name]] = max(best[name_labels[name]], _score(name, names, text))
+        for name in chosen:
             label = name_labels[name]
             if best[label] > 0:
                 offer(best[label], np.float32(0), label, kept, i)
             best[label] = -1
         put_in_order(kept, i)
-        _close(terms[own], text)
+        _close(own, text)
 
 
 @kernel
-def _hit(terms, key_indptr, key_names, hits, touched):
-    """How many names have a key among the terms: they are written to `touched`, and their hits."""
-    n = 0
-    for t in terms:
-        for p in range(key_indptr[t], key_indptr[t + 1]):
-            if hits[key_names[p]] == 0:
-                touched[n] = key_names[p]
-                n += 1
-            hits[key_names[p]] += 1
+def _room(rows, k):
+    """Best of nothing yet."""
+    return Best(
+        np.zeros(rows, np.int64),
+        np.empty((rows, k), np.int32),
+        np.empty((rows, k), np.float32),
+        np.empty((rows, k), np.float32),
+    )
+
+
+@kernel
+def _tell(terms, text, keys, tally, touched):
+    """How many names have a key among the terms: they are touched, and their keys are told.
+
+    tally: uint16, (names,): how many keys of each, in HITs, and the sum of their products, in steps
+    of the largest one; all 0. So small, it stays near.
+    """
+    n, most = 0, np.float32(0)
+    for s in range(terms.shape[0]):
+        most = max(most, text.product[s + 1])
+    scale = STEPS / most if most > 0 else 0.0
+    for s in range(terms.shape[0]):
+        told = HIT + np.int64(text.product[s + 1] * scale)
+        for p in range(keys.indptr[terms[s]], keys.indptr[terms[s] + 1]):
+            name = keys.names[p]
+            touched[n] = name
+            n += tally[name] == 0  # without a branch, which would often be guessed wrong
+            tally[name] += told
     return n
 
 
 @kernel
-def _keep(touched, n, hits, n_keys, least):
-    """How many of the first n names have hits enough: they come first. No hit is left."""
-    kept = 0
-    for s in range(n):
-        name = touched[s]
-        if hits[name] >= least * n_keys[name]:
-            touched[kept] = name
-            kept += 1
-        hits[name] = 0
-    return kept
+def _guess(touched, names, keys, tally, likely):
+    """Write the likeliest of the names touched, and leave no tally.
+
+    They have half of their keys, and score best if the other terms are as the keys are.
+    """
+    likely.size[0] = 0
+    for name in touched:
+        hits, product = tally[name] // HIT, tally[name] % HIT
+        tally[name] = 0
+        if 2 * hits >= keys.n_keys[name]:
+            share = np.float32(hits) / np.float32(keys.n_keys[name])
+            fit = np.float32(product) / names.norms[name, 0] * share * np.sqrt(share)
+            offer(fit, np.float32(0), name, likely, 0)
