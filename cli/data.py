@@ -156,7 +156,7 @@ def _vectorized(model: Any, texts: list[str]) -> Any:
         raise DataError(
             "predict: expected rows of features, got texts; the model was not trained on texts"
         )
-    return model.vectorizer_.transform(texts)
+    return model.rows(texts)
 
 
 def check_stdin(path: str | None, format: str | None) -> None:

@@ -146,6 +146,7 @@ def read_rows(
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
     """Sizes of what was predicted, and how long it took."""
+    X = getattr(X, "X", X)  # of rows with their texts
     return {
         "n_rows": X.shape[0],
         "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),

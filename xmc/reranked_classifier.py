@@ -35,7 +35,7 @@ from .training_data import TrainingData, as_label_matrix
 MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where one part is enough
 FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
 ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
-MOST_WEIGHED = 1 << 15  # candidates on which the weight of each column is measured
+MOST_WEIGHED = 500  # candidates on which the weight of each column is measured: 2 ms each
 # One-vs-all takes time by labels x values of X; up to here it is minutes on two threads.
 AFFORDABLE = 1e12
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
@@ -191,6 +191,16 @@ class RerankedClassifier(RerankedParams, Estimator):
         )
 
     @property
+    def weights(self) -> str:
+        """How the weights of the base models are stored: as in the first."""
+        return str(self._first().weights)
+
+    @property
+    def weight_threshold(self) -> float:
+        """The base models have no smaller weights than this, by the first one."""
+        return float(self._first().weight_threshold)
+
+    @property
     def evidence_names_(self) -> list[str]:
         """What the columns of the evidence are called."""
         predictor: Any = self._fitted().predictor
@@ -242,7 +252,8 @@ class RerankedClassifier(RerankedParams, Estimator):
         chosen, threshold = self._choose(held, data.seed)
         columns = held[chosen].columns
         trees = learn(held[chosen].rows, columns, self.n_jobs)
-        weights = importance(trees, held[chosen].rows.evidence.values[:MOST_WEIGHED])
+        values = held[chosen].rows.evidence.values
+        weights = importance(trees, values[:: 1 + len(values) // MOST_WEIGHED])
         fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
         sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
         predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
@@ -348,7 +359,10 @@ def parts_of(n_rows: int, seed: int) -> list[Part]:
     else:
         helds = np.array_split(order, min(FOLDS, n_rows))
     everything = np.arange(n_rows)
-    parts = [Part(np.setdiff1d(everything, held), np.sort(held)) for held in helds]
+    parts = [
+        Part(np.setdiff1d(everything, held), np.sort(held[: MOST_HELD // len(helds)]))
+        for held in helds
+    ]
     return [part if len(part.kept) else Part(everything, everything) for part in parts]
 
 

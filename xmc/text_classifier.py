@@ -41,6 +41,7 @@ from .training.forecast import Forecast
 from .training_data import DescribedRows, as_label_matrix, as_list, check_once
 from .vocabulary import Vocabulary, split_qualifiers
 
+MOST_READ = 5000  # texts that show which words are frequent in texts
 LEAST_ROWS = 1000  # of training, from which on "auto" tries a last stage
 
 
@@ -117,7 +118,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             return self._unfitted().fit(X, y, **known)
         index = None
         if names is not None or self.vocabulary is not None:
-            index = names_of_labels(ids, names, self.vocabulary)
+            some = texts[:: 1 + len(texts) // MOST_READ]
+            index = names_of_labels(ids, names, self.vocabulary, some)
         stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
         best = stage.best_base_
         if self.rerank == "auto" and best is not None:
@@ -162,16 +164,16 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
 
         sets, threshold: as for the classifier; only the labels that `predict` gives.
         """
-        X = self._features(texts)
+        X = self.rows(texts)
         return self._fitted().predict_topk(X, k, sets=sets, threshold=threshold)
 
     def predict(self, texts: Any, threshold: float | None = None) -> Any:
         """The set of labels of each text, as 0/1 CSR; with one label per text, the best class."""
-        return self._fitted().predict(self._features(texts), threshold)
+        return self._fitted().predict(self.rows(texts), threshold)
 
     def predict_proba(self, texts: Any) -> Any:
         """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by."""
-        return self._fitted().predict_proba(self._features(texts))
+        return self._fitted().predict_proba(self.rows(texts))
 
     def suggest(self, texts: Any, k: int = 5) -> list:
         """The best k labels with ids and names: a list for one text, a list of lists for several.
@@ -190,7 +192,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """P@1: the share of texts whose best label is true. labels: as in `fit`."""
         estimator = self._fitted()
         if not _are_lists_of_ids(labels):
-            return estimator.score(self._features(texts), labels, sample_weight)
+            return estimator.score(self.rows(texts), labels, sample_weight)
         best, ids = self.predict_topk(texts, 1).labels[:, 0], self._ids()
         _same_length(best, labels, type(self).__name__)
         hit = [ids[label] in set(own) for label, own in zip(best, labels, strict=True)]
@@ -279,8 +281,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _text_params(self) -> TextParams:
         return TextParams(**{name: getattr(self, name) for name in names(TextParams)})
 
-    def _features(self, texts: Any) -> Any:
-        """The texts as the classifier takes them."""
+    def rows(self, texts: Any) -> Any:
+        """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts, too."""
         predictor = self._fitted().model_.predictor
         texts = as_texts(texts, type(self).__name__)
         X = self.vectorizer_.transform(texts)
@@ -356,9 +358,12 @@ def with_concepts(
 
 
 def names_of_labels(
-    ids: Sequence[str] | None, names: Sequence[str] | None, vocabulary: Vocabulary | None
+    ids: Sequence[str] | None,
+    names: Sequence[str] | None,
+    vocabulary: Vocabulary | None,
+    some_texts: Sequence[str],
 ) -> NameIndex | None:
-    """All names of each label, to be looked for in texts; none where there are only ids."""
+    """All names of each label, to be looked for in such texts; none where there are only ids."""
     found: list[tuple[int, str]] = []
     for label, name in enumerate(names or ()):
         own = None if ids is None else ids[label]
@@ -369,7 +374,7 @@ def names_of_labels(
     if not found:
         return None
     labels, texts = zip(*found, strict=True)
-    return name_index(texts, np.array(labels, np.int32), len(names or ()))
+    return name_index(texts, np.array(labels, np.int32), len(names or ()), some_texts)
 
 
 def _below(classifier: Any) -> Any:

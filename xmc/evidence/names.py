@@ -71,6 +71,12 @@ class Mentions(NamedTuple):
     counts: np.ndarray  # float32, how often the text has it
     firsts: np.ndarray  # int32, the number of the word where the text has it first, from 0 on
 
+    def part(self, start: int, end: int) -> Mentions:
+        """Those of texts start..end-1, without copying them."""
+        first, last = self.indptr[start], self.indptr[end]
+        own = (array[first:last] for array in self[1:])
+        return Mentions(frozen(self.indptr[start : end + 1] - first), *own)
+
 
 def name_index(
     names: Sequence[str], labels: np.ndarray, n_labels: int, texts: Sequence[str] = ()
