@@ -23,7 +23,7 @@ COLUMNS = (
     "name_grams",  # how many different n-grams, about twice as many as characters
 )
 BLOCK = 256  # texts that are read at a time
-N_KEYS = 8  # n-grams by which a name is found
+N_KEYS = 6  # n-grams by which a name is found
 N_COMPARED = 128  # names that are compared with a text
 N_CODES = 0x20000  # what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.

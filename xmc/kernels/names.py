@@ -36,6 +36,7 @@ from numba import config
 
 from . import kernel
 from .heap import Best, offer, put_in_order
+from .lanes import prefetch
 
 OTHER, LETTER, UNSPACED = 0, 1, 2
 BLANK = np.uint32(32)
@@ -49,7 +50,8 @@ WORD = np.uint64(1 << 63)
 
 # A tally of 16 bits is a number of keys, 15 at most, and a sum of products in steps, 255 each at
 # most.
-HIT, STEPS, MOST_KEYS = 1 << 12, 255, 15
+SUM_BITS, STEPS, MOST_KEYS = 12, 255, 15
+LINE = 16  # int32 in a line of the cache
 
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
 N_FIGURES = 7
@@ -477,51 +479,41 @@ def best_labels(
     names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
     keys = Keys(key_indptr, key_names, n_keys)
     text = _empty_text(idf.shape[0], indptr)
-    tally, touched = np.zeros(n_keys.shape[0], np.uint16), np.empty(n_keys.shape[0], np.int32)
-    likely = _room(1, n_compared)
-    best = np.full(n_labels, np.float32(-1))
+    tally = np.zeros(n_keys.shape[0], np.uint16)
+    likely, fit = np.empty(n_keys.shape[0], np.int32), np.empty(n_keys.shape[0], np.float32)
+    best = np.zeros(n_labels, np.float32)
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
     for i in range(indptr.shape[0] - 1):
         own = terms[indptr[i] : indptr[i + 1]]
         _open(own, counts[indptr[i] :], firsts[indptr[i] :], names, text)
-        n = _tell(own, text, keys, tally, touched)
-        _guess(touched[:n], names, keys, tally, likely)
-        chosen = likely.ids[0, : likely.size[0]]
-        for name in chosen:
+        n = _tell(own, text, keys, tally, likely)
+        n = _guess(likely, fit, n, names, keys, tally)
+        n = _keep(likely, fit, n, n_compared)
+        _fetch(likely[:n], names)
+        for name in likely[:n]:
             best[name_labels[name]] = max(best[name_labels[name]], _score(name, names, text))
-        for name in chosen:
+        for name in likely[:n]:
             label = name_labels[name]
             if best[label] > 0:
                 offer(best[label], np.float32(0), label, kept, i)
-            best[label] = -1
+            best[label] = 0
         put_in_order(kept, i)
         _close(own, text)
-
-
-@kernel
-def _room(rows, k):
-    """Best of nothing yet."""
-    return Best(
-        np.zeros(rows, np.int64),
-        np.empty((rows, k), np.int32),
-        np.empty((rows, k), np.float32),
-        np.empty((rows, k), np.float32),
-    )
 
 
 @kernel
 def _tell(terms, text, keys, tally, touched):
     """How many names have a key among the terms: they are touched, and their keys are told.
 
-    tally: uint16, (names,): how many keys of each, in HITs, and the sum of their products, in steps
-    of the largest one; all 0. So small, it stays near.
+    tally: uint16, (names,): the number of keys of each in the upper bits, the sum of their products
+    in the lower ones, in steps of the largest product; all 0. So small, it stays near.
     """
     n, most = 0, np.float32(0)
     for s in range(terms.shape[0]):
         most = max(most, text.product[s + 1])
     scale = STEPS / most if most > 0 else 0.0
     for s in range(terms.shape[0]):
-        told = HIT + np.int64(text.product[s + 1] * scale)
+        told = (1 << SUM_BITS) + np.int64(text.product[s + 1] * scale)
         for p in range(keys.indptr[terms[s]], keys.indptr[terms[s] + 1]):
             name = keys.names[p]
             touched[n] = name
@@ -531,16 +523,51 @@ def _tell(terms, text, keys, tally, touched):
 
 
 @kernel
-def _guess(touched, names, keys, tally, likely):
-    """Write the likeliest of the names touched, and leave no tally.
+def _guess(touched, fit, n, names, keys, tally):
+    """How many of the first n names have half of their keys: they come first. No tally is left.
 
-    They have half of their keys, and score best if the other terms are as the keys are.
+    fit: what they score if all of their terms are as their keys are, in any unit.
     """
-    likely.size[0] = 0
-    for name in touched:
-        hits, product = tally[name] // HIT, tally[name] % HIT
+    kept = 0
+    for s in range(n):
+        name = touched[s]
+        told, most = np.int64(tally[name]), keys.n_keys[name]
         tally[name] = 0
-        if 2 * hits >= keys.n_keys[name]:
-            share = np.float32(hits) / np.float32(keys.n_keys[name])
-            fit = np.float32(product) / names.norms[name, 0] * share * np.sqrt(share)
-            offer(fit, np.float32(0), name, likely, 0)
+        touched[kept] = name
+        share = np.float32(told >> SUM_BITS) / np.float32(most)
+        fit[kept] = np.float32(told & ((1 << SUM_BITS) - 1)) * share * np.sqrt(share)
+        kept += 2 * (told >> SUM_BITS) >= most
+    for s in range(kept):
+        fit[s] /= names.norms[touched[s], 0]
+    return kept
+
+
+@kernel
+def _keep(names, fit, n, wanted):
+    """How many of the first n names come first: the `wanted` fittest, and those that nearly tie.
+
+    Fits count in steps. They are not put in order, which would take longer than all the rest.
+    """
+    count, most = np.zeros(STEPS + 1, np.int64), np.float32(0)
+    for s in range(n):
+        most = max(most, fit[s])
+    scale = STEPS / most if most > 0 else 0.0
+    for s in range(n):
+        count[np.int64(fit[s] * scale)] += 1
+    least, left = STEPS, wanted - count[STEPS]
+    while least > 0 and left > 0:
+        least -= 1
+        left -= count[least]
+    kept = 0
+    for s in range(n):
+        names[kept] = names[s]
+        kept += np.int64(fit[s] * scale) >= least
+    return kept
+
+
+@kernel
+def _fetch(chosen, names):
+    """Ask for the terms of some names at once, as each alone would be waited for."""
+    for name in chosen:
+        for p in range(names.name_indptr[name], names.name_indptr[name + 1], LINE):
+            prefetch(names.name_terms, p)
