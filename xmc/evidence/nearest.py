@@ -52,7 +52,7 @@ class Figures(NamedTuple):
 
     total: np.ndarray  # float32, the sum of the squared similarities of the rows with the label
     largest: np.ndarray  # float32, the largest similarity of them
-    count: np.ndarray  # int32, how many they are
+    voters: np.ndarray  # int32, how many they are
 
 
 class Votes(NamedTuple):
@@ -110,7 +110,9 @@ def votes_of(near: Near, labels: Lists | Targets, candidates: Lists) -> Figures:
 
 
 def _figures(shape: int | tuple[int, ...]) -> Figures:
-    return Figures(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32))
+    return Figures(
+        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
+    )
 
 
 def _frequent(rows: Rows) -> np.ndarray:
