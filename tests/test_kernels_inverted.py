@@ -12,7 +12,7 @@ N_FEATURES = 40
 def near(index, X, k):
     """(row, similarity) of the filled places of each row."""
     ids, similarity = np.empty((X.n_rows, k), np.int32), np.empty((X.n_rows, k), np.float32)
-    kernels.nearest(*index, *X[:3], ids, similarity)
+    kernels.nearest(*index[:-1], *X[:3], ids, similarity)
     assert np.array_equal(ids < 0, similarity == -np.inf)
     return [
         [(row, value) for row, value in zip(*place, strict=True) if row >= 0]
@@ -83,3 +83,12 @@ def test_length_is_that_of_the_frequent_part(rng):
     part = index.dense[:, : len(index.frequent)] * index.step[index.frequent]
     assert len(index.frequent) > 0 and not index.dense[:, len(index.frequent) :].any()
     assert index.length == pytest.approx(np.linalg.norm(part, axis=1), rel=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 30])
+def test_weighed_rows_have_length_1(rng, n_rows):
+    rows, weight = naive.random_rows(rng, n_rows, 8), rng.random(8).astype(np.float32)
+    wanted = naive.to_dense(*rows) * weight
+    length = np.linalg.norm(wanted, axis=1, keepdims=True)
+    got = naive.to_dense(*rows[:2], kernels.weighed(*rows[:3], weight), 8)
+    assert got == pytest.approx(wanted / np.where(length > 0, length, 1), abs=1e-6)

@@ -4,7 +4,9 @@ import naive
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 
 from xmc.arrays import Lists, Rows
 from xmc.errors import ParameterError
@@ -63,6 +65,18 @@ def test_a_row_is_answered_alone_as_among_others(rng):
     assert np.array_equal(np.concatenate([near.similarity for near in alone]), together.similarity)
 
 
+@pytest.mark.parametrize("sharpness", [0.5, 2.0])
+def test_sharpness_weighs_features_by_inverse_document_frequency(rng, sharpness):
+    rows, X = unit_rows(rng, 300), unit_rows(rng, 20)
+    tfidf = TfidfTransformer().fit(csr(rows) > 0)
+    weights = sp.diags_array(tfidf.idf_**sharpness)
+    sharp, asked = (normalize(csr(some) @ weights) for some in (rows, X))
+    products = (asked @ sharp.T).toarray()
+    near = nearest(inverted(rows, sharpness=sharpness), X, K)
+    assert near.similarity == pytest.approx(-np.sort(-products, axis=1)[:, :K], abs=0.01)
+    assert near.similarity == pytest.approx(np.take_along_axis(products, near.rows, 1), abs=0.01)
+
+
 def test_an_index_is_read_only_and_says_its_size(rng):
     rows = unit_rows(rng, 300)
     index = inverted(rows)
@@ -71,12 +85,13 @@ def test_an_index_is_read_only_and_says_its_size(rng):
     assert index.n_bytes == sum(array.nbytes for array in index)
 
 
+@pytest.mark.parametrize("sharpness", [0, 0.5])
 @pytest.mark.parametrize("share", [0.99, 0.8, 0.6])
-def test_an_index_keeps_within_its_bound_and_uses_it(rng, share):
+def test_an_index_keeps_within_its_bound_and_uses_it(rng, share, sharpness):
     rows = naive.random_rows(rng, 400, 60, density=0.1)
-    bound = int(inverted(rows).n_bytes * share)
-    index = inverted(rows, bound)
-    assert bound - 0.1 * inverted(rows).n_bytes < index.n_bytes <= bound
+    free = inverted(rows, sharpness=sharpness).n_bytes
+    index = inverted(rows, int(free * share), sharpness)
+    assert free * (share - 0.1) < index.n_bytes <= free * share
 
 
 def test_a_bound_leaves_out_the_smallest_values(rng):

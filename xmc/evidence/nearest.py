@@ -25,6 +25,7 @@ class Inverted(NamedTuple):
     frequent: np.ndarray  # int32, the frequent features, ascending
     dense: np.ndarray  # (n_rows, any) int8, the values of frequent features over their steps
     length: np.ndarray  # (n_rows,) float32, the length of the frequent part of a row
+    weight: np.ndarray  # (n_features,) float32, by which values are multiplied; empty if by none
 
     @property
     def n_rows(self) -> int:
@@ -52,7 +53,7 @@ class Figures(NamedTuple):
 
     total: np.ndarray  # float32, the sum of the squared similarities of the rows with the label
     largest: np.ndarray  # float32, the largest similarity of them
-    count: np.ndarray  # int32, how many they are
+    voters: np.ndarray  # int32, how many they are
 
 
 class Votes(NamedTuple):
@@ -62,20 +63,26 @@ class Votes(NamedTuple):
     figures: Figures  # of these labels, arrays of the same shape
 
 
-def inverted(rows: Rows, max_bytes: int | None = None) -> Inverted:
+def inverted(rows: Rows, max_bytes: int | None = None, sharpness: float = 0.0) -> Inverted:
     """The index of some rows. Where it would take more than max_bytes, small values are left out.
 
     A value is stored in 8 bits, to 1/127 of the largest one of its feature. Raises ParameterError
     if not even an index without values fits.
+
+    sharpness: 0 compares the rows as they are. More of it multiplies each feature by that power of
+    its inverse document frequency first, in queries too, and scales rows to length 1 again: words
+    that half of all rows have then count for less.
     """
+    weight = _weight(rows, sharpness)
+    rows = _weighed(rows, weight)
     if max_bytes is not None:
-        rows = _fitting(rows, max_bytes)
-    frequent = _frequent(rows)
+        rows = _fitting(rows, max_bytes - weight.nbytes)
+    frequent = np.flatnonzero(_is_frequent(rows)).astype(np.int32)
     step = kernels.steps(rows.indices, rows.data, rows.n_features)
     dense = np.zeros((rows.n_rows, _width(len(frequent))), np.int8)
     postings = kernels.fill(*rows[:3], step, frequent, dense)
     length = kernels.lengths(dense, step, frequent)
-    return Inverted(*map(frozen, (*postings, step, frequent, dense, length)))
+    return Inverted(*map(frozen, (*postings, step, frequent, dense, length, weight)))
 
 
 def nearest(index: Inverted, X: Rows, k: int) -> Near:
@@ -84,7 +91,8 @@ def nearest(index: Inverted, X: Rows, k: int) -> Near:
     Rows without a feature in common are never near, nor is any whose product is not above 0.
     """
     near = Near(np.empty((X.n_rows, k), np.int32), np.empty((X.n_rows, k), np.float32))
-    kernels.nearest(*index, *X[:3], *near)
+    *arrays, weight = index
+    kernels.nearest(*arrays, *_weighed(X, weight)[:3], *near)
     return near
 
 
@@ -110,13 +118,34 @@ def votes_of(near: Near, labels: Lists | Targets, candidates: Lists) -> Figures:
 
 
 def _figures(shape: int | tuple[int, ...]) -> Figures:
-    return Figures(np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32))
+    return Figures(
+        np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
+    )
 
 
-def _frequent(rows: Rows) -> np.ndarray:
-    """The features that are frequent among the rows."""
-    counts = np.bincount(rows.indices, minlength=rows.n_features)
-    return np.flatnonzero(counts * FREQUENT > rows.n_rows).astype(np.int32)
+def _weight(rows: Rows, sharpness: float) -> np.ndarray:
+    """The weight of each feature, none if all are 1."""
+    if sharpness == 0:
+        return np.empty(0, np.float32)
+    idf = np.log((1 + rows.n_rows) / (1 + _counts(rows))) + 1
+    return (idf**sharpness).astype(np.float32)
+
+
+def _weighed(rows: Rows, weight: np.ndarray) -> Rows:
+    """The rows with their features weighed, of length 1."""
+    if not len(weight):
+        return rows
+    return rows._replace(data=frozen(kernels.weighed(*rows[:3], frozen(weight))))
+
+
+def _counts(rows: Rows) -> np.ndarray:
+    """How many rows have each feature."""
+    return np.bincount(rows.indices, minlength=rows.n_features)
+
+
+def _is_frequent(rows: Rows) -> np.ndarray:
+    """Which features are frequent among the rows."""
+    return _counts(rows) * FREQUENT > rows.n_rows
 
 
 def _width(n_frequent: int) -> int:
@@ -126,8 +155,7 @@ def _width(n_frequent: int) -> int:
 
 def _n_bytes(rows: Rows) -> int:
     """What the index of these rows takes."""
-    counts = np.bincount(rows.indices, minlength=rows.n_features)
-    frequent = counts * FREQUENT > rows.n_rows
+    frequent = _is_frequent(rows)
     n_blocks = -(-rows.n_rows // kernels.BLOCK)
     pointers_and_steps = 8 * n_blocks * (rows.n_features + 1) + 4 * rows.n_features
     per_row = 4 + _width(int(frequent.sum()))
@@ -135,7 +163,7 @@ def _n_bytes(rows: Rows) -> int:
         pointers_and_steps
         + 4 * frequent.sum()
         + per_row * rows.n_rows
-        + 3 * counts[~frequent].sum()
+        + 3 * _counts(rows)[~frequent].sum()
     )
 
 

@@ -83,6 +83,23 @@ def steps(x_indices, x_data, n_features):
 
 
 @kernel
+def weighed(x_indptr, x_indices, x_data, weight):
+    """The values of rows times the weights of their features, rows scaled to length 1.
+
+    weight: float32, n_features.
+    """
+    out = np.empty(x_data.shape[0], np.float32)
+    for i in range(x_indptr.shape[0] - 1):
+        square = 0.0
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            out[p] = x_data[p] * weight[x_indices[p]]
+            square += np.float64(out[p]) ** 2
+        if square > 0:
+            out[x_indptr[i] : x_indptr[i + 1]] *= np.float32(1 / np.sqrt(square))
+    return out
+
+
+@kernel
 def fill(x_indptr, x_indices, x_data, step, frequent, dense):
     """(indptr, row, code) of the rare features' postings; writes `dense`, which is 0 before."""
     place = np.full(step.shape[0], -1, np.int32)

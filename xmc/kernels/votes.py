@@ -9,7 +9,7 @@
     c_ids       int32    candidates      labels, each once in a query, in any order
     total       float32                  result: the sum of the squared similarities of all voters
     largest     float32                  result: the largest similarity of a voter
-    count       int32                    result: how many vote for the label
+    voters       int32                    result: how many vote for the label
 
 A table finds a label's figures: places hashed by label, as many as a power of two, that hold the
 label's number, or -1. It is as large as the votes of one query, however many labels there are.
@@ -30,15 +30,15 @@ class Figures(NamedTuple):
 
     total: np.ndarray
     largest: np.ndarray
-    count: np.ndarray
+    voters: np.ndarray
 
 
 @kernel
 def of_candidates(
-    near, similarity, y_indptr, y_ids, c_indptr, c_ids, total, largest, count,
+    near, similarity, y_indptr, y_ids, c_indptr, c_ids, total, largest, voters,
 ):  # fmt: skip
     """Write the figures of each candidate: 0 where nobody votes for it."""
-    total[:], largest[:], count[:] = 0, 0, 0
+    total[:], largest[:], voters[:] = 0, 0, 0
     most = 0
     for i in range(near.shape[0]):
         most = max(most, c_indptr[i + 1] - c_indptr[i])
@@ -46,7 +46,7 @@ def of_candidates(
     for i in range(near.shape[0]):
         first, last = c_indptr[i], c_indptr[i + 1]
         labels = c_ids[first:last]
-        figures = Figures(total[first:last], largest[first:last], count[first:last])
+        figures = Figures(total[first:last], largest[first:last], voters[first:last])
         table[:] = -1
         for c in range(labels.shape[0]):
             table[_place(table, labels, labels[c])] = c
@@ -60,17 +60,15 @@ def of_candidates(
 
 
 @kernel
-def best(near, similarity, y_indptr, y_ids, ids, total, largest, count):
+def best(near, similarity, y_indptr, y_ids, ids, total, largest, voters):
     """Write the labels of largest sum, best first, of equal ones the smaller first.
 
-    ids: int32, (queries, any), -1 in empty places; total, largest, count: the figures, 0 there.
+    ids: int32, (queries, any), -1 in empty places; total, largest, voters: the figures, 0 there.
     """
     size = _most_votes(near, y_indptr)
     table, labels = _table(size), np.empty(size, np.int32)
-    sums = Figures(
-        np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.int32)
-    )
-    total[:], largest[:], count[:] = 0, 0, 0
+    sums = Figures(np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.int32))
+    total[:], largest[:], voters[:] = 0, 0, 0
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, total, np.zeros_like(total))
     for i in range(near.shape[0]):
         n = _tally(near[i], similarity[i], y_indptr, y_ids, table, labels, sums)
@@ -80,7 +78,7 @@ def best(near, similarity, y_indptr, y_ids, ids, total, largest, count):
         for s in range(ids.shape[1]):
             if s < kept.size[i]:
                 c = table[_place(table, labels, ids[i, s])]
-                largest[i, s], count[i, s] = sums.largest[c], sums.count[c]
+                largest[i, s], voters[i, s] = sums.largest[c], sums.voters[c]
             else:
                 total[i, s] = 0
 
@@ -97,7 +95,7 @@ def _tally(near, similarity, y_indptr, y_ids, table, labels, sums):
             at = _place(table, labels, y_ids[p])
             if table[at] < 0:
                 table[at], labels[size] = size, y_ids[p]
-                sums.total[size], sums.largest[size], sums.count[size] = 0, 0, 0
+                sums.total[size], sums.largest[size], sums.voters[size] = 0, 0, 0
                 size += 1
             _vote(sums, table[at], similarity[n])
     return size
@@ -121,7 +119,7 @@ def _vote(figures, c, similarity):
     """Add one vote for label number c."""
     figures.total[c] += similarity * similarity
     figures.largest[c] = max(figures.largest[c], similarity)
-    figures.count[c] += 1
+    figures.voters[c] += 1
 
 
 @kernel
