@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import scipy.sparse as sp
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
 from xmc.base import Estimator, Learned
 from xmc.methods import Method
 from xmc.params import OneVsAllParams
@@ -130,7 +130,10 @@ MODELS = {
     "costs": LabelTreeClassifier(costs="propensity", C=(2.0, 1.0), **SMALL),
     "hinge": LabelTreeClassifier(loss="hinge", score_transform="log_sigmoid", **SMALL),
     "one-vs-all": OneVsAllClassifier(random_state=0),
+    "reranked": RerankedClassifier(
+        (LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0))
+    ),
     "frequency": FrequencyClassifier(random_state=0),
 }
 LEARNERS = [name for name in MODELS if name != "frequency"]
-TREES = [name for name in LEARNERS if name != "one-vs-all"]
+TREES = [name for name in LEARNERS if name not in ("one-vs-all", "reranked")]
