@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent
-FOLDERS = {f"xmc.{name}": f"xmc/{name}" for name in ("kernels", "io", "ranking", "training")}
+FOLDERS = {
+    f"xmc.{name}": f"xmc/{name}" for name in ("kernels", "io", "ranking", "training", "evidence")
+}
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}
 
 

@@ -13,6 +13,7 @@ TOP = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "xmc": TOP / "xmc",
     "xmc.kernels": TOP / "xmc" / "kernels",
+    "xmc.evidence": TOP / "xmc" / "evidence",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
     "xmc.training": TOP / "xmc" / "training",
@@ -25,7 +26,7 @@ FLOORS = [
     "errors languages params formats topk arrays frames soundness inputs propensity judged metrics "
     "xmc.io xmc.io.* vocabulary parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
-    "warmup",
+    "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files analyzers text features training_data base estimators "
     "text_classifier loading presets",
     "xmc.datasets xmc.datasets.*",
