@@ -16,8 +16,10 @@ from ..errors import ParameterError
 from ..kernels import boosted as kernels
 
 READ = ("_predictors", "_baseline_prediction", "is_categorical_", "classes_", "loss")
-NODE = ("is_leaf", "left", "right", "feature_idx", "num_threshold", "missing_go_to_left")
-NODE += ("value", "count")
+NODE = (
+    *("is_leaf", "left", "right", "feature_idx", "num_threshold", "missing_go_to_left"),
+    *("value", "count"),
+)
 
 
 class BoostedTrees(NamedTuple):
@@ -65,14 +67,12 @@ def from_sklearn(fitted: Any) -> BoostedTrees:
     another way.
     """
     trees = [_one_tree(_in_preorder(nodes)) for nodes in _node_tables(fitted)]
-    return BoostedTrees(
-        pointers([len(tree["feature"]) for tree in trees]),
-        *(
-            frozen(np.concatenate([tree[name] for tree in trees]).astype(DTYPES[name]))
-            for name in BoostedTrees._fields[1:-1]
-        ),
-        float(fitted._baseline_prediction[0, 0]),
-    )
+    arrays = {
+        name: frozen(np.concatenate([tree[name] for tree in trees]).astype(DTYPES[name]))
+        for name in trees[0]
+    }
+    indptr = pointers([len(tree["feature"]) for tree in trees])
+    return BoostedTrees(indptr, **arrays, baseline=float(fitted._baseline_prediction[0, 0]))
 
 
 def constant(baseline: float) -> BoostedTrees:
@@ -83,10 +83,11 @@ def constant(baseline: float) -> BoostedTrees:
 
 def _node_tables(fitted: Any) -> list[np.ndarray]:
     """scikit-learn's own table of nodes of each tree, once it is clear that we understand it."""
-    kind = type(fitted).__name__
     wanted = "BoostedTrees: expected a fitted HistGradientBoostingClassifier"
     if lacking := [name for name in READ if not hasattr(fitted, name)]:
-        raise ParameterError(f"{wanted}, got a {kind} without {', '.join(lacking)}")
+        raise ParameterError(
+            f"{wanted}, got a {type(fitted).__name__} without {', '.join(lacking)}"
+        )
     if fitted.loss != "log_loss" or len(fitted.classes_) != 2:
         raise ParameterError(
             f"{wanted} of two classes with loss='log_loss', got {len(fitted.classes_)} classes "
@@ -101,7 +102,7 @@ def _node_tables(fitted: Any) -> list[np.ndarray]:
 
 
 def _in_preorder(nodes: np.ndarray) -> np.ndarray:
-    """A table of nodes with each left child behind its parent, which is how most come already."""
+    """A table of nodes in preorder, as scikit-learn has it already, without saying so."""
     order, left_to_do = [], [0]
     while left_to_do:
         order.append(i := left_to_do.pop())
@@ -138,16 +139,8 @@ def check(trees: BoostedTrees, n_columns: int) -> None:
 
     Trees that pass can't lead a kernel out of bounds or around in circles.
     """
-    for name, dtype in DTYPES.items():
-        array = getattr(trees, name)
-        if array.dtype != dtype or array.ndim != 1:
-            raise ValueError(f"boosted trees: expected {name} to be flat {np.dtype(dtype)}")
-    n_nodes, indptr = len(trees.feature), trees.indptr
-    if any(len(array) != n_nodes for array in trees[2:-1]):
-        raise ValueError(f"boosted trees: expected {n_nodes} nodes in every array")
-    if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != n_nodes or (np.diff(indptr) < 1).any():
-        raise ValueError(f"boosted trees: expected indptr to rise from 0 to {n_nodes}")
-    node = kernels.misfit(*map(frozen, (indptr, trees.feature, trees.right)), n_columns)
+    _check_shapes(trees)
+    node = kernels.misfit(*map(frozen, (trees.indptr, trees.feature, trees.right)), n_columns)
     if node >= 0:
         raise ValueError(
             f"boosted trees: expected trees in preorder over {n_columns} columns, "
@@ -156,13 +149,26 @@ def check(trees: BoostedTrees, n_columns: int) -> None:
     _check_numbers(trees)
 
 
+def _check_shapes(trees: BoostedTrees) -> None:
+    for name, dtype in DTYPES.items():
+        array = getattr(trees, name)
+        if array.dtype != dtype or array.ndim != 1:
+            raise ValueError(f"boosted trees: expected {name} to be flat {np.dtype(dtype)}")
+    n_nodes, indptr = len(trees.feature), trees.indptr
+    if any(len(array) != n_nodes for array in trees[2:-1]):
+        raise ValueError(f"boosted trees: expected {n_nodes} nodes in every array")
+    if not len(indptr) or [*indptr[[0, -1]]] != [0, n_nodes] or (indptr[1:] <= indptr[:-1]).any():
+        raise ValueError(f"boosted trees: expected indptr to rise from 0 to {n_nodes}")
+
+
 def _check_numbers(trees: BoostedTrees) -> None:
     inner = np.flatnonzero(trees.feature >= 0)
-    tree = np.searchsorted(trees.indptr, inner, "right") - 1
-    children = trees.cover[inner + 1] + trees.cover[trees.indptr[tree] + trees.right[inner]]
+    root = np.repeat(trees.indptr[:-1], np.diff(trees.indptr))[inner]
+    children = trees.cover[inner + 1] + trees.cover[root + trees.right[inner]]
     if (trees.cover < 1).any() or (children != trees.cover[inner]).any():
         raise ValueError("boosted trees: expected each node to cover the rows of its children")
-    if np.isnan(trees.threshold).any() or not np.isfinite([*trees.value, trees.baseline]).all():
+    finite = np.isfinite(trees.value).all() and np.isfinite(trees.baseline)
+    if np.isnan(trees.threshold).any() or not finite:
         raise ValueError("boosted trees: expected numbers in thresholds, values and baseline")
 
 
@@ -178,10 +184,10 @@ def log_odds(trees: BoostedTrees, E: np.ndarray) -> np.ndarray:
 
 def contributions(trees: BoostedTrees, E: np.ndarray) -> np.ndarray:
     """What each column adds to the log-odds of each row, and last what all rows start from:
-    float64 (n_rows, n_columns + 1). A row sums to its log-odds.
+    float64 (n_rows, n_columns + 1). Each row sums to its log-odds.
 
-    These are exact Shapley values (TreeSHAP), in which columns that aren't known take the way of
-    the training rows. All start from the mean log-odds of the training rows. E is as in `log_odds`.
+    They are exact Shapley values (TreeSHAP): where a column isn't known, the training rows decide.
+    All start from the mean log-odds of the training rows. E is as in `log_odds`.
     """
     n_rows, n_columns = E.shape
     shape = [frozen(array) for array in (trees.indptr, trees.feature, trees.right, trees.cover)]
@@ -208,10 +214,11 @@ def expectation(trees: BoostedTrees) -> float:
 
 
 def importance(trees: BoostedTrees, E_sample: np.ndarray) -> np.ndarray:
-    """How many log-odds each column moves a row, up or down, on average over the sample: float64
-    (n_columns,), 0 for a column that no tree asks.
+    """How far each column moves the log-odds, up or down, on average over the rows of a sample:
+    float64 (n_columns,). It is 0 for a column that no tree asks.
     """
-    return np.abs(contributions(trees, E_sample)[:, :-1]).mean(axis=0)
+    total = np.abs(contributions(trees, E_sample)[:, :-1]).sum(axis=0)
+    return total / max(1, len(E_sample))
 
 
 def _walked(trees: BoostedTrees) -> list[np.ndarray]:

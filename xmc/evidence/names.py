@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arrays import frozen, pointers
 from ..kernels import names as kernels
+from ..kernels import terms
 from ..topk import TopK
 
 COLUMNS = (
@@ -25,14 +26,14 @@ COLUMNS = (
 BLOCK = 256  # texts that are read at a time
 N_KEYS = 6  # n-grams by which a name is found
 N_COMPARED = 128  # names that are compared with a text
-N_CODES = 0x20000  # what lies beyond is Chinese, or no letter
+N_CODES = 0x20000  # two planes: what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.
 SIGNS = (0x300, 0x370), (0x591, 0x5BE), (0x64B, 0x653), (0x900, 0x964), (0x966, 0xD80)
 UNSPACED = (0x3005, 0x3006), (0x3040, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00)
 
 
 class NameIndex(NamedTuple):
-    """The names of labels, by term; all arrays read-only. xmc/kernels/names.py says what terms are."""
+    """The names of labels, by term, as in xmc/kernels/terms.py; all arrays read-only."""
 
     hashes: np.ndarray  # uint64, of each term, ascending
     ids: np.ndarray  # int32, the number of each of these terms
@@ -55,7 +56,7 @@ class NameIndex(NamedTuple):
     @property
     def n_grams(self) -> int:
         """How many terms are n-grams: they come before words."""
-        return int(np.searchsorted(self.hashes, kernels.WORD))
+        return int(np.searchsorted(self.hashes, terms.WORD))
 
     @property
     def table(self) -> tuple:
@@ -86,13 +87,13 @@ def name_index(
     texts: some of those in which names will be looked for, thousands if there are so many. They
     show which terms are frequent there and tell little; without them it is as in names.
     """
-    indptr, wanted = kernels.hash_texts(*_codes(names), kinds())
+    indptr, wanted = terms.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
     table = _table(hashes, np.arange(len(hashes), dtype=np.int32))
-    indptr, found = kernels.distinct(indptr, kernels.find_all(wanted, *table))
+    indptr, found = kernels.distinct(indptr, terms.find_all(wanted, *table))
     in_names = np.bincount(found, minlength=len(hashes))
     in_texts = np.bincount(_mentions(table, texts).terms, minlength=len(hashes))
-    n_grams = np.searchsorted(hashes, kernels.WORD)
+    n_grams = np.searchsorted(hashes, terms.WORD)
     order = np.lexsort((-in_names, -in_texts, np.arange(len(hashes)) >= n_grams))
     ids = np.empty(len(order), np.int32)
     ids[order] = np.arange(len(order), dtype=np.int32)
@@ -136,7 +137,7 @@ def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
         index.key_names,
         index.n_keys,
         *found,
-        N_COMPARED,
+        max(N_COMPARED, 2 * k),
         *top,
     )
     return top
@@ -158,9 +159,9 @@ def kinds() -> np.ndarray:
     """What each character is: see xmc/kernels/names.py."""
     found = np.array([chr(code).isalnum() for code in range(N_CODES)], np.uint8)
     for first, end in SIGNS:
-        found[first:end] = kernels.LETTER
+        found[first:end] = terms.LETTER
     for first, end in UNSPACED:
-        found[first:end] *= kernels.UNSPACED
+        found[first:end] *= terms.UNSPACED
     return frozen(found)
 
 
@@ -197,7 +198,7 @@ def _table(hashes: np.ndarray, ids: np.ndarray) -> tuple:
 def _mentions(table: tuple, texts: Sequence[str]) -> Mentions:
     """What texts have of the terms in a table, a block of texts at a time."""
     blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)] or [texts]
-    found = [kernels.mention(*_codes(block), kinds(), *table) for block in blocks]
+    found = [terms.mention(*_codes(block), kinds(), *table) for block in blocks]
     if len(found) == 1:
         return Mentions(*map(frozen, found[0]))
     sizes = np.concatenate([np.diff(block[0]) for block in found])
@@ -206,4 +207,11 @@ def _mentions(table: tuple, texts: Sequence[str]) -> Mentions:
 
 
 def _names(index: NameIndex) -> tuple:
-    return index.idf, index.text_idf, index.n_grams, index.name_indptr, index.name_terms, index.norms
+    return (
+        index.idf,
+        index.text_idf,
+        index.n_grams,
+        index.name_indptr,
+        index.name_terms,
+        index.norms,
+    )

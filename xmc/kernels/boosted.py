@@ -223,7 +223,9 @@ def add_leaves(trees, tree, before, splits):
 
 @kernel
 def add_inner(trees, tree, nan_left, at, before, splits):
-    """Append the inner nodes of a tree that send NaN that way, from place `at` on; the next place."""
+    """Append the inner nodes of a tree that send NaN that way, from place `at` on. The place
+    behind them.
+    """
     root, one = trees.indptr[tree], np.uint64(1)
     for i in range(root, trees.indptr[tree + 1]):
         if trees.feature[i] < 0 or trees.nan_left[i] != nan_left:
@@ -372,7 +374,7 @@ def walk_up(trees, tree, edges, weight, passed, out):
 
 @kernel
 def sum_leaves(trees, root, i, product):
-    """Turn a node's products into sums over the leaves below: its own value's, or its children's."""
+    """Turn a node's products into sums over the leaves below."""
     here = product[i - root]
     if trees.feature[i] < 0:
         for q in range(here.shape[0]):

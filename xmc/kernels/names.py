@@ -1,18 +1,8 @@
-"""Names of labels in texts: which terms a text has, and how much of a name is among them.
+"""Names of labels held against texts: how well each fits, and which fit best.
 
-Terms are n-grams of 4 and 5 characters inside words, which have a blank at each end; whole words;
-and, where a script has no blanks between words, single characters, which count as n-grams and as
-words, and pairs of characters. A term is known by a hash of 64 bits, whose first bit tells words
-from n-grams. Terms are numbered from 0 on: first the n-grams, then the words, those of many names
-before those of few. So what texts use often lies together.
+Texts come as their mentions, and terms are numbered: terms.py says how.
 
     name          dtype    shape        what
-    codes         uint32   characters   the code points of all texts, laid end to end
-    offsets       int64    texts + 1    where each text begins and ends
-    kinds         uint8    code points  OTHER, LETTER or UNSPACED; what lies beyond is OTHER
-    hashes        uint64   terms        of the terms that names have, ascending
-    ids           int32    terms        the number of the term of each hash
-    buckets       int32    2^n + 1      where hashes with these first n bits begin, and the end
     idf           float32  terms        a term's weight in names, the more the rarer there
     text_idf      float32  terms        a term's weight in texts, the more the rarer there
     name_indptr   int64    names + 1    where each name's terms begin and end
@@ -20,37 +10,26 @@ before those of few. So what texts use often lies together.
     norms         float32  (names, 2)   the lengths of its n-grams and of its words; 0 without any
     key_indptr    int64    terms + 1    where each term's names begin and end
     key_names     int32    entries      names that are found by the term, ascending in each term
-    n_keys        uint8    names        the number of terms by which each is found
+    n_keys        uint8    names        the number of terms by which each is found, 15 at most
     label_indptr  int64    labels + 1   where each label's names begin and end
     name_labels   int32    names        the label of each name, ascending
-    indptr        int64    texts + 1    where each text's mentions begin and end
-    terms         int32    mentions     each once in a text, by first appearance
-    counts        float32  mentions     how often the term occurs in the text
-    firsts        int32    mentions     the number of the word where it first occurs, from 0 on
+
+Weights of a name are idf, those of a text (1 + log count) * text_idf; n-grams and words are scaled
+to length 1 apart. Of a name, the text has a share, the sum of idf^2 over its terms in the text by
+that over all of them. The score is the cosine of n-grams * share^1.5.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import config
 
 from . import kernel
 from .heap import Best, offer, put_in_order
 from .lanes import prefetch
 
-OTHER, LETTER, UNSPACED = 0, 1, 2
-BLANK = np.uint32(32)
-SHORT, LONG = 4, 5  # characters of an n-gram
-# More terms than this a character doesn't have: UNSPACED ones have three, others two.
-MOST_TERMS = 3
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
-SHIFT = np.uint64(29)
-OF_GRAMS, OF_WORDS = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
-WORD = np.uint64(1 << 63)
-
 # A tally of 16 bits is a number of keys, 15 at most, and a sum of products in steps, 255 each at
 # most.
-SUM_BITS, STEPS, MOST_KEYS = 12, 255, 15
+SUM_BITS, STEPS = 12, 255
 LINE = 16  # int32 in a line of the cache
 
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
@@ -83,196 +62,6 @@ class Text(NamedTuple):
     product: np.ndarray  # float32, what it adds to n-grams' or words' product with a name
     mass: np.ndarray  # float32, idf^2
     first: np.ndarray  # int32, see firsts
-
-
-@kernel(inline="always")
-def _step(hash, code):
-    """The hash of a sequence with one more character."""
-    hash = (hash ^ np.uint64(code)) * FACTOR
-    return hash ^ (hash >> SHIFT)
-
-
-if config.DISABLE_JIT:
-
-    def _step(hash, code):
-        hash = (int(hash) ^ int(code)) * int(FACTOR) % (1 << 64)
-        return np.uint64(hash ^ (hash >> int(SHIFT)))
-
-
-@kernel
-def hash_texts(codes, offsets, kinds):
-    """(indptr, hashes): the hashes of each text's terms, as often as they occur."""
-    indptr = np.zeros(offsets.shape[0], np.int64)
-    out = np.empty(MOST_TERMS * codes.shape[0], np.uint64)
-    number = np.empty(MOST_TERMS * codes.shape[0], np.int32)
-    for i in range(offsets.shape[0] - 1):
-        own = codes[offsets[i] : offsets[i + 1]]
-        n = hash_text(own, kinds, out[indptr[i] :], number[indptr[i] :])
-        indptr[i + 1] = indptr[i] + n
-    return indptr, out[: indptr[-1]].copy()
-
-
-@kernel
-def hash_text(codes, kinds, out, number):
-    """How many terms a text has, which are written to `out` with the number of the word of each."""
-    n, word, start = 0, 0, 0
-    while start < codes.shape[0]:
-        kind = _kind(codes[start], kinds)
-        end = start + 1
-        while end < codes.shape[0] and _kind(codes[end], kinds) == kind:
-            end += 1
-        if kind == LETTER:
-            n = _hash_word(codes[start:end], word, n, out, number)
-            word += 1
-        elif kind == UNSPACED:
-            n = _hash_unspaced(codes[start:end], word, n, out, number)
-            word += end - start
-        start = end
-    return n
-
-
-@kernel
-def _kind(code, kinds):
-    return kinds[code] if code < kinds.shape[0] else np.uint8(OTHER)
-
-
-@kernel
-def _hash_word(codes, word, n, out, number):
-    """Add the hashes of a word, and of its n-grams; what is shorter than an n-gram is one."""
-    length = codes.shape[0]
-    hash = OF_WORDS
-    for i in range(length):
-        hash = _step(hash, codes[i])
-    out[n], number[n] = hash | WORD, word
-    n += 1
-    for start in range(-1, max(0, length + 2 - SHORT)):
-        hash = OF_GRAMS
-        end = min(start + SHORT, length + 1)
-        for i in range(start, end):
-            hash = _step(hash, _with_blanks(codes, i))
-        out[n], number[n] = hash & ~WORD, word
-        n += 1
-        if end <= length:
-            out[n], number[n] = _step(hash, _with_blanks(codes, end)) & ~WORD, word
-            n += 1
-    return n
-
-
-@kernel
-def _with_blanks(codes, i):
-    return codes[i] if 0 <= i < codes.shape[0] else BLANK
-
-
-@kernel
-def _hash_unspaced(codes, word, n, out, number):
-    """Add the hashes of characters, twice each, and of pairs."""
-    for i in range(codes.shape[0]):
-        hash = _step(OF_GRAMS, codes[i])
-        out[n], number[n] = _step(OF_WORDS, codes[i]) | WORD, word + i
-        out[n + 1], number[n + 1] = hash & ~WORD, word + i
-        n += 2
-        if i + 1 < codes.shape[0]:
-            out[n], number[n] = _step(hash, codes[i + 1]) & ~WORD, word + i
-            n += 1
-    return n
-
-
-@kernel
-def find(hash, hashes, ids, buckets, shift):
-    """The id of a term, -1 if no name has it. shift: 64 less the bits that number a bucket."""
-    bucket = np.int64(hash >> shift)
-    for t in range(buckets[bucket], buckets[bucket + 1]):
-        if hashes[t] == hash:
-            return ids[t]
-    return np.int32(-1)
-
-
-@kernel
-def find_all(wanted, hashes, ids, buckets, shift):
-    """The id of each term, int32; -1 where no name has it."""
-    out = np.empty(wanted.shape[0], np.int32)
-    for i in range(wanted.shape[0]):
-        out[i] = find(wanted[i], hashes, ids, buckets, shift)
-    return out
-
-
-@kernel
-def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
-    """(indptr, terms, counts, firsts): the terms of each text that names have."""
-    indptr = np.zeros(offsets.shape[0], np.int64)
-    longest = 0
-    for i in range(offsets.shape[0] - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    found = np.empty(MOST_TERMS * longest, np.uint64)
-    number = np.empty(MOST_TERMS * longest, np.int32)
-    size = codes.shape[0] + MOST_TERMS * longest  # grows where texts have more terms
-    terms, counts, firsts = np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size, np.int32)
-    for i in range(offsets.shape[0] - 1):
-        start = indptr[i]
-        n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, found, number)
-        if start + n > terms.shape[0]:
-            terms, counts, firsts = _longer(terms), _longer(counts), _longer(firsts)
-        n = _count(found[:n], counts[start:], number)
-        for m in range(n):
-            t = find(found[m], hashes, buckets, shift)
-            if t >= 0:
-                ...
-
-
-@kernel
-def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
-    """(indptr, terms, counts, firsts): the terms of each text that names have."""
-    longest = 0
-    for i in range(offsets.shape[0] - 1):
-        longest = max(longest, MOST_TERMS * (offsets[i + 1] - offsets[i]))
-    slots = np.empty(_n_slots(longest), np.int32)
-    own = np.empty(longest, np.uint64)
-    indptr = np.zeros(offsets.shape[0], np.int64)
-    # All of it is seldom touched, and what isn't takes no memory.
-    terms = np.empty(MOST_TERMS * codes.shape[0], np.int32)
-    counts = np.empty(terms.shape[0], np.float32)
-    firsts = np.empty(terms.shape[0], np.int32)
-    for i in range(offsets.shape[0] - 1):
-        end = indptr[i]
-        n = hash_text(codes[offsets[i] : offsets[i + 1]], kinds, own, firsts[end:])
-        n = _unique(own, n, slots[: _n_slots(n)], firsts[end:], counts[end:])
-        for m in range(n):
-            t = find(own[m], hashes, ids, buckets, shift)
-            if t >= 0:
-                terms[end], counts[end] = t, counts[indptr[i] + m]
-                firsts[end] = firsts[indptr[i] + m]
-                end += 1
-        indptr[i + 1] = end
-    return indptr, terms[:end].copy(), counts[:end].copy(), firsts[:end].copy()
-
-
-@kernel
-def _n_slots(n):
-    """A power of two that is twice as large as n, or larger."""
-    size = 2
-    while size < 2 * n:
-        size *= 2
-    return size
-
-
-@kernel
-def _unique(own, n, slots, firsts, counts):
-    """How many different hashes are among the first n, which make room for them in place.
-
-    firsts: the number of the word of each, which makes room, too. counts: how often each occurs.
-    """
-    slots[:] = -1
-    seen = 0
-    for m in range(n):
-        slot = np.int64(own[m] >> SHIFT) & (slots.shape[0] - 1)
-        while slots[slot] >= 0 and own[slots[slot]] != own[m]:
-            slot = (slot + 1) & (slots.shape[0] - 1)
-        if slots[slot] < 0:
-            slots[slot] = seen
-            own[seen], firsts[seen], counts[seen] = own[m], firsts[m], 0
-            seen += 1
-        counts[slots[slot]] += 1
-    return seen
 
 
 @kernel
@@ -480,7 +269,8 @@ def best_labels(
     keys = Keys(key_indptr, key_names, n_keys)
     text = _empty_text(idf.shape[0], indptr)
     tally = np.zeros(n_keys.shape[0], np.uint16)
-    likely, fit = np.empty(n_keys.shape[0], np.int32), np.empty(n_keys.shape[0], np.float32)
+    likely = np.empty(n_keys.shape[0] + 1, np.int32)  # one slot more than ever counts
+    fit = np.empty(n_keys.shape[0] + 1, np.float32)
     best = np.zeros(n_labels, np.float32)
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
     for i in range(indptr.shape[0] - 1):
@@ -510,7 +300,8 @@ def _tell(terms, text, keys, tally, touched):
     """
     n, most = 0, np.float32(0)
     for s in range(terms.shape[0]):
-        most = max(most, text.product[s + 1])
+        if keys.indptr[terms[s]] < keys.indptr[terms[s] + 1]:
+            most = max(most, text.product[s + 1])
     scale = STEPS / most if most > 0 else 0.0
     for s in range(terms.shape[0]):
         told = (1 << SUM_BITS) + np.int64(text.product[s + 1] * scale)
