@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from typing import Any, ClassVar
 
 from .errors import ParameterError
@@ -255,7 +255,7 @@ class RerankParams(StageParams):
     )
 
 
-@dataclass(repr=False, eq=False, kw_only=True)
+@dataclass(repr=False, eq=False)
 class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams):
     """The settings of RerankedClassifier; its base models have their own."""
 
@@ -266,6 +266,7 @@ class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams):
         several=True,
         own_flag=True,
     )
+    _: KW_ONLY
     choose: bool = param(
         False,
         "leave base models out that take too long or don't help on held-out rows",

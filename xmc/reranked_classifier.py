@@ -125,7 +125,8 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     def forecast(self, X: Any, y: Any) -> Forecast:
         """What `fit` would take: each base model is trained twice, once without some rows."""
-        csr = self._features(X, reset=True)
+        check(self)
+        csr = clone(self)._features(X, reset=True)  # a trained model stays one
         n_labels = as_label_matrix(y, type(self).__name__)[0].shape[1]
         needs = [base.forecast(X, y) for base in self._unfitted(csr, n_labels)]
         most = max(needs, key=lambda need: need.memory(1))
@@ -213,12 +214,16 @@ class RerankedClassifier(RerankedParams, Estimator):
         return predictor.importance
 
     def _first(self) -> Any:
-        several = _as_tuple(self.classifier)
+        several = as_tuple(self.classifier)
         return several[0] if several else LabelTreeClassifier()
 
     def _params(self) -> LabelTreeParams:
         own = {name: getattr(self, name) for name in ("optimize", "propensity_a", "propensity_b")}
-        return tree_params(self._first(), **own, n_jobs=self.n_jobs)
+        # Base models that weigh errors by Y's values need these; the others make costs themselves.
+        several = as_tuple(self.classifier)
+        relevance = any(getattr(base, "costs", "") == "relevance" for base in several)
+        own |= {"costs": "relevance" if relevance else "equal", "solver": "block"}
+        return tree_params(self._first(), **own, n_jobs=self.n_jobs, tail_share=0.0)
 
     @property
     def _chooses(self) -> bool:
@@ -226,14 +231,11 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     def _unfitted(self, X: sp.csr_matrix, n_labels: int) -> list[Any]:
         """Copies of the base models, with threads and memory from here where they have none."""
-        bases = [clone(base) for base in _as_tuple(self.classifier) or DEFAULT]
+        bases = [clone(base) for base in as_tuple(self.classifier) or DEFAULT]
         if self._chooses and X.nnz * n_labels > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
-            if base.normalize != self.normalize:
-                raise ParameterError(
-                    f"{type(self).__name__}: normalize must be the same for all base models"
-                )
+            _check_base(base, self.normalize, type(self).__name__)
             for name in ("n_jobs", "memory"):
                 if getattr(base, name) is None:
                     base.set_params(**{name: getattr(self, name)})
@@ -253,7 +255,8 @@ class RerankedClassifier(RerankedParams, Estimator):
         columns = held[chosen].columns
         trees = learn(held[chosen].rows, columns, self.n_jobs)
         values = held[chosen].rows.evidence.values
-        weights = importance(trees, values[:: 1 + len(values) // MOST_WEIGHED])
+        sample = np.ascontiguousarray(values[:: 1 + len(values) // MOST_WEIGHED])
+        weights = importance(trees, sample)
         fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
         sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
         predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
@@ -293,8 +296,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         found: list[list[HeldOut]] = [[] for _ in choices]
         tops: list[list[TopK]] = [[] for _ in choices[0]]
         columns: list[list[str]] = [[] for _ in choices]
-        parts = parts_of(given.X.shape[0], seed)
-        for part in parts:
+        for part in with_labels(parts_of(given.X.shape[0], seed), given.Y):
             X, Y = given.X[part.kept], given.Y[part.kept]
             bases = [base_of(base.fit(X, Y)) for base in choices[0]]
             sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
@@ -359,11 +361,19 @@ def parts_of(n_rows: int, seed: int) -> list[Part]:
     else:
         helds = np.array_split(order, min(FOLDS, n_rows))
     everything = np.arange(n_rows)
-    parts = [
+    return [
         Part(np.setdiff1d(everything, held), np.sort(held[: MOST_HELD // len(helds)]))
         for held in helds
     ]
-    return [part if len(part.kept) else Part(everything, everything) for part in parts]
+
+
+def with_labels(parts: Sequence[Part], Y: sp.csr_matrix) -> list[Part]:
+    """The parts from whose kept rows base models can learn: a row must have a label. If there is
+    none, base models and stage learn from all rows.
+    """
+    everything = np.arange(Y.shape[0])
+    useful = [part for part in parts if Y[part.kept].nnz]
+    return useful or [Part(everything, everything)]
 
 
 def evidence_for(
@@ -375,7 +385,17 @@ def evidence_for(
     return together(parts)
 
 
-def _as_tuple(classifier: Any) -> tuple[Any, ...]:
+def _check_base(base: Any, normalize: bool, who: str) -> None:
+    """Raise ParameterError unless a base model goes with the stage and with the first one."""
+    if isinstance(base, RerankedClassifier):
+        raise ParameterError(f"{who}: classifier must be without a last stage of its own")
+    if base.normalize != normalize:
+        raise ParameterError(f"{who}: normalize must be the same for all base models")
+    if base.tail_share:
+        raise ParameterError(f"{who}: tail_share must be 0 in base models, got {base.tail_share!r}")
+
+
+def as_tuple(classifier: Any) -> tuple[Any, ...]:
     """The base models that are given; none of None."""
     if isinstance(classifier, (tuple, list)):
         return tuple(classifier)

@@ -34,11 +34,11 @@ from .params import (
     param,
 )
 from .ranking.ranker import Ranker
-from .reranked_classifier import RerankedClassifier
+from .reranked_classifier import RerankedClassifier, as_tuple
 from .text import as_texts, fit_texts, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
-from .training_data import DescribedRows, as_label_matrix, as_list, check_once
+from .training_data import DescribedRows, as_label_matrix, as_label_texts, as_list, check_once
 from .vocabulary import Vocabulary, split_qualifiers
 
 MOST_READ = 5000  # texts that show which words are frequent in texts
@@ -102,6 +102,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         y, ids = as_labels(labels, label_ids, who)
         _same_length(texts, y, who)
         names = _names_in_order(label_names, ids, who)
+        ids, names = _known(ids, names, y, who)
         self.notices_: list[str] = []
         if self.vocabulary is not None:
             y, ids, names = with_concepts(y, ids, names, self.vocabulary, who)
@@ -115,6 +116,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """The trained classifier: with a stage, if there is to be one and it helps."""
         known = {"label_ids": ids, "label_names": names}
         if not self._wants_stage(X.shape[0]):
+            self.notices_ += [f"{why}: trained without" for why in self._obstacles(X.shape[0])]
             return self._unfitted().fit(X, y, **known)
         index = None
         if names is not None or self.vocabulary is not None:
@@ -122,20 +124,36 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             index = names_of_labels(ids, names, self.vocabulary, some)
         stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
         best = stage.best_base_
-        if self.rerank == "auto" and best is not None:
+        if self.rerank == "auto" and best is not None and not self._has_own_stage:
             self.notices_.append(f"the last stage is left out: {stage.summary_}")
             return best
         self.notices_.append(stage.summary_)
         return stage
 
+    @property
+    def _has_own_stage(self) -> bool:
+        """Whether the classifier that was given is one with a stage."""
+        return isinstance(self.classifier, RerankedClassifier)
+
+    def _obstacles(self, n_rows: int) -> list[str]:
+        """Why there is no stage, where that is left to us."""
+        if self.rerank != "auto" or self._has_own_stage:
+            return []
+        if n_rows < LEAST_ROWS:
+            needed = f"a last stage needs {LEAST_ROWS:,} rows to learn from"
+            return [f"{needed}, there are {n_rows:,}"]
+        tails = any(getattr(base, "tail_share", 0) for base in as_tuple(self.classifier))
+        return ["a last stage doesn't go with tail_share"] if tails else []
+
     def _wants_stage(self, n_rows: int) -> bool:
-        if self.rerank == "auto" and n_rows < LEAST_ROWS:
-            what = f"a last stage needs {LEAST_ROWS:,} rows to learn from, there are {n_rows:,}"
-            self.notices_.append(f"{what}: trained without")
-            return False
-        return bool(self.rerank)
+        if self._has_own_stage and not self.rerank:
+            who = type(self).__name__
+            raise ParameterError(f"{who}: rerank must not be False with a RerankedClassifier")
+        return bool(self.rerank) and not self._obstacles(n_rows)
 
     def _reranked(self) -> RerankedClassifier:
+        if self._has_own_stage:
+            return clone(self.classifier)
         first = self.classifier
         first = first[0] if isinstance(first, (tuple, list)) else first or LabelTreeClassifier()
         order = {
@@ -282,7 +300,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return TextParams(**{name: getattr(self, name) for name in names(TextParams)})
 
     def rows(self, texts: Any) -> Any:
-        """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts, too."""
+        """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts."""
         predictor = self._fitted().model_.predictor
         texts = as_texts(texts, type(self).__name__)
         X = self.vectorizer_.transform(texts)
@@ -343,18 +361,12 @@ def with_concepts(
     if not any(label in vocabulary for label in ids):
         wanted, there = quoted(ids[0]), quoted(vocabulary.ids[0])
         raise DataError(f"{who}: expected ids of the vocabulary, such as {there}, got {wanted}")
-    given = dict(zip(ids, names, strict=True)) if names is not None else {}
+    given = dict(zip(ids, names or ids, strict=True))
     every = sorted({*ids, *vocabulary.ids})
     Y, _ = align_labels(as_label_matrix(y, who)[0], ids, every)
-    found = vocabulary.names_of(every)
-    return (
-        Y,
-        every,
-        [
-            given.get(label, label) if name == label else name
-            for label, name in zip(every, found, strict=True)
-        ],
-    )
+    found = zip(every, vocabulary.names_of(every), strict=True)
+    own = [name if given.get(label, label) == label else given[label] for label, name in found]
+    return Y, every, own
 
 
 def names_of_labels(
@@ -367,14 +379,23 @@ def names_of_labels(
     found: list[tuple[int, str]] = []
     for label, name in enumerate(names or ()):
         own = None if ids is None else ids[label]
+        several = [] if name == own else [split_qualifiers(name)[0]]
         if vocabulary is not None and own is not None and own in vocabulary:
-            found += ((label, own_name.name) for own_name in vocabulary.all_names(own))
-        elif name != own:
-            found.append((label, split_qualifiers(name)[0]))
+            several += [known.name for known in vocabulary.all_names(own)]
+        found += ((label, text) for text in dict.fromkeys(several))  # each once
     if not found:
         return None
     labels, texts = zip(*found, strict=True)
     return name_index(texts, np.array(labels, np.int32), len(names or ()), some_texts)
+
+
+def _known(ids: Any, names: Any, y: Any, who: str) -> tuple[list[str] | None, list[str] | None]:
+    """Ids and names as lists of str, one for each label."""
+    if ids is None and names is None:
+        return None, None
+    n_labels = as_label_matrix(y, who)[0].shape[1]
+    own = as_label_texts(ids, n_labels, "label_ids", who)
+    return own, as_label_texts(names, n_labels, "label_names", who)
 
 
 def _below(classifier: Any) -> Any:

@@ -19,7 +19,7 @@ from ..ranking.search import Candidates, Search
 from ..topk import TopK
 from .boosted import BoostedTrees, check, log_odds
 from .names import mentions
-from .sources import Question, Sources, fill, hear
+from .sources import Question, Sources, fill, hear, named
 
 N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best")
@@ -92,6 +92,10 @@ class Reranked(Predictor):
         for base in self.bases:
             base.predictor.check(n_features, n_labels)
         check(self.trees, len(columns_of(self.bases, self.sources)))
+
+    def n_labels_found(self, label_counts: np.ndarray) -> int:
+        """Those with training rows, and those that have a name to be found by."""
+        return int(np.count_nonzero((label_counts > 0) | named(self.sources)))
 
     def levels(self) -> list[list[dict[str, Any]]]:
         return [tree for base in self.bases for tree in base.predictor.levels()]

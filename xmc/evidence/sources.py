@@ -66,6 +66,16 @@ class Sources(NamedTuple):
         return [*names, *features, *votes, *LABEL_COLUMNS]
 
 
+def named(sources: Sources) -> np.ndarray:
+    """bool, whether each label can be found by its names, or by its features in place of them."""
+    found = np.zeros(len(sources.label_counts), bool)
+    if sources.names is not None:
+        found |= np.diff(sources.names.label_indptr) > 0
+    if sources.label_features is not None:
+        found |= np.diff(sources.label_features.indptr) > 0
+    return found
+
+
 class Heard(NamedTuple):
     """What the sources found for some rows, before it is known which candidates there are."""
 
