@@ -38,6 +38,7 @@ ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
 MOST_WEIGHED = 500  # candidates on which the weight of each column is measured: 2 ms each
 # One-vs-all takes time by labels x values of X; up to here it is minutes on two threads.
 AFFORDABLE = 1e12
+SHARPNESS = 0.5  # of neighbours, see inverted
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
 WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
 
@@ -81,6 +82,7 @@ class Given(NamedTuple):
         Y = self.Y[kept]
         known = Sources(
             frozen(np.bincount(Y.indices, minlength=Y.shape[1])),
+            labels_beside(Y),
             self.names,
             self.label_features,
             self.label_index,
@@ -88,7 +90,7 @@ class Given(NamedTuple):
         if not neighbors:
             return known
         labels = Lists(frozen(Y.indptr.astype(np.int64)), frozen(Y.indices.astype(np.int32)))
-        rows = inverted(as_rows(self.X[kept], normalize=False))
+        rows = inverted(as_rows(self.X[kept], normalize=False), sharpness=SHARPNESS)
         return known._replace(neighbors=Neighbors(rows, labels))
 
 
@@ -410,3 +412,17 @@ def joined_tops(tops: Sequence[TopK]) -> TopK:
 def mean_precision(figures: dict[str, Any]) -> float:
     """The mean of P@1, P@3 and P@5, as far as there are so many labels."""
     return float(np.mean([value for name, value in figures.items() if name.startswith("P@")]))
+
+
+def labels_beside(Y: sp.csr_matrix) -> Rows:
+    """For each label those that share training rows with it, and what share of its rows, where
+    labels with few rows count for less: rows in common / (rows + 2).
+    """
+    true = (Y != 0).astype(np.float32)
+    common = (true.T @ true).tocsr()
+    common.setdiag(0)
+    common.eliminate_zeros()
+    common.sort_indices()
+    share = common.data / np.repeat(true.sum(axis=0).A1 + 2, np.diff(common.indptr))
+    arrays = common.indptr.astype(np.int64), common.indices.astype(np.int32)
+    return Rows(*map(frozen, (*arrays, share.astype(np.float32))), Y.shape[1])

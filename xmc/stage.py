@@ -23,13 +23,7 @@ from .threshold import best_threshold_of
 from .topk import TopK
 
 # Chosen on held-out rows of three data sets, see benchmarks/NOTES.md.
-N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 150, 31, 0.1, 100, 10.0
-# The more of these, the likelier a label, whatever else is known.
-RISING = (
-    *("log_score", "log_score_less_best", "name_cosine", "name_word_cosine", "name_share"),
-    *("name_word_share", "label_cosine", "neighbor_votes", "nearest_neighbor", "n_neighbors"),
-)
-
+N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 200, 31, 0.07, 200, 50.0
 
 class HeldOut(NamedTuple):
     """Rows that neither base models nor sources have seen.
@@ -84,18 +78,11 @@ def learn(rows: HeldOut, columns: Sequence[str], n_jobs: int | None) -> BoostedT
         min_samples_leaf=LEAST_PER_LEAF,
         l2_regularization=L2,
         early_stopping=False,
-        monotonic_cst=[direction(column) for column in columns],
         random_state=0,
     )
     with threadpool_limits(n_threads(n_jobs), "openmp"):
         learner.fit(rows.evidence.values, rows.is_true)
     return from_sklearn(learner)
-
-
-def direction(column: str) -> int:
-    """1 if a label is the likelier the more there is of this evidence, else 0."""
-    names = column, column.removesuffix("_less_best"), column.partition("_")[2]
-    return int(any(name in RISING for name in names))
 
 
 def unseen_scores(
