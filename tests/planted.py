@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 
 from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
 from xmc.base import Estimator, Learned
@@ -46,12 +47,22 @@ def arrays(model):
     """All that a model has learnt."""
 
     def flat(value):
+        if isinstance(value, Predictor):
+            value = tuple(getattr(value, f.name) for f in fields(value))
         return (
             [part for own in value for part in flat(own)] if isinstance(value, tuple) else [value]
         )
 
-    predictor = model.model_.predictor
-    return flat(tuple(getattr(predictor, f.name) for f in fields(predictor)))
+    return flat(model.model_.predictor)
+
+
+def with_settings(model, **settings):
+    """A copy with these settings of training, which a re-ranked model has in its base models."""
+    model = clone(model)
+    if isinstance(model, RerankedClassifier):
+        bases = tuple(clone(base).set_params(**settings) for base in model.classifier)
+        return model.set_params(classifier=bases)
+    return model.set_params(**settings)
 
 
 def same_model(a, b):

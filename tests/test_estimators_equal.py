@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from planted import N_LABELS, X_TEST, Y_TEST, X, Y, same_answer, same_model
+from planted import N_LABELS, X_TEST, Y_TEST, X, Y, same_answer, same_model, with_settings
 from sklearn.base import clone
 
 from xmc import OneVsAllClassifier
@@ -64,7 +64,7 @@ def test_a_second_fit_gives_the_same_model(model):
 
 def test_another_seed_gives_another_model(learner):
     assert not same_model(
-        clone(learner).fit(X, Y), clone(learner).set_params(random_state=1).fit(X, Y)
+        clone(learner).fit(X, Y), with_settings(learner, random_state=1).fit(X, Y)
     )
 
 

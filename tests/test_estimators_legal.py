@@ -15,8 +15,10 @@ from planted import (
 )
 from sklearn.base import clone
 
-from xmc import LabelTree, LabelTreeClassifier
+from xmc import LabelTree, LabelTreeClassifier, RerankedClassifier
+from xmc.evidence import reranked
 from xmc.ranking import search
+from xmc.reranked_classifier import FOLDS
 
 
 def test_labels_without_a_row_are_never_predicted(model, sparse_labels):
@@ -96,10 +98,12 @@ def test_progress_is_lines_on_stderr_only_if_asked_for(learner, capfd):
     assert capfd.readouterr() == ("", "")
     learner.set_params(verbose=1).fit(X, Y)
     out, err = capfd.readouterr()
-    n_levels = sum(member.tree.depth for member in learner.members_)
+    n_levels = sum(map(len, learner.model_.predictor.levels()))
+    # Below a last stage, base models are trained on parts of the rows first.
+    n_fits = 1 + FOLDS if isinstance(learner, RerankedClassifier) else 1
     assert out == ""
     trained = [line for line in err.splitlines() if ", level " in line and "left out" not in line]
-    assert len(trained) == n_levels
+    assert len(trained) == n_levels * n_fits
     assert all(": done in " in line for line in err.splitlines())
 
 
@@ -108,6 +112,7 @@ def test_ranking_reports_progress_if_threads_have_several_blocks_each(learned, m
     learned.set_params(verbose=1).predict_topk(X_TEST, 3)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setattr(search, "MOST_ROWS", 7)
+    monkeypatch.setattr(reranked, "ROWS_PER_BATCH", 7)
     learned.predict_topk(X_TEST, 3)
     learned.set_params(verbose=quiet)
     out, err = capfd.readouterr()

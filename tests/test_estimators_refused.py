@@ -46,11 +46,11 @@ def test_a_fit_that_fails_leaves_no_model_behind(model):
 
 
 def test_settings_that_are_changed_after_training_are_checked(fitted):
-    broken = fitted.get_params()["score_transform"]
-    fitted.set_params(score_transform="cubed")
-    with pytest.raises(ParameterError, match="score_transform must be one of"):
+    before = fitted.get_params()["optimize"]
+    fitted.set_params(optimize="everything")
+    with pytest.raises(ParameterError, match="optimize must be one of"):
         fitted.predict_topk(X_TEST, 3)
-    fitted.set_params(score_transform=broken)
+    fitted.set_params(optimize=before)
 
 
 @pytest.mark.parametrize("kind", [sp.csr_matrix, np.asarray])

@@ -1,0 +1,171 @@
+"""What is known of labels beside base models: the candidates that it gives, and the evidence."""
+
+import naive
+import naive_inverted
+import numpy as np
+import pytest
+
+from xmc.arrays import Lists, frozen
+from xmc.evidence import sources
+from xmc.evidence.names import COLUMNS as NAME_COLUMNS
+from xmc.evidence.names import best_names, evidence_of, mentions, name_index
+from xmc.evidence.nearest import inverted
+from xmc.evidence.sources import Neighbors, Question, Sources, fill, hear, named
+
+N_LABELS, N_FEATURES, N_ROWS = 25, 40, 60
+TEXTS = ["a red apple", "green grass", "", "the apple of the red grass"]
+# The last labels have no name.
+NAMES, NAME_LABELS = ["apple", "grass", "red apple", "pear"], np.array([3, 4, 4, 9], np.int32)
+
+
+def ones(rng, n_rows):
+    """Rows of length 1 with 5 equal values: an index holds such values exactly."""
+    return np.array([rng.permutation(N_FEATURES) < 5 for _ in range(n_rows)]) / np.sqrt(5)
+
+
+class World:
+    """Training rows, their labels and features of labels, dense, and the sources made of them."""
+
+    def __init__(self, seed=0):
+        rng = np.random.default_rng(seed)
+        self.trained, self.asked = ones(rng, N_ROWS), ones(rng, len(TEXTS))
+        self.asked[1, :20] = 0
+        self.labels = [np.sort(rng.permutation(N_LABELS)[:2]) for _ in range(N_ROWS)]
+        self.features = ones(rng, N_LABELS)
+        self.features[5] = 0
+        indptr, ids = naive.join(self.labels)
+        own = Lists(frozen(np.array(indptr, np.int64)), frozen(np.array(ids, np.int32)))
+        self.counts = np.bincount(own.ids, minlength=N_LABELS)
+        rows = naive.as_rows(self.features)
+        names = name_index(NAMES, NAME_LABELS, N_LABELS)
+        near = Neighbors(inverted(naive.as_rows(self.trained)), own)
+        self.sources = Sources(self.counts, names, rows, inverted(rows), near)
+        self.question = Question(naive.as_rows(self.asked), mentions(names, TEXTS))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World()
+
+
+@pytest.fixture
+def candidates(rng):
+    lists = [np.sort(rng.permutation(N_LABELS)[:9]) for _ in TEXTS]
+    indptr, ids = naive.join(lists)
+    return np.array(indptr, np.int64), np.array(ids, np.int32)
+
+
+def evidence(sources, question, candidates):
+    """All columns by name."""
+    parts = np.hstack(fill(sources, question, hear(sources, question), *candidates))
+    return dict(zip(sources.columns(), parts.T, strict=True))
+
+
+def votes(world):
+    """(total, largest, count) of each label by query."""
+    near = naive_inverted.nearest(world.trained, world.asked, sources.N_NEIGHBORS)
+    split = [tuple(zip(*own, strict=True)) or ((), ()) for own in near]
+    return [naive_inverted.figures(*own, world.labels) for own in split]
+
+
+def test_every_source_has_its_columns_and_label_counts_always_do(world):
+    features = {"label_features": None, "label_index": None}
+    for left_out in ({"names": None}, features, {"neighbors": None}, features | {"names": None}):
+        fewer = world.sources._replace(**left_out)
+        own = {*NAME_COLUMNS} if "names" in left_out else set()
+        own |= {"label_cosine"} if "label_index" in left_out else set()
+        own |= {*sources.VOTE_COLUMNS} if "neighbors" in left_out else set()
+        assert {*world.sources.columns()} - {*fewer.columns()} == own
+    assert Sources(world.counts).columns() == ["log_label_rows", "log_row_features"]
+
+
+def test_all_matrices_together_have_the_columns_that_are_promised(world, candidates):
+    for known in (world.sources, Sources(world.counts), world.sources._replace(names=None)):
+        parts = fill(known, world.question, hear(known, world.question), *candidates)
+        assert sum(part.shape[1] for part in parts) == len(known.columns())
+        assert all(len(part) == len(candidates[1]) for part in parts)
+        assert all(part.dtype == np.float32 for part in parts)
+
+
+def test_neighbours_vote_as_counting_says(world, candidates):
+    found = evidence(world.sources, world.question, candidates)
+    expected = [
+        own.get(int(label), (0, 0, 0))
+        for own, ids in zip(votes(world), naive.split(*candidates), strict=True)
+        for label in ids
+    ]
+    got = np.stack([found[name] for name in sources.VOTE_COLUMNS], axis=1)
+    assert got == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_the_best_of_the_neighbours_are_candidates(world):
+    top = hear(world.sources, world.question).tops[-1]
+    for got, wanted in zip(top, votes(world), strict=True):
+        totals = sorted((total for total, *_ in wanted.values()), reverse=True)[: sources.N_BEST]
+        assert [wanted[label][0] for label in got if label >= 0] == pytest.approx(totals)
+
+
+def test_the_cosine_of_a_labels_features_is_the_product(world, candidates):
+    found = evidence(world.sources, world.question, candidates)["label_cosine"]
+    products = world.asked @ world.features.T
+    rows = np.repeat(np.arange(len(TEXTS)), np.diff(candidates[0]))
+    assert found == pytest.approx(products[rows, candidates[1]], abs=1e-6)
+
+
+def test_labels_with_the_nearest_features_are_candidates(world):
+    top = hear(world.sources, world.question).tops[1]
+    for got, wanted in zip(
+        top, naive_inverted.nearest(world.features, world.asked, sources.N_BEST), strict=True
+    ):
+        assert {*got.tolist()} - {-1} == {label for label, _ in wanted}
+
+
+def test_names_are_candidates_and_evidence(world, candidates):
+    known, question = world.sources.names, world.question
+    top = hear(world.sources, question).tops[0]
+    assert np.array_equal(top, best_names(known, question.mentions, sources.N_BEST).labels)
+    assert {3, 4} <= {*top[0].tolist()} and (top[2] == -1).all()
+    found = evidence(world.sources, question, candidates)
+    expected = evidence_of(known, question.mentions, *candidates)
+    got = np.stack([found[name] for name in NAME_COLUMNS], axis=1)
+    assert np.array_equal(got, expected, equal_nan=True)
+
+
+def test_without_texts_names_are_unknown_and_give_no_candidates(world, candidates):
+    silent = world.question._replace(mentions=None)
+    assert len(hear(world.sources, silent).tops) == 2
+    found = evidence(world.sources, silent, candidates)
+    assert all(np.isnan(found[name]).all() for name in NAME_COLUMNS)
+    assert np.isfinite(found["neighbor_votes"]).all()
+
+
+def test_labels_count_by_their_rows_and_rows_by_their_features(world, candidates):
+    found = evidence(world.sources, world.question, candidates)
+    rows = np.repeat(np.arange(len(TEXTS)), np.diff(candidates[0]))
+    assert found["log_label_rows"] == pytest.approx(np.log1p(world.counts[candidates[1]]))
+    n_features = (world.asked != 0).sum(axis=1)
+    assert found["log_row_features"] == pytest.approx(np.log1p(n_features[rows]))
+
+
+def test_a_part_of_the_rows_is_answered_as_among_all(world, candidates):
+    whole = evidence(world.sources, world.question, candidates)
+    for row in range(len(TEXTS)):
+        first, last = candidates[0][row : row + 2]
+        own = np.array([0, last - first]), candidates[1][first:last]
+        part = evidence(world.sources, world.question.part(row, row + 1), own)
+        for name in whole:
+            assert np.array_equal(part[name], whole[name][first:last], equal_nan=True), name
+
+
+def test_no_rows_are_legal(world):
+    none = np.zeros(1, np.int64), np.empty(0, np.int32)
+    found = evidence(world.sources, world.question.part(2, 2), none)
+    assert all(len(column) == 0 for column in found.values())
+
+
+def test_a_label_is_named_if_it_has_a_name_or_features(world):
+    known = world.sources
+    assert np.flatnonzero(named(known._replace(label_features=None))).tolist() == [3, 4, 9]
+    assert np.flatnonzero(~named(known._replace(names=None))).tolist() == [5]
+    assert named(known).sum() == N_LABELS - 1
+    assert not named(Sources(world.counts)).any()

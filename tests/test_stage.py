@@ -1,0 +1,191 @@
+"""What the last stage learns from, what it learns, and how that is judged."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from xmc import stage
+from xmc.evidence.boosted import log_odds
+from xmc.evidence.reranked import Evidence, probabilities
+from xmc.metrics import precision_at_k
+from xmc.ranking.search import Candidates
+from xmc.topk import TopK
+
+COLUMNS = ["base0_log_score", "base0_place", "name_share", "neighbor_votes_less_best"]
+N_LABELS = 30
+
+
+def random_rows(rng, n_rows=300, most=12):
+    """Held-out rows whose candidates are the likelier the larger their first evidence; some true
+    labels are no candidates.
+    """
+    sizes = rng.integers(0, most, n_rows)
+    ids = [np.sort(rng.permutation(N_LABELS)[:size]) for size in sizes]
+    values = rng.normal(size=(sizes.sum(), len(COLUMNS))).astype(np.float32)
+    true = rng.random(len(values)) < 1 / (1 + np.exp(2 - 2 * values[:, 0]))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    truth = rng.random((n_rows, N_LABELS)) < 0.02
+    flat = np.concatenate(ids)
+    rows = np.repeat(np.arange(n_rows), sizes)
+    truth[rows, flat] = true
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    return stage.held_out(Evidence(indptr, flat.astype(np.int32), values), sp.csr_matrix(truth))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return random_rows(np.random.default_rng(0))
+
+
+def test_candidates_are_true_where_the_truth_says_so(rows):
+    (indptr, ids, _), truth = rows.evidence, rows.truth.toarray()
+    expected = [
+        truth[row, label]
+        for row in range(len(indptr) - 1)
+        for label in ids[indptr[row] : indptr[row + 1]]
+    ]
+    assert rows.is_true.tolist() == expected
+    assert rows.truth.nnz > rows.is_true.sum() > 0
+
+
+def test_chosen_rows_keep_their_candidates(rows, rng):
+    chosen = rng.random(300) < 0.5
+    own = rows.rows(chosen)
+    of_row = np.split(np.arange(len(rows.is_true)), rows.evidence.indptr[1:-1])
+    places = np.concatenate([of_row[row] for row in np.flatnonzero(chosen)])
+    assert np.array_equal(own.evidence.ids, rows.evidence.ids[places])
+    assert np.array_equal(own.evidence.values, rows.evidence.values[places], equal_nan=True)
+    assert np.array_equal(own.is_true, rows.is_true[places])
+    assert (own.truth != rows.truth[chosen]).nnz == 0
+    assert np.array_equal(np.diff(own.evidence.indptr), np.diff(rows.evidence.indptr)[chosen])
+
+
+def test_parts_that_are_joined_are_the_whole(rows):
+    first = np.arange(300) < 120
+    again = stage.joined([rows.rows(first), rows.rows(~first)])
+    for ours, theirs in zip(again.evidence, rows.evidence, strict=True):
+        assert np.array_equal(ours, theirs, equal_nan=True)
+    assert np.array_equal(again.is_true, rows.is_true)
+    assert (again.truth != rows.truth).nnz == 0
+
+
+def test_log_odds_are_scikit_learns(rows):
+    judge = HistGradientBoostingClassifier(
+        max_iter=stage.N_TREES,
+        max_leaf_nodes=stage.N_LEAVES,
+        learning_rate=stage.LEARNING_RATE,
+        min_samples_leaf=stage.LEAST_PER_LEAF,
+        l2_regularization=stage.L2,
+        early_stopping=False,
+        monotonic_cst=[1, 0, 1, 1],
+    ).fit(rows.evidence.values, rows.is_true)
+    ours = log_odds(stage.learn(rows, COLUMNS, 1), rows.evidence.values)
+    assert np.ptp(ours) > 1
+    assert ours == pytest.approx(judge.decision_function(rows.evidence.values), abs=1e-6)
+
+
+def test_the_number_of_threads_makes_no_difference(rows):
+    one, two = (stage.learn(rows, COLUMNS, n_jobs) for n_jobs in (1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("column", ["base0_log_score", "name_share", "neighbor_votes_less_best"])
+def test_more_of_what_speaks_for_a_label_never_makes_it_less_likely(rows, column):
+    """Even where the training rows say otherwise: here the evidence is turned around."""
+    turned = rows.evidence._replace(values=-rows.evidence.values)
+    trees = stage.learn(rows._replace(evidence=turned), COLUMNS, 1)
+    grid = np.tile(turned.values[:50], (1, 1))
+    place, before = COLUMNS.index(column), None
+    for value in np.linspace(-3, 3, 25):
+        grid[:, place] = value
+        now = log_odds(trees, grid)
+        assert before is None or (now >= before - 1e-12).all()
+        before = now
+
+
+@pytest.mark.parametrize(
+    ("column", "direction"),
+    [
+        ("base0_log_score", 1), ("base12_log_score", 1), ("base0_log_score_less_best", 1),
+        ("base0_place", 0), ("name_cosine", 1), ("name_cosine_less_best", 1),
+        ("name_position", 0), ("neighbor_votes", 1), ("log_label_rows", 0),
+        ("log_row_features", 0),
+    ],
+)  # fmt: skip
+def test_the_direction_of_evidence_follows_from_its_name(column, direction):
+    assert stage.direction(column) == direction
+
+
+@pytest.mark.parametrize("is_true", [False, True])
+def test_where_there_is_nothing_to_tell_apart_all_candidates_are_equal(rows, is_true):
+    same = rows._replace(is_true=np.full_like(rows.is_true, is_true))
+    found = log_odds(stage.learn(same, COLUMNS, 1), rows.evidence.values)
+    assert np.isfinite(found).all() and np.ptp(found) == 0
+    assert (found[0] > 5) == is_true and abs(found[0]) > 5
+
+
+def test_no_candidates_at_all_are_legal():
+    none = random_rows(np.random.default_rng(0), 3, 1)
+    assert len(none.is_true) == 0
+    assert stage.learn(none, COLUMNS, 1).baseline == 0
+    assert len(stage.unseen_scores(none, COLUMNS, 1, 0).ids) == 0
+
+
+def test_unseen_scores_come_from_trees_that_have_not_seen_the_row(rng):
+    """Labels at random, each candidate with evidence of its own: who remembers, is right."""
+    rows = random_rows(rng, 400)
+    values = rows.evidence.values.copy()
+    values[:] = rng.random(values.shape)
+    chance = rows._replace(
+        evidence=rows.evidence._replace(values=values), is_true=rng.random(len(values)) < 0.5
+    )
+    free = ["base0_place", "base1_place", "name_words", "log_label_rows"]  # any direction will do
+    remembered = log_odds(stage.learn(chance, free, 1), values) > 0
+    unseen = stage.unseen_scores(chance, free, 1, 0).score > 0.5
+    assert (remembered == chance.is_true).mean() > 0.6
+    assert abs((unseen == chance.is_true).mean() - 0.5) < 0.05
+
+
+def test_unseen_scores_stand_with_their_candidates(rows):
+    found = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    assert np.array_equal(found.indptr, rows.evidence.indptr)
+    assert np.array_equal(found.ids, rows.evidence.ids)
+    first = rows.evidence.values[:, 0]
+    high, low = found.score[first > 1.5], found.score[first < -0.5]
+    assert high.mean() > 0.4 > 0.2 > low.mean()
+    again = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    assert np.array_equal(found.score, again.score)
+
+
+def test_probabilities_are_those_of_the_log_odds():
+    p, margin = probabilities(np.array([0.0, 2.0, -2.0, 800.0]))
+    assert p == pytest.approx([0.5, 0.880797, 0.119203, 1])
+    assert (p.dtype, margin.dtype) == (np.float32, np.float32)
+
+
+def test_the_threshold_has_the_best_micro_f1_of_all_that_there_are(rows):
+    found = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    n_true = rows.truth.nnz
+
+    def f1(threshold):
+        kept = found.score >= threshold
+        return 2 * (kept & rows.is_true).sum() / (kept.sum() + n_true)
+
+    best = max(f1(threshold) for threshold in np.unique(found.score))
+    assert f1(stage.threshold_of(rows, found)) == pytest.approx(best)
+
+
+def test_without_a_true_candidate_only_what_is_certain_is_kept(rows):
+    wrong = rows._replace(is_true=np.zeros_like(rows.is_true))
+    score = np.full(len(rows.is_true), np.float32(0.99))
+    found = Candidates(*rows.evidence[:2], score, score)
+    assert stage.threshold_of(wrong, found) == 1
+
+
+def test_quality_is_that_of_the_metrics_as_far_as_there_are_labels():
+    truth = sp.csr_matrix(np.eye(4, dtype=bool))
+    top = TopK(np.array([[0, 1], [0, 1], [2, 3], [-1, -1]], np.int32), np.zeros((4, 2), np.float32))
+    figures = stage.quality(truth, top)
+    assert figures["P@1"] == pytest.approx(100 * precision_at_k(truth, top, 1)) == 50
+    assert "P@3" not in figures and "P@5" not in figures
