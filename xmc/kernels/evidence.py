@@ -73,7 +73,9 @@ def less_the_best(indptr, out, column, target):
 
 
 @kernel
-def company(indptr, ids, top_ids, top_scores, beside_indptr, beside_ids, beside_share, n_labels, out):
+def company(
+    indptr, ids, top_ids, top_scores, beside_indptr, beside_ids, beside_share, n_labels, out
+):
     """Write how many of each candidate the best labels of a row make expect: the sum of their
     scores times the share of their training rows that have the candidate, too.
 
