@@ -5,9 +5,9 @@ import pytest
 from xmc.embedding import label_embeddings
 from xmc.errors import DataError
 from xmc.label_tree import LabelTree, check_tree, one_vs_all
-from xmc.training import grow as tree_module
 from xmc.params import LabelTreeParams
 from xmc.progress import Progress
+from xmc.training import grow as tree_module
 from xmc.training.grow import balanced, grow_trees, shallow, shallow_arity
 
 SHAPES = [

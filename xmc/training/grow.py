@@ -25,8 +25,8 @@ SHALLOW_FOR = range(1000, 100_001)
 # A shallow tree splits its leaves again if they hold more than WIDE_LEAF x arity labels on average,
 # into leaves of about NARROW_LEAF.
 WIDE_LEAF, NARROW_LEAF = 4, 50
-# By itself it has as many clusters as keep its leaves below this many times arity on average, 100 at
-# least: with many labels, more clusters rank better, and a third level ranks worse.
+# If nobody says how many clusters, there are so many that a leaf holds FULL_LEAF x arity labels on
+# average, but LEAST_ARITY at least: with many labels, wider leaves and a third level rank worse.
 LEAST_ARITY, FULL_LEAF = 100, 1.5
 # k-means sees the largest features of a label, this many, and stops at this gain. Halves of many
 # labels that are alike need more of both to come out well than clusters of any size.
