@@ -5,8 +5,10 @@ import pytest
 from xmc.embedding import label_embeddings
 from xmc.errors import DataError
 from xmc.label_tree import LabelTree, check_tree, one_vs_all
+from xmc.params import LabelTreeParams
+from xmc.progress import Progress
 from xmc.training import grow as tree_module
-from xmc.training.grow import balanced, shallow
+from xmc.training.grow import balanced, grow_trees, shallow, shallow_arity
 
 SHAPES = [
     (1, 16, 100),
@@ -165,6 +167,47 @@ def test_clusters_are_clustered_again_where_labels_are_very_many():
     n_clusters = len(tree.chunks[1]) - 1
     assert tree.depth == (3 if 400 > tree_module.WIDE_LEAF * 10 * n_clusters else 2)
     assert grown_shallow(tree_module.WIDE_LEAF * 10 * 10 + 1, 10).depth == 3
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "arity"),
+    [
+        (1, 100),
+        (4000, 100),
+        (15_000, 100),
+        (15_001, 101),
+        (60_000, 200),
+        (100_000, 259),
+        (100_001, 100),
+        (10**7, 100),
+    ],
+)
+def test_many_labels_get_more_clusters_and_very_many_a_third_level(n_labels, arity):
+    assert shallow_arity(n_labels) == arity
+
+
+def test_the_number_of_labels_alone_makes_no_third_level():
+    for n_labels in tree_module.SHALLOW_FOR[::999]:
+        n_clusters = 0.5 * shallow_arity(n_labels)  # if half of them came out empty
+        assert n_labels <= tree_module.WIDE_LEAF * shallow_arity(n_labels) * n_clusters
+
+
+def grown_by(n_labels, **params):
+    """The one shallow tree of labels with one row each, which have two of 20 features."""
+    dense = np.zeros((n_labels, 20))
+    dense[np.arange(n_labels), np.arange(n_labels) % 20] = 1
+    dense[np.arange(n_labels), np.arange(n_labels) // 20 % 20] += 0.5
+    found = LabelTreeParams(tree="shallow", n_jobs=1, **params)
+    rows_of_label = naive.as_lists(np.eye(n_labels, dtype=bool))
+    (tree,) = grow_trees(naive.as_rows(dense), rows_of_label, found, 0, Progress(0))
+    return tree
+
+
+def test_what_the_user_says_goes_before_what_the_labels_ask_for(monkeypatch):
+    monkeypatch.setattr(tree_module, "LEAST_ARITY", 4)
+    assert 4 < len(grown_by(150).chunks[1]) - 1 <= 10  # the root of 150 / 1.5
+    assert len(grown_by(150, arity=7).chunks[1]) - 1 <= 7
+    assert grown_by(150).depth == 2 and grown_by(150, arity=4).depth == 3
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -113,6 +113,18 @@ def test_a_term_of_every_text_tells_nothing_once_texts_are_known():
     assert best_names(known, wanted, 2).labels.tolist() == [[1, -1]]
 
 
+def test_names_are_found_by_fewer_ngrams_where_texts_have_many(monkeypatch):
+    assert index_of(NAMES, TEXTS).n_keys.max() == door.MOST_KEYS
+    assert index_of(NAMES).n_keys.max() == door.USUAL_KEYS
+    monkeypatch.setattr(door, "KEYS_OF_A_TEXT", 7)
+    some = index_of(NAMES, TEXTS)
+    per_text = sum(np.diff(some.key_indptr)[mentions(some, [text]).terms].sum() for text in TEXTS)
+    assert door.LEAST_KEYS < some.n_keys.max() < door.MOST_KEYS
+    assert per_text <= 7 * len(TEXTS)
+    monkeypatch.setattr(door, "KEYS_OF_A_TEXT", 0)
+    assert index_of(NAMES, TEXTS).n_keys.max() == door.LEAST_KEYS
+
+
 def test_texts_in_several_blocks_have_the_same_mentions(monkeypatch):
     index = index_of(NAMES)
     whole = mentions(index, TEXTS)

@@ -2,7 +2,7 @@ import cli_tools as cli
 import numpy as np
 import pytest
 
-from xmc import OneVsAllClassifier, ParameterError, load, preset
+from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError, load, preset
 from xmc.datasets import load_sample
 from xmc.methods import METHODS
 from xmc.params import check
@@ -43,6 +43,17 @@ def test_bonsai_is_three_shallow_trees_of_up_to_100_clusters_of_any_size(sample)
         assert len(levels) <= 3 and len(levels[0]) == 2
         assert 50 < levels[0][-1] <= 100
         assert len(set(np.diff(levels[1]))) > 2
+
+
+def test_bonsai_ranks_as_three_shallow_trees_do_and_not_by_the_squared_hinge(sample):
+    X, Y = sample
+    model = preset("bonsai", random_state=0).fit(X, Y)
+    trees = LabelTreeClassifier(tree="shallow", n_trees=3, random_state=0).fit(X, Y)
+    found, expected = (m.predict_topk(X, 10) for m in (model, trees))
+    assert np.array_equal(found.labels, expected.labels)
+    assert np.array_equal(found.scores, expected.scores)
+    squared = model.set_params(score_transform="l2_hinge").predict_topk(X, 10)
+    assert not np.array_equal(found.labels, squared.labels)
 
 
 @pytest.mark.parametrize(

@@ -80,47 +80,20 @@ def test_log_odds_are_scikit_learns(rows):
         early_stopping=False,
         monotonic_cst=[1, 0, 1, 1],
     ).fit(rows.evidence.values, rows.is_true)
-    ours = log_odds(stage.learn(rows, COLUMNS, 1), rows.evidence.values)
+    ours = log_odds(stage.learn(rows, 1), rows.evidence.values)
     assert np.ptp(ours) > 1
     assert ours == pytest.approx(judge.decision_function(rows.evidence.values), abs=1e-6)
 
 
 def test_the_number_of_threads_makes_no_difference(rows):
-    one, two = (stage.learn(rows, COLUMNS, n_jobs) for n_jobs in (1, 2))
+    one, two = (stage.learn(rows, n_jobs) for n_jobs in (1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-
-
-@pytest.mark.parametrize("column", ["base0_log_score", "name_share", "neighbor_votes_less_best"])
-def test_more_of_what_speaks_for_a_label_never_makes_it_less_likely(rows, column):
-    """Even where the training rows say otherwise: here the evidence is turned around."""
-    turned = rows.evidence._replace(values=-rows.evidence.values)
-    trees = stage.learn(rows._replace(evidence=turned), COLUMNS, 1)
-    grid = np.tile(turned.values[:50], (1, 1))
-    place, before = COLUMNS.index(column), None
-    for value in np.linspace(-3, 3, 25):
-        grid[:, place] = value
-        now = log_odds(trees, grid)
-        assert before is None or (now >= before - 1e-12).all()
-        before = now
-
-
-@pytest.mark.parametrize(
-    ("column", "direction"),
-    [
-        ("base0_log_score", 1), ("base12_log_score", 1), ("base0_log_score_less_best", 1),
-        ("base0_place", 0), ("name_cosine", 1), ("name_cosine_less_best", 1),
-        ("name_position", 0), ("neighbor_votes", 1), ("log_label_rows", 0),
-        ("log_row_features", 0),
-    ],
-)  # fmt: skip
-def test_the_direction_of_evidence_follows_from_its_name(column, direction):
-    assert stage.direction(column) == direction
 
 
 @pytest.mark.parametrize("is_true", [False, True])
 def test_where_there_is_nothing_to_tell_apart_all_candidates_are_equal(rows, is_true):
     same = rows._replace(is_true=np.full_like(rows.is_true, is_true))
-    found = log_odds(stage.learn(same, COLUMNS, 1), rows.evidence.values)
+    found = log_odds(stage.learn(same, 1), rows.evidence.values)
     assert np.isfinite(found).all() and np.ptp(found) == 0
     assert (found[0] > 5) == is_true and abs(found[0]) > 5
 
@@ -128,8 +101,8 @@ def test_where_there_is_nothing_to_tell_apart_all_candidates_are_equal(rows, is_
 def test_no_candidates_at_all_are_legal():
     none = random_rows(np.random.default_rng(0), 3, 1)
     assert len(none.is_true) == 0
-    assert stage.learn(none, COLUMNS, 1).baseline == 0
-    assert len(stage.unseen_scores(none, COLUMNS, 1, 0).ids) == 0
+    assert stage.learn(none, 1).baseline == 0
+    assert len(stage.unseen_scores(none, 1, 0).ids) == 0
 
 
 def test_unseen_scores_come_from_trees_that_have_not_seen_the_row(rng):
@@ -140,21 +113,20 @@ def test_unseen_scores_come_from_trees_that_have_not_seen_the_row(rng):
     chance = rows._replace(
         evidence=rows.evidence._replace(values=values), is_true=rng.random(len(values)) < 0.5
     )
-    free = ["base0_place", "base1_place", "name_words", "log_label_rows"]  # any direction will do
-    remembered = log_odds(stage.learn(chance, free, 1), values) > 0
-    unseen = stage.unseen_scores(chance, free, 1, 0).score > 0.5
+    remembered = log_odds(stage.learn(chance, 1), values) > 0
+    unseen = stage.unseen_scores(chance, 1, 0).score > 0.5
     assert (remembered == chance.is_true).mean() > 0.6
     assert abs((unseen == chance.is_true).mean() - 0.5) < 0.05
 
 
 def test_unseen_scores_stand_with_their_candidates(rows):
-    found = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    found = stage.unseen_scores(rows, 1, 0)
     assert np.array_equal(found.indptr, rows.evidence.indptr)
     assert np.array_equal(found.ids, rows.evidence.ids)
     first = rows.evidence.values[:, 0]
     high, low = found.score[first > 1.5], found.score[first < -0.5]
     assert high.mean() > 0.4 > 0.2 > low.mean()
-    again = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    again = stage.unseen_scores(rows, 1, 0)
     assert np.array_equal(found.score, again.score)
 
 
@@ -165,7 +137,7 @@ def test_probabilities_are_those_of_the_log_odds():
 
 
 def test_the_threshold_has_the_best_micro_f1_of_all_that_there_are(rows):
-    found = stage.unseen_scores(rows, COLUMNS, 1, 0)
+    found = stage.unseen_scores(rows, 1, 0)
     n_true = rows.truth.nnz
 
     def f1(threshold):

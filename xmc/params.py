@@ -52,7 +52,7 @@ class TreeParams:
     )
     arity: int | None = param(
         None,
-        "children of an inner node: 16 if balanced, 100 if shallow",
+        "children of an inner node: 16 if balanced, 100 if shallow, more for over 15,000 labels",
         kind=int,
         low=2,
         optional=True,

@@ -26,12 +26,14 @@ PARABEL = {
     "n_trees": 3,
     "score_transform": "l2_hinge",
 }
+# The paper has 100 clusters, splits those of 100 labels or more again, and ranks by the squared
+# hinge. Our leaves are wider, as that loses less where labels are rare, and in wide leaves the
+# cubed hinge ranks better. The data choose 100 clusters, or more where labels are many.
 BONSAI = {
     "tree": "shallow",
-    "arity": 100,
     "max_depth": 3,
     "n_trees": 3,
-    "score_transform": "l2_hinge",
+    "score_transform": "l3_hinge",
 }
 XR_LINEAR = {
     "tree": "balanced",

@@ -38,6 +38,7 @@ ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
 MOST_WEIGHED = 500  # candidates on which the weight of each column is measured: 2 ms each
 # One-vs-all takes time by labels x values of X; up to here it is minutes on two threads.
 AFFORDABLE = 1e12
+SHARPNESS = 0.5  # of neighbours, see inverted
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
 WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
 
@@ -81,6 +82,7 @@ class Given(NamedTuple):
         Y = self.Y[kept]
         known = Sources(
             frozen(np.bincount(Y.indices, minlength=Y.shape[1])),
+            labels_beside(Y),
             self.names,
             self.label_features,
             self.label_index,
@@ -88,15 +90,8 @@ class Given(NamedTuple):
         if not neighbors:
             return known
         labels = Lists(frozen(Y.indptr.astype(np.int64)), frozen(Y.indices.astype(np.int32)))
-        rows = inverted(as_rows(self.X[kept], normalize=False))
+        rows = inverted(as_rows(self.X[kept], normalize=False), sharpness=SHARPNESS)
         return known._replace(neighbors=Neighbors(rows, labels))
-
-
-class Held(NamedTuple):
-    """Rows that the stage may learn from, and what their evidence is called."""
-
-    rows: HeldOut
-    columns: list[str]
 
 
 @dataclass(repr=False, eq=False)
@@ -252,9 +247,8 @@ class RerankedClassifier(RerankedParams, Estimator):
         held, alone = self._held_out(given, choices, data.seed)
         self.held_out_ = {f"base{n}": figures for n, figures in enumerate(alone)}
         chosen, threshold = self._choose(held, data.seed)
-        columns = held[chosen].columns
-        trees = learn(held[chosen].rows, columns, self.n_jobs)
-        values = held[chosen].rows.evidence.values
+        trees = learn(held[chosen], self.n_jobs)
+        values = held[chosen].evidence.values
         sample = np.ascontiguousarray(values[:: 1 + len(values) // MOST_WEIGHED])
         weights = importance(trees, sample)
         fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
@@ -289,13 +283,12 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     def _held_out(
         self, given: Given, choices: Sequence[Sequence[Any]], seed: int
-    ) -> tuple[list[Held], list[dict[str, Any]]]:
+    ) -> tuple[list[HeldOut], list[dict[str, Any]]]:
         """What the stage may learn from, for each choice of base models, and how good each base
         model of the first choice is by itself.
         """
         found: list[list[HeldOut]] = [[] for _ in choices]
         tops: list[list[TopK]] = [[] for _ in choices[0]]
-        columns: list[list[str]] = [[] for _ in choices]
         for part in with_labels(parts_of(given.X.shape[0], seed), given.Y):
             X, Y = given.X[part.kept], given.Y[part.kept]
             bases = [base_of(base.fit(X, Y)) for base in choices[0]]
@@ -305,21 +298,20 @@ class RerankedClassifier(RerankedParams, Estimator):
                 own = bases[: len(choice)]
                 evidence = evidence_for(own, sources, asked, self.n_jobs)
                 found[n].append(held_out(evidence, truth))
-                columns[n] = columns_of(own, sources)
             for n, base in enumerate(bases):
                 tops[n].append(base.predictor.rank(asked.rows, base.search, N_SHOWN))
-        held = [Held(joined(rows), own) for rows, own in zip(found, columns, strict=True)]
-        truth = held[0].rows.truth
+        held = list(map(joined, found))
+        truth = held[0].truth
         return held, [quality(truth, joined_tops(own)) for own in tops]
 
-    def _choose(self, held: Sequence[Held], seed: int) -> tuple[int, float]:
+    def _choose(self, held: Sequence[HeldOut], seed: int) -> tuple[int, float]:
         """The number of the best choice, and the threshold of its sets.
 
         A choice of fewer base models, which come later, wins unless it is clearly worse.
         """
         best, threshold, so_far = 0, 1.0, -np.inf
-        for n, (rows, columns) in enumerate(held):
-            found = unseen_scores(rows, columns, self.n_jobs, seed)
+        for n, rows in enumerate(held):
+            found = unseen_scores(rows, self.n_jobs, seed)
             figures = quality(rows.truth, as_topk(found, N_SHOWN))
             if mean_precision(figures) > so_far - WORTH:
                 best, so_far = n, mean_precision(figures)
@@ -410,3 +402,18 @@ def joined_tops(tops: Sequence[TopK]) -> TopK:
 def mean_precision(figures: dict[str, Any]) -> float:
     """The mean of P@1, P@3 and P@5, as far as there are so many labels."""
     return float(np.mean([value for name, value in figures.items() if name.startswith("P@")]))
+
+
+def labels_beside(Y: sp.csr_matrix) -> Rows:
+    """For each label those that share training rows with it, and what share of its rows, where
+    labels with few rows count for less: rows in common / (rows + 2).
+    """
+    true = (Y != 0).astype(np.float32)
+    common = (true.T @ true).tocsr()
+    common.setdiag(0)
+    common.eliminate_zeros()
+    common.sort_indices()
+    n_rows = np.bincount(true.indices, minlength=Y.shape[1])
+    share = (common.data / np.repeat(n_rows + 2, np.diff(common.indptr))).astype(np.float32)
+    indptr, ids = common.indptr.astype(np.int64), common.indices.astype(np.int32)
+    return Rows(frozen(indptr), frozen(ids), frozen(share), Y.shape[1])

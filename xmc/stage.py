@@ -23,12 +23,7 @@ from .threshold import best_threshold_of
 from .topk import TopK
 
 # Chosen on held-out rows of three data sets, see benchmarks/NOTES.md.
-N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 150, 31, 0.1, 100, 10.0
-# The more of these, the likelier a label, whatever else is known.
-RISING = (
-    *("log_score", "log_score_less_best", "name_cosine", "name_word_cosine", "name_share"),
-    *("name_word_share", "label_cosine", "neighbor_votes", "nearest_neighbor", "n_neighbors"),
-)
+N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 200, 31, 0.07, 200, 50.0
 
 
 class HeldOut(NamedTuple):
@@ -72,8 +67,8 @@ def _rows(indptr: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
 
 
-def learn(rows: HeldOut, columns: Sequence[str], n_jobs: int | None) -> BoostedTrees:
-    """Trees that give the log-odds of a candidate; columns: what the evidence is called."""
+def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
+    """Trees that give the log-odds of a candidate by the evidence for it."""
     n_true = int(rows.is_true.sum())
     if n_true in (0, len(rows.is_true)):  # nothing to tell apart
         return constant(float(np.log((n_true + 1) / (len(rows.is_true) - n_true + 1))))
@@ -84,7 +79,6 @@ def learn(rows: HeldOut, columns: Sequence[str], n_jobs: int | None) -> BoostedT
         min_samples_leaf=LEAST_PER_LEAF,
         l2_regularization=L2,
         early_stopping=False,
-        monotonic_cst=[direction(column) for column in columns],
         random_state=0,
     )
     with threadpool_limits(n_threads(n_jobs), "openmp"):
@@ -92,21 +86,13 @@ def learn(rows: HeldOut, columns: Sequence[str], n_jobs: int | None) -> BoostedT
     return from_sklearn(learner)
 
 
-def direction(column: str) -> int:
-    """1 if a label is the likelier the more there is of this evidence, else 0."""
-    names = column, column.removesuffix("_less_best"), column.partition("_")[2]
-    return int(any(name in RISING for name in names))
-
-
-def unseen_scores(
-    rows: HeldOut, columns: Sequence[str], n_jobs: int | None, seed: int
-) -> Candidates:
+def unseen_scores(rows: HeldOut, n_jobs: int | None, seed: int) -> Candidates:
     """The candidates as trees score them that learned from the other half of the rows."""
     n_rows = len(rows.evidence.indptr) - 1
     half = np.random.default_rng(seed).permutation(n_rows) < n_rows // 2
     margin = np.empty(len(rows.evidence.ids))
     for own in (half, ~half):
-        trees = learn(rows.rows(~own), columns, n_jobs)
+        trees = learn(rows.rows(~own), n_jobs)
         chosen = np.repeat(own, np.diff(rows.evidence.indptr))
         margin[chosen] = log_odds(trees, rows.evidence.values[chosen])
     return Candidates(*rows.evidence[:2], *probabilities(margin))

@@ -77,7 +77,7 @@ def from_sklearn(fitted: Any) -> BoostedTrees:
 
 def constant(baseline: float) -> BoostedTrees:
     """No trees: every row has these log-odds."""
-    none = (frozen(np.empty(0, DTYPES[name])) for name in BoostedTrees._fields[1:-1])
+    none: Any = (frozen(np.empty(0, DTYPES[name])) for name in BoostedTrees._fields[1:-1])
     return BoostedTrees(pointers([]), *none, baseline)
 
 

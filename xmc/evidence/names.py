@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,9 @@ COLUMNS = (
     "name_grams",  # how many different n-grams, about twice as many as characters
 )
 BLOCK = 256  # texts that are read at a time
-N_KEYS = 6  # n-grams by which a name is found
+# A name is found by its rarest n-grams: by most of them, unless texts then have more of all names'
+# than so many on average, as long texts have; by the usual number if no texts are known.
+MOST_KEYS, USUAL_KEYS, LEAST_KEYS, KEYS_OF_A_TEXT = 15, 6, 4, 5000
 N_COMPARED = 128  # names that are compared with a text
 N_CODES = 0x20000  # two planes: what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.
@@ -99,20 +101,33 @@ def name_index(
     ids[order] = np.arange(len(order), dtype=np.int32)
     name_indptr, name_terms = kernels.distinct(indptr, ids[found])
     idf = _idf(in_names[order], len(names)) + np.float32(1)
-    index = NameIndex(
-        hashes,
-        ids,
-        _buckets(hashes),
-        idf,
-        _idf(in_texts[order], len(texts)) if len(texts) else idf,
-        name_indptr,
-        name_terms,
-        kernels.norms_of(idf, n_grams, name_indptr, name_terms),
-        *kernels.keys(len(hashes), n_grams, name_indptr, name_terms, N_KEYS),
-        pointers(np.bincount(labels, minlength=n_labels)),
-        np.asarray(labels, np.int32),
+    return NameIndex._make(
+        frozen(array)
+        for array in (
+            hashes,
+            ids,
+            table[2],
+            idf,
+            _idf(in_texts[order], len(texts)) if len(texts) else idf,
+            name_indptr,
+            name_terms,
+            kernels.norms_of(idf, n_grams, name_indptr, name_terms),
+            *_keys(in_texts[order] / max(1, len(texts)), n_grams, name_indptr, name_terms),
+            pointers(np.bincount(labels, minlength=n_labels)),
+            np.asarray(labels, np.int32),
+        )
     )
-    return NameIndex(*map(frozen, index))
+
+
+def _keys(in_a_text: np.ndarray, *lists: Any) -> tuple[np.ndarray, ...]:
+    """Names by their keys, as many as is fast; in_a_text: how often a text has each term."""
+    if not in_a_text.any():
+        return kernels.keys(len(in_a_text), *lists, USUAL_KEYS)
+    for most in range(MOST_KEYS, LEAST_KEYS - 1, -1):
+        found = kernels.keys(len(in_a_text), *lists, most)
+        if in_a_text @ np.diff(found[0]) <= KEYS_OF_A_TEXT:
+            break
+    return found
 
 
 def _idf(frequency: np.ndarray, n: int) -> np.ndarray:

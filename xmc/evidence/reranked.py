@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Rows
-from ..kernels.evidence import base_evidence, less_the_best, union
+from ..kernels.evidence import base_evidence, company, less_the_best, union
 from ..ranking.predictor import Predictor
 from ..ranking.search import Candidates, Search
 from ..topk import TopK
@@ -22,7 +22,8 @@ from .names import mentions
 from .sources import Question, Sources, fill, hear, named
 
 N_BEST = 50  # candidates that a base model gives
-BASE_COLUMNS = ("log_score", "place", "log_score_less_best")
+BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
+N_COMPANY = 10  # best labels of a base model that make expect others
 # Of these the difference to the best candidate of the row is evidence, too.
 COMPARED = (*("name_cosine", "name_word_cosine", "name_share", "label_cosine", "neighbor_votes"),)
 ROWS_PER_BATCH = 4096  # base models read each page once a batch; evidence takes 12 kB a row
@@ -129,7 +130,9 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
     columns = columns_of(bases, sources)
     values = np.full((len(ids), len(columns)), np.nan, np.float32)
     for n, top in enumerate(tops):
-        base_evidence(indptr, ids, *top, n * len(BASE_COLUMNS), values)
+        column = n * len(BASE_COLUMNS)
+        base_evidence(indptr, ids, *top, column, values)
+        values[:, column + 3] = _company(indptr, ids, top, sources.beside)
     column = len(bases) * len(BASE_COLUMNS)
     for part in fill(sources, asked, heard, indptr, ids):
         values[:, column : column + part.shape[1]] = part
@@ -138,6 +141,14 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
         source = columns.index(columns[target].removesuffix("_less_best"))
         less_the_best(indptr, values, source, target)
     return Evidence(indptr, ids, values)
+
+
+def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, beside: Rows) -> np.ndarray:
+    """How far the best labels of a base model make expect each candidate."""
+    out = np.empty(len(ids), np.float32)
+    best = np.ascontiguousarray(top.labels[:, :N_COMPANY]), top.scores[:, :N_COMPANY].copy()
+    company(indptr, ids, *best, *beside, out)
+    return out
 
 
 def _best(base: Base, asked: Question) -> TopK:

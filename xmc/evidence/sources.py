@@ -46,6 +46,7 @@ class Sources(NamedTuple):
     """What is known of labels beside the base models; None of what is not.
 
     label_counts: int64, training rows of each label.
+    beside: for each label those that share training rows with it, and what share of its rows.
     names: of the labels, where rows are texts.
     label_features: each label as a row of features, of unit length, where they were given.
     label_index: the same, to find the labels of a row.
@@ -53,6 +54,7 @@ class Sources(NamedTuple):
     """
 
     label_counts: np.ndarray
+    beside: Rows
     names: NameIndex | None = None
     label_features: Rows | None = None
     label_index: Inverted | None = None

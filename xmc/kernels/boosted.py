@@ -223,7 +223,7 @@ def add_leaves(trees, tree, before, splits):
 
 @kernel
 def add_inner(trees, tree, nan_left, at, before, splits):
-    """Append the inner nodes of a tree that send NaN that way, from place `at` on. The place
+    """Append the inner nodes of a tree that send NaN that way, from place `at` on; the place
     behind them.
     """
     root, one = trees.indptr[tree], np.uint64(1)

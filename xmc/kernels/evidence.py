@@ -70,3 +70,30 @@ def less_the_best(indptr, out, column, target):
                 best = out[c, column]
         for c in range(indptr[i], indptr[i + 1]):
             out[c, target] = out[c, column] - best
+
+
+@kernel
+def company(
+    indptr, ids, top_ids, top_scores, beside_indptr, beside_ids, beside_share, n_labels, out
+):
+    """Write how many of each candidate the best labels of a row make expect: the sum of their
+    scores times the share of their training rows that have the candidate, too.
+
+    beside_indptr, beside_ids, beside_share: int64, int32, float32, for each label those that share
+    training rows with it, and the share.
+    out: float32, one per candidate.
+    """
+    expected = np.zeros(n_labels, np.float32)
+    for i in range(indptr.shape[0] - 1):
+        for place in range(top_ids.shape[1]):
+            label = top_ids[i, place]
+            if label >= 0:
+                for p in range(beside_indptr[label], beside_indptr[label + 1]):
+                    expected[beside_ids[p]] += top_scores[i, place] * beside_share[p]
+        for c in range(indptr[i], indptr[i + 1]):
+            out[c] = expected[ids[c]]
+        for place in range(top_ids.shape[1]):
+            label = top_ids[i, place]
+            if label >= 0:
+                for p in range(beside_indptr[label], beside_indptr[label + 1]):
+                    expected[beside_ids[p]] = 0

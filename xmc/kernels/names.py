@@ -30,6 +30,7 @@ from .lanes import prefetch
 # A tally of 16 bits is a number of keys, 15 at most, and a sum of products in steps, 255 each at
 # most.
 SUM_BITS, STEPS = 12, 255
+FEWEST = 6  # a name is left out if the text has less than this part of its keys: a sixth
 LINE = 16  # int32 in a line of the cache
 
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
@@ -315,7 +316,7 @@ def _tell(terms, text, keys, tally, touched):
 
 @kernel
 def _guess(touched, fit, n, names, keys, tally):
-    """How many of the first n names have half of their keys: they come first. No tally is left.
+    """How many of the first n names have keys enough: they come first. No tally is left.
 
     fit: what they score if all of their terms are as their keys are, in any unit.
     """
@@ -327,7 +328,7 @@ def _guess(touched, fit, n, names, keys, tally):
         touched[kept] = name
         share = np.float32(told >> SUM_BITS) / np.float32(most)
         fit[kept] = np.float32(told & ((1 << SUM_BITS) - 1)) * share * np.sqrt(share)
-        kept += 2 * (told >> SUM_BITS) >= most
+        kept += FEWEST * (told >> SUM_BITS) >= most
     for s in range(kept):
         fit[s] /= names.norms[touched[s], 0]
     return kept

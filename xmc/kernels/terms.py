@@ -166,7 +166,7 @@ def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
         longest = max(longest, MOST_TERMS * (offsets[i + 1] - offsets[i]))
     slots = np.empty(_n_slots(longest), np.int32)
     own = np.empty(longest, np.uint64)
-    indptr = np.zeros(offsets.shape[0], np.int64)
+    indptr, end = np.zeros(offsets.shape[0], np.int64), 0
     # All of it is seldom touched, and what isn't takes no memory.
     terms = np.empty(MOST_TERMS * codes.shape[0], np.int32)
     counts = np.empty(terms.shape[0], np.float32)

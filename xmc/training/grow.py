@@ -25,6 +25,9 @@ SHALLOW_FOR = range(1000, 100_001)
 # A shallow tree splits its leaves again if they hold more than WIDE_LEAF x arity labels on average,
 # into leaves of about NARROW_LEAF.
 WIDE_LEAF, NARROW_LEAF = 4, 50
+# If nobody says how many clusters, there are so many that a leaf holds FULL_LEAF x arity labels on
+# average, but LEAST_ARITY at least: with many labels, wider leaves and a third level rank worse.
+LEAST_ARITY, FULL_LEAF = 100, 1.5
 # k-means sees the largest features of a label, this many, and stops at this gain. Halves of many
 # labels that are alike need more of both to come out well than clusters of any size.
 EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
@@ -61,7 +64,18 @@ def _grow(
     if shape == "balanced":
         sizes = params.arity or 16, params.max_leaf_size, params.max_depth
         return balanced(Z, labels, *sizes, seed, params.n_jobs)
-    return shallow(Z, labels, params.arity or 100, params.max_depth or 3, seed, params.n_jobs)
+    arity = params.arity or shallow_arity(len(labels))
+    return shallow(Z, labels, arity, params.max_depth or 3, seed, params.n_jobs)
+
+
+def shallow_arity(n_labels: int) -> int:
+    """Children of an inner node of a shallow tree, if nobody says how many.
+
+    Very many labels take three levels, whose leaves are NARROW_LEAF wide whatever the arity.
+    """
+    if n_labels > SHALLOW_FOR[-1]:
+        return LEAST_ARITY
+    return max(LEAST_ARITY, math.ceil(math.sqrt(n_labels / FULL_LEAF)))
 
 
 def balanced(
