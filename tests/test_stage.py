@@ -78,7 +78,6 @@ def test_log_odds_are_scikit_learns(rows):
         min_samples_leaf=stage.LEAST_PER_LEAF,
         l2_regularization=stage.L2,
         early_stopping=False,
-        monotonic_cst=[1, 0, 1, 1],
     ).fit(rows.evidence.values, rows.is_true)
     ours = log_odds(stage.learn(rows, 1), rows.evidence.values)
     assert np.ptp(ours) > 1

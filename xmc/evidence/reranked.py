@@ -132,7 +132,7 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
     for n, top in enumerate(tops):
         column = n * len(BASE_COLUMNS)
         base_evidence(indptr, ids, *top, column, values)
-        values[:, column + 3] = _company(indptr, ids, top, sources.beside)
+        values[:, column + 3] = _company(indptr, ids, top, sources)
     column = len(bases) * len(BASE_COLUMNS)
     for part in fill(sources, asked, heard, indptr, ids):
         values[:, column : column + part.shape[1]] = part
@@ -143,11 +143,11 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
     return Evidence(indptr, ids, values)
 
 
-def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, beside: Rows) -> np.ndarray:
+def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, sources: Sources) -> np.ndarray:
     """How far the best labels of a base model make expect each candidate."""
     out = np.empty(len(ids), np.float32)
     best = np.ascontiguousarray(top.labels[:, :N_COMPANY]), top.scores[:, :N_COMPANY].copy()
-    company(indptr, ids, *best, *beside, out)
+    company(indptr, ids, *best, *sources.beside, len(sources.label_counts), out)
     return out
 
 

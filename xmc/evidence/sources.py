@@ -42,11 +42,24 @@ class Neighbors(NamedTuple):
     labels: Lists
 
 
+class Beside(NamedTuple):
+    """For each label those that share training rows with it.
+
+    indptr: int64, where each label's others start.
+    ids: int32, the others.
+    share: float32, what share of the label's rows each of them has.
+    """
+
+    indptr: np.ndarray
+    ids: np.ndarray
+    share: np.ndarray
+
+
 class Sources(NamedTuple):
     """What is known of labels beside the base models; None of what is not.
 
     label_counts: int64, training rows of each label.
-    beside: for each label those that share training rows with it, and what share of its rows.
+    beside: which labels share training rows.
     names: of the labels, where rows are texts.
     label_features: each label as a row of features, of unit length, where they were given.
     label_index: the same, to find the labels of a row.
@@ -54,7 +67,7 @@ class Sources(NamedTuple):
     """
 
     label_counts: np.ndarray
-    beside: Rows
+    beside: Beside
     names: NameIndex | None = None
     label_features: Rows | None = None
     label_index: Inverted | None = None
