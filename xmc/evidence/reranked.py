@@ -20,6 +20,7 @@ from ..topk import TopK
 from .boosted import BoostedTrees, check, log_odds
 from .names import mentions
 from .sources import Question, Sources, fill, hear, named
+from .sources import check as check_sources
 
 N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
@@ -92,7 +93,10 @@ class Reranked(Predictor):
     def check(self, n_features: int, n_labels: int) -> None:
         for base in self.bases:
             base.predictor.check(n_features, n_labels)
+        check_sources(self.sources, n_features, n_labels)
         check(self.trees, len(columns_of(self.bases, self.sources)))
+        if self.importance.shape != (len(columns_of(self.bases, self.sources)),):
+            raise ValueError("importance: expected a number for each kind of evidence")
 
     def n_labels_found(self, label_counts: np.ndarray) -> int:
         """Those with training rows, and those that have a name to be found by."""
