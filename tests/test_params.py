@@ -3,16 +3,26 @@ from dataclasses import fields, make_dataclass
 import numpy as np
 import pytest
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
+from xmc import (
+    LabelTree,
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+    TextClassifier,
+)
 from xmc.errors import ParameterError
 from xmc.params import (
     LabelTreeParams,
+    RerankedParams,
+    RerankParams,
+    StageParams,
     TextParams,
     check,
     param,
     rule_text,
 )
 
+ONE = OneVsAllClassifier()
 ONE_LEAF = LabelTree((np.array([0, 1]),), np.array([0], np.int32))
 
 
@@ -26,11 +36,20 @@ def rules(declaration):
 DECLARED = [
     *rules(LabelTreeParams),
     *rules(TextParams),
+    *rules(RerankedParams),
+    *rules(make_dataclass("TextStageParams", [], bases=(RerankParams,))),
 ]
 
 
 def illegal(rule):
     """Values that the rule forbids, by the declaration alone."""
+    if "matrix" in rule:  # what it must be is checked where it is known what it must fit
+        return []
+    if "estimator" in rule:
+        several = [(), (OneVsAllClassifier(), None)] if "several" in rule else [(ONE,)]
+        return ["tree", 3, OneVsAllClassifier, *several]
+    if "switch" in rule:
+        return ["yes", 1, None, 0.5]
     if "seed" in rule:
         return [-1, "0", 0.5, np.random.default_rng(0)]
     if "levels" in rule:
@@ -53,6 +72,12 @@ def illegal(rule):
 
 
 def legal(rule):
+    if "matrix" in rule:
+        return [None, np.eye(2)]
+    if "estimator" in rule:
+        return [None, ONE] + ([(ONE,), [ONE, LabelTreeClassifier()]] if "several" in rule else [])
+    if "switch" in rule:
+        return [*rule["among"], True, False, np.True_]
     if "seed" in rule:
         return [None, 0, np.int64(7), 2**40, np.random.RandomState(0), np.random]
     if "levels" in rule:
@@ -130,6 +155,43 @@ def test_rules_read_as_words(name, words):
 def test_every_parameter_has_its_words_tested():
     tested = {name for mark in test_rules_read_as_words.pytestmark for name, _ in mark.args[1]}
     assert tested == {f.name for f in fields(LabelTreeParams)}
+
+
+@pytest.mark.parametrize(
+    ("declaration", "name", "words"),
+    [
+        (RerankParams, "rerank", "one of 'auto', True, False"),
+        (StageParams, "neighbors", "True or False"),
+        (
+            RerankedParams,
+            "classifier",
+            "one of xmc's estimators of matrices, a tuple of such or None",
+        ),
+        (RerankedParams, "choose", "True or False"),
+        (TextClassifier, "vocabulary", "a Vocabulary or None"),
+    ],
+)
+def test_rules_of_a_stage_read_as_words(declaration, name, words):
+    assert rule_text({f.name: f for f in fields(declaration)}[name]) == words
+
+
+def test_base_models_come_first_and_the_rest_by_name():
+    model = RerankedClassifier((ONE, LabelTreeClassifier()), choose=True)
+    assert len(model.classifier) == 2
+    with pytest.raises(TypeError):
+        RerankedClassifier((ONE,), True)
+
+
+def test_defaults_of_a_stage_change_on_purpose_only():
+    promised = {
+        "classifier": None, "choose": False, "label_features": None, "neighbors": True,
+        "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5, "n_jobs": None,
+        "memory": None, "verbose": 0,
+    }  # fmt: skip
+    assert RerankedClassifier().get_params() == promised
+    texts = TextClassifier().get_params()
+    stage = {name: texts[name] for name in ("classifier", "vocabulary", "rerank", "neighbors")}
+    assert stage == {"classifier": None, "vocabulary": None, "rerank": "auto", "neighbors": True}
 
 
 def test_a_rule_for_a_number_is_read_from_the_declaration():

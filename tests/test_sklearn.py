@@ -10,13 +10,14 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier
+from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
 
 BATTERY = [
     LabelTreeClassifier(),
     LabelTreeClassifier(tree="balanced", max_leaf_size=2, arity=2, n_trees=2),
     LabelTreeClassifier(tree="shallow", arity=2, negatives="tfn+man", loss="hinge"),
     OneVsAllClassifier(),
+    RerankedClassifier(LabelTreeClassifier()),
 ]
 EXPECTED = {
     "check_classifier_multioutput": (
@@ -24,6 +25,7 @@ EXPECTED = {
     )
 }
 MODELS = [LabelTreeClassifier(random_state=0), OneVsAllClassifier(random_state=0)]
+RERANKED = RerankedClassifier(OneVsAllClassifier(random_state=0))
 TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 5])), np.arange(5, dtype=np.int32))
 
 
@@ -42,7 +44,7 @@ def test_scikit_learns_battery(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("model", [*MODELS, LabelTreeClassifier(tree=TREE, C=3)])
+@pytest.mark.parametrize("model", [*MODELS, LabelTreeClassifier(tree=TREE, C=3), RERANKED])
 def test_a_clone_has_the_same_settings_and_no_fit(model, data):
     copy = clone(model.fit(*data))
     assert repr(copy.get_params()) == repr(model.get_params())
@@ -68,12 +70,12 @@ def test_repr_shows_what_differs_from_the_defaults(model):
     assert repr(model) == f"{type(model).__name__}(random_state=0)"
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, RERANKED])
 def test_they_are_classifiers(model):
     assert is_classifier(model)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, RERANKED])
 def test_cross_validation_scores_by_precision_at_1(model, data):
     X, Y = data  # cross_val_score itself takes no sparse Y, GridSearchCV does
     assert cross_val_score(model, X, Y.toarray(), cv=KFold(3)).tolist() == [1, 1, 1]
@@ -113,7 +115,7 @@ def test_texts_go_through_a_pipeline():
     assert model.predict(["a red plum", "a green plum"]).tolist() == ["red", "green"]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, RERANKED])
 def test_a_pickled_model_answers_the_same(model, data):
     model = clone(model).fit(*data)
     again = pickle.loads(pickle.dumps(model))
@@ -131,3 +133,10 @@ def test_a_column_of_labels_is_read_as_one_label_per_row(model, data):
     assert (
         column.predict(data[0]).tolist() == clone(model).fit(data[0], y).predict(data[0]).tolist()
     )
+
+
+def test_a_grid_search_reaches_the_base_model_of_a_stage(data):
+    grid = {"classifier__weight_threshold": [100.0, 0.1], "neighbors": [False]}
+    search = GridSearchCV(RERANKED, grid, cv=KFold(3), error_score="raise").fit(*data)
+    assert search.best_params_["classifier__weight_threshold"] == 0.1
+    assert search.best_score_ == 1
