@@ -59,9 +59,9 @@ def matrix_of(labels, ids):
     return sp.csr_matrix((np.ones(len(pairs), np.float32), (rows, columns)), shape)
 
 
-def described_labels(n_rows, seed, n_labels=150, n_features=300, n_own=6):
-    """(X, Y, label_features): each label has six features of its own choice, and a row has those of
-    its one or two labels, and others. Most labels have few rows.
+def described_labels(n_rows, seed, n_labels=150, n_features=300, n_own=4):
+    """(X, Y, label_features): each label has four features of its own choice, and a row has three
+    of them for each of its one or two labels, and others. Labels have few rows.
     """
     of_labels = np.random.default_rng(0).random((n_labels, n_features)).argsort(axis=1)[:, :n_own]
     rng = np.random.default_rng(seed)
@@ -69,8 +69,9 @@ def described_labels(n_rows, seed, n_labels=150, n_features=300, n_own=6):
     for i in range(n_rows):
         own = rng.choice(n_labels, rng.integers(1, 3), replace=False)
         Y[i, own] = 1
-        X[i, of_labels[own]] = 1
-        X[i, rng.choice(n_features, 10)] = 1
+        for label in own:
+            X[i, rng.choice(of_labels[label], n_own - 1, replace=False)] = 1
+        X[i, rng.choice(n_features, 15)] = 1
     features = np.zeros((n_labels, n_features), np.float32)
     np.put_along_axis(features, of_labels, 1, axis=1)
     return sp.csr_matrix(X), sp.csr_matrix(Y), sp.csr_matrix(features)

