@@ -101,7 +101,7 @@ def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
         "parameters": saved.parameters,
         "n_labels": saved.model.n_labels,
         "vectorizer": settings,
-        "text_parameters": _plain_values(saved.text_parameters),
+        "text_parameters": saved.text_parameters and _plain_values(saved.text_parameters),
         "versions": {
             "xmc": __version__,
             "python": platform.python_version(),
@@ -138,8 +138,8 @@ def settings(estimator: Any) -> dict[str, Any]:
     return _plain_values(values)
 
 
-def _plain_values(values: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if values is None else {name: _plain(value) for name, value in values.items()}
+def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:
