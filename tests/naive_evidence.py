@@ -27,6 +27,22 @@ def base_evidence(candidates, top_ids, top_scores):
     return np.array(figures).reshape(-1, 3)
 
 
+def company(candidates, top_ids, top_scores, share):
+    """Of each candidate of each row, the sum over the best labels of score * share[label, it].
+
+    share: dense, (labels, labels).
+    """
+    return [
+        sum(
+            float(score) * share[label, own]
+            for label, score in zip(ids, scores, strict=True)
+            if label >= 0
+        )
+        for row, ids, scores in zip(candidates, top_ids, top_scores, strict=True)
+        for own in row
+    ]
+
+
 def less_the_best(sizes, values):
     """Each value less the largest of its row; rows have so many values. NaN counts for nothing."""
     parts = np.split(np.asarray(values, np.float64), np.cumsum(sizes)[:-1]) if len(sizes) else []

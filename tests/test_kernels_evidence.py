@@ -81,6 +81,18 @@ def test_differences_are_to_the_best_label_even_if_it_is_no_candidate():
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 40])
+@pytest.mark.parametrize("k", [1, 6])
+def test_company_agrees_with_its_twin(rng, n_rows, k):
+    indptr, ids, lists = random_candidates(rng, n_rows)
+    tops = random_tops(rng, n_rows, k)
+    share = rng.random((N_LABELS, N_LABELS)) * (rng.random((N_LABELS, N_LABELS)) < 0.4)
+    beside = naive.as_rows(share)
+    out = np.empty(len(ids), np.float32)
+    kernels.company(indptr, ids, *tops, *beside[:3], N_LABELS, out)
+    assert out == pytest.approx(naive_evidence.company(lists, *tops, share), abs=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 40])
 def test_less_the_best_agrees_with_its_twin(rng, n_rows):
     indptr, ids, _ = random_candidates(rng, n_rows)
     out = rng.normal(size=(len(ids), 4)).astype(np.float32)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from xmc import (
     LabelTreeClassifier,
     OneVsAllClassifier,
     ParameterError,
+    RerankedClassifier,
     TextClassifier,
+    Vocabulary,
     io,
     load,
 )
 from xmc.errors import DataError, ModelError
-from xmc.model_files import FILE, describe
+from xmc.model_files import FILE, Entries, describe
 
 SMALL = {"max_leaf_size": 3, "arity": 2, "random_state": 0}
 MODELS = {
@@ -466,3 +469,156 @@ def test_a_parameter_that_was_spoilt_after_training_is_refused_at_saving(data, t
     with pytest.raises(ParameterError, match="C must be a finite number > 0"):
         model.save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
+
+
+# A last stage.
+FRUIT = Vocabulary.of(
+    [
+        ("red", "Rot", "preferred", "de"),
+        ("red", "crimson", "alternative", None),
+        ("black", "Schwarz", "preferred", "de"),
+    ],
+    [("red", "black")],
+)
+BASES = LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0)
+
+
+@pytest.fixture(scope="module")
+def staged(data, tmp_path_factory):
+    """Folders of models with a last stage: of matrices with label features, and of texts."""
+    home = tmp_path_factory.mktemp("staged")
+    features = np.eye(20, 22)
+    RerankedClassifier(BASES, label_features=features).fit(*data).save(home / "matrices")
+    texts = TextClassifier(BASES, rerank=True, vocabulary=FRUIT)
+    texts.fit(TEXTS * 5, [["red"], ["red"], ["green"], ["green"], ["blue"], ["blue"]] * 5)
+    texts.save(home / "texts")
+    return home
+
+
+@pytest.fixture(params=["matrices", "texts"])
+def stage_folder(request, staged, tmp_path):
+    shutil.copytree(staged / request.param, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def refuses(folder):
+    """Whether the model can't be loaded, in one line."""
+    try:
+        load(folder)
+    except ModelError as error:
+        return "\n" not in str(error) and str(error).startswith(f"{folder}: ")
+    return False
+
+
+def changed(folder, change):
+    """The arrays whose change is not noticed."""
+    unnoticed = []
+    for path in sorted(folder.glob("*.npy")):
+        name, array = path.name.removesuffix(".npy"), np.load(path)
+        other = change(name, array)
+        if other is None:
+            continue
+        replace(folder, name, other)
+        if not refuses(folder):
+            unnoticed.append(name)
+        replace(folder, name, array)
+    return unnoticed
+
+
+def test_a_stage_comes_back_with_its_parts(stage_folder, tmp_path):
+    model = load(stage_folder)
+    model.save(tmp_path / "again")
+    assert content(tmp_path / "again") == content(stage_folder)
+    meta = describe(stage_folder)
+    assert (meta["class"], meta["bases"]) == ("RerankedClassifier", 2)
+    assert meta["base0"]["class"] == "LabelTreeClassifier"
+    assert meta["base1"]["parameters"]["random_state"] == 0
+    assert 0 < meta["threshold"] <= 1
+
+
+def test_no_array_of_a_stage_may_be_shorter(stage_folder):
+    unnoticed = changed(stage_folder, lambda name, array: array[:-1] if len(array) else None)
+    # A frequent feature less, or a broader concept less, makes no array of a wrong length.
+    assert {*unnoticed} <= {"sources.neighbors.rows.frequent", "vocabulary.broader_pairs"}
+
+
+def test_pointers_of_a_stage_must_rise(stage_folder):
+    def falling(name, array):
+        of_stage = name.startswith(("sources.", "trees."))
+        if not of_stage or not name.endswith(("indptr", "buckets")) or array.size < 3:
+            return None
+        other = array.copy()
+        other.reshape(-1)[1] = other.reshape(-1)[-1] + 1
+        return other
+
+    assert changed(stage_folder, falling) == []
+
+
+@pytest.mark.parametrize("wrong", [-1, 10**6])
+def test_ids_of_a_stage_must_be_some_that_there_are(stage_folder, wrong):
+    ids = ("sources.beside.ids", "sources.neighbors.labels.ids", "sources.label_features.indices")
+    ids += ("sources.neighbors.rows.frequent", "sources.names.name_terms", "trees.feature")
+    ids += ("sources.names.ids", "sources.names.key_names", "sources.names.name_labels")
+
+    def beyond(name, array):
+        if name not in ids or not len(array):
+            return None
+        other = array.copy()
+        other[-1] = wrong
+        return None if name == "trees.feature" and wrong < 0 else other  # -1 is a leaf
+
+    assert changed(stage_folder, beyond) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bases": 3},
+        {"bases": "two"},
+        {"base1": {}},
+        {"base1": None},
+        {"base0": {"class": "NoSuchClassifier", "parameters": {}}},
+        {"trees": {}},
+        {"trees": {"baseline": "much"}},
+        {"sources": None},
+        {"threshold": "high"},
+    ],
+    ids=str,
+)
+def test_a_stage_that_nobody_wrote_is_refused_in_one_line(stage_folder, changes):
+    edit(stage_folder, **changes)
+    assert refuses(stage_folder)
+
+
+@pytest.mark.parametrize("name", ["bases", "base1", "trees", "sources"])
+def test_a_stage_that_lacks_a_part_is_refused(stage_folder, name):
+    meta = json.loads((stage_folder / FILE).read_text())
+    del meta[name]
+    (stage_folder / FILE).write_text(json.dumps(meta))
+    assert refuses(stage_folder)
+
+
+def test_a_folder_without_neighbours_is_one_of_a_model_without(stage_folder):
+    """Trees that ask neighbours then don't fit."""
+    meta = json.loads((stage_folder / FILE).read_text())
+    del meta["sources"]["neighbors"]
+    (stage_folder / FILE).write_text(json.dumps(meta))
+    assert refuses(stage_folder)
+
+
+def test_a_vocabulary_comes_back(staged):
+    model = load(staged / "texts")
+    assert model.vocabulary == FRUIT
+    assert model.label_ids_ == ["black", "blue", "green", "red"]
+    assert model.vocabulary.broader("red") == ["black"]
+
+
+def test_parts_of_folders_do_not_see_each_other():
+    entries = Entries({}, {"n_features": 7})
+    for name in ("a", "ab"):
+        entries.add_part(name, Entries({"x": np.array([len(name)])}, {"y": name}))
+    assert entries.part("a").arrays["x"].tolist() == [1]
+    assert entries.part("ab").meta == {"n_features": 7, "y": "ab"}
+    assert entries.part("a").arrays.keys() == {"x"}
+    with pytest.raises(KeyError):
+        entries.part("b")

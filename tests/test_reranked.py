@@ -61,18 +61,33 @@ def test_each_base_model_says_what_it_says_alone(predictor, question, found):
     lists = np.split(found.ids, found.indptr[1:-1])
     for n, top in enumerate(tops(predictor, question)):
         expected = naive_evidence.base_evidence(lists, *top)
-        got = found.values[:, 3 * n : 3 * n + 3]
+        first = columns_of(predictor.bases, predictor.sources).index(f"base{n}_log_score")
+        got = found.values[:, first : first + 3]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-        assert columns_of(predictor.bases, predictor.sources)[3 * n] == f"base{n}_log_score"
     assert np.isnan(found.values[:, 0]).any(), "the tree finds all labels here"
 
 
 def test_what_the_sources_say_comes_next(predictor, question, found):
     known = fill(predictor.sources, question, hear(predictor.sources, question), *found[:2])
     width = sum(part.shape[1] for part in known)
-    assert np.array_equal(found.values[:, 6 : 6 + width], np.hstack(known), equal_nan=True)
     names = columns_of(predictor.bases, predictor.sources)
-    assert names[6 : 6 + width] == predictor.sources.columns()
+    first = 2 * len(reranked.BASE_COLUMNS)
+    own = found.values[:, first : first + width]
+    assert np.array_equal(own, np.hstack(known), equal_nan=True)
+    assert names[first : first + width] == predictor.sources.columns()
+
+
+def test_labels_that_share_rows_with_the_best_are_expected(predictor, question, found):
+    lists, share = np.split(found.ids, found.indptr[1:-1]), np.zeros((40, 40))
+    indptr, ids, values = predictor.sources.beside
+    share[np.repeat(np.arange(40), np.diff(indptr)), ids] = values
+    names = columns_of(predictor.bases, predictor.sources)
+    for n, top in enumerate(tops(predictor, question)):
+        best = (column[:, : reranked.N_COMPANY] for column in top)
+        expected = naive_evidence.company(lists, *best, share)
+        got = found.values[:, names.index(f"base{n}_company")]
+        assert got == pytest.approx(expected, abs=1e-5)
+        assert got.max() > 0.1
 
 
 def test_differences_to_the_best_candidate_of_the_row_come_last(predictor, found):

@@ -19,7 +19,7 @@ from xmc import (
 )
 from xmc import reranked_classifier as module
 from xmc.metrics import ece_at_k, precision_at_k
-from xmc.reranked_classifier import parts_of, with_labels
+from xmc.reranked_classifier import labels_beside, parts_of, with_labels
 
 BASE = OneVsAllClassifier(random_state=0)
 TREE = LabelTreeClassifier(**SMALL)
@@ -194,6 +194,24 @@ def test_the_threshold_is_near_the_best_of_new_rows(by_names, described):
 
     best = max(f1(threshold) for threshold in np.linspace(0.05, 0.95, 19))
     assert f1(by_names.model_.threshold) > best - 0.03
+
+
+# Labels beside each other.
+def test_labels_beside_each_other_share_rows():
+    Y = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 2, 1, 0]], np.float32)
+    found = sp.csr_matrix(tuple(labels_beside(sp.csr_matrix(Y)))[::-1], (4, 4)).toarray()
+    common = (Y > 0).T.astype(int) @ (Y > 0)
+    np.fill_diagonal(common, 0)
+    assert found == pytest.approx(common / (np.array([3, 2, 1, 0])[:, None] + 2))
+
+
+def test_more_labels_than_features_are_loaded(tmp_path):
+    X, Y, _ = described_labels(200, 1, n_labels=90, n_features=30)
+    model = small().fit(X, Y)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert same_model(again, model)
+    assert same_answer(again.predict_topk(X, 90), model.predict_topk(X, 90))
 
 
 # Settings.

@@ -10,7 +10,7 @@ from xmc.evidence import sources
 from xmc.evidence.names import COLUMNS as NAME_COLUMNS
 from xmc.evidence.names import best_names, evidence_of, mentions, name_index
 from xmc.evidence.nearest import inverted
-from xmc.evidence.sources import Neighbors, Question, Sources, fill, hear, named
+from xmc.evidence.sources import Beside, Neighbors, Question, Sources, fill, hear, named
 
 N_LABELS, N_FEATURES, N_ROWS = 25, 40, 60
 TEXTS = ["a red apple", "green grass", "", "the apple of the red grass"]
@@ -39,7 +39,9 @@ class World:
         rows = naive.as_rows(self.features)
         names = name_index(NAMES, NAME_LABELS, N_LABELS)
         near = Neighbors(inverted(naive.as_rows(self.trained)), own)
-        self.sources = Sources(self.counts, names, rows, inverted(rows), near)
+        none = Beside(*naive.as_rows(np.zeros((N_LABELS, N_LABELS)))[:3])
+        self.bare = Sources(self.counts, none)
+        self.sources = Sources(self.counts, none, names, rows, inverted(rows), near)
         self.question = Question(naive.as_rows(self.asked), mentions(names, TEXTS))
 
 
@@ -76,11 +78,11 @@ def test_every_source_has_its_columns_and_label_counts_always_do(world):
         own |= {"label_cosine"} if "label_index" in left_out else set()
         own |= {*sources.VOTE_COLUMNS} if "neighbors" in left_out else set()
         assert {*world.sources.columns()} - {*fewer.columns()} == own
-    assert Sources(world.counts).columns() == ["log_label_rows", "log_row_features"]
+    assert world.bare.columns() == ["log_label_rows", "log_row_features"]
 
 
 def test_all_matrices_together_have_the_columns_that_are_promised(world, candidates):
-    for known in (world.sources, Sources(world.counts), world.sources._replace(names=None)):
+    for known in (world.sources, world.bare, world.sources._replace(names=None)):
         parts = fill(known, world.question, hear(known, world.question), *candidates)
         assert sum(part.shape[1] for part in parts) == len(known.columns())
         assert all(len(part) == len(candidates[1]) for part in parts)
@@ -168,4 +170,4 @@ def test_a_label_is_named_if_it_has_a_name_or_features(world):
     assert np.flatnonzero(named(known._replace(label_features=None))).tolist() == [3, 4, 9]
     assert np.flatnonzero(~named(known._replace(names=None))).tolist() == [5]
     assert named(known).sum() == N_LABELS - 1
-    assert not named(Sources(world.counts)).any()
+    assert not named(world.bare).any()

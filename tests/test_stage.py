@@ -78,7 +78,6 @@ def test_log_odds_are_scikit_learns(rows):
         min_samples_leaf=stage.LEAST_PER_LEAF,
         l2_regularization=stage.L2,
         early_stopping=False,
-        monotonic_cst=[1, 0, 1, 1],
     ).fit(rows.evidence.values, rows.is_true)
     ours = log_odds(stage.learn(rows, 1), rows.evidence.values)
     assert np.ptp(ours) > 1
@@ -96,6 +95,17 @@ def test_where_there_is_nothing_to_tell_apart_all_candidates_are_equal(rows, is_
     found = log_odds(stage.learn(same, 1), rows.evidence.values)
     assert np.isfinite(found).all() and np.ptp(found) == 0
     assert (found[0] > 5) == is_true and abs(found[0]) > 5
+
+
+def test_evidence_that_is_never_known_is_never_asked(rows):
+    values = rows.evidence.values.copy()
+    values[:, 2] = np.nan
+    trees = stage.learn(rows._replace(evidence=rows.evidence._replace(values=values)), 1)
+    assert len(trees.feature) and 2 not in trees.feature
+    assert np.isnan(values[:, 2]).all()
+    found = log_odds(trees, values)
+    values[:, 2] = 5
+    assert np.array_equal(log_odds(trees, values), found) and np.ptp(found) > 1
 
 
 def test_no_candidates_at_all_are_legal():

@@ -437,7 +437,7 @@ def recall(model, texts, labels, among, k=5):
 def test_names_help_where_labels_have_few_rows(named, staged, nameless):
     _, (texts, labels), _ = named
     counts = zip(nameless.label_ids_, nameless.label_counts_, strict=True)
-    few = [label for label, n in counts if n <= 5]
+    few = [label for label, n in counts if n <= 2]
     with_names, without = (recall(model, texts, labels, few, 2) for model in (staged, nameless))
     assert with_names > without + 0.1
     assert {"name_cosine", "name_share"} <= {*staged.classifier_.evidence_names_}

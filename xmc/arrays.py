@@ -58,3 +58,17 @@ def frozen(array: np.ndarray) -> np.ndarray:
 def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Offsets of parts of these sizes laid end to end, and the end: int64, read-only."""
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def lists_fit(indptr: np.ndarray, ids: np.ndarray) -> bool:
+    """Whether pointers rise from 0 to the end of the lists that they divide."""
+    return len(indptr) > 0 and indptr[0] == 0 and indptr[-1] == len(ids) and _rise(indptr)
+
+
+def _rise(indptr: np.ndarray) -> bool:
+    return bool((indptr[1:] >= indptr[:-1]).all())
+
+
+def within(ids: np.ndarray, end: int) -> bool:
+    """Whether all ids are from 0 to end - 1."""
+    return len(ids) == 0 or (int(ids.min()) >= 0 and int(ids.max()) < end)

@@ -234,6 +234,9 @@ def _check(model: Model, n_labels: int) -> None:
     if model.label_counts.shape != (n_labels,):
         shape = model.label_counts.shape
         raise ValueError(f"label_counts: expected {n_labels} numbers, got shape {shape}")
+    t = model.threshold
+    if t is not None and not (isinstance(t, (int, float)) and 0 <= t <= 1):
+        raise ValueError(f"threshold: expected a number from 0 to 1, got {t!r}")
     if model.label_embeddings is not None:
         _check_rows(model.label_embeddings, n_labels, model.n_features)
     model.predictor.check(model.n_features, n_labels)

@@ -19,7 +19,7 @@ from .evidence.boosted import importance
 from .evidence.names import NameIndex, mentions
 from .evidence.nearest import Inverted, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
-from .evidence.sources import Neighbors, Question, Sources
+from .evidence.sources import Beside, Neighbors, Question, Sources
 from .inputs import as_rows, canonical
 from .methods import method_of
 from .model_files import Saved, settings
@@ -410,9 +410,9 @@ def mean_precision(figures: dict[str, Any]) -> float:
     return float(np.mean([value for name, value in figures.items() if name.startswith("P@")]))
 
 
-def labels_beside(Y: sp.csr_matrix) -> Rows:
-    """For each label those that share training rows with it, and what share of its rows, where
-    labels with few rows count for less: rows in common / (rows + 2).
+def labels_beside(Y: sp.csr_matrix) -> Beside:
+    """Which labels share training rows, and what share of a label's rows that is, where labels with
+    few rows count for less: rows in common / (rows + 2).
     """
     true = (Y != 0).astype(np.float32)
     common = (true.T @ true).tocsr()
@@ -422,4 +422,4 @@ def labels_beside(Y: sp.csr_matrix) -> Rows:
     n_rows = np.bincount(true.indices, minlength=Y.shape[1])
     share = (common.data / np.repeat(n_rows + 2, np.diff(common.indptr))).astype(np.float32)
     indptr, ids = common.indptr.astype(np.int64), common.indices.astype(np.int32)
-    return Rows(frozen(indptr), frozen(ids), frozen(share), Y.shape[1])
+    return Beside(frozen(indptr), frozen(ids), frozen(share))

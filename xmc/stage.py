@@ -82,8 +82,16 @@ def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
         random_state=0,
     )
     with threadpool_limits(n_threads(n_jobs), "openmp"):
-        learner.fit(rows.evidence.values, rows.is_true)
+        learner.fit(_known_somewhere(rows.evidence.values), rows.is_true)
     return from_sklearn(learner)
+
+
+def _known_somewhere(values: np.ndarray) -> np.ndarray:
+    """The evidence with 0 in columns that are NaN in all rows: scikit-learn takes no such column,
+    and doesn't ask one that is 0 everywhere.
+    """
+    unknown = np.isnan(values).all(axis=0)
+    return np.where(unknown, np.float32(0), values) if unknown.any() else values
 
 
 def unseen_scores(rows: HeldOut, n_jobs: int | None, seed: int) -> Candidates:

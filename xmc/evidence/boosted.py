@@ -77,8 +77,8 @@ def from_sklearn(fitted: Any) -> BoostedTrees:
 
 def constant(baseline: float) -> BoostedTrees:
     """No trees: every row has these log-odds."""
-    none: Any = {name: frozen(np.empty(0, DTYPES[name])) for name in BoostedTrees._fields[1:-1]}
-    return BoostedTrees(pointers([]), **none, baseline=baseline)
+    none = (frozen(np.empty(0, DTYPES[name])) for name in BoostedTrees._fields[1:-1])
+    return BoostedTrees._make([pointers([]), *none, baseline])
 
 
 def _node_tables(fitted: Any) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import frozen, pointers
+from ..arrays import frozen, lists_fit, pointers, within
 from ..kernels import names as kernels
 from ..kernels import terms
 from ..topk import TopK
@@ -59,6 +59,27 @@ class NameIndex(NamedTuple):
     def n_grams(self) -> int:
         """How many terms are n-grams: they come before words."""
         return int(np.searchsorted(self.hashes, terms.WORD))
+
+    def fits(self, n_labels: int) -> bool:
+        """Whether the arrays, read from a folder, fit each other and so many labels."""
+        n_terms, n_names = len(self.hashes), len(self.name_labels)
+        of_terms = self.ids, self.idf, self.text_idf, self.key_indptr[1:]
+        of_names = self.name_indptr[1:], self.norms, self.n_keys
+        return (
+            all(len(array) == n_terms for array in of_terms)
+            and all(len(array) == n_names for array in of_names)
+            and len(self.buckets) == 2 ** (n_terms.bit_length() + 1) + 1
+            and lists_fit(self.buckets, self.hashes)
+            and within(self.ids, n_terms)
+            and lists_fit(self.name_indptr, self.name_terms)
+            and within(self.name_terms, n_terms)
+            and self.norms.shape[1:] == (2,)
+            and lists_fit(self.key_indptr, self.key_names)
+            and within(self.key_names, n_names)
+            and self.n_labels == n_labels
+            and lists_fit(self.label_indptr, self.name_labels)
+            and within(self.name_labels, n_labels)
+        )
 
     @property
     def table(self) -> tuple:

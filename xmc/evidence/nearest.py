@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Lists, Rows, Targets, frozen
+from ..arrays import Lists, Rows, Targets, frozen, lists_fit, within
 from ..errors import ParameterError
 from ..kernels import inverted as kernels
 from ..kernels import votes as vote_kernels
@@ -34,6 +34,23 @@ class Inverted(NamedTuple):
     @property
     def n_features(self) -> int:
         return len(self.step)
+
+    def fits(self, n_rows: int, n_features: int) -> bool:
+        """Whether the arrays, read from a folder, fit each other, so many rows and features.
+
+        What the postings hold isn't looked at: that would read all of a large file.
+        """
+        flat = self.indptr.reshape(-1)
+        return (
+            self.indptr.shape == (-(-n_rows // kernels.BLOCK), n_features + 1)
+            and lists_fit(flat if len(flat) else np.zeros(1, np.int64), self.row)
+            and len(self.code) == len(self.row)
+            and self.dense.shape == (n_rows, _width(len(self.frequent)))
+            and within(self.frequent, n_features)
+            and len(self.length) == n_rows
+            and len(self.step) == n_features
+            and len(self.weight) in (0, n_features)
+        )
 
     @property
     def n_bytes(self) -> int:

@@ -20,6 +20,7 @@ from ..topk import TopK
 from .boosted import BoostedTrees, check, log_odds
 from .names import mentions
 from .sources import Question, Sources, fill, hear, named
+from .sources import check as check_sources
 
 N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
@@ -92,7 +93,10 @@ class Reranked(Predictor):
     def check(self, n_features: int, n_labels: int) -> None:
         for base in self.bases:
             base.predictor.check(n_features, n_labels)
+        check_sources(self.sources, n_features, n_labels)
         check(self.trees, len(columns_of(self.bases, self.sources)))
+        if self.importance.shape != (len(columns_of(self.bases, self.sources)),):
+            raise ValueError("importance: expected a number for each kind of evidence")
 
     def n_labels_found(self, label_counts: np.ndarray) -> int:
         """Those with training rows, and those that have a name to be found by."""
@@ -132,7 +136,7 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
     for n, top in enumerate(tops):
         column = n * len(BASE_COLUMNS)
         base_evidence(indptr, ids, *top, column, values)
-        values[:, column + 3] = _company(indptr, ids, top, sources.beside)
+        values[:, column + 3] = _company(indptr, ids, top, sources)
     column = len(bases) * len(BASE_COLUMNS)
     for part in fill(sources, asked, heard, indptr, ids):
         values[:, column : column + part.shape[1]] = part
@@ -143,11 +147,11 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
     return Evidence(indptr, ids, values)
 
 
-def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, beside: Rows) -> np.ndarray:
+def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, sources: Sources) -> np.ndarray:
     """How far the best labels of a base model make expect each candidate."""
     out = np.empty(len(ids), np.float32)
     best = np.ascontiguousarray(top.labels[:, :N_COMPANY]), top.scores[:, :N_COMPANY].copy()
-    company(indptr, ids, *best, *beside, out)
+    company(indptr, ids, *best, *sources.beside, len(sources.label_counts), out)
     return out
 
 

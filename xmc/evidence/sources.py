@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Lists, Rows
+from ..arrays import Lists, Rows, lists_fit, within
 from ..kernels.candidates import products
 from .names import COLUMNS as NAME_COLUMNS
 from .names import Mentions, NameIndex, best_names, evidence_of
@@ -42,11 +42,24 @@ class Neighbors(NamedTuple):
     labels: Lists
 
 
+class Beside(NamedTuple):
+    """For each label those that share training rows with it.
+
+    indptr: int64, where each label's others start.
+    ids: int32, the others.
+    share: float32, what share of the label's rows each of them has.
+    """
+
+    indptr: np.ndarray
+    ids: np.ndarray
+    share: np.ndarray
+
+
 class Sources(NamedTuple):
     """What is known of labels beside the base models; None of what is not.
 
     label_counts: int64, training rows of each label.
-    beside: for each label those that share training rows with it, and what share of its rows.
+    beside: which labels share training rows.
     names: of the labels, where rows are texts.
     label_features: each label as a row of features, of unit length, where they were given.
     label_index: the same, to find the labels of a row.
@@ -54,7 +67,7 @@ class Sources(NamedTuple):
     """
 
     label_counts: np.ndarray
-    beside: Rows
+    beside: Beside
     names: NameIndex | None = None
     label_features: Rows | None = None
     label_index: Inverted | None = None
@@ -76,6 +89,38 @@ def named(sources: Sources) -> np.ndarray:
     if sources.label_features is not None:
         found |= np.diff(sources.label_features.indptr) > 0
     return found
+
+
+def check(sources: Sources, n_features: int, n_labels: int) -> None:
+    """Raise ValueError unless the arrays fit each other: kernels trust pointers and ids."""
+    names, near = sources.names, sources.neighbors
+    features, index = sources.label_features, sources.label_index
+    fits = {
+        "label_counts": sources.label_counts.shape == (n_labels,),
+        "beside": _lists_fit(sources.beside, n_labels, n_labels),
+        "names": names is None or names.fits(n_labels),
+        "label_features": features is None or _lists_fit(features, n_labels, n_features),
+        "label_index": index is None or index.fits(n_labels, n_features),
+        "neighbors": near is None or _neighbors_fit(near, n_features, n_labels),
+    }
+    if wrong := [name for name, right in fits.items() if not right]:
+        raise ValueError(f"{wrong[0]}: expected arrays that fit each other, they don't")
+
+
+def _lists_fit(lists: Any, n_lists: int, n_ids: int) -> bool:
+    """Whether pointers, ids and perhaps a value of each fit each other and so many lists."""
+    indptr, ids, *values = lists[:3]
+    return (
+        len(indptr) == n_lists + 1
+        and lists_fit(indptr, ids)
+        and within(ids, n_ids)
+        and all(len(value) == len(ids) for value in values)
+    )
+
+
+def _neighbors_fit(near: Neighbors, n_features: int, n_labels: int) -> bool:
+    n_rows = len(near.labels.indptr) - 1
+    return near.rows.fits(n_rows, n_features) and _lists_fit(near.labels, n_rows, n_labels)
 
 
 class Heard(NamedTuple):
