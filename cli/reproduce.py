@@ -141,12 +141,29 @@ def run_all(
     recipe: Recipe, runs: Sequence[Run], folder: Path, threads: int | None, notices: Notices
 ) -> Iterator[Outcome]:
     """Train and measure each run; neighbours that take the same rows read them once."""
-    for (text, transform), alike in groupby(runs, key=lambda run: (run.text, run.transform)):
-        split = read_rows(recipe, folder, text, transform)
+    for (text, transform, named), alike in groupby(runs, key=rows_of):
+        split: Any = None if named else read_rows(recipe, folder, text, transform)
         for run in alike:
+            trained: Any = measure
+            if named:
+                trained, split = measure_texts, read_named_texts(recipe, folder, run)
             yield Outcome(
-                run, [measure(recipe, run, seed, split, threads, notices) for seed in run.seeds]
+                run, [trained(recipe, run, seed, split, threads, notices) for seed in run.seeds]
             )
+
+
+def rows_of(run: Run) -> tuple[Any, ...]:
+    """What says which rows a run takes: the same for runs of the same rows."""
+    return run.text, run.transform, run.vocabulary is not None
+
+
+def read_named_texts(recipe: Recipe, folder: Path, run: Run) -> tuple[Any, Any]:
+    """The texts of the data, and the vocabulary that names their labels."""
+    from xmc import Vocabulary
+    from xmc.datasets import read_texts
+
+    split = read_texts(folder, recipe.source)
+    return split, Vocabulary.read(folder / str(run.vocabulary))
 
 
 def read_rows(
@@ -188,6 +205,40 @@ def measure(
     p = propensities(pad_columns(Y, Y_test.shape[1]), *recipe.propensity)
     found = report(Y_test, model.predict_topk(X_test, max(KS)), KS, p)
     return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
+
+
+def measure_texts(
+    recipe: Recipe, run: Run, seed: int, named: Any, threads: int | None, notices: Notices
+) -> dict[str, float]:
+    """The same of a model of texts, whose time counts how features come about, too."""
+    from xmc.io import align_labels
+    from xmc.memory import return_freed_arrays
+    from xmc.metrics import propensities, report
+
+    return_freed_arrays()
+    split, vocabulary = named
+    model = model_of_texts(run, seed, threads, vocabulary, notices.quiet)
+    started = time.monotonic()
+    model.fit(split.texts, split.Y, label_ids=split.ids)
+    seconds = time.monotonic() - started
+    notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s; {model.notices_[-1]}")
+    Y_test, ids = align_labels(split.Y_test, split.test_ids, model.label_ids_)
+    p = propensities(align_labels(split.Y, split.ids, ids)[0], *recipe.propensity)
+    found = report(Y_test, model.predict_topk(split.test_texts, max(KS)), KS, p)
+    return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
+
+
+def model_of_texts(run: Run, seed: int, threads: int | None, vocabulary: Any, quiet: bool) -> Any:
+    """The model of texts that the run describes, not fitted."""
+    from sklearn.base import clone
+
+    from xmc import TextClassifier
+    from xmc.reranked_classifier import DEFAULT
+
+    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
+    below = tuple(clone(base).set_params(**how) for base in DEFAULT)
+    own = {"vocabulary": vocabulary, "rerank": True} | run.settings | (run.text or {})
+    return TextClassifier(below, **own)
 
 
 def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:

@@ -113,9 +113,8 @@ def command(
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
     output.check(folder=target, marker="model.json")
     estimator = new_estimator(kind, model_flags, output.quiet)
-    below = [estimator]
-    if not (method or one_vs_all or preset):
-        below.append(one_vs_all_beside(ctx, model_flags, output.quiet))
+    named = method or one_vs_all or preset
+    below = (estimator,) if named else base_models(ctx, model_flags, output.quiet)
     output.notices.compiling()
     return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
@@ -132,8 +131,10 @@ def command(
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     model = estimator
     if data.texts is not None:
+        if kind.name == "reranked":
+            below, rerank = base_models(ctx, model_flags, output.quiet), True
         stage = {"neighbors": model_flags["neighbors"], "rerank": STAGE[rerank]}
-        model = of_texts(tuple(below), concepts, text_flags | stage)
+        model = of_texts(below, concepts, text_flags | stage)
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
         return
@@ -204,11 +205,13 @@ def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:
     return estimator
 
 
-def one_vs_all_beside(ctx: click.Context, flags: dict[str, Any], quiet: bool) -> Any:
-    """The second base model below a last stage where none was named, with the flags that it has."""
-    if "costs" not in options.typed_options(ctx):
-        flags = flags | {"costs": "propensity"}
-    return new_estimator(method_named("one-vs-all"), flags, quiet)
+def base_models(ctx: click.Context, flags: dict[str, Any], quiet: bool) -> tuple[Any, Any]:
+    """What is below a last stage if nothing was named: a tree, and one-vs-all with the flags that
+    it has, whose errors cost by propensity unless typed.
+    """
+    costs = {} if "costs" in options.typed_options(ctx) else {"costs": "propensity"}
+    tree = new_estimator(method_named("tree"), flags, quiet)
+    return tree, new_estimator(method_named("one-vs-all"), flags | costs, quiet)
 
 
 def of_texts(below: tuple[Any, ...], vocabulary: Any, flags: dict[str, Any]) -> Any:
@@ -258,7 +261,8 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
 
     report_counts(count_rows(data.X, data.Y), output.notices)
     needs = model.forecast(data.X if data.texts is None else data.texts, data.Y)
-    threads = n_threads(getattr(model, "classifier", model).n_jobs)
+    first = getattr(model, "classifier", model)
+    threads = n_threads((first[0] if isinstance(first, tuple) else first).n_jobs)
     result = needs._asdict() | {"memory_bytes": needs.memory(threads)}
     if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)

@@ -7,7 +7,9 @@ metrics.
 
 A run has a `name` and a model: a `preset`, a `method` of the registry, or else a label tree;
 `settings` are hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the
-texts of the data; `transform` says what is made of the features of a matrix. The run is trained
+texts of the data; `transform` says what is made of the features of a matrix. The method "reranked"
+looks for the names of labels in texts, if `vocabulary` is a file of the data that has them: then
+labels without a training row can be right, too, and all true ones count. The run is trained
 once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take
 `tolerance`. `beside` names the published methods that it is to be read against.
 """
@@ -37,6 +39,7 @@ class Run(NamedTuple):
     settings: those of the preset, too.
     text: how texts become rows, None if the rows are there.
     transform: what is made of the rows' features, None for nothing.
+    vocabulary: a file of the data with the names of labels, None for none.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Run(NamedTuple):
     settings: dict[str, Any]
     text: dict[str, Any] | None
     transform: dict[str, Any] | None
+    vocabulary: str | None
     seeds: tuple[int, ...]
     expected: dict[str, float] | None
     tolerance: float | None
@@ -75,6 +79,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.strip() != ""
 
 
+def _is_name(value: str) -> bool:
+    """Whether it names a file or folder in the folder it is looked up in."""
+    return Path(value).name == value != ".."
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < float("inf")
 
@@ -100,9 +109,7 @@ TEXTS = Rule("a list of texts", _are(_is_text))
 TABLE = Rule("a table", _is_table)
 RECIPE = {
     "title": TEXT,
-    "data": Rule(
-        "the name of a folder", lambda value: _is_text(value) and Path(value).name == value != ".."
-    ),
+    "data": Rule("the name of a folder", lambda value: _is_text(value) and _is_name(value)),
     "source": TEXT,
     "published": TEXTS,
     "features": TEXT,
@@ -122,6 +129,7 @@ RUN = {
     "settings": TABLE,
     "text": TABLE,
     "transform": TABLE,
+    "vocabulary": Rule("the name of a file", lambda value: _is_text(value) and _is_name(value)),
     "seeds": Rule("a list of ints >= 0", _are(lambda seed: type(seed) is int and seed >= 0)),
     "expected": Rule("a table of numbers", _is_expected),
     "tolerance": Rule("a number of points", _is_number),
@@ -197,6 +205,8 @@ def _run(
     _check_expected(table, who)
     _check_beside(table.get("beside", ()), figures, who)
     method, settings = _model(table, who)
+    if "vocabulary" in table and (method != "reranked" or data == EMBEDDED or "transform" in table):
+        raise DataError(f"{who}: vocabulary needs method = 'reranked', texts, and no transform")
     return Run(
         table["name"],
         table.get("preset"),
@@ -204,6 +214,7 @@ def _run(
         settings,
         text,
         table.get("transform"),
+        table.get("vocabulary"),
         tuple(table.get("seeds", (0,))),
         table.get("expected"),
         table.get("tolerance"),

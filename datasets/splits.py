@@ -46,9 +46,7 @@ def read_split(
     if (home / TEXTS[0]).exists():
         return _read_texts(home, text)
     files = " and ".join(TEXTS) if text else f"{', '.join(SPLIT)}, or {' and '.join(TEXTS)}"
-    raise DataError(
-        f"{home}: expected {files}, got none" + (f"; to be had from {source}" if source else "")
-    )
+    raise _nothing_there(home, files, source)
 
 
 def _read_matrices(home: Path) -> Split:
@@ -69,11 +67,34 @@ def _read_matrices(home: Path) -> Split:
     return split
 
 
+class TextSplit(NamedTuple):
+    """Training and test texts with their labels, CSR float32; ids: of the columns of each Y."""
+
+    texts: list[str]
+    Y: sp.csr_matrix
+    ids: list[str]
+    test_texts: list[str]
+    Y_test: sp.csr_matrix
+    test_ids: list[str]
+
+
+def read_texts(folder: str | os.PathLike[str], source: str | None = None) -> TextSplit:
+    """The texts in a folder: train.tsv.gz and test.tsv.gz. Raises DataError as `read_split`."""
+    home = Path(folder)
+    if not (home / TEXTS[0]).exists():
+        raise _nothing_there(home, " and ".join(TEXTS), source)
+    train, test = (read_documents(home / name) for name in TEXTS)
+    return TextSplit(*train, *test)
+
+
+def _nothing_there(home: Path, files: str, source: str | None) -> DataError:
+    had_from = f"; to be had from {source}" if source else ""
+    return DataError(f"{home}: expected {files}, got none{had_from}")
+
+
 def _read_texts(home: Path, text: TextParams | None) -> Split:
-    (texts, Y, ids), (test_texts, Y_test, test_ids) = (
-        read_documents(home / name) for name in TEXTS
-    )
+    split = read_texts(home)
     vectorizer = make_vectorizer(text)
-    X = fit_texts(vectorizer, texts)
-    Y_test, _ = align_labels(Y_test, test_ids, ids)
-    return Split(X, Y, vectorizer.transform(test_texts), Y_test)
+    X = fit_texts(vectorizer, split.texts)
+    Y_test, _ = align_labels(split.Y_test, split.test_ids, split.ids)
+    return Split(X, split.Y, vectorizer.transform(split.test_texts), Y_test)

@@ -80,7 +80,18 @@ class TreeParams:
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
-class SolverParams:
+class SeedParams:
+    """Where chance comes from."""
+
+    heading: ClassVar[str] = "Solver"
+
+    random_state: Any = param(
+        None, "seed; the same seed gives the same model", seed=True, own_flag=True
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class SolverParams(SeedParams):
     """How the linear classifiers are trained and stored."""
 
     heading: ClassVar[str] = "Solver"
@@ -116,9 +127,6 @@ class SolverParams:
         "float32",
         "how weights are stored; int8 is scaled per 256 siblings",
         among=("float32", "float16", "int8"),
-    )
-    random_state: Any = param(
-        None, "seed; the same seed gives the same model", seed=True, own_flag=True
     )
 
 
@@ -256,7 +264,7 @@ class RerankParams(StageParams):
 
 
 @dataclass(repr=False, eq=False)
-class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams):
+class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams, SeedParams):
     """The settings of RerankedClassifier; its base models have their own."""
 
     classifier: Any = param(

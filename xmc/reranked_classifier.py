@@ -213,7 +213,10 @@ class RerankedClassifier(RerankedParams, Estimator):
         return several[0] if several else LabelTreeClassifier()
 
     def _params(self) -> LabelTreeParams:
-        own = {name: getattr(self, name) for name in ("optimize", "propensity_a", "propensity_b")}
+        order = ("optimize", "propensity_a", "propensity_b")
+        own = {name: getattr(self, name) for name in order}
+        if self.random_state is not None:
+            own["random_state"] = self.random_state
         # Base models that weigh errors by Y's values need these; the others make costs themselves.
         several = as_tuple(self.classifier)
         relevance = any(getattr(base, "costs", "") == "relevance" for base in several)
@@ -227,6 +230,9 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _unfitted(self, X: sp.csr_matrix, n_labels: int) -> list[Any]:
         """Copies of the base models, with threads and memory from here where they have none."""
         bases = [clone(base) for base in as_tuple(self.classifier) or DEFAULT]
+        if self.random_state is not None:
+            for base in bases:
+                base.set_params(random_state=self.random_state)
         if self._chooses and X.nnz * n_labels > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
