@@ -9,6 +9,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    check_concepts,
     default_ks,
     is_headerless,
     name_columns,
@@ -130,6 +131,8 @@ def command(
             options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
         if vocabulary is not None:
             data = named_by(data, concepts, vocabulary, output.notices)
+    elif vocabulary is not None and data.label_ids is not None:
+        check_concepts(data.label_ids, concepts, vocabulary, output.notices)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     model = estimator
     if data.texts is not None:
