@@ -230,14 +230,12 @@ def measure_texts(
 
 def model_of_texts(run: Run, seed: int, threads: int | None, vocabulary: Any, quiet: bool) -> Any:
     """The model of texts that the run describes, not fitted."""
-    from sklearn.base import clone
-
     from xmc import TextClassifier
     from xmc.reranked_classifier import DEFAULT
 
     how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
-    below = tuple(clone(base).set_params(**how) for base in DEFAULT)
-    own = {"vocabulary": vocabulary, "rerank": True} | run.settings | (run.text or {})
+    below = tuple(type(base)(**(base.get_params() | how)) for base in DEFAULT)
+    own = {"vocabulary": vocabulary} | run.settings | (run.text or {})
     return TextClassifier(below, **own)
 
 

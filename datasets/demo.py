@@ -22,7 +22,7 @@ def main(folder: str) -> None:
     data, model, predictions = (str(here / name) for name in ("debtags", "model", "pred.jsonl"))
     train, test = f"{data}/train.tsv", f"{data}/test.tsv"
     xmc("datasets", "export", "debtags", data, "--overwrite")
-    xmc("train", train, "--model", model, "--tree", "shallow", "--n-trees", "3", "--overwrite")
+    xmc("train", train, "--model", model, "--overwrite")
     xmc("predict", model, test, "--out", predictions, "--overwrite")
     xmc("evaluate", predictions, test, "--train-labels", train)
     show_examples(predictions, test)
