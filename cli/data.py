@@ -100,14 +100,19 @@ def names_by_vocabulary(
     notices: Notices,
 ) -> list[str]:
     """The labels' names in a vocabulary; one that it lacks keeps its name, or else its id."""
+    check_concepts(label_ids, vocabulary, path, notices)
+    found = zip(label_ids, names or label_ids, vocabulary.names_of(label_ids), strict=True)
+    return [own if name == label else name for label, own, name in found]
+
+
+def check_concepts(label_ids: Sequence[str], vocabulary: Any, path: str, notices: Notices) -> None:
+    """Say how many labels the vocabulary lacks. Raises DataError if it lacks all."""
     lacking = sum(label not in vocabulary for label in label_ids)
     if lacking and lacking == len(label_ids):
         wanted, there = quoted(label_ids[0]), quoted(min(vocabulary.ids))
         raise DataError(f"{path}: expected ids of the labels, such as {wanted}, got {there}")
     what = "labels that the vocabulary lacks"
     notices.say_if_any(lacking, len(label_ids), what, "they keep their names or ids")
-    found = zip(label_ids, names or label_ids, vocabulary.names_of(label_ids), strict=True)
-    return [own if name == label else name for label, own, name in found]
 
 
 def load_model(path: str, n_threads: int | None) -> Any:

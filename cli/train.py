@@ -9,6 +9,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    check_concepts,
     default_ks,
     is_headerless,
     name_columns,
@@ -26,6 +27,8 @@ STAGE_FLAGS = ("neighbors",)
 STAGE = {None: "auto", True: True, False: False}
 ONLY_BIAS = "only the bias learns from them"
 ONLY_NEGATIVES = "they only serve as negatives"
+WITHOUT_ROWS = "labels without a training row"
+ONLY_NAMES = "only their names find them"
 NEVER_PREDICTED = "they are never predicted"
 
 
@@ -128,6 +131,8 @@ def command(
             options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
         if vocabulary is not None:
             data = named_by(data, concepts, vocabulary, output.notices)
+    elif vocabulary is not None and data.label_ids is not None:
+        check_concepts(data.label_ids, concepts, vocabulary, output.notices)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     model = estimator
     if data.texts is not None:
@@ -252,7 +257,16 @@ def fit(model: Any, data: LabelledRows, notices: Notices) -> dict[str, Any]:
         facts |= found | {"held_out": getattr(model.classifier_, "held_out_", None)}
         for line in model.notices_:
             notices.say(line)
+        if model.n_labels_ > facts["n_labels"]:  # a vocabulary has brought more
+            without = int((model.label_counts_ == 0).sum())
+            facts |= {"n_labels": model.n_labels_, "n_labels_without_rows": without}
+            notices.say_if_any(without, model.n_labels_, WITHOUT_ROWS, found_by(model))
     return facts | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def found_by(model: Any) -> str:
+    """What becomes of a vocabulary's labels without a training row."""
+    return ONLY_NAMES if model.model_.predictor.reads_texts else NEVER_PREDICTED
 
 
 def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, Any]:
@@ -302,7 +316,7 @@ def report_counts(facts: dict[str, int], notices: Notices) -> None:
     for key, total, what, consequence in (
         ("n_rows_without_features", "n_rows", "rows without features", ONLY_BIAS),
         ("n_rows_without_labels", "n_rows", "rows without labels", ONLY_NEGATIVES),
-        ("n_labels_without_rows", "n_labels", "labels without a training row", NEVER_PREDICTED),
+        ("n_labels_without_rows", "n_labels", WITHOUT_ROWS, NEVER_PREDICTED),
     ):
         if key in facts:
             notices.say_if_any(facts[key], facts[total], what, consequence)

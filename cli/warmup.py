@@ -51,6 +51,7 @@ def compile_all() -> None:
             write(Path(folder) / format, Dataset(X=eye, Y=eye), format=format)
             read(Path(folder) / format, format=format)
         _compile_what_is_left(Path(folder), eye)
+    _compile_the_stage(eye)
 
 
 def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
@@ -69,3 +70,16 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
     for format in ("tsv", "jsonl"):
         write_predictions(folder / f"predictions.{format}", model.predict_topk(eye, 1), 3)
     synthesize("wiki10-31k", folder / "synthetic", scale=0.005)
+
+
+def _compile_the_stage(eye: sp.csr_matrix) -> None:
+    """Train a last stage on texts and on matrices, and ask it."""
+    from xmc import LabelTreeClassifier, RerankedClassifier, TextClassifier, Vocabulary
+
+    ids = ["a", "b", "c"]
+    names = Vocabulary.of((label, f"name {label}", "preferred", None) for label in ids)
+    texts = [f"name {label} of {label}" for label in ids] * 4
+    below = LabelTreeClassifier(max_iter=1, random_state=0)
+    model = TextClassifier(below, vocabulary=names, rerank=True).fit(texts, [[i] for i in ids] * 4)
+    model.suggest(texts[0], 1)
+    RerankedClassifier(below, label_features=eye).fit(eye, eye).predict_proba(eye)

@@ -183,7 +183,8 @@ def test_a_vocabulary_names_labels_by_id(tmp_path):
     model = tmp_path / "model"
     flags = ("--min-df", 1, "--vocabulary", names, "--model", model)
     notices = cli.done("train", rows, *flags).stderr.splitlines()
-    assert load(model).label_names_ == ["Ah (Laut)", "b", "Zeh"]
+    assert load(model).label_names_ == ["Ah (Laut)", "b", "Zeh", "Ix"]
+    assert load(model).label_counts_.tolist() == [1, 1, 1, 0]
     assert (
         "train: labels that the vocabulary lacks: 1 of 3; they keep their names or ids" in notices
     )

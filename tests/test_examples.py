@@ -61,6 +61,14 @@ def test_texts_gives_names_of_labels():
     assert lines[-1] == "after loading: mail"
 
 
+def test_named_labels_suggests_a_label_without_a_training_text():
+    rows, *suggested = output("named_labels")
+    assert rows == "amber prices: 0 of 600 training texts"
+    names = [line.split("  ")[-1] for line in suggested]
+    assert set(names[:2]) == {"amber prices (s006)", "paper museums (s075)"}
+    assert numbers(suggested[1])[0] > 2 * numbers(suggested[2])[0]
+
+
 def test_own_tree_ranks_about_as_well_as_one_that_is_grown():
     facets, given, grown = output("own_tree")
     assert facets == "31 facets above 569 tags"

@@ -55,7 +55,10 @@ def test_make_run_types_what_is_shown(monkeypatch, tmp_path):
     assert re.findall(r"^\$ xmc .*", README, re.MULTILINE) == typed
 
 
-@pytest.mark.parametrize("folder", ["xmc", "xmc/kernels", "xmc/io", "xmc/ranking", "xmc/training"])
+@pytest.mark.parametrize(
+    "folder",
+    ["xmc", "xmc/kernels", "xmc/io", "xmc/ranking", "xmc/training", "xmc/evidence"],
+)
 def test_the_layout_names_every_module(folder):
     layout = README.partition("## Layout")[2]
     missing = {path.name for path in (TOP / folder).glob("[!_]*.py") if path.name not in layout}

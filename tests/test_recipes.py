@@ -32,7 +32,7 @@ def test_what_a_recipe_leaves_open_has_a_default(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL))
     assert recipe[:-1] == Recipe("mine", "a set", "tiny", "a place", [], (0.55, 1.5), ())[:-1]
     (run,) = recipe.runs
-    assert run == ("one", None, "tree", {}, None, None, (0,), None, None, (), None)
+    assert run == ("one", None, "tree", {}, None, None, None, (0,), None, None, (), None)
 
 
 def test_what_a_recipe_says_is_kept(tmp_path):
@@ -62,6 +62,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
             settings,
             {"min_df": 3},
             {"pairs": 0.5},
+            None,
             (1, 2),
             {"P@1": 64.0},
             0.5,
@@ -155,7 +156,10 @@ def test_every_published_row_belongs_to_a_recipe():
             [*MINIMAL, 'preset = "parabel"', 'method = "tree"'],
             "run 'one': expected preset or method, got both",
         ),
-        ([*MINIMAL, "method = 1"], "run 'one': method must be one of 'tree', 'one-vs-all', got 1"),
+        (
+            [*MINIMAL, "method = 1"],
+            "run 'one': method must be one of 'tree', 'one-vs-all', 'reranked', got 1",
+        ),
         ([*MINIMAL, "settings = 1"], "run 'one': settings must be a table, got 1"),
         (
             [*MINIMAL, "settings = { arty = 2 }"],

@@ -285,7 +285,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _unfitted(self) -> Estimator:
         """A copy of the one base model that a model without a stage is."""
         if isinstance(self.classifier, (tuple, list)):
-            if len(self.classifier) > 1:
+            if len(self.classifier) > 1 and self.rerank is False:
                 raise ParameterError(
                     f"{type(self).__name__}: classifier must be one estimator where there is no "
                     f"last stage, got {len(self.classifier)}"
