@@ -75,7 +75,7 @@ def test_log_odds_are_scikit_learns(rows):
         max_iter=stage.N_TREES,
         max_leaf_nodes=stage.N_LEAVES,
         learning_rate=stage.LEARNING_RATE,
-        min_samples_leaf=stage.LEAST_PER_LEAF,
+        min_samples_leaf=stage.least_per_leaf(len(rows.is_true)),
         l2_regularization=stage.L2,
         early_stopping=False,
     ).fit(rows.evidence.values, rows.is_true)
@@ -95,6 +95,13 @@ def test_where_there_is_nothing_to_tell_apart_all_candidates_are_equal(rows, is_
     found = log_odds(stage.learn(same, 1), rows.evidence.values)
     assert np.isfinite(found).all() and np.ptp(found) == 0
     assert (found[0] > 5) == is_true and abs(found[0]) > 5
+
+
+def test_few_candidates_are_told_apart_too(rng):
+    few = random_rows(rng, 20)
+    assert len(few.is_true) < 200 and few.is_true.any()
+    found = log_odds(stage.learn(few, 1), few.evidence.values)
+    assert found[few.is_true].mean() > found[~few.is_true].mean() + 0.1
 
 
 def test_evidence_that_is_never_known_is_never_asked(rows):

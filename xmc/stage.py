@@ -76,7 +76,7 @@ def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
         max_iter=N_TREES,
         max_leaf_nodes=N_LEAVES,
         learning_rate=LEARNING_RATE,
-        min_samples_leaf=LEAST_PER_LEAF,
+        min_samples_leaf=least_per_leaf(len(rows.is_true)),
         l2_regularization=L2,
         early_stopping=False,
         random_state=0,
@@ -84,6 +84,13 @@ def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
     with threadpool_limits(n_threads(n_jobs), "openmp"):
         learner.fit(_known_somewhere(rows.evidence.values), rows.is_true)
     return from_sklearn(learner)
+
+
+def least_per_leaf(n_candidates: int) -> int:
+    """How many candidates a leaf covers at least: of few candidates fewer, or no tree could split
+    and all labels would tie.
+    """
+    return min(LEAST_PER_LEAF, max(5, n_candidates // 100))
 
 
 def _known_somewhere(values: np.ndarray) -> np.ndarray:
