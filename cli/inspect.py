@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import load_model
+from xmc.cli.data import load_model, matrix_model
 from xmc.cli.output import Output, print_table
 
 
@@ -39,20 +39,55 @@ def describe(folder: str) -> dict[str, Any]:
         "n_features": learned.n_features,
         "n_labels": model.n_labels_,
         "n_labels_trained": learned.predictor.n_labels_found(learned.label_counts),
+        "n_labels_without_rows": int((learned.label_counts == 0).sum()),
         "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
         "label_ids": model.label_ids_ is not None,
         "label_names": model.label_names_ is not None,
         "vectorizer": meta["vectorizer"],
+        "vocabulary": vocabulary_facts(getattr(model, "vocabulary", None)),
+        "base_models": base_facts(learned.predictor),
+        "evidence": evidence_facts(matrix_model(model)),
+        "threshold": learned.threshold,
         "versions": meta["versions"],
         "trees": trees,
     }
 
 
+def vocabulary_facts(vocabulary: Any) -> dict[str, Any] | None:
+    """How much a vocabulary knows."""
+    if vocabulary is None:
+        return None
+    return {
+        "concepts": len(vocabulary),
+        "names": len(vocabulary.names),
+        "languages": list(vocabulary.languages),
+        "broader_pairs": len(vocabulary.broader_pairs),
+    }
+
+
+def base_facts(predictor: Any) -> list[dict[str, Any]]:
+    """The class and the parameters of each base model of a last stage."""
+    bases = getattr(predictor, "bases", ())
+    return [{"class": base.estimator, "parameters": base.parameters} for base in bases]
+
+
+def evidence_facts(estimator: Any) -> list[dict[str, Any]]:
+    """What a last stage weighs, the heaviest first: the mean absolute share in the log-odds."""
+    if not hasattr(estimator, "evidence_names_"):
+        return []
+    weights = estimator.evidence_weights_.tolist()
+    found = zip(estimator.evidence_names_, weights, strict=True)
+    return [
+        {"name": name, "weight": weight}
+        for name, weight in sorted(found, key=lambda pair: (-pair[1], pair[0]))
+    ]
+
+
 def print_facts(facts: dict[str, Any]) -> None:
-    """Print the facts, and a table per tree."""
-    trained = facts["n_labels_trained"]
-    fewer = f", {trained:,} of them with training rows" if trained < facts["n_labels"] else ""
+    """Print the facts, the evidence of a last stage, and a table per tree."""
+    without = facts["n_labels_without_rows"]
+    fewer = f", {without:,} of them without training rows" if without else ""
     of_texts = " below a TextClassifier" if facts["vectorizer"] else ""
     click.echo(f"{facts['class']}{of_texts}, model format {facts['format']}")
     for name, value in {
@@ -62,9 +97,15 @@ def print_facts(facts: dict[str, Any]) -> None:
         "size": size_text(facts["n_bytes"]),
         "parameters": setting_text(facts["parameters"]),
         "vectoriser": setting_text(facts["vectorizer"]) if facts["vectorizer"] else "none",
+        "vocabulary": vocabulary_text(facts["vocabulary"]),
+        **base_lines(facts["base_models"]),
         "made with": setting_text(facts["versions"], " "),
     }.items():
         click.echo(click.wrap_text(value, 100, f"{name:12}", " " * 12))
+    if facts["evidence"]:
+        click.echo("\nevidence, and by how much it moves log-odds on average")
+        rows = [[piece["name"], f"{piece['weight']:.3f}"] for piece in facts["evidence"]]
+        print_table(["evidence", "weight"], rows)
     for number, tree in enumerate(facts["trees"], 1):
         click.echo(f"\ntree {number} of {len(facts['trees'])}")
         print_table(
@@ -85,6 +126,24 @@ def level_row(depth: int, level: dict[str, Any]) -> list[str]:
         f"{level['n_weights']:,}",
         per_node,
     ]
+
+
+def vocabulary_text(facts: dict[str, Any] | None) -> str:
+    """What a vocabulary knows, in a line."""
+    if facts is None:
+        return "none"
+    languages = f" in {', '.join(facts['languages'])}" if facts["languages"] else ""
+    broader = facts["broader_pairs"]
+    relations = f", {broader:,} pairs of a concept and a broader one" if broader else ""
+    return f"{facts['concepts']:,} concepts with {facts['names']:,} names{languages}{relations}"
+
+
+def base_lines(bases: list[dict[str, Any]]) -> dict[str, str]:
+    """A line for each base model, as evidence calls it."""
+    return {
+        f"base{n}": f"{base['class']}: {setting_text(base['parameters'])}"
+        for n, base in enumerate(bases)
+    }
 
 
 def label_text(facts: dict[str, Any]) -> str:

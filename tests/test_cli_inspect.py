@@ -6,7 +6,13 @@ import cli_tools as cli
 import pytest
 import scipy.sparse as sp
 
-from xmc import load
+from xmc import (
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    TextClassifier,
+    Vocabulary,
+    load,
+)
 from xmc.cli.inspect import size_text
 from xmc.datasets import load_sample, sample_texts
 from xmc.io import read
@@ -126,3 +132,58 @@ def test_a_scale_out_of_range_is_refused(tmp_path):
         cli.refusal(tmp_path, "datasets", "synth", *how)
         == "synthesize: scale must be a number from 0.005 to 1, got 7.0"
     )
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """A folder with a stage over two base models, of texts, whose vocabulary has labels without a
+    row; and the model.
+    """
+    folder = tmp_path_factory.mktemp("staged") / "model"
+    colours = ["red", "green", "blue", "yellow"]
+    texts = [f"a {colours[n % 4]} thing number {n}" for n in range(80)]
+    names = [(colour, colour, "preferred", "en") for colour in [*colours, "black", "white"]]
+    vocabulary = Vocabulary.of(names, [("red", "white")])
+    bases = OneVsAllClassifier(random_state=0), LabelTreeClassifier(random_state=0)
+    model = TextClassifier(bases, vocabulary=vocabulary, rerank=True)
+    model.fit(texts, [[colours[n % 4]] for n in range(80)]).save(folder)
+    return folder, model
+
+
+def test_inspect_tells_what_a_stage_weighs_and_over_which_base_models(staged):
+    folder, model = staged
+    facts, stage = inspected(folder), model.classifier_
+    weights = dict(zip(stage.evidence_names_, stage.evidence_weights_.tolist(), strict=True))
+    assert {piece["name"]: piece["weight"] for piece in facts["evidence"]} == weights
+    shown = [piece["weight"] for piece in facts["evidence"]]
+    assert shown == sorted(shown, reverse=True)
+    classes = [base["class"] for base in facts["base_models"]]
+    assert classes == ["OneVsAllClassifier", "LabelTreeClassifier"]
+    assert facts["base_models"][0]["parameters"]["random_state"] == 0
+    assert facts["threshold"] == model.model_.threshold
+
+
+def test_inspect_tells_the_vocabulary_and_how_many_labels_have_no_row(staged):
+    facts = inspected(staged[0])
+    assert (facts["n_labels"], facts["n_labels_without_rows"]) == (6, 2)
+    assert facts["vocabulary"] == {
+        "concepts": 6,
+        "names": 6,
+        "languages": ["en"],
+        "broader_pairs": 1,
+    }
+
+
+def test_inspect_prints_a_stage_for_people(staged):
+    shown = cli.done("inspect", staged[0]).stdout
+    assert "6, 2 of them without training rows; with ids and names" in shown
+    assert "6 concepts with 6 names in en, 1 pairs" in shown
+    assert "\nbase1       LabelTreeClassifier: " in shown
+    lines = shown.splitlines()
+    names = staged[1].classifier_.evidence_names_
+    assert sum(line.split()[:1] == [name] for line in lines for name in names) == len(names)
+
+
+def test_a_model_without_a_stage_has_no_evidence_and_no_vocabulary():
+    facts = inspected(cli.text_model())
+    assert (facts["evidence"], facts["base_models"], facts["vocabulary"]) == ([], [], None)

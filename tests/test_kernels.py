@@ -126,6 +126,34 @@ def test_a_kernel_outside_of_the_folder_notices_edits_of_both(site, tmp_path):
     assert answer(site, tmp_path, "outside") == ("9", "hits 0")
 
 
+PAIRED = """
+from typing import NamedTuple
+from xmc.kernels import kernel
+
+class {name}(NamedTuple):
+    a: int
+    b: int
+
+@kernel
+def total(pair):
+    return pair.a + pair.b
+
+def answer():
+    return total({name}(1, 2))
+
+answer.stats = total.stats
+"""
+
+
+def test_a_kernel_is_compiled_again_when_a_class_of_its_arguments_has_another_name(site, tmp_path):
+    paired = site / "xmc" / "kernels" / "paired.py"
+    paired.write_text(PAIRED.format(name="Pair"))
+    assert answer(site, tmp_path, "xmc.kernels.paired") == ("3", "hits 0")
+    paired.write_text(PAIRED.format(name="Couple"))
+    assert answer(site, tmp_path, "xmc.kernels.paired") == ("3", "hits 0")
+    assert answer(site, tmp_path, "xmc.kernels.paired") == ("3", "hits 1")
+
+
 def test_checked_code_is_not_mixed_with_unchecked(monkeypatch):
     unchecked = cache.stamp.__wrapped__(Path(cache.__file__))
     assert unchecked == cache.stamp.__wrapped__(Path(cache.__file__))

@@ -601,6 +601,20 @@ def test_several_base_models_need_a_stage(named):
     assert len(model.classifier_.model_.predictor.bases) == 2
 
 
+def test_the_first_base_model_is_trained_alone_where_auto_has_too_few_rows_for_a_stage():
+    several = OneVsAllClassifier(random_state=0), LabelTreeClassifier(random_state=0)
+    model = TextClassifier(several).fit(TEXTS, IDS_OF_TEXTS)
+    assert type(model.classifier_) is OneVsAllClassifier
+    assert any("rows to learn from" in line for line in model.notices_)
+    assert model.forecast(TEXTS, IDS_OF_TEXTS).n_rows == len(TEXTS)
+
+
+def test_the_stage_uses_as_many_threads_as_its_first_base_model():
+    base = OneVsAllClassifier(random_state=0, n_jobs=2, verbose=1)
+    stage = TextClassifier((base, OneVsAllClassifier()), rerank=True)._reranked()
+    assert (stage.n_jobs, stage.verbose) == (2, 1)
+
+
 def test_tail_classifiers_keep_a_stage_out(named):
     texts, labels = named[0]
     tails = OneVsAllClassifier(tail_share=0.2, random_state=0)

@@ -163,6 +163,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             classifier=self.classifier,
             choose=self.rerank == "auto",
             neighbors=self.neighbors,
+            n_jobs=first.n_jobs,
+            verbose=first.verbose,
             **order,
         )
 
@@ -283,9 +285,12 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return self.classifier_
 
     def _unfitted(self) -> Estimator:
-        """A copy of the one base model that a model without a stage is."""
+        """A copy of the one base model that a model without a stage is.
+
+        Where the stage was left to us, that is the first of several.
+        """
         if isinstance(self.classifier, (tuple, list)):
-            if len(self.classifier) > 1 and self.rerank is False:
+            if len(self.classifier) > 1 and self.rerank != "auto":
                 raise ParameterError(
                     f"{type(self).__name__}: classifier must be one estimator where there is no "
                     f"last stage, got {len(self.classifier)}"

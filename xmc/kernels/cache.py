@@ -20,6 +20,9 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _Cache, _C
 
 HERE = Path(__file__).parent
 SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE")  # change the code, not the key
+# An index names the classes of all arguments, and Numba reads it whole before it compares stamps:
+# one that is no more, or has moved, shows in these.
+STALE = (AttributeError, ImportError)
 
 log = logging.getLogger("xmc.kernels")
 
@@ -130,7 +133,7 @@ class KernelCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel compiled for these types; None if no folder has it, and Numba compiles it."""
         for reader in self._readers:
-            with suppress(OSError):  # such as a file that only its owner may read
+            with suppress(OSError, *STALE):  # such as a file that only its owner may read
                 found = reader.load_overload(sig, target_context)
                 if found is not None:
                     return found
@@ -142,9 +145,18 @@ class KernelCache(_Cache):
         if self._writer is None:
             return
         try:
-            self._writer.save_overload(sig, data)
+            self._save(self._writer, sig, data)
         except OSError as error:
             _say_unkept(self.places.write, error.strerror)
+
+    @staticmethod
+    def _save(writer: FolderCache, sig: Any, data: Any) -> None:
+        """Add a version to the index, or begin a new index where the old one can't be read."""
+        try:
+            writer.save_overload(sig, data)
+        except STALE:
+            writer.flush()
+            writer.save_overload(sig, data)
 
     def enable(self) -> None:
         for reader in self._readers:
