@@ -119,15 +119,19 @@ class RerankedClassifier(RerankedParams, Estimator):
     predictor_type = Reranked
 
     def forecast(self, X: Any, y: Any) -> Forecast:
-        """What `fit` would take: each base model is trained twice, once without some rows."""
+        """What `fit` would take: each base model is trained on all rows, and before that without
+        those that are held out, once or in turns.
+        """
         check(self)
         csr = clone(self)._features(X, reset=True)  # a trained model stays one
         n_labels = as_label_matrix(y, type(self).__name__)[0].shape[1]
         needs = [base.forecast(X, y) for base in self._unfitted(csr, n_labels)]
         most = max(needs, key=lambda need: need.memory(1))
         model_bytes = sum(need.model_bytes for need in needs)
+        parts = parts_of(csr.shape[0], 0)
+        n_times = 1 + sum(len(part.kept) for part in parts) / csr.shape[0]
         return most._replace(
-            seconds=2 * sum(need.seconds for need in needs),
+            seconds=n_times * sum(need.seconds for need in needs),
             n_trees=sum(need.n_trees for need in needs),
             model_bytes=model_bytes,
             shared_bytes=most.shared_bytes + model_bytes - most.model_bytes,
