@@ -186,7 +186,7 @@ def test_defaults_of_a_stage_change_on_purpose_only():
     promised = {
         "classifier": None, "choose": False, "label_features": None, "neighbors": True,
         "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5, "n_jobs": None,
-        "memory": None, "verbose": 0,
+        "memory": None, "verbose": 0, "random_state": None,
     }  # fmt: skip
     assert RerankedClassifier().get_params() == promised
     texts = TextClassifier().get_params()
