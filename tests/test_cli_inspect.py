@@ -185,5 +185,5 @@ def test_inspect_prints_a_stage_for_people(staged):
 
 
 def test_a_model_without_a_stage_has_no_evidence_and_no_vocabulary():
-    facts = inspected(cli.text_model())
+    facts = inspected(cli.model())
     assert (facts["evidence"], facts["base_models"], facts["vocabulary"]) == ([], [], None)
