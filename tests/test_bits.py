@@ -79,6 +79,8 @@ def arrays_of(model, folder):
     meta, arrays = read_folder(folder, "model.json")
     del meta["versions"]
     meta.pop("n_rows_without_features", None)  # younger than the kept folders
+    for younger in ("neighbors", "rerank"):
+        (meta["text_parameters"] or {}).pop(younger, None)
     return meta, arrays
 
 
