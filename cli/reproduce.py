@@ -197,7 +197,7 @@ def measure(
     X, Y, X_test, Y_test = split
     model = new_model(run, seed, threads, notices.quiet)
     # Kernels are compiled once per machine, which is no part of training.
-    compile_kernels(model.weights, model.costs != "equal")
+    compile_kernels(model.weights, getattr(model, "costs", "equal") != "equal")
     started = time.monotonic()
     model.fit(X, Y)
     seconds = time.monotonic() - started
@@ -211,13 +211,15 @@ def measure_texts(
     recipe: Recipe, run: Run, seed: int, named: Any, threads: int | None, notices: Notices
 ) -> dict[str, float]:
     """The same of a model of texts, whose time counts how features come about, too."""
+    from xmc import TextClassifier
     from xmc.io import align_labels
     from xmc.memory import return_freed_arrays
     from xmc.metrics import propensities, report
 
     return_freed_arrays()
     split, vocabulary = named
-    model = model_of_texts(run, seed, threads, vocabulary, notices.quiet)
+    below = new_model(run, seed, threads, notices.quiet)
+    model = TextClassifier(below, vocabulary=vocabulary, **(run.text or {}))
     started = time.monotonic()
     model.fit(split.texts, split.Y, label_ids=split.ids)
     seconds = time.monotonic() - started
@@ -226,17 +228,6 @@ def measure_texts(
     p = propensities(align_labels(split.Y, split.ids, ids)[0], *recipe.propensity)
     found = report(Y_test, model.predict_topk(split.test_texts, max(KS)), KS, p)
     return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
-
-
-def model_of_texts(run: Run, seed: int, threads: int | None, vocabulary: Any, quiet: bool) -> Any:
-    """The model of texts that the run describes, not fitted."""
-    from xmc import TextClassifier
-    from xmc.reranked_classifier import DEFAULT
-
-    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
-    below = tuple(type(base)(**(base.get_params() | how)) for base in DEFAULT)
-    own = {"vocabulary": vocabulary} | run.settings | (run.text or {})
-    return TextClassifier(below, **own)
 
 
 def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:

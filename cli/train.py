@@ -24,7 +24,6 @@ from xmc.params import check, names
 from xmc.presets import PRESETS
 
 STAGE_FLAGS = ("neighbors",)
-STAGE = {None: "auto", True: True, False: False}
 ONLY_BIAS = "only the bias learns from them"
 ONLY_NEGATIVES = "they only serve as negatives"
 WITHOUT_ROWS = "labels without a training row"
@@ -136,9 +135,10 @@ def command(
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     model = estimator
     if data.texts is not None:
-        if kind.name == "reranked":
-            below, rerank = base_models(ctx, model_flags, output.quiet), True
-        stage = {"neighbors": model_flags["neighbors"], "rerank": STAGE[rerank]}
+        stage = {
+            "neighbors": model_flags["neighbors"],
+            "rerank": "auto" if rerank is None else rerank,
+        }
         model = of_texts(below, concepts, text_flags | stage)
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
@@ -223,8 +223,8 @@ def of_texts(below: tuple[Any, ...], vocabulary: Any, flags: dict[str, Any]) -> 
     """The model of texts over these estimators; without a stage it is the first of them."""
     from xmc import TextClassifier
 
-    below = below[:1] if flags["rerank"] is False else below
-    model = TextClassifier(below, vocabulary=vocabulary, **flags)
+    one = len(below) == 1 or flags["rerank"] is False
+    model = TextClassifier(below[0] if one else below, vocabulary=vocabulary, **flags)
     check(model)
     return model
 

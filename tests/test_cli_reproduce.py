@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import LabelTreeClassifier, preset
+from xmc import LabelTreeClassifier, RerankedClassifier, TextClassifier, Vocabulary, preset
 from xmc.cli import reproduce
-from xmc.datasets import read_split, recipe_names
+from xmc.datasets import read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
+from xmc.io import align_labels
 from xmc.metrics import propensities, report
 from xmc.params import TextParams
 
@@ -33,6 +34,8 @@ def data(tmp_path_factory):
     sp.save_npz(tiny / "Y.tst.npz", sp.hstack([Y_test, more], format="csr"))
     for name in ("train.tsv", "test.tsv"):
         (tiny / f"{name}.gz").write_bytes(gzip.compress((cli.home() / name).read_bytes()))
+    names = (cli.home() / "labels.txt").read_text(encoding="utf-8")
+    (tiny / "names.tsv").write_text(f"{names}zoo::none\ta concept without rows\n", encoding="utf-8")
     return folder
 
 
@@ -84,6 +87,25 @@ def test_presets_and_texts_are_what_they_are_in_python(recipe, data):
     )
     split = read_split(data / "tiny", TextParams(min_df=3))
     assert three["mean"] | by_hand(LabelTreeClassifier(random_state=0), split) == three["mean"]
+
+
+def test_a_stage_is_trained_over_matrices_and_over_texts_with_names(recipe, data):
+    runs = (
+        *("[[run]]", 'name = "matrices"', 'method = "reranked"'),
+        *("[[run]]", 'name = "texts"', 'method = "reranked"', 'vocabulary = "names.tsv"'),
+    )
+    matrices, texts = reproduced(recipe(*runs), data)["runs"]
+    split = read_split(data / "tiny")
+    assert matrices["mean"] | by_hand(RerankedClassifier(random_state=0), split) == matrices["mean"]
+    own = read_texts(data / "tiny")
+    names = Vocabulary.read(data / "tiny" / "names.tsv")
+    model = TextClassifier(RerankedClassifier(random_state=0), vocabulary=names)
+    model.fit(own.texts, own.Y, label_ids=own.ids)
+    Y_test, ids = align_labels(own.Y_test, own.test_ids, model.label_ids_)
+    p = propensities(align_labels(own.Y, own.ids, ids)[0])
+    expected = report(Y_test, model.predict_topk(own.test_texts, 5), (1, 3, 5), p)
+    assert texts["mean"] | {key: expected[key] for key in METRICS} == texts["mean"]
+    assert model.n_labels_ > len(own.ids)
 
 
 def test_what_is_expected_comes_out(recipe, data, tmp_path):

@@ -139,14 +139,6 @@ def log_odds_of(predictor, candidates, question):
     return log_odds(predictor.trees, values).astype(np.float32)
 
 
-def test_compressing_changes_the_base_models_only(predictor):
-    smaller = predictor.compressed(X.shape[1], "int8", 0.1)
-    assert smaller.sources is predictor.sources and smaller.trees is predictor.trees
-    for ours, theirs in zip(smaller.bases, predictor.bases, strict=True):
-        layer, before = (base.predictor.members[0].layers[0] for base in (ours, theirs))
-        assert (layer.weight.dtype, before.weight.dtype) == (np.int8, np.float32)
-
-
 def test_levels_are_those_of_all_base_models(predictor):
     of_bases = [base.predictor.levels() for base in predictor.bases]
     assert predictor.levels() == of_bases[0] + of_bases[1]

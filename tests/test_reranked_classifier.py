@@ -235,9 +235,30 @@ def test_choose_leaves_out_base_models_that_do_not_help(monkeypatch):
     twice = RerankedClassifier((BASE, clone(BASE)), choose=True).fit(X_PLANTED, Y_PLANTED)
     assert len(twice.model_.predictor.bases) == 1
     assert [*twice.held_out_] == ["base0", "base1", "stage"]
+    precision = [f"{figures['P@1']:.1f}" for figures in twice.held_out_.values()]
+    assert twice.summary_ == (
+        f"on held-out rows: OneVsAllClassifier P@1 {precision[0]}; OneVsAllClassifier P@1 "
+        f"{precision[1]}, left out; last stage P@1 {precision[2]}"
+    )
     monkeypatch.setattr(module, "WORTH", -1e9)  # more is always better
     both = RerankedClassifier((BASE, clone(BASE)), choose=True).fit(X_PLANTED, Y_PLANTED)
     assert len(both.model_.predictor.bases) == 2
+
+
+def test_a_base_model_that_is_better_alone_than_the_stage_is_kept(monkeypatch):
+    """Here the stage is made to look useless, and the second base model to look best."""
+    real, calls = module.quality, []
+
+    def quality(truth, top):
+        calls.append(len(calls))
+        value = {0: 10.0, 1: 90.0}.get(calls[-1], 20.0)
+        return real(truth, top) | {"P@1": value, "P@3": value, "P@5": value}
+
+    monkeypatch.setattr(module, "quality", quality)
+    model = RerankedClassifier((TREE, BASE), choose=True).fit(X_PLANTED, Y_PLANTED)
+    assert len(calls) == 4
+    assert len(model.model_.predictor.bases) == 2
+    assert type(model.best_base_) is OneVsAllClassifier
 
 
 def test_a_base_model_that_helps_is_kept(described):

@@ -561,7 +561,8 @@ def test_auto_has_a_stage_where_held_out_rows_say_that_it_helps(named, staged):
     model = TextClassifier(BASE, vocabulary=VOCABULARY).fit(*named[0])
     assert type(model.classifier_) is RerankedClassifier
     (notice,) = model.notices_
-    assert notice.startswith("base0: P@1 ") and "; stage: P@1 " in notice
+    assert notice.startswith("on held-out rows: OneVsAllClassifier P@1 ")
+    assert "; last stage P@1 " in notice and "left out" not in notice
 
 
 def test_auto_leaves_the_stage_out_where_it_does_not_help(named, monkeypatch, tmp_path):
@@ -580,7 +581,8 @@ def test_auto_leaves_the_stage_out_where_it_does_not_help(named, monkeypatch, tm
     model = TextClassifier(BASE).fit(texts, labels)
     assert type(model.classifier_) is OneVsAllClassifier
     (notice,) = model.notices_
-    assert notice.startswith("the last stage is left out: base0: P@1 ")
+    start = "the last stage is left out; on held-out rows: OneVsAllClassifier P@1 "
+    assert notice.startswith(start)
     alone = TextClassifier(BASE, rerank=False).fit(texts, labels)
     assert answers(model, texts[:20]) == answers(alone, texts[:20])
     assert (model.predict(texts[:50]) != alone.predict(texts[:50])).nnz == 0

@@ -41,8 +41,6 @@ AFFORDABLE = 1e12
 SHARPNESS = 0.5  # of neighbours, see inverted
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
 WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
-
-
 DEFAULT = (LabelTreeClassifier(), OneVsAllClassifier(costs="propensity"))  # base models
 
 
@@ -112,8 +110,9 @@ class RerankedClassifier(RerankedParams, Estimator):
     Scores are probabilities. Without a threshold, `predict` takes the one that had the best
     micro-F1 on held-out rows.
 
-    Fitted attributes beside those of all estimators: evidence_names_, evidence_weights_; and
-    held_out_, the metrics on held-out rows of each base model and of the stage.
+    Fitted attributes beside those of all estimators: evidence_names_, evidence_weights_; and, until
+    it is saved, base_kinds_, the classes of the base models that were tried, and held_out_, the
+    metrics on held-out rows of each of them and of the stage.
     """
 
     predictor_type = Reranked
@@ -185,10 +184,13 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     @property
     def summary_(self) -> str:
-        """What held-out rows say of base models and stage, in one line."""
-        return "; ".join(
-            f"{name}: P@1 {figures['P@1']:.1f}" for name, figures in self.held_out_.items()
-        )
+        """What held-out rows say of each base model that was tried, and of the stage: one line."""
+        predictor: Any = self._fitted().predictor
+        precision = [f"P@1 {figures['P@1']:.1f}" for figures in self.held_out_.values()]
+        told = [f"{kind} {p}" for kind, p in zip(self.base_kinds_, precision, strict=False)]
+        n_kept = len(predictor.bases)
+        told[n_kept:] = [f"{text}, left out" for text in told[n_kept:]]
+        return f"on held-out rows: {'; '.join([*told, f'last stage {precision[-1]}'])}"
 
     @property
     def weights(self) -> str:
@@ -254,6 +256,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         unfitted = self._unfitted(given.X, given.Y.shape[1])
         n_least = 1 if self._chooses else len(unfitted)
         choices = [unfitted[:n] for n in range(len(unfitted), n_least - 1, -1)]
+        self.base_kinds_ = [type(base).__name__ for base in unfitted]
         held, alone = self._held_out(given, choices, data.seed)
         self.held_out_ = {f"base{n}": figures for n, figures in enumerate(alone)}
         chosen, threshold = self._choose(held, data.seed)
@@ -317,14 +320,17 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _choose(self, held: Sequence[HeldOut], seed: int) -> tuple[int, float]:
         """The number of the best choice, and the threshold of its sets.
 
-        A choice of fewer base models, which come later, wins unless it is clearly worse.
+        A choice of fewer base models, which come later, wins unless it is clearly worse, or leaves
+        one out that is better alone.
         """
+        alone = [mean_precision(figures) for figures in self.held_out_.values()]
         best, threshold, so_far = 0, 1.0, -np.inf
         for n, rows in enumerate(held):
             found = unseen_scores(rows, self.n_jobs, seed)
             figures = quality(rows.truth, as_topk(found, N_SHOWN))
-            if mean_precision(figures) > so_far - WORTH:
-                best, so_far = n, mean_precision(figures)
+            reached = mean_precision(figures)
+            if reached > so_far - WORTH and reached >= max(alone[len(alone) - n :], default=0):
+                best, so_far = n, reached
                 threshold = threshold_of(rows, found)
                 self.held_out_["stage"] = figures
         return best, threshold

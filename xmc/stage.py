@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from .evidence.boosted import BoostedTrees, constant, from_sklearn, log_odds
@@ -69,6 +68,8 @@ def _rows(indptr: np.ndarray) -> np.ndarray:
 
 def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
     """Trees that give the log-odds of a candidate by the evidence for it."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import; only fits need it
+
     n_true = int(rows.is_true.sum())
     if n_true in (0, len(rows.is_true)):  # nothing to tell apart
         return constant(float(np.log((n_true + 1) / (len(rows.is_true) - n_true + 1))))

@@ -125,7 +125,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
         best = stage.best_base_
         if self.rerank == "auto" and best is not None and not self._has_own_stage:
-            self.notices_.append(f"the last stage is left out: {stage.summary_}")
+            self.notices_.append(f"the last stage is left out; {stage.summary_}")
             return best
         self.notices_.append(stage.summary_)
         return stage

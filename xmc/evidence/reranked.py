@@ -7,7 +7,7 @@ the evidence for each into its log-odds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
 N_COMPANY = 10  # best labels of a base model that make expect others
 # Of these the difference to the best candidate of the row is evidence, too.
-COMPARED = (*("name_cosine", "name_word_cosine", "name_share", "label_cosine", "neighbor_votes"),)
+COMPARED = ("name_cosine", "name_word_cosine", "name_share", "label_cosine", "neighbor_votes")
 ROWS_PER_BATCH = 4096  # base models read each page once a batch; evidence takes 12 kB a row
 
 
@@ -82,13 +82,6 @@ class Reranked(Predictor):
 
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
         return ROWS_PER_BATCH
-
-    def compressed(self, n_features: int, weights: str, threshold: float) -> Reranked:
-        smaller = (
-            base._replace(predictor=base.predictor.compressed(n_features, weights, threshold))
-            for base in self.bases
-        )
-        return replace(self, bases=tuple(smaller))
 
     def check(self, n_features: int, n_labels: int) -> None:
         for base in self.bases:
