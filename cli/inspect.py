@@ -96,7 +96,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         "weights": f"{facts['n_weights']:,}",
         "size": size_text(facts["n_bytes"]),
         "parameters": setting_text(facts["parameters"]),
-        "vectoriser": setting_text(facts["vectorizer"]) if facts["vectorizer"] else "none",
+        "vectoriser": vectorizer_text(facts["vectorizer"]),
         "vocabulary": vocabulary_text(facts["vocabulary"]),
         **base_lines(facts["base_models"]),
         "made with": setting_text(facts["versions"], " "),
@@ -112,6 +112,15 @@ def print_facts(facts: dict[str, Any]) -> None:
             ["level", "chunks", "nodes", "nodes per chunk", "weights", "weights per node"],
             [level_row(depth, level) for depth, level in enumerate(tree, 1)],
         )
+
+
+def vectorizer_text(settings: dict[str, Any] | None) -> str:
+    """The settings of a vectoriser; of one with parts those that all have, and what these are."""
+    if not settings:
+        return "none"
+    if "parts" not in settings:
+        return setting_text(settings)
+    return f"{setting_text(settings['parameters'])}; parts {', '.join(settings['parts'])}"
 
 
 def level_row(depth: int, level: dict[str, Any]) -> list[str]:

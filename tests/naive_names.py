@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 
+OPENING = 16  # words
 UNSPACED = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 SIGNS = "\u0300-\u036f\u0591-\u05bd\u064b-\u0652\u0900-\u0963\u0966-\u0d7f"
 # Letters of one byte and of more, signs inside words, Chinese, what is no letter, a plane further.
@@ -90,32 +91,41 @@ def text_idf(known, texts):
 
 
 def figures(name, text, idf, weights):
-    """The seven figures of a name in a text; None where there is none."""
+    """The figures of a name in a text, in the order of evidence.names; None if it has no terms."""
     own, found = {term for term, _ in terms_of(name)}, mentions(text, idf)
-    out = {"n": {}, "cosine": {}, "share": {}}
-    for kind in ("gram", "word"):
-        terms = [term for term in own if term[0] == kind]
-        if not terms:
-            return None
-        weight = {
-            term: (1 + math.log(count)) * weights[term]
-            for term, (count, _) in found.items()
-            if term[0] == kind
-        }
-        product = sum(weight.get(term, 0) * idf[term] for term in terms)
-        out["cosine"][kind] = product / (length(weight.values()) * length(map(idf.get, terms)) or 1)
-        mass = sum(idf[term] ** 2 for term in terms if term in found)
-        out["share"][kind] = mass / sum(idf[term] ** 2 for term in terms)
-        out["n"][kind] = len(terms)
-    grams = [term for term in own if term[0] == "gram"]
-    whole = all(term in found for term in grams)
-    return [
-        *out["cosine"].values(),
-        *out["share"].values(),
-        max(found[term][1] for term in grams) if whole else math.nan,
-        out["n"]["word"],
-        out["n"]["gram"],
+    opening = {term: at for term, at in found.items() if at[1] < OPENING}
+    whole = {
+        term: (1 + math.log(count) + (term in opening)) * weights[term]
+        for term, (count, _) in found.items()
+    }
+    parts = [
+        cosine_and_share({term for term in own if term[0] == kind}, told, idf)
+        for told in (whole, {term: weights[term] for term in opening})
+        for kind in ("gram", "word")
     ]
+    if None in parts:
+        return None
+    (gram, gram_share), (word, word_share), (first, first_share), (other, other_share) = parts
+    grams = [term for term in own if term[0] == "gram"]
+    complete = all(term in found for term in grams)
+    return [
+        *(gram, word, gram_share, word_share),
+        max(found[term][1] for term in grams) if complete else math.nan,
+        *(len(own) - len(grams), len(grams)),
+        *(first, other, first_share, other_share),
+    ]
+
+
+def cosine_and_share(terms, told, idf):
+    """(cosine, share) of a name's terms of one kind and what a text tells of all; None without."""
+    if not terms:
+        return None
+    (kind,) = {kind for kind, _ in terms}
+    weight = {term: value for term, value in told.items() if term[0] == kind}
+    product = sum(weight.get(term, 0) * idf[term] for term in terms)
+    cosine = product / (length(weight.values()) * length(map(idf.get, terms)) or 1)
+    mass = sum(idf[term] ** 2 for term in terms if term in weight)
+    return cosine, mass / sum(idf[term] ** 2 for term in terms)
 
 
 def length(values):

@@ -80,6 +80,8 @@ def test_text_flags_reach_the_vectoriser(tmp_path):
         tmp_path / "tfidf",
         "--max-features",
         50,
+        "--opening",
+        0,
     )
     assert len(load_vectorizer(tmp_path / "tfidf").vocabulary_) == 50
 

@@ -43,7 +43,8 @@ def test_inspect_tells_the_levels_of_each_tree():
 
 def test_inspect_tells_the_vectoriser():
     facts = inspected(cli.text_model())
-    assert facts["vectorizer"]["sublinear_tf"] is True
+    assert facts["vectorizer"]["parameters"]["sublinear_tf"] is True
+    assert set(facts["vectorizer"]["parts"]) == {"opening_words", "opening_chars"}  # short texts
     assert (facts["label_ids"], facts["label_names"]) == (True, True)
 
 
@@ -51,6 +52,7 @@ def test_inspect_prints_it_for_people():
     shown = cli.done("inspect", cli.text_model()).stdout
     assert shown.startswith("RerankedClassifier below a TextClassifier, model format 2\nfeatures ")
     assert "with ids and names" in shown
+    assert "; parts opening_chars, opening_words" in " ".join(shown.split())
     assert "\ntree 1 of " in shown
 
 

@@ -159,6 +159,8 @@ def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):
         "--min-df",
         3,
         "--no-sublinear-tf",
+        "--opening",
+        0,
     )
     model = load(tmp_path / "model")
     assert model.vectorizer_.ngram_range == (1, 2)

@@ -3,7 +3,7 @@ import naive_inverted
 import numpy as np
 import pytest
 
-from xmc.evidence.nearest import inverted
+from xmc.evidence.nearest import inverted, nearest
 from xmc.kernels import inverted as kernels
 
 N_FEATURES = 40
@@ -92,3 +92,32 @@ def test_weighed_rows_have_length_1(rng, n_rows):
     length = np.linalg.norm(wanted, axis=1, keepdims=True)
     got = naive.to_dense(*rows[:2], kernels.weighed(*rows[:3], weight), 8)
     assert got == pytest.approx(wanted / np.where(length > 0, length, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("left_out", [0.05, 0.3, 0.9])
+def test_pruning_leaves_out_the_smallest_values_that_fit_in_a_part_of_the_squared_length(
+    rng, left_out
+):
+    rows = naive.random_rows(rng, 30, N_FEATURES)
+    got = naive.to_dense(*kernels.pruned(*rows[:3], left_out), N_FEATURES)
+    for own, found in zip(naive.to_dense(*rows), got, strict=True):
+        room, kept = left_out * float((own.astype(float) ** 2).sum()), own.copy()
+        for j in sorted(range(N_FEATURES), key=lambda j: abs(own[j])):
+            room -= float(own[j]) ** 2
+            if room < 0:
+                break
+            kept[j] = 0
+        assert found.tolist() == kept.tolist()
+
+
+def test_a_pruned_query_misses_no_more_than_the_root_of_what_is_left_out(rng):
+    rows, X = (naive.random_rows(rng, n, N_FEATURES, 0.5) for n in (60, 12))
+    index = inverted(rows)
+    whole, part = (nearest(index, X, 60, left_out) for left_out in (0.0, 0.2))
+    length = np.linalg.norm(naive.to_dense(*rows), axis=1).max() * 1.02  # of codes
+    for i, query in enumerate(naive.to_dense(*X)):
+        exact = dict(zip(whole.rows[i].tolist(), whole.similarity[i].tolist(), strict=True))
+        room = np.sqrt(0.2) * np.linalg.norm(query) * length
+        for row, similarity in zip(part.rows[i].tolist(), part.similarity[i].tolist(), strict=True):
+            assert row < 0 or abs(exact.get(row, 0) - similarity) <= room
+    assert not np.array_equal(whole.similarity, part.similarity)

@@ -43,8 +43,10 @@ def test_matrices_are_read_as_they_are(matrices):
 
 
 def test_texts_become_tfidf_by_a_vectoriser_of_the_training_rows(texts):
-    split = read_split(texts)
-    vectorizer = make_vectorizer().fit([line.partition("\t")[2] for line in TRAIN])
+    split = read_split(texts, TextParams(opening=0))
+    vectorizer = make_vectorizer(TextParams(opening=0)).fit(
+        [line.partition("\t")[2] for line in TRAIN]
+    )
     assert (split.X_test != vectorizer.transform(["red", "yellow"])).nnz == 0
     assert split.X.shape == (3, 3)
 
@@ -58,7 +60,7 @@ def test_test_labels_stand_in_the_columns_of_the_training_labels_unknown_ones_be
 def test_text_parameters_ask_for_the_texts_even_beside_matrices(texts, matrices):
     assert texts == matrices
     assert read_split(texts).X.shape == (2, 3)
-    assert read_split(texts, TextParams(max_ngram=2, min_df=1)).X.shape == (3, 6)
+    assert read_split(texts, TextParams(opening=0, max_ngram=2, min_df=1)).X.shape == (3, 6)
 
 
 def test_a_folder_without_data_is_told_with_the_place_to_get_them(tmp_path):

@@ -14,6 +14,7 @@ from xmc.topk import TopK
 
 COLUMNS = ["base0_log_score", "base0_place", "name_share", "neighbor_votes_less_best"]
 N_LABELS = 30
+UNKNOWN = 7  # a label that only held-out rows have
 
 
 def random_rows(rng, n_rows=300, most=12):
@@ -30,7 +31,8 @@ def random_rows(rng, n_rows=300, most=12):
     rows = np.repeat(np.arange(n_rows), sizes)
     truth[rows, flat] = true
     indptr = np.concatenate([[0], np.cumsum(sizes)])
-    return stage.held_out(Evidence(indptr, flat.astype(np.int32), values), sp.csr_matrix(truth))
+    evidence = Evidence(indptr, flat.astype(np.int32), values)
+    return stage.held_out(evidence, sp.csr_matrix(truth), np.arange(N_LABELS) != UNKNOWN)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,20 @@ def test_candidates_are_true_where_the_truth_says_so(rows):
     assert rows.truth.nnz > rows.is_true.sum() > 0
 
 
+def test_labels_that_only_held_out_rows_have_are_no_merit_unless_more_have_no_row():
+    counts, kept = np.array([3, 2, 0, 1, 5]), np.array([2, 0, 0, 0, 5])
+    assert stage.known_labels(counts, kept).tolist() == [True, False, True, False, True]
+    more = np.append(counts, [0, 0]), np.append(kept, [0, 0])  # as a vocabulary brings them
+    assert stage.known_labels(*more).all()
+
+
+def test_labels_that_are_not_known_come_last(rows):
+    found = stage.unseen_scores(rows, 1, seed=0)
+    assert (found.ids == UNKNOWN).any()
+    assert (found.score[found.ids == UNKNOWN] == 0).all()
+    assert (found.score[found.ids != UNKNOWN] > 0).all()
+
+
 def test_chosen_rows_keep_their_candidates(rows, rng):
     chosen = rng.random(300) < 0.5
     own = rows.rows(chosen)
@@ -57,6 +73,7 @@ def test_chosen_rows_keep_their_candidates(rows, rng):
     assert np.array_equal(own.evidence.ids, rows.evidence.ids[places])
     assert np.array_equal(own.evidence.values, rows.evidence.values[places], equal_nan=True)
     assert np.array_equal(own.is_true, rows.is_true[places])
+    assert np.array_equal(own.is_known, rows.is_known[places])
     assert (own.truth != rows.truth[chosen]).nnz == 0
     assert np.array_equal(np.diff(own.evidence.indptr), np.diff(rows.evidence.indptr)[chosen])
 

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from snowballstemmer import stemmer
 
+from xmc.analyzers import opening_of
 from xmc.errors import DataError, ModelError, ParameterError
 from xmc.params import TextParams
 from xmc.text import FILE, fit_texts, load_vectorizer, make_vectorizer, save_vectorizer
@@ -17,6 +20,7 @@ TEXTS = [
     "the dog and the fox",
     "",
 ]
+WORDS = TextParams(opening=0)
 UNSEEN = ["the quick Sylter fox", "nothing known", "", "Viktor und der Deich, und der dog"]
 
 
@@ -43,8 +47,8 @@ def edit(folder, **changes):
     (folder / FILE).write_text(json.dumps(meta))
 
 
-def test_the_default_is_tfidf_of_words_that_come_twice():
-    vectorizer = make_vectorizer()
+def test_words_alone_are_those_that_come_twice():
+    vectorizer = make_vectorizer(WORDS)
     fit_texts(vectorizer, TEXTS)
     assert vectorizer.get_feature_names_out().tolist() == [
         "and",
@@ -56,8 +60,8 @@ def test_the_default_is_tfidf_of_words_that_come_twice():
     ]
 
 
-def test_the_default_weights_are_sublinear_unit_rows_of_float32():
-    X = fit_texts(make_vectorizer(), TEXTS)
+def test_the_weights_of_words_are_sublinear_unit_rows_of_float32():
+    X = fit_texts(make_vectorizer(WORDS), TEXTS)
     expected = TfidfVectorizer(min_df=2, sublinear_tf=True, dtype=np.float32).fit_transform(TEXTS)
     assert X.dtype == np.float32
     assert same(X, expected)
@@ -74,7 +78,7 @@ def test_the_default_weights_are_sublinear_unit_rows_of_float32():
     ],
 )
 def test_every_setting_is_scikit_learns(settings, theirs):
-    X = fit_texts(make_vectorizer(TextParams(**settings)), TEXTS)
+    X = fit_texts(make_vectorizer(replace(WORDS, **settings)), TEXTS)
     assert same(
         X,
         TfidfVectorizer(
@@ -203,6 +207,63 @@ def test_an_idf_of_another_length_is_refused(tmp_path):
         load_vectorizer(tmp_path / "vectorizer")
 
 
+def long_texts(n_words):
+    """Titles, each with an abstract that makes it longer than an opening of n_words."""
+    abstract = " ".join(["some words of any abstract"] * n_words)
+    return [f"{title} {' '.join(abstract.split()[:n])}" for n, title in enumerate(TEXTS, n_words)]
+
+
+def test_the_opening_is_words_pairs_and_4_grams_beside_the_words_of_all(tmp_path):
+    texts = long_texts(5)
+    vectorizer = make_vectorizer(TextParams(opening=5))
+    X = fit_texts(vectorizer, texts)
+    first = [" ".join(text.split()[:5]) for text in texts]
+    how = {"min_df": 2, "sublinear_tf": True, "dtype": np.float32}
+    whole = TfidfVectorizer(**how).fit(texts)
+    words = TfidfVectorizer(ngram_range=(1, 2), **how).fit(first)
+    chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(4, 4), **how)
+    runs = [text.replace(",", "") for text in first]  # scikit-learn's run on over commas
+    chars.fit(runs)
+    assert vectorizer.get_feature_names_out().tolist() == [
+        *(f"words:{name}" for name in whole.get_feature_names_out()),
+        *(f"opening_words:{name}" for name in words.get_feature_names_out()),
+        *(f"opening_chars:{name}" for name in chars.get_feature_names_out()),
+    ]
+    parts = [whole.transform(texts), words.transform(first), chars.transform(runs)]
+    length = np.sqrt(1 + 0.7**2)  # the opening is 0.7 long where the whole is 1
+    scaled = [1 / length, 0.7 / length / np.sqrt(2), 0.7 / length / np.sqrt(2)]
+    expected = sp.hstack([part * scale for part, scale in zip(parts, scaled, strict=True)])
+    assert abs(X - expected).max() < 1e-6
+    assert same(again(vectorizer, tmp_path).transform(UNSEEN), vectorizer.transform(UNSEEN))
+
+
+def test_of_short_texts_all_is_opening(tmp_path):
+    vectorizer = make_vectorizer(TextParams(opening=16))
+    X = fit_texts(vectorizer, TEXTS)
+    kinds = {name.partition(":")[0] for name in vectorizer.get_feature_names_out()}
+    assert kinds == {"opening_words", "opening_chars"}
+    longer = [text + " or" * 20 + " dog" for text in TEXTS]
+    last = vectorizer.get_feature_names_out().tolist().index("opening_words:dog")
+    assert vectorizer.transform(longer)[1, last] > 0  # what comes later counts, too
+    assert sp.linalg.norm(X, axis=1).tolist() == pytest.approx([1, 1, 0, 1, 0])
+    assert same(again(vectorizer, tmp_path).transform(longer), vectorizer.transform(longer))
+
+
+def test_a_kind_without_a_feature_that_comes_twice_is_left_out(tmp_path):
+    texts = [f"{first} and some more words of the same" for first in ("one two", "three four")]
+    vectorizer = make_vectorizer(TextParams(opening=2))
+    X = fit_texts(vectorizer, texts)
+    assert list(vectorizer.parts_) == ["words"]
+    assert same(X, fit_texts(make_vectorizer(WORDS), texts))
+    assert same(again(vectorizer, tmp_path).transform(UNSEEN), vectorizer.transform(UNSEEN))
+
+
+def test_an_opening_ends_in_texts_without_blanks_too():
+    assert opening_of("one  two\nthree four", 3) == "one two three"
+    assert opening_of("one", 3) == "one"
+    assert len(opening_of("\u56fe" * 1000, 3)) == 36  # three long words
+
+
 GERMAN = [
     "Die Häuser der Stadt und das Leben in einem Dorf",
     "Das Haus des Lebens",
@@ -219,7 +280,7 @@ ANALYZERS = ["words", "stems", "chars", "words+chars", "stems+chars"]
 
 
 def of(analyzer, language="auto", **settings):
-    settings = {"min_df": 1, "analyzer": analyzer, "language": language, **settings}
+    settings = {"min_df": 1, "opening": 0, "analyzer": analyzer, "language": language, **settings}
     return make_vectorizer(TextParams(**settings))
 
 

@@ -319,7 +319,7 @@ def test_a_saved_model_comes_back_with_its_settings(model, tmp_path):
 
 
 def test_a_folder_without_the_settings_of_texts_tells_them_by_its_vectoriser(model, tmp_path):
-    model.set_params(max_ngram=2, sublinear_tf=False).fit(TEXTS, IDS_OF_TEXTS).save(
+    model.set_params(opening=0, max_ngram=2, sublinear_tf=False).fit(TEXTS, IDS_OF_TEXTS).save(
         tmp_path / "model"
     )
     path = tmp_path / "model" / "model.json"
@@ -329,7 +329,8 @@ def test_a_folder_without_the_settings_of_texts_tells_them_by_its_vectoriser(mod
     del meta["text_parameters"]
     path.write_text(json.dumps(meta))
     again = load(tmp_path / "model")
-    assert (again.max_ngram, again.sublinear_tf, again.lowercase) == (2, False, True)
+    settings = again.opening, again.max_ngram, again.sublinear_tf, again.lowercase
+    assert settings == (0, 2, False, True)
     assert answers(again) == answers(model)
 
 
@@ -662,6 +663,20 @@ def test_a_vocabulary_that_knows_no_label_is_refused():
         TextClassifier(BASE, min_df=1, vocabulary=strange).fit(TEXTS, IDS_OF_TEXTS)
     expected = "TextClassifier: expected ids of the vocabulary, such as 'zebra', got 'blue'"
     assert str(error.value) == expected
+
+
+def test_a_vocabulary_of_uris_names_labels_that_end_alike():
+    known = Vocabulary.of(
+        [(f"https://d-nb.info/c/{n}", name, "preferred", None) for n, name in enumerate("rbgfz")]
+    )
+    ends = {"red": "c:0", "blue": "c:1", "green": "c:2", "fruit": "c:3"}
+    model = TextClassifier(BASE, min_df=1, vocabulary=known)
+    model.fit(TEXTS, [[ends[label] for label in own] for own in IDS_OF_TEXTS])
+    assert model.label_ids_ == ["c:0", "c:1", "c:2", "c:3", "c:4"]
+    assert model.label_names_ == list("rbgfz")
+    expected = "the vocabulary's https://d-nb.info/c/0 is taken for c:0, others likewise"
+    assert expected in model.notices_
+    assert model.vocabulary is known
 
 
 def test_labels_without_ids_need_ids_for_a_vocabulary():

@@ -462,3 +462,39 @@ def test_a_missing_array_is_named(banks):
     del arrays["name_kinds"]
     with pytest.raises(ModelError, match="no 'name_kinds'$"), as_model_error("m", "model.json"):
         Vocabulary.from_arrays(arrays)
+
+
+# Ids that begin otherwise in the data.
+GND = Vocabulary.of(
+    [
+        ("https://d-nb.info/gnd/9", "Neun", "preferred", "de"),
+        ("https://d-nb.info/gnd/10", "Zehn", "preferred", "de"),
+        ("https://d-nb.info/gnd/10", "ten", "preferred", "en"),
+        ("https://example.org/other#1", "One", "preferred", "en"),
+    ],
+    [("https://d-nb.info/gnd/9", "https://d-nb.info/gnd/10")],
+)
+
+
+def test_ids_that_begin_otherwise_are_called_as_in_the_data():
+    found = GND.as_in(["gnd:10", "gnd:unknown", "ddc:1/5"])
+    assert found.ids == ["gnd:10", "gnd:9", "https://example.org/other#1"]
+    assert [name.whole for name in found.all_names("gnd:10")] == ["Zehn", "ten"]
+    assert found.preferred("gnd:9") == "Neun"
+    assert found.broader("gnd:9") == ["gnd:10"] and found.narrower("gnd:10") == ["gnd:9"]
+    assert Vocabulary.from_arrays(found.to_arrays()) == found
+
+
+@pytest.mark.parametrize(
+    "ids", [[], ["gnd:11"], ["https://d-nb.info/gnd/9", "gnd:10"]], ids=["none", "strange", "known"]
+)
+def test_other_ids_leave_a_vocabulary_as_it_is(ids):
+    assert GND.as_in(ids) is GND
+
+
+def test_no_two_concepts_get_the_same_id():
+    known = Vocabulary.of([(label, "x", "preferred", None) for label in ("a:1", "a:2", "b:1:c")])
+    assert known.as_in(["b:1:c"]) is known  # has one
+    assert known.as_in(["d:2"]).ids == ["b:1:c", "d:1", "d:2"]
+    both = Vocabulary.of([(label, "x", "preferred", None) for label in ("1", "a:1", "a:2")])
+    assert both.as_in(["2"]) is both  # a:1 would be 1, which is there

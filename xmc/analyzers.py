@@ -1,4 +1,4 @@
-"""Analysers that turn a text into its features, and a vectoriser of one or two kinds of them.
+"""Analysers that turn a text into its features, and a vectoriser of several kinds of them.
 
 Kinds are "words", which are scikit-learn's, "stems" and "chars". All of a vectoriser that is fitted
 has a name or is a number, so that it can be stored without pickle.
@@ -7,6 +7,7 @@ has a name or is a number, so that it can be stored without pickle.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,6 +28,10 @@ WORDS = re.compile(rf"[\w{SIGNS}]{{2,}}")
 RUNS = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}{SIGNS}]+|[{SIGNS}\w]+")
 LENGTHS = (3, 5)  # of n-grams inside words
 UNSPACED_LENGTHS = (1, 3)  # where a character is a word, or half of one
+OPENING = "opening_"  # begins the names of what reads the opening of a text
+OPENING_LENGTH = 0.7  # of its part of a row, where that of the whole text is 1
+OPENING_NGRAM = 4  # characters; 3 to 5 together tell no more and are more than twice as many
+LONG_WORD = 12  # characters and the blank after them
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,12 @@ def _windows(run: str, shortest: int, longest: int) -> tuple[str, ...]:
 
 
 class TextVectorizer:
-    """Texts to TF-IDF rows of other features than words, or of two kinds side by side.
+    """Texts to TF-IDF rows of several kinds of features side by side.
 
-    Each kind has unit length, and so has the row: kinds weigh the same.
+    Kinds of the whole text are those of `analyzer`, and weigh the same. The opening of a text, its
+    first words, has features of its own: words or stems, pairs of them, and 4-grams of characters.
+    So a title counts for more than what an abstract mentions. Where most texts are no longer than
+    an opening, all of them is opening.
 
     Fitted attribute: parts_, scikit-learn's TfidfVectorizer of each kind.
     """
@@ -117,14 +125,29 @@ class TextVectorizer:
 
     def fit_transform(self, texts: list[str]) -> sp.csr_matrix:
         """Learn, and transform the same texts."""
-        parts = {kind: part(kind, self.params, texts) for kind in kinds_of(self.params)}
-        found = [part.fit_transform(texts) for part in parts.values()]
+        names = part_names(self.params)
+        if self.params.opening and _are_short(texts, self.params.opening):
+            names = [name for name in names if name.startswith(OPENING)]
+        parts, found, error = {}, [], None
+        for name, own in self._read(texts, names):
+            parts[name] = part(name, self.params, texts)
+            try:
+                found.append(parts[name].fit_transform(own))
+            except (
+                ValueError
+            ) as none_left:  # no feature is in so many texts, as where those are few
+                error = error or none_left
+                del parts[name]
+        if error is not None and not parts:
+            raise error
         self.parts_ = parts
-        return _side_by_side(found)
+        return _side_by_side(found, list(parts))
 
     def transform(self, texts: list[str]) -> sp.csr_matrix:
         """CSR float32 (n_texts, n_features)."""
-        return _side_by_side([part.transform(texts) for part in self.fitted().values()])
+        parts = self.fitted()
+        found = [parts[name].transform(own) for name, own in self._read(texts, list(parts))]
+        return _side_by_side(found, list(parts))
 
     def get_feature_names_out(self) -> np.ndarray:
         """Names of the columns, which begin with their kind where there are two: `chars:hau`."""
@@ -140,17 +163,49 @@ class TextVectorizer:
             raise NotFittedError("TextVectorizer: expected a vectoriser that is fitted")
         return self.parts_
 
+    def _read(self, texts: list[str], names: list[str]) -> Iterator[tuple[str, list[str]]]:
+        """What each part reads: the whole texts, or what comes first if there are parts of both."""
+        opened = texts
+        if not all(name.startswith(OPENING) for name in names):
+            opened = [opening_of(text, self.params.opening) for text in texts]
+        for name in names:
+            yield name, opened if name.startswith(OPENING) else texts
+
 
 def kinds_of(params: TextParams) -> list[str]:
     """The kinds of features that the parameters ask for."""
     return params.analyzer.split("+")
 
 
-def part(kind: str, params: TextParams, texts: list[str]) -> TfidfVectorizer:
+def part_names(params: TextParams) -> list[str]:
+    """The kinds, and those of the opening if it counts apart."""
+    kinds = kinds_of(params)
+    opened = dict.fromkeys([kinds[0], "chars"]) if params.opening else ()
+    return kinds + [OPENING + kind for kind in opened]
+
+
+def opening_of(text: str, n_words: int) -> str:
+    """The first words of a text, or as many characters as they would be where it has no blanks."""
+    return " ".join(text[: n_words * LONG_WORD].split()[:n_words])
+
+
+def _are_short(texts: list[str], n_words: int) -> bool:
+    """Whether most texts are nothing but their opening."""
+    short = sum(len(opening_of(text, n_words)) >= len(text.strip()) for text in texts)
+    return 2 * short > len(texts)
+
+
+def part(name: str, params: TextParams, texts: list[str]) -> TfidfVectorizer:
     """An unfitted vectoriser of one kind; languages that are to be found are those of the texts."""
-    how: dict[str, Any] = {"analyzer": _analyzer(kind, params, texts)}
-    if kind == "words":
-        how = {"ngram_range": (1, params.max_ngram)}
+    kind = name.removeprefix(OPENING)
+    opens = kind != name
+    max_ngram = max(2, params.max_ngram) if opens else params.max_ngram
+    how: dict[str, Any] = {"ngram_range": (1, max_ngram)}
+    if kind == "chars":
+        lengths = (OPENING_NGRAM, OPENING_NGRAM) if opens else LENGTHS
+        how = {"analyzer": Chars(*lengths, params.lowercase)}
+    elif kind == "stems":
+        how = {"analyzer": _stems(params, max_ngram, texts)}
     return TfidfVectorizer(
         min_df=params.min_df,
         max_features=params.max_features,
@@ -161,18 +216,22 @@ def part(kind: str, params: TextParams, texts: list[str]) -> TfidfVectorizer:
     )
 
 
-def _analyzer(kind: str, params: TextParams, texts: list[str]) -> Any:
-    if kind == "chars":
-        return Chars(lowercase=params.lowercase)
-    if kind == "words":
-        return "word"
+def _stems(params: TextParams, max_ngram: int, texts: list[str]) -> Stems:
     detect = params.language == "auto"
     languages = languages_of(map(words_of, texts)) if detect else (str(params.language),)
-    return Stems(languages, detect, params.max_ngram, params.lowercase)
+    return Stems(languages, detect, max_ngram, params.lowercase)
 
 
-def _side_by_side(found: list[Any]) -> sp.csr_matrix:
+def _side_by_side(found: list[Any], names: list[str]) -> sp.csr_matrix:
+    """One matrix of all kinds, rows of unit length; kinds of the same text weigh the same."""
     if len(found) == 1:
         return found[0]
-    share = np.float32(np.sqrt(1 / len(found)))
-    return sp.hstack([X * share for X in found], format="csr")
+    n_opening = sum(name.startswith(OPENING) for name in names)
+    n_whole = len(names) - n_opening
+    square = OPENING_LENGTH**2 if n_whole else 1.0
+    whole = np.sqrt(1 / (1 + square * (n_opening > 0)) / max(n_whole, 1))
+    opening = np.sqrt(square / (square + (n_whole > 0)) / max(n_opening, 1))
+    shares = [opening if name.startswith(OPENING) else whole for name in names]
+    return sp.hstack(
+        [X * np.float32(share) for X, share in zip(found, shares, strict=True)], format="csr"
+    )

@@ -22,6 +22,8 @@ from .io.folder import (
     PathName,
     as_model_error,
     pack_strings,
+    plain,
+    plain_values,
     read_folder,
     read_meta,
     unpack_strings,
@@ -101,7 +103,7 @@ def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
         "parameters": saved.parameters,
         "n_labels": saved.model.n_labels,
         "vectorizer": settings,
-        "text_parameters": saved.text_parameters and _plain_values(saved.text_parameters),
+        "text_parameters": saved.text_parameters and plain_values(saved.text_parameters),
         "versions": {
             "xmc": __version__,
             "python": platform.python_version(),
@@ -135,18 +137,7 @@ def settings(estimator: Any) -> dict[str, Any]:
         values["tree"] = "given"
     if not isinstance(values.get("random_state"), (int, np.integer)):
         values |= {"random_state": None} if "random_state" in values else {}
-    return _plain_values(values)
-
-
-def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    """A parameter without numpy's types."""
-    if isinstance(value, (tuple, list)):
-        return tuple(map(_plain, value))
-    return value.item() if isinstance(value, np.generic) else value
+    return plain_values(values)
 
 
 def _saved(entries: Entries) -> Saved:
@@ -251,7 +242,7 @@ def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:
 
 
 def _pack_plain(entries: Entries, name: str, value: Any) -> None:
-    entries.meta[name] = _plain(value)
+    entries.meta[name] = plain(value)
 
 
 def _unpack_plain(entries: Entries, name: str) -> Any:

@@ -304,6 +304,13 @@ class TextParams:
         optional=True,
         metavar="CODE",
     )
+    opening: int = param(
+        16,
+        "first words of a text whose words, pairs of words and n-grams of characters count apart, "
+        "as those of a title; 0 for none",
+        kind=int,
+        low=0,
+    )
     max_ngram: int = param(
         1, "words or stems in the longest sequence that is a feature", kind=int, low=1
     )

@@ -27,7 +27,16 @@ from .parallel import run
 from .params import LabelTreeParams, RerankedParams, check, tree_params
 from .progress import Progress
 from .ranking.search import as_topk, row_blocks, search_of
-from .stage import HeldOut, held_out, joined, learn, quality, threshold_of, unseen_scores
+from .stage import (
+    HeldOut,
+    held_out,
+    joined,
+    known_labels,
+    learn,
+    quality,
+    threshold_of,
+    unseen_scores,
+)
 from .topk import TopK
 from .training.forecast import Forecast
 from .training_data import TrainingData, as_label_matrix
@@ -68,6 +77,10 @@ class Given(NamedTuple):
     label_features: Rows | None
     label_index: Inverted | None
 
+    def label_counts(self, rows: Any = slice(None)) -> np.ndarray:
+        """int64, how many of these rows have each label."""
+        return np.bincount(self.Y[rows].indices, minlength=self.Y.shape[1])
+
     def question(self, chosen: np.ndarray) -> Question:
         """The chosen rows, to be asked."""
         found = None
@@ -79,7 +92,7 @@ class Given(NamedTuple):
         """What the kept rows and the names say of labels."""
         Y = self.Y[kept]
         known = Sources(
-            frozen(np.bincount(Y.indices, minlength=Y.shape[1])),
+            frozen(self.label_counts(kept)),
             labels_beside(Y),
             self.names,
             self.label_features,
@@ -307,10 +320,11 @@ class RerankedClassifier(RerankedParams, Estimator):
             bases = [base_of(base.fit(X, Y)) for base in choices[0]]
             sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
             truth = given.Y[part.held] != 0
+            known = known_labels(given.label_counts(), sources.label_counts)
             for n, choice in enumerate(choices):
                 own = bases[: len(choice)]
                 evidence = evidence_for(own, sources, asked, self.n_jobs)
-                found[n].append(held_out(evidence, truth))
+                found[n].append(held_out(evidence, truth, known))
             for n, base in enumerate(bases):
                 tops[n].append(base.predictor.rank(asked.rows, base.search, N_SHOWN))
         held = list(map(joined, found))

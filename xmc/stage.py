@@ -22,7 +22,7 @@ from .threshold import best_threshold_of
 from .topk import TopK
 
 # Chosen on held-out rows of three data sets, see benchmarks/NOTES.md.
-N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 200, 31, 0.07, 200, 50.0
+N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 150, 24, 0.09, 200, 50.0
 
 
 class HeldOut(NamedTuple):
@@ -30,11 +30,13 @@ class HeldOut(NamedTuple):
 
     evidence: their candidates and what is known of each.
     is_true: bool, of each candidate.
+    is_known: bool, of each candidate: whether new rows could have it, too, see `known_labels`.
     truth: bool CSR (n_rows, n_labels), all true labels, candidates or not.
     """
 
     evidence: Evidence
     is_true: np.ndarray
+    is_known: np.ndarray
     truth: sp.csr_matrix
 
     def rows(self, chosen: np.ndarray) -> HeldOut:
@@ -43,22 +45,41 @@ class HeldOut(NamedTuple):
         of_rows = np.repeat(chosen, sizes)
         indptr = np.concatenate([[0], np.cumsum(sizes[chosen])])
         own = Evidence(indptr, self.evidence.ids[of_rows], self.evidence.values[of_rows])
-        return HeldOut(own, self.is_true[of_rows], self.truth[chosen])
+        return HeldOut(own, self.is_true[of_rows], self.is_known[of_rows], self.truth[chosen])
 
 
-def held_out(evidence: Evidence, truth: sp.csr_matrix) -> HeldOut:
-    """The rows with the evidence for their candidates; truth: the true labels of the same rows."""
+def held_out(evidence: Evidence, truth: sp.csr_matrix, known: np.ndarray) -> HeldOut:
+    """The rows with the evidence for their candidates.
+
+    truth: the true labels of the same rows. known: bool, of each label, see `known_labels`.
+    """
     n_labels = np.int64(truth.shape[1])
     own = _rows(evidence.indptr) * n_labels + evidence.ids
     true = _rows(truth.indptr) * n_labels + truth.indices
-    return HeldOut(evidence, np.isin(own, true), truth)
+    return HeldOut(evidence, np.isin(own, true), known[evidence.ids], truth)
+
+
+def known_labels(counts: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """bool, the labels that count where held-out rows tell how good a model is.
+
+    A label that only held-out rows have is true of one of them for certain, and there for no other
+    reason. The stage learns from it what a name alone is worth, but to find it is no merit: new
+    rows have no such labels, unless a vocabulary brings even more of those that no row has.
+    counts, kept: how many of all rows have each label, and of those that base models learn from.
+    """
+    only_held = (kept == 0) & (counts > 0)
+    if np.count_nonzero(counts == 0) > np.count_nonzero(only_held):
+        return np.ones(len(counts), bool)
+    return ~only_held
 
 
 def joined(parts: Sequence[HeldOut]) -> HeldOut:
     """The rows of all parts, one part after another."""
     evidence = together([part.evidence for part in parts])
     is_true = np.concatenate([part.is_true for part in parts])
-    return HeldOut(evidence, is_true, sp.vstack([part.truth for part in parts], format="csr"))
+    is_known = np.concatenate([part.is_known for part in parts])
+    truth = sp.vstack([part.truth for part in parts], format="csr")
+    return HeldOut(evidence, is_true, is_known, truth)
 
 
 def _rows(indptr: np.ndarray) -> np.ndarray:
@@ -103,7 +124,9 @@ def _known_somewhere(values: np.ndarray) -> np.ndarray:
 
 
 def unseen_scores(rows: HeldOut, n_jobs: int | None, seed: int) -> Candidates:
-    """The candidates as trees score them that learned from the other half of the rows."""
+    """The candidates as trees score them that learned from the other half of the rows; those that
+    aren't known last.
+    """
     n_rows = len(rows.evidence.indptr) - 1
     half = np.random.default_rng(seed).permutation(n_rows) < n_rows // 2
     margin = np.empty(len(rows.evidence.ids))
@@ -111,6 +134,7 @@ def unseen_scores(rows: HeldOut, n_jobs: int | None, seed: int) -> Candidates:
         trees = learn(rows.rows(~own), n_jobs)
         chosen = np.repeat(own, np.diff(rows.evidence.indptr))
         margin[chosen] = log_odds(trees, rows.evidence.values[chosen])
+    margin[~rows.is_known] = -np.inf
     return Candidates(*rows.evidence[:2], *probabilities(margin))
 
 

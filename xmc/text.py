@@ -9,12 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part
+from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
 from .errors import DataError, ModelError, ParameterError
 from .io.folder import (
     PathName,
     as_model_error,
     pack_strings,
+    plain_values,
     read_folder,
     unpack_strings,
     write_folder,
@@ -40,8 +41,8 @@ Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer
 
 
 def make_vectorizer(params: TextParams | None = None, who: str = "TextParams") -> Vectorizer:
-    """An unfitted vectoriser: unigrams, min_df 2, sublinear tf and unit length unless the
-    parameters say otherwise. That of words is scikit-learn's.
+    """An unfitted vectoriser: words and an opening, min_df 2, sublinear tf and unit length unless
+    the parameters say otherwise. That of words alone is scikit-learn's.
 
     Raises ParameterError, in the name of `who`.
     """
@@ -52,7 +53,9 @@ def make_vectorizer(params: TextParams | None = None, who: str = "TextParams") -
             f"{who}: analyzer {params.analyzer!r} needs a language, 'auto' or one of "
             f"{', '.join(CODES)}, got None"
         )
-    return part("words", params, []) if params.analyzer == "words" else TextVectorizer(params)
+    if params.analyzer == "words" and not params.opening:
+        return part("words", params, [])
+    return TextVectorizer(params)
 
 
 def as_texts(texts: Any, who: str) -> list[str]:
@@ -109,19 +112,20 @@ def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     arrays = {
         f"{kind}.{name}": array for kind, (_, own) in packed.items() for name, array in own.items()
     }
-    return {"parameters": vars(vectorizer.params), "parts": settings}, arrays
+    return {"parameters": plain_values(vars(vectorizer.params)), "parts": settings}, arrays
 
 
 def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Vectorizer:
     """The vectoriser that `pack` packed."""
     if "parts" not in settings:
         return _unpack_part(settings, arrays)
-    params = TextParams(**settings["parameters"])
+    params = TextParams(**({"opening": 0} | settings["parameters"]))
     check(params)
     parts = {}
-    for kind in kinds_of(params):
-        own = {name: arrays[f"{kind}.{name}"] for name in ARRAYS if f"{kind}.{name}" in arrays}
-        parts[kind] = _unpack_part(settings["parts"][kind], own)
+    for kind in part_names(params):
+        if kind in settings["parts"]:  # of short texts all is opening; few have no feature twice
+            own = {name: arrays[f"{kind}.{name}"] for name in ARRAYS if f"{kind}.{name}" in arrays}
+            parts[kind] = _unpack_part(settings["parts"][kind], own)
     return TextVectorizer(params, parts)
 
 

@@ -39,7 +39,7 @@ from .text import as_texts, fit_texts, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
 from .training_data import DescribedRows, as_label_matrix, as_label_texts, as_list, check_once
-from .vocabulary import Vocabulary, split_qualifiers
+from .vocabulary import Vocabulary, split_id, split_qualifiers
 
 MOST_READ = 5000  # texts that show which words are frequent in texts
 LEAST_ROWS = 1000  # of training, from which on "auto" tries a last stage
@@ -104,24 +104,38 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         names = _names_in_order(label_names, ids, who)
         ids, names = _known(ids, names, y, who)
         self.notices_: list[str] = []
-        if self.vocabulary is not None:
-            y, ids, names = with_concepts(y, ids, names, self.vocabulary, who)
+        vocabulary = self._vocabulary_as_in(ids or ())
+        if vocabulary is not None:
+            y, ids, names = with_concepts(y, ids, names, vocabulary, who)
         vectorizer = make_vectorizer(self._text_params(), who)
         X = fit_texts(vectorizer, texts)
-        self.classifier_ = self._learned(X, y, texts, ids, names)
+        self.classifier_ = self._learned(X, y, texts, ids, names, vocabulary)
         self.vectorizer_ = vectorizer
         return self
 
-    def _learned(self, X: Any, y: Any, texts: list[str], ids: Any, names: Any) -> Estimator:
+    def _vocabulary_as_in(self, ids: Sequence[str]) -> Vocabulary | None:
+        """The vocabulary, with ids as the labels have them."""
+        if self.vocabulary is None:
+            return None
+        found = self.vocabulary.as_in(ids)
+        if found is not self.vocabulary:
+            here = next(label for label in ids if label in found)
+            there = next(i for i in self.vocabulary.ids if split_id(i)[1] == split_id(here)[1])
+            self.notices_.append(f"the vocabulary's {there} is taken for {here}, others likewise")
+        return found
+
+    def _learned(
+        self, X: Any, y: Any, texts: list[str], ids: Any, names: Any, vocabulary: Vocabulary | None
+    ) -> Estimator:
         """The trained classifier: with a stage, if there is to be one and it helps."""
         known = {"label_ids": ids, "label_names": names}
         if not self._wants_stage(X.shape[0]):
             self.notices_ += [f"{why}: trained without" for why in self._obstacles(X.shape[0])]
             return self._unfitted().fit(X, y, **known)
         index = None
-        if names is not None or self.vocabulary is not None:
+        if names is not None or vocabulary is not None:
             some = texts[:: 1 + len(texts) // MOST_READ]
-            index = names_of_labels(ids, names, self.vocabulary, some)
+            index = names_of_labels(ids, names, vocabulary, some)
         stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
         best = stage.best_base_
         if self.rerank == "auto" and best is not None and not self._has_own_stage:
@@ -249,7 +263,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """The fitted model that was saved, around its fitted classifier."""
         settings = saved.text_parameters or _settings_of(saved.vectorizer)
         reranks = isinstance(classifier, RerankedClassifier)
-        settings = {"rerank": reranks, "vocabulary": saved.vocabulary} | settings
+        settings = {"opening": 0, "rerank": reranks, "vocabulary": saved.vocabulary} | settings
         restored = cls(classifier=_below(classifier), **settings)
         check(restored)
         restored.classifier_, restored.vectorizer_ = classifier, saved.vectorizer
@@ -461,6 +475,7 @@ def _same_length(texts: Any, labels: Any, who: str) -> None:
 def _settings_of(vectorizer: Any) -> dict[str, Any]:
     """The parameters that a vectoriser tells of itself: folders of format 2 hold no others."""
     return {
+        "opening": 0,
         "max_ngram": int(vectorizer.ngram_range[1]),
         "sublinear_tf": bool(vectorizer.sublinear_tf),
         "lowercase": bool(vectorizer.lowercase),

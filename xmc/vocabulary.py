@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from .io.vocabularies import ALTERNATIVE, KINDS, PREFERRED, READERS, Entries
 
 LONGEST = 1000  # characters of a name; what is longer is a damaged file or a definition
 QUALIFIERS = re.compile(r"(.*?\S)((?: \([^()]+\))+)")
+ID_START = re.compile(r".*[/#:]")
 TEXTS = ("ids", "names", "qualifiers", "languages")
 COLUMNS = {"name_concepts": np.int32, "name_kinds": np.int8, "name_languages": np.int16}
 
@@ -200,6 +201,41 @@ class Vocabulary:
         a, b = np.searchsorted(pairs[:, 0], [i, i + 1])
         return [self.ids[j] for j in pairs[a:b, 1]]
 
+    def as_in(self, ids: Sequence[str]) -> Vocabulary:
+        """The same concepts, called as these ids are where only what comes first differs.
+
+        Data may say gnd:4066399-1 where SKOS says https://d-nb.info/gnd/4066399-1. Of all ids the
+        beginning up to the last / # or : is exchanged, the one that most of those have which end
+        alike; a vocabulary that has some of these ids as they are stays as it is.
+        """
+        if any(label in self for label in ids):
+            return self
+        ends = {end: start for start, end in map(split_id, ids)}
+        alike = [(start, ends[end]) for start, end in map(split_id, self.ids) if end in ends]
+        if not alike:
+            return self
+        (own, theirs), _ = Counter(alike).most_common(1)[0]
+        named = [theirs + i.removeprefix(own) if i.startswith(own) else i for i in self.ids]
+        return self if len(set(named)) < len(named) else self._renamed(named)
+
+    def _renamed(self, ids: list[str]) -> Vocabulary:
+        """With other ids, which put the concepts in another order."""
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        place = np.empty(len(ids), np.int32)
+        place[order] = np.arange(len(ids), dtype=np.int32)
+        concepts, pairs = place[self.name_concepts], place[self.broader_pairs]
+        by_concept = np.argsort(concepts, kind="stable")
+        return replace(
+            self,
+            ids=[ids[i] for i in order],
+            names=[self.names[n] for n in by_concept],
+            qualifiers=[self.qualifiers[n] for n in by_concept],
+            name_concepts=frozen(concepts[by_concept]),
+            name_kinds=frozen(self.name_kinds[by_concept]),
+            name_languages=frozen(self.name_languages[by_concept]),
+            broader_pairs=frozen(pairs[np.lexsort(pairs.T[::-1])]),
+        )
+
     @cached_property
     def _place(self) -> dict[str, int]:
         return {concept: i for i, concept in enumerate(self.ids)}
@@ -254,6 +290,12 @@ def split_qualifiers(name: str) -> tuple[str, str]:
     """A name, and the qualifiers in brackets at its end: "Bank (Money)" is "Bank" and "(Money)"."""
     found = QUALIFIERS.fullmatch(name) if name.endswith(")") else None
     return (found[1], found[2].strip()) if found else (name, "")
+
+
+def split_id(label: str) -> tuple[str, str]:
+    """What comes first in an id, up to its last / # or :, and the rest."""
+    start = ID_START.match(label)
+    return label[: start.end()] if start else "", label[start.end() :] if start else label
 
 
 def _whole(name: str, qualifiers: str) -> str:

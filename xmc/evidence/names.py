@@ -22,11 +22,15 @@ COLUMNS = (
     "name_position",  # the number of the word at which the text has all n-grams; NaN if never
     "name_words",  # how many different words the name has
     "name_grams",  # how many different n-grams, about twice as many as characters
+    "opening_cosine",  # as name_cosine, of the first words of the text, which often are a title
+    "opening_word_cosine",
+    "opening_share",
+    "opening_word_share",
 )
 BLOCK = 256  # texts that are read at a time
 # A name is found by its rarest n-grams: by most of them, unless texts then have more of all names'
 # than so many on average, as long texts have; by the usual number if no texts are known.
-MOST_KEYS, USUAL_KEYS, LEAST_KEYS, KEYS_OF_A_TEXT = 15, 6, 4, 5000
+MOST_KEYS, USUAL_KEYS, LEAST_KEYS, KEYS_OF_A_TEXT = 15, 6, 4, 3000
 N_COMPARED = 128  # names that are compared with a text
 N_CODES = 0x20000  # two planes: what lies beyond is Chinese, or no letter
 # As in xmc/analyzers.py.

@@ -102,14 +102,20 @@ def inverted(rows: Rows, max_bytes: int | None = None, sharpness: float = 0.0) -
     return Inverted(*map(frozen, (*postings, step, frequent, dense, length, weight)))
 
 
-def nearest(index: Inverted, X: Rows, k: int) -> Near:
+def nearest(index: Inverted, X: Rows, k: int, left_out: float = 0.0) -> Near:
     """The k rows of largest product with each row of X, of equal ones the first.
 
     Rows without a feature in common are never near, nor is any whose product is not above 0.
+    left_out: the smallest values of X, with this part of a row's squared length at most, are left
+    out: they are many, and what they add to a product with a row of length 1 is no more than the
+    root of this part.
     """
     near = Near(np.empty((X.n_rows, k), np.int32), np.empty((X.n_rows, k), np.float32))
     *arrays, weight = index
-    kernels.nearest(*arrays, *_weighed(X, weight)[:3], *near)
+    rows = _weighed(X, weight)[:3]
+    if left_out:
+        rows = kernels.pruned(*rows, left_out)
+    kernels.nearest(*arrays, *map(frozen, rows), *near)
     return near
 
 

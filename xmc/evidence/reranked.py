@@ -26,7 +26,15 @@ N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
 N_COMPANY = 10  # best labels of a base model that make expect others
 # Of these the difference to the best candidate of the row is evidence, too.
-COMPARED = ("name_cosine", "name_word_cosine", "name_share", "label_cosine", "neighbor_votes")
+COMPARED = (
+    "name_cosine",
+    "name_word_cosine",
+    "name_share",
+    "opening_cosine",
+    "opening_share",
+    "label_cosine",
+    "neighbor_votes",
+)
 ROWS_PER_BATCH = 4096  # base models read each page once a batch; evidence takes 12 kB a row
 
 

@@ -13,6 +13,9 @@ from .names import Mentions, NameIndex, best_names, evidence_of
 from .nearest import Inverted, Near, nearest, votes, votes_of
 
 N_NEIGHBORS = 50  # of a row
+# Of a row's squared length where neighbours are looked for: a third of the time, and less than a
+# point of what they find, see benchmarks/NOTES.md.
+LEFT_OUT = 0.15
 N_BEST = 20  # candidates that names give, and that neighbours give
 VOTE_COLUMNS = ("neighbor_votes", "nearest_neighbor", "n_neighbors")
 FEATURE_COLUMNS = ("label_cosine",)
@@ -138,7 +141,7 @@ def hear(sources: Sources, asked: Question) -> Heard:
     if sources.label_index is not None:
         tops.append(nearest(sources.label_index, asked.rows, N_BEST).rows)
     if sources.neighbors is not None:
-        near = nearest(sources.neighbors.rows, asked.rows, N_NEIGHBORS)
+        near = nearest(sources.neighbors.rows, asked.rows, N_NEIGHBORS, LEFT_OUT)
         tops.append(votes(near, sources.neighbors.labels, N_BEST).labels)
     return Heard(tops, near)
 

@@ -142,3 +142,15 @@ def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
         raise ValueError(f"expected the offsets of {len(data)} bytes of strings")
     content, ends = data.tobytes(), offsets.tolist()
     return [content[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+
+
+def plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters without numpy's types, as JSON holds them."""
+    return {name: plain(value) for name, value in values.items()}
+
+
+def plain(value: Any) -> Any:
+    """A parameter without numpy's types."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(plain, value))
+    return value.item() if isinstance(value, np.generic) else value

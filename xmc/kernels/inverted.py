@@ -100,6 +100,38 @@ def weighed(x_indptr, x_indices, x_data, weight):
 
 
 @kernel
+def pruned(x_indptr, x_indices, x_data, left_out):
+    """(indptr, indices, data): rows without their smallest values.
+
+    left_out: the part of a row's squared length that they may have at most. Equal values stay or go
+    together.
+    """
+    indptr, indices, data = np.zeros_like(x_indptr), x_indices.copy(), x_data.copy()
+    n = 0
+    for i in range(x_indptr.shape[0] - 1):
+        own = x_data[x_indptr[i] : x_indptr[i + 1]]
+        least = _least(own, left_out)
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            if abs(x_data[p]) >= least:
+                indices[n], data[n] = x_indices[p], x_data[p]
+                n += 1
+        indptr[i + 1] = n
+    return indptr, indices[:n], data[:n]
+
+
+@kernel
+def _least(values, left_out):
+    """The smallest absolute value that stays."""
+    sizes = np.sort(np.abs(values))
+    room = left_out * (np.float64(1) * sizes * sizes).sum()
+    for size in sizes:
+        room -= np.float64(size) ** 2
+        if room < 0:
+            return size
+    return np.float32(0)
+
+
+@kernel
 def fill(x_indptr, x_indices, x_data, step, frequent, dense):
     """(indptr, row, code) of the rare features' postings; writes `dense`, which is 0 before."""
     place = np.full(step.shape[0], -1, np.int32)

@@ -14,9 +14,11 @@ Texts come as their mentions, and terms are numbered: terms.py says how.
     label_indptr  int64    labels + 1   where each label's names begin and end
     name_labels   int32    names        the label of each name, ascending
 
-Weights of a name are idf, those of a text (1 + log count) * text_idf; n-grams and words are scaled
-to length 1 apart. Of a name, the text has a share, the sum of idf^2 over its terms in the text by
-that over all of them. The score is the cosine of n-grams * share^1.5.
+Weights of a name are idf, those of a text (1 + log count) * text_idf, where a term of its opening,
+the first words, which often are a title, has 1 more before idf; n-grams and words are scaled to
+length 1 apart. Of a name, the text has a share, the sum of idf^2 over its terms in the text by that
+over all of them. The score is the cosine of n-grams * share^1.5. The opening has a cosine and a
+share of its own, where each term weighs its text_idf.
 """
 
 from typing import NamedTuple
@@ -32,9 +34,12 @@ from .lanes import prefetch
 SUM_BITS, STEPS = 12, 255
 FEWEST = 6  # a name is left out if the text has less than this part of its keys: a sixth
 LINE = 16  # int32 in a line of the cache
+EARLIER = 4  # candidates are fetched so many places before they are read
+OPENING = 16  # words; 8 to 20 are nearly alike, see benchmarks/NOTES.md
 
+N_FIGURES = 11
 GRAM_COSINE, WORD_COSINE, GRAM_SHARE, WORD_SHARE, POSITION, N_WORDS, N_GRAMS = range(7)
-N_FIGURES = 7
+OPENING_GRAM_COSINE, OPENING_WORD_COSINE, OPENING_GRAM_SHARE, OPENING_WORD_SHARE = range(7, 11)
 
 
 class Names(NamedTuple):
@@ -63,6 +68,18 @@ class Text(NamedTuple):
     product: np.ndarray  # float32, what it adds to n-grams' or words' product with a name
     mass: np.ndarray  # float32, idf^2
     first: np.ndarray  # int32, see firsts
+    opening: np.ndarray  # float32, as product, for the opening alone
+
+
+class Fit(NamedTuple):
+    """How some terms of a name fit a text; sums over those that the text has."""
+
+    product: np.float32
+    mass: np.float32
+    last: int  # the word by which the text has had all of them
+    n: int  # how many they are
+    opening_product: np.float32
+    opening_mass: np.float32
 
 
 @kernel
@@ -137,15 +154,26 @@ def figures(
         start, end = indptr[i], indptr[i + 1]
         _open(terms[start:end], counts[start:end], firsts[start:end], names, text)
         for c in range(cand_indptr[i], cand_indptr[i + 1]):
-            best, most = -1, np.float32(-1)
-            for name in range(label_indptr[cand_ids[c]], label_indptr[cand_ids[c] + 1]):
-                fit = _score(name, names, text)
-                if fit > most:
-                    best, most = name, fit
+            _fetch_labels(c, cand_indptr[i + 1], cand_ids, label_indptr, names)
+            label = cand_ids[c]
+            best = _best_name(label_indptr[label], label_indptr[label + 1], names, text)
             if best >= 0:
                 _compare(best, names, text, out[c])
         _close(terms[start:end], text)
     return out
+
+
+@kernel
+def _best_name(first, end, names, text):
+    """The name of first..end-1 that fits best, of equal ones the first; -1 if none has n-grams."""
+    if end == first + 1:  # as most labels have one name
+        return first if names.norms[first, 0] > 0 else -1
+    best, most = -1, np.float32(-1)
+    for name in range(first, end):
+        fit = _score(name, names, text)
+        if fit > most:
+            best, most = name, fit
+    return best
 
 
 @kernel
@@ -159,35 +187,37 @@ def _empty_text(n_terms, indptr):
         np.zeros(most + 1, np.float32),
         np.zeros(most + 1, np.float32),
         np.zeros(most + 1, np.int32),
+        np.zeros(most + 1, np.float32),
     )
 
 
 @kernel
 def _open(terms, counts, firsts, names, text):
     """Write where a text's terms are found, and what they are worth."""
-    gram_square, word_square = np.float32(0), np.float32(0)
+    squares, openings = np.zeros(2, np.float32), np.zeros(2, np.float32)  # of n-grams, of words
     for m in range(terms.shape[0]):
-        weight = _weight(terms[m], counts[m], names)
-        if terms[m] < names.n_grams:
-            gram_square += weight * weight
-        else:
-            word_square += weight * weight
-    gram_scale, word_scale = _inverse(gram_square), _inverse(word_square)
+        t, kind = terms[m], np.int64(terms[m] >= names.n_grams)
+        squares[kind] += _weight(t, counts[m], firsts[m], names) ** 2
+        openings[kind] += names.text_idf[t] ** 2 * (firsts[m] < OPENING)
+    for kind in range(2):
+        squares[kind], openings[kind] = _inverse(squares[kind]), _inverse(openings[kind])
     for m in range(terms.shape[0]):
-        t = terms[m]
-        scale = gram_scale if t < names.n_grams else word_scale
+        t, kind = terms[m], np.int64(terms[m] >= names.n_grams)
+        weight, idf = _weight(t, counts[m], firsts[m], names), names.idf[t]
         text.place[t] = m + 1
-        text.product[m + 1] = _weight(t, counts[m], names) * scale * names.idf[t]
-        text.mass[m + 1] = names.idf[t] * names.idf[t]
+        text.product[m + 1] = weight * squares[kind] * idf
+        text.mass[m + 1] = idf * idf
         text.first[m + 1] = firsts[m]
+        text.opening[m + 1] = names.text_idf[t] * openings[kind] * idf * (firsts[m] < OPENING)
 
 
 @kernel
-def _weight(t, count, names):
-    """What a term weighs in a text: (1 + log count) * idf."""
-    if count == 1:
-        return names.text_idf[t]
-    return (np.float32(1) + np.log(count)) * names.text_idf[t]
+def _weight(t, count, first, names):
+    """What a term weighs in a text: (1 + log count) * idf, and idf more in the opening."""
+    told = np.float32(1) + np.float32(first < OPENING)
+    if count > 1:
+        told += np.log(count)
+    return told * names.text_idf[t]
 
 
 @kernel
@@ -229,30 +259,32 @@ def _compare(name, names, text, out):
     """Write the figures of a name that has terms."""
     start, end = names.name_indptr[name], names.name_indptr[name + 1]
     middle = _middle(start, end, names.name_terms, names.n_grams)
-    norm = names.norms[name, 0]
-    product, mass, last, n = _fit(start, middle, names, text)
-    out[GRAM_COSINE], out[GRAM_SHARE] = product / norm, mass / (norm * norm)
-    out[POSITION] = last if n == middle - start else np.nan
-    norm = names.norms[name, 1]
-    product, mass, last, n = _fit(middle, end, names, text)
-    out[WORD_COSINE], out[WORD_SHARE] = product / norm, mass / (norm * norm)
+    fit, inverse = _fit(start, middle, names, text), 1 / names.norms[name, 0]
+    out[GRAM_COSINE], out[GRAM_SHARE] = fit.product * inverse, fit.mass * inverse**2
+    out[OPENING_GRAM_COSINE] = fit.opening_product * inverse
+    out[OPENING_GRAM_SHARE] = fit.opening_mass * inverse**2
+    out[POSITION] = fit.last if fit.n == middle - start else np.nan
+    fit, inverse = _fit(middle, end, names, text), 1 / names.norms[name, 1]
+    out[WORD_COSINE], out[WORD_SHARE] = fit.product * inverse, fit.mass * inverse**2
+    out[OPENING_WORD_COSINE] = fit.opening_product * inverse
+    out[OPENING_WORD_SHARE] = fit.opening_mass * inverse**2
     out[N_WORDS], out[N_GRAMS] = end - middle, middle - start
 
 
 @kernel
 def _fit(start, end, names, text):
-    """(product, mass, last, n) of some terms of a name, see Text.
-
-    last: the word by which the text has had all n of them that it has.
-    """
+    """The fit of terms start..end-1 of all names, which are those of one."""
     product, mass, last, n = np.float32(0), np.float32(0), 0, 0
+    opening_product, opening_mass = np.float32(0), np.float32(0)
     for p in range(start, end):
         m = text.place[names.name_terms[p]]
         product += text.product[m]
         mass += text.mass[m]
         last = max(last, text.first[m])
         n += m > 0
-    return product, mass, last, n
+        opening_product += text.opening[m]
+        opening_mass += text.mass[m] * (text.first[m] < OPENING)
+    return Fit(product, mass, last, n, opening_product, opening_mass)
 
 
 @kernel
@@ -362,4 +394,18 @@ def _fetch(chosen, names):
     """Ask for the terms of some names at once, as each alone would be waited for."""
     for name in chosen:
         for p in range(names.name_indptr[name], names.name_indptr[name + 1], LINE):
+            prefetch(names.name_terms, p)
+
+
+@kernel
+def _fetch_labels(c, end, cand_ids, label_indptr, names):
+    """Ask for the names of a later candidate, in three steps."""
+    if c + 3 * EARLIER < end:
+        prefetch(label_indptr, cand_ids[c + 3 * EARLIER])
+    if c + 2 * EARLIER < end:
+        prefetch(names.name_indptr, label_indptr[cand_ids[c + 2 * EARLIER]])
+    if c + EARLIER < end:
+        label = cand_ids[c + EARLIER]
+        first, last = label_indptr[label], label_indptr[label + 1]
+        for p in range(names.name_indptr[first], names.name_indptr[last], LINE):
             prefetch(names.name_terms, p)
