@@ -94,8 +94,13 @@ def test_settings_are_held_against_their_declaration():
 
 @pytest.mark.parametrize("texts", [["", "  "], ["one", "two"]])
 def test_texts_without_a_feature_are_told_in_one_line(texts):
-    with pytest.raises(DataError, match=r"^text: [^\n]+$"):
-        fit_texts(make_vectorizer(), texts)
+    for params in (TextParams(), WORDS):
+        with pytest.raises(DataError) as error:
+            fit_texts(make_vectorizer(params), texts)
+        assert str(error.value) == (
+            "text: expected features that 2 texts or more have (min_df), found none in 2; "
+            "are they empty, or too few?"
+        )
 
 
 @pytest.mark.parametrize(
@@ -405,3 +410,27 @@ def test_an_analyzer_of_another_name_is_refused_in_a_folder(tmp_path):
 def test_a_vectoriser_of_ours_that_is_not_fitted_is_refused(tmp_path):
     with pytest.raises(NotFittedError, match="^TextVectorizer: expected a vectoriser that is fitt"):
         save_vectorizer(of("chars"), tmp_path / "vectorizer")
+
+
+@pytest.mark.parametrize("sublinear_tf", [True, False])
+@pytest.mark.parametrize("analyzer", ["words", "chars", "words+chars", "stems+chars"])
+def test_rows_of_several_parts_are_those_of_scikit_learns_side_by_side(analyzer, sublinear_tf):
+    params = TextParams(
+        analyzer=analyzer, opening=3, language="en", min_df=1, sublinear_tf=sublinear_tf
+    )
+    vectorizer = make_vectorizer(params)
+    at_once = fit_texts(vectorizer, TEXTS)
+    texts = TEXTS + UNSEEN
+    X = vectorizer.transform(texts)
+    parts = []
+    for name, own in vectorizer.parts_.items():
+        opens = name.startswith("opening_")
+        part = own.transform([opening_of(text, 3) for text in texts] if opens else texts)
+        n_kinds = sum(other.startswith("opening_") == opens for other in vectorizer.parts_)
+        parts.append(part * ((0.7 if opens else 1) / np.sqrt(1.49 * n_kinds)))
+    expected = sp.hstack(parts, format="csr")
+    assert X.has_sorted_indices and (X.indptr == expected.indptr).all()
+    assert (X.indices == expected.indices).all()
+    assert X.data == pytest.approx(expected.data, rel=1e-6)
+    assert abs(X[: len(TEXTS)] - at_once).max() < 1e-6
+    assert vectorizer.transform([""]).nnz == 0

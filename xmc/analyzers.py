@@ -7,9 +7,12 @@ has a name or is a number, so that it can be stored without pickle.
 from __future__ import annotations
 
 import re
+from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -116,7 +119,7 @@ class TextVectorizer:
     def __init__(self, params: TextParams, parts: dict[str, TfidfVectorizer] | None = None):
         self.params = params
         if parts is not None:
-            self.parts_ = parts
+            self._keep(parts)
 
     def fit(self, texts: list[str]) -> TextVectorizer:
         """Learn the features that occur in texts, and the languages where asked."""
@@ -126,28 +129,65 @@ class TextVectorizer:
     def fit_transform(self, texts: list[str]) -> sp.csr_matrix:
         """Learn, and transform the same texts."""
         names = part_names(self.params)
-        if self.params.opening and _are_short(texts, self.params.opening):
-            names = [name for name in names if name.startswith(OPENING)]
-        parts, found, error = {}, [], None
-        for name, own in self._read(texts, names):
-            parts[name] = part(name, self.params, texts)
-            try:
-                found.append(parts[name].fit_transform(own))
-            except (
-                ValueError
-            ) as none_left:  # no feature is in so many texts, as where those are few
-                error = error or none_left
-                del parts[name]
-        if error is not None and not parts:
-            raise error
+        opening = [name for name in names if name.startswith(OPENING)]
+        parts: dict[str, Any] = {}
+        if not (opening and _are_short(texts, self.params.opening)):
+            parts, found = self._learned(texts, names)
+        if all(name in opening for name in parts) and opening:
+            parts, found = self._learned(texts, opening)
+        if not parts:
+            raise ValueError("expected features, found none")
+        self._keep(parts)
+        scaled = [X * share for X, share in zip(found, _shares(list(parts)), strict=True)]
+        return sp.hstack(scaled, format="csr") if len(found) > 1 else found[0]
+
+    def _keep(self, parts: dict[str, TfidfVectorizer]) -> None:
+        """Keep the parts, and what one row needs of all of them."""
         self.parts_ = parts
-        return _side_by_side(found, list(parts))
+        self._starts = [0, *accumulate(len(part.vocabulary_) for part in parts.values())]
+        self._idf = np.concatenate([part.idf_ for part in parts.values()]).astype(np.float32)
+
+    def _learned(self, texts: list[str], names: list[str]) -> tuple[dict[str, Any], list[Any]]:
+        """The parts that find features, and their matrices."""
+        parts, found = {}, []
+        for name, own in self._read(texts, names):
+            learned = part(name, self.params, texts)
+            try:
+                found.append(learned.fit_transform(own))
+                parts[name] = learned
+            except ValueError:  # of few texts none may have a feature of another
+                continue
+        return parts, found
 
     def transform(self, texts: list[str]) -> sp.csr_matrix:
-        """CSR float32 (n_texts, n_features)."""
+        """CSR float32 (n_texts, n_features).
+
+        As the parts would give it, to rounding. For one text they take five times as long, each
+        with its checks and matrices.
+        """
         parts = self.fitted()
-        found = [parts[name].transform(own) for name, own in self._read(texts, list(parts))]
-        return _side_by_side(found, list(parts))
+        columns, counts, sizes = array("i"), array("i"), array("i")
+        asked = [own for _, own in self._read(texts, list(parts))]
+        readers = [(part.build_analyzer(), part.vocabulary_.get) for part in parts.values()]
+        for row in zip(*asked, strict=True):
+            for text, start, (read, column) in zip(row, self._starts, readers, strict=False):
+                found = Counter(map(column, read(text)))
+                del found[None]  # type: ignore[arg-type]  # what no training text had twice
+                own = sorted(found.items())
+                columns.extend(start + j for j, _ in own)
+                counts.extend(n for _, n in own)
+                sizes.append(len(own))
+        indices = np.frombuffer(columns, np.int32) if columns else np.empty(0, np.int32)
+        values = np.array(counts, np.float32)
+        if self.params.sublinear_tf:
+            values = np.log(values) + np.float32(1)
+        values *= self._idf[indices]
+        segment = np.repeat(np.arange(len(sizes)), sizes)
+        length = np.sqrt(np.bincount(segment, values.astype(np.float64) ** 2, len(sizes)))
+        share = np.tile(_shares(list(parts)), len(texts)) / np.where(length > 0, length, 1)
+        values *= share.astype(np.float32)[segment]
+        indptr = np.concatenate([[0], np.cumsum(sizes)[len(parts) - 1 :: len(parts)]])
+        return sp.csr_matrix((values, indices, indptr), (len(texts), self._starts[-1]))
 
     def get_feature_names_out(self) -> np.ndarray:
         """Names of the columns, which begin with their kind where there are two: `chars:hau`."""
@@ -222,16 +262,8 @@ def _stems(params: TextParams, max_ngram: int, texts: list[str]) -> Stems:
     return Stems(languages, detect, max_ngram, params.lowercase)
 
 
-def _side_by_side(found: list[Any], names: list[str]) -> sp.csr_matrix:
-    """One matrix of all kinds, rows of unit length; kinds of the same text weigh the same."""
-    if len(found) == 1:
-        return found[0]
-    n_opening = sum(name.startswith(OPENING) for name in names)
-    n_whole = len(names) - n_opening
-    square = OPENING_LENGTH**2 if n_whole else 1.0
-    whole = np.sqrt(1 / (1 + square * (n_opening > 0)) / max(n_whole, 1))
-    opening = np.sqrt(square / (square + (n_whole > 0)) / max(n_opening, 1))
-    shares = [opening if name.startswith(OPENING) else whole for name in names]
-    return sp.hstack(
-        [X * np.float32(share) for X, share in zip(found, shares, strict=True)], format="csr"
-    )
+def _shares(names: list[str]) -> np.ndarray:
+    """The length of each part of a row of length 1; kinds of the same text weigh the same."""
+    opens = np.array([name.startswith(OPENING) for name in names])
+    square = np.where(opens, OPENING_LENGTH**2 / max(1, opens.sum()), 1 / max(1, (~opens).sum()))
+    return np.sqrt(square / square.sum()).astype(np.float32)

@@ -53,6 +53,7 @@ def _parsed(content: bytes, format: str, name: str) -> Any:
         raise
     except Exception as error:  # each of rdflib's parsers has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason.partition(" at ^ in:")[0]  # what follows are bytes of the file
         short = reason if len(reason) <= 160 else f"{reason[:157]}..."
         raise DataError(f"{name}: expected {PARSERS[format]}: {short}") from None
     return graph
