@@ -277,6 +277,15 @@ def test_one_vs_all_is_left_out_where_it_would_take_hours(monkeypatch):
     assert len(alone.model_.predictor.bases) == 1
 
 
+def test_labels_without_rows_cost_one_vs_all_nothing(monkeypatch):
+    monkeypatch.setattr(module, "WORTH", -1e9)
+    trained = np.count_nonzero(Y_PLANTED.sum(axis=0))
+    monkeypatch.setattr(module, "AFFORDABLE", X_PLANTED.nnz * trained)
+    many = sp.hstack([Y_PLANTED, sp.csr_matrix((Y_PLANTED.shape[0], 500))], format="csr")
+    model = RerankedClassifier((TREE, BASE), choose=True).fit(X_PLANTED, many)
+    assert len(model.model_.predictor.bases) == 2
+
+
 def test_without_a_base_model_there_is_a_tree_and_one_vs_all(monkeypatch):
     monkeypatch.setattr(module, "WORTH", -1e9)
     model = RerankedClassifier().fit(X_PLANTED, Y_PLANTED)

@@ -165,29 +165,35 @@ class TextVectorizer:
         As the parts would give it, to rounding. For one text they take five times as long, each
         with its checks and matrices.
         """
+        columns, counts, sizes = self._counted(texts)
+        n_parts = len(self.parts_)
+        values = np.log(counts) + np.float32(1) if self.params.sublinear_tf else counts
+        values *= self._idf[columns]
+        segment = np.repeat(np.arange(len(sizes)), sizes)  # a part of a row
+        length = np.sqrt(np.bincount(segment, values.astype(np.float64) ** 2, len(sizes)))
+        scale = np.tile(_shares(list(self.parts_)), len(texts)) / np.where(length > 0, length, 1)
+        values *= scale.astype(np.float32)[segment]
+        indptr = np.concatenate([[0], np.cumsum(sizes)[n_parts - 1 :: n_parts]])
+        return sp.csr_matrix((values, columns, indptr), (len(texts), self._starts[-1]))
+
+    def _counted(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(columns, counts, sizes): the features of each text, part after part, how often it has
+        each, and how many each part has.
+        """
         parts = self.fitted()
-        columns, counts, sizes = array("i"), array("i"), array("i")
-        asked = [own for _, own in self._read(texts, list(parts))]
-        readers = [(part.build_analyzer(), part.vocabulary_.get) for part in parts.values()]
-        for row in zip(*asked, strict=True):
-            for text, start, (read, column) in zip(row, self._starts, readers, strict=False):
-                found = Counter(map(column, read(text)))
-                del found[None]  # type: ignore[arg-type]  # what no training text had twice
+        columns, counts, sizes = array("i"), array("f"), array("i")
+        read = [part.build_analyzer() for part in parts.values()]
+        known = [part.vocabulary_.get for part in parts.values()]
+        rows = zip(*(own for _, own in self._read(texts, list(parts))), strict=True)
+        for row in rows:
+            for text, features, column, start in zip(row, read, known, self._starts, strict=False):
+                found = Counter(map(column, features(text)))
+                del found[None]  # what no training text had twice
                 own = sorted(found.items())
                 columns.extend(start + j for j, _ in own)
                 counts.extend(n for _, n in own)
                 sizes.append(len(own))
-        indices = np.frombuffer(columns, np.int32) if columns else np.empty(0, np.int32)
-        values = np.array(counts, np.float32)
-        if self.params.sublinear_tf:
-            values = np.log(values) + np.float32(1)
-        values *= self._idf[indices]
-        segment = np.repeat(np.arange(len(sizes)), sizes)
-        length = np.sqrt(np.bincount(segment, values.astype(np.float64) ** 2, len(sizes)))
-        share = np.tile(_shares(list(parts)), len(texts)) / np.where(length > 0, length, 1)
-        values *= share.astype(np.float32)[segment]
-        indptr = np.concatenate([[0], np.cumsum(sizes)[len(parts) - 1 :: len(parts)]])
-        return sp.csr_matrix((values, indices, indptr), (len(texts), self._starts[-1]))
+        return np.array(columns, np.int32), np.array(counts, np.float32), np.array(sizes, np.int64)
 
     def get_feature_names_out(self) -> np.ndarray:
         """Names of the columns, which begin with their kind where there are two: `chars:hau`."""

@@ -45,7 +45,7 @@ MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where o
 FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
 ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
 MOST_WEIGHED = 500  # candidates on which the weight of each column is measured: 2 ms each
-# One-vs-all takes time by labels x values of X; up to here it is minutes on two threads.
+# One-vs-all takes time by labels with rows x values of X; up to here it is minutes on two threads.
 AFFORDABLE = 1e12
 SHARPNESS = 0.5  # of neighbours, see inverted
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
@@ -136,8 +136,8 @@ class RerankedClassifier(RerankedParams, Estimator):
         """
         check(self)
         csr = clone(self)._features(X, reset=True)  # a trained model stays one
-        n_labels = as_label_matrix(y, type(self).__name__)[0].shape[1]
-        needs = [base.forecast(X, y) for base in self._unfitted(csr, n_labels)]
+        Y = as_label_matrix(y, type(self).__name__)[0]
+        needs = [base.forecast(X, y) for base in self._unfitted(csr, Y)]
         most = max(needs, key=lambda need: need.memory(1))
         model_bytes = sum(need.model_bytes for need in needs)
         parts = parts_of(csr.shape[0], 0)
@@ -246,13 +246,14 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _chooses(self) -> bool:
         return self.choose or self.classifier is None
 
-    def _unfitted(self, X: sp.csr_matrix, n_labels: int) -> list[Any]:
+    def _unfitted(self, X: sp.csr_matrix, Y: Any) -> list[Any]:
         """Copies of the base models, with threads and memory from here where they have none."""
+        n_trained = len(np.unique(sp.csr_matrix(Y).indices))
         bases = [clone(base) for base in as_tuple(self.classifier) or DEFAULT]
         if self.random_state is not None:
             for base in bases:
                 base.set_params(random_state=self.random_state)
-        if self._chooses and X.nnz * n_labels > AFFORDABLE:
+        if self._chooses and X.nnz * n_trained > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
             _check_base(base, self.normalize, type(self).__name__)
@@ -266,7 +267,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         if data.user_negatives is not None:
             raise ParameterError(f"{type(self).__name__}: user_negatives must be None")
         given = self._given(data)
-        unfitted = self._unfitted(given.X, given.Y.shape[1])
+        unfitted = self._unfitted(given.X, given.Y)
         n_least = 1 if self._chooses else len(unfitted)
         choices = [unfitted[:n] for n in range(len(unfitted), n_least - 1, -1)]
         self.base_kinds_ = [type(base).__name__ for base in unfitted]

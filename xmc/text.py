@@ -97,7 +97,8 @@ def fit_texts(vectorizer: Vectorizer, texts: list[str]) -> Any:
     try:
         return vectorizer.fit_transform(texts)
     except ValueError:  # scikit-learn's words for it speak of document frequencies
-        least = getattr(vectorizer, "params", vectorizer).min_df
+        how = vectorizer.params if isinstance(vectorizer, TextVectorizer) else vectorizer
+        least = how.min_df
         told = f"that {least:,} texts or more have (min_df), found none in {len(texts):,}"
         raise DataError(f"text: expected features {told}; are they empty, or too few?") from None
 
