@@ -128,6 +128,14 @@ def test_a_vectoriser_survives_its_folder(tmp_path, settings):
     assert back.get_feature_names_out().tolist() == vectorizer.get_feature_names_out().tolist()
 
 
+@pytest.mark.filterwarnings("error")
+def test_letters_that_have_no_lower_case_are_read_without_a_warning(tmp_path):
+    texts = ["\u03d2\u03d2 particles", "\u03d2\u03d2 mesons"]
+    vectorizer = TfidfVectorizer(dtype=np.float32).fit(texts)
+    back = again(vectorizer, tmp_path)
+    assert back.lowercase and same(back.transform(texts), vectorizer.transform(texts))
+
+
 def test_bytes_are_decoded_as_they_were(tmp_path):
     vectorizer = TfidfVectorizer(encoding="latin-1").fit(TEXTS)
     texts = [text.encode("latin-1") for text in TEXTS]

@@ -179,11 +179,14 @@ def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tfi
         "analyzer": _of_name(settings["analyzer"]),
     }
     vocabulary = {name: column for column, name in enumerate(names)}
+    # Some letters, such as \u03d2, are upper case and have no lower one: scikit-learn would warn.
+    cased = own | {"lowercase": False}
     vectorizer = TfidfVectorizer(
-        vocabulary=vocabulary, dtype=np.dtype(settings["dtype"]).type, **own
+        vocabulary=vocabulary, dtype=np.dtype(settings["dtype"]).type, **cased
     )
     with np.errstate(divide="ignore"):  # without smooth_idf, over words that no row has
         vectorizer.fit([""])
+    vectorizer.lowercase = own["lowercase"]
     if vectorizer.use_idf:
         vectorizer.idf_ = np.asarray(arrays["idf"])
     return vectorizer
