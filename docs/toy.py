@@ -63,7 +63,9 @@ def train() -> TextClassifier:
     )
     classifier = LabelTreeClassifier(tree=tree, beam_size=BEAM, random_state=0, n_jobs=1)
     labels = [[label] for label in LABELS]
-    return TextClassifier(classifier, min_df=1).fit(TEXTS, labels, label_ids=NAMES)
+    # Plain words, so that each feature that the figures show is one.
+    model = TextClassifier(classifier, min_df=1, opening=0)
+    return model.fit(TEXTS, labels, label_ids=NAMES)
 
 
 def layers(model: TextClassifier) -> tuple[Layer, ...]:

@@ -34,7 +34,9 @@ TREES: dict[str, dict[str, Any]] = {
     "tail": SHALLOW | {"tail_share": 0.2},
 }
 MATRIX_KINDS = (*TREES, "one_vs_all", "classes")
-TEXT_FLAGS = "--tree shallow --arity 8 --max-depth 2 --max-ngram 2 --threads 1 --seed 0 --quiet"
+TEXT_FLAGS = (
+    "--tree shallow --arity 8 --max-depth 2 --max-ngram 2 --threads 1 --seed 0 --quiet --opening 0"
+)
 
 
 class Slice(NamedTuple):
