@@ -162,7 +162,7 @@ class TextVectorizer:
     def transform(self, texts: list[str]) -> sp.csr_matrix:
         """CSR float32 (n_texts, n_features).
 
-        As the parts would give it, to rounding. For one text they take five times as long, each
+        As the parts would give it. For one text they take five times as long, each
         with its checks and matrices.
         """
         columns, counts, sizes = self._counted(texts)
@@ -170,9 +170,10 @@ class TextVectorizer:
         values = np.log(counts) + np.float32(1) if self.params.sublinear_tf else counts
         values *= self._idf[columns]
         segment = np.repeat(np.arange(len(sizes)), sizes)  # a part of a row
-        length = np.sqrt(np.bincount(segment, values.astype(np.float64) ** 2, len(sizes)))
-        scale = np.tile(_shares(list(self.parts_)), len(texts)) / np.where(length > 0, length, 1)
-        values *= scale.astype(np.float32)[segment]
+        # Each step is rounded as scikit-learn's is, so that rows are those of the fit.
+        length = np.sqrt(np.bincount(segment, values * values, len(sizes)))
+        values = (values / length[segment]).astype(np.float32)
+        values *= np.tile(_shares(list(self.parts_)), len(texts))[segment]
         indptr = np.concatenate([[0], np.cumsum(sizes)[n_parts - 1 :: n_parts]])
         return sp.csr_matrix((values, columns, indptr), (len(texts), self._starts[-1]))
 
