@@ -1,6 +1,8 @@
 """What holds for every kernel: how it is compiled, and where it is kept."""
 
+import ast
 import importlib
+import inspect
 import logging
 import os
 import pkgutil
@@ -70,6 +72,53 @@ def test_a_kernel_takes_the_compilers_options():
 
     assert one() == 1
     assert one.targetoptions["inline"] == "always" and one.targetoptions["nogil"] is True
+
+
+# Inner kernels count no references. A caller lets go of an array that it is given once more than
+# such a kernel took it up, and memory is freed twice: so they return none.
+
+
+INNER = [name for name, one in KERNELS.items() if one.targetoptions.get("_nrt") is False]
+
+
+def test_inner_kernels_are_found():
+    assert {"offer", "_score", "walk_up"} <= {name.rpartition(".")[2] for name in INNER}
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_an_inner_kernel_calls_inner_ones_and_returns_no_array(name):
+    function = KERNELS[name].py_func
+    for other in map(function.__globals__.get, function.__code__.co_names):
+        if isinstance(other, Dispatcher):
+            options = other.targetoptions
+            assert options.get("_nrt") is False or options.get("inline") == "always", other
+    tree = ast.parse(inspect.getsource(function))
+    read = {ast.unparse(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and node.value is not None:
+            assert not returned_arrays(node.value, read, function.__globals__), ast.unparse(node)
+
+
+def returned_arrays(value, arrays, known):
+    """Parts of what is returned that are arrays, or that hold some."""
+    if isinstance(value, ast.Tuple):
+        return [one for part in value.elts for one in returned_arrays(part, arrays, known)]
+    if isinstance(value, ast.Call):
+        fields = getattr(known.get(ast.unparse(value.func)), "__annotations__", {})
+        return [name for name, kind in fields.items() if "ndarray" in str(kind)]
+    slices = [part for part in ast.walk(value) if isinstance(part, ast.Slice)]
+    return slices or [value for _ in range(ast.unparse(value) in arrays)]
+
+
+def test_returned_arrays_are_seen():
+    from xmc.kernels import pages
+
+    source = inspect.getsource(pages.page_of.py_func)
+    [value] = [n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Return)]
+    assert returned_arrays(value, set(), vars(pages))
+    for text, expected in {"a": True, "(n, a[:3])": True, "a[3] + n": False, "n": False}.items():
+        value = ast.parse(text, mode="eval").body
+        assert bool(returned_arrays(value, {"a"}, {})) == expected, text
 
 
 # Edits are noticed.

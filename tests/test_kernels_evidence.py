@@ -88,7 +88,7 @@ def test_company_agrees_with_its_twin(rng, n_rows, k):
     share = rng.random((N_LABELS, N_LABELS)) * (rng.random((N_LABELS, N_LABELS)) < 0.4)
     beside = naive.as_rows(share)
     out = np.empty(len(ids), np.float32)
-    kernels.company(indptr, ids, *tops, *beside[:3], N_LABELS, out)
+    kernels.company(indptr, ids, *tops, *beside[:3], np.zeros(N_LABELS, np.float32), out)
     assert out == pytest.approx(naive_evidence.company(lists, *tops, share), abs=1e-5)
 
 

@@ -76,10 +76,12 @@ def test_fewer_names_compared_give_a_part_of_the_answer(rng):
     names = naive_names.random_texts(rng, 300, 9)
     index = door.name_index(names, np.arange(300, dtype=np.int32), 300)
     found = door.mentions(index, ["".join(names[:150])])
+    n_terms = len(index.idf)
     ids, scores = np.empty((2, 1, 300), np.int32), np.empty((2, 1, 300), np.float32)
     for i, n_compared in enumerate((20, 300)):
+        scratch = np.zeros(n_terms, np.int32), np.zeros(300, np.uint16), np.zeros(300, np.float32)
         kernels.best_labels(
-            *door._names(index), index.name_labels, 300, *index[8:11], *found, n_compared,
+            *door._names(index), index.name_labels, *index[8:11], *found, n_compared, *scratch,
             ids[i], scores[i],
         )  # fmt: skip
     few, all_of_them = (dict(zip(ids[i, 0], scores[i, 0], strict=True)) for i in (0, 1))

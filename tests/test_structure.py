@@ -23,7 +23,7 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors languages params formats topk arrays frames soundness inputs propensity judged "
+    "errors languages params formats topk arrays scratch frames soundness inputs propensity judged "
     "threshold metrics xmc.io xmc.io.* vocabulary parallel progress memory",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",

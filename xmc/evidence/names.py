@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays import frozen, lists_fit, pointers, within
 from ..kernels import names as kernels
 from ..kernels import terms
+from ..scratch import zeros
 from ..topk import TopK
 
 COLUMNS = (
@@ -172,12 +173,14 @@ def best_names(index: NameIndex, found: Mentions, k: int) -> TopK:
     kernels.best_labels(
         *_names(index),
         index.name_labels,
-        index.n_labels,
         index.key_indptr,
         index.key_names,
         index.n_keys,
         *found,
         max(N_COMPARED, 2 * k),
+        zeros("place", len(index.idf), np.int32),
+        zeros("tally", len(index.n_keys), np.uint16),
+        zeros("best", index.n_labels, np.float32),
         *top,
     )
     return top
@@ -191,7 +194,8 @@ def evidence_of(
     The best is the one that `best_names` would choose. NaN is what no name tells.
     cand_indptr: int64, where each text's candidates begin; cand_ids: int32, their labels.
     """
-    return kernels.figures(*_names(index), index.label_indptr, *found, cand_indptr, cand_ids)
+    place = zeros("place", len(index.idf), np.int32)
+    return kernels.figures(*_names(index), index.label_indptr, *found, cand_indptr, cand_ids, place)
 
 
 @cache

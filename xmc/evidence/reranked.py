@@ -16,6 +16,7 @@ from ..arrays import Rows
 from ..kernels.evidence import base_evidence, company, less_the_best, union
 from ..ranking.predictor import Predictor
 from ..ranking.search import Candidates, Search
+from ..scratch import zeros
 from ..topk import TopK
 from .boosted import BoostedTrees, check, log_odds
 from .names import mentions
@@ -152,7 +153,8 @@ def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, sources: Sources) -
     """How far the best labels of a base model make expect each candidate."""
     out = np.empty(len(ids), np.float32)
     best = np.ascontiguousarray(top.labels[:, :N_COMPANY]), top.scores[:, :N_COMPANY].copy()
-    company(indptr, ids, *best, *sources.beside, len(sources.label_counts), out)
+    expected = zeros("expected", len(sources.label_counts), np.float32)
+    company(indptr, ids, *best, *sources.beside, expected, out)
     return out
 
 

@@ -13,9 +13,9 @@ from .names import Mentions, NameIndex, best_names, evidence_of
 from .nearest import Inverted, Near, nearest, votes, votes_of
 
 N_NEIGHBORS = 50  # of a row
-# Of a row's squared length where neighbours are looked for: a third of the time, and less than a
-# point of what they find, see benchmarks/NOTES.md.
-LEFT_OUT = 0.15
+# Of a row's squared length where neighbours are looked for: a third of the time, and two points of
+# what they find, none below the stage, see benchmarks/NOTES.md.
+LEFT_OUT = 0.2
 N_BEST = 20  # candidates that names give, and that neighbours give
 VOTE_COLUMNS = ("neighbor_votes", "nearest_neighbor", "n_neighbors")
 FEATURE_COLUMNS = ("label_cosine",)

@@ -24,6 +24,15 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return compiled
 
 
+def inner(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """A kernel that other kernels call and that makes no array.
+
+    It doesn't count who refers to the arrays that it is given: for a small one, that would take
+    longer than what it does. Numba refuses one that makes an array after all.
+    """
+    return kernel(function, _nrt=False, **options)
+
+
 def _keep(compiled: Any) -> None:
     """Give a kernel its cache. Without one it answers the same, but is compiled in every run."""
     try:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .heap import Best, offer, put_in_order
 from .lanes import N_LANES, prefetch
 from .pages import (
@@ -159,7 +159,7 @@ def _descend(rows, beam, level, kept):
         put_in_order(kept, i)
 
 
-@kernel(forceinline=True)
+@inner(forceinline=True)
 def _offer_nodes(first, width, margins, paths, kept, i, lowest):
     """Offer the children of a page, nodes from `first` on, to row i."""
     k = kept.ids.shape[1]
@@ -169,7 +169,7 @@ def _offer_nodes(first, width, margins, paths, kept, i, lowest):
                 lowest[i] = kept.score[i, 0]
 
 
-@kernel(forceinline=True)
+@inner(forceinline=True)
 def _offer_labels(labels, boost, margins, paths, kept, i, lowest):
     """Offer the children of a page, labels, to row i. Only paths that may enter need exp."""
     k = kept.ids.shape[1]
@@ -217,7 +217,7 @@ def order_by(keys, n_keys, elements):
     return out
 
 
-@kernel
+@inner
 def _end_of_equals(keys, elements, first):
     """Where the elements from `first` on end whose keys are equal."""
     end = first + 1
@@ -226,7 +226,7 @@ def _end_of_equals(keys, elements, first):
     return end
 
 
-@kernel
+@inner
 def _prefetch_row(i, rows, kept, lowest):
     """Have a row and its best children so far fetched into the cache."""
     for line in range(2):

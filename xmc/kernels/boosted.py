@@ -40,7 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .bytes import count_bits
 
 BLOCK, STEP = 256, 16  # rows that are scored together, their number rounded up to a multiple
@@ -122,7 +122,7 @@ def misfit(indptr, feature, right, n_columns):
     return np.int64(-1)
 
 
-@kernel
+@inner
 def goes_left(x, threshold, nan_left):
     """Whether a value goes left at a node."""
     return x <= threshold or (nan_left and np.isnan(x))
@@ -144,7 +144,7 @@ def log_odds(indptr, feature, threshold, nan_left, right, value, baseline, E, ou
         add_by_walks(trees, E, out)
 
 
-@kernel
+@inner
 def most_leaves(indptr):
     """The leaves of the tree that has most."""
     most = np.int64(0)
@@ -153,7 +153,7 @@ def most_leaves(indptr):
     return most
 
 
-@kernel
+@inner
 def add_by_walks(trees, E, out):
     """Add to each row its leaves, found on the way down."""
     for row in range(E.shape[0]):
@@ -208,7 +208,7 @@ def as_splits(trees, like):
     return splits
 
 
-@kernel
+@inner
 def add_leaves(trees, tree, before, splits):
     """Append the leaves of a tree, and count those before each of its nodes."""
     first = splits.leaf_indptr[tree]
@@ -221,7 +221,7 @@ def add_leaves(trees, tree, before, splits):
     splits.leaf_indptr[tree + 1] = at
 
 
-@kernel
+@inner
 def add_inner(trees, tree, nan_left, at, before, splits):
     """Append the inner nodes of a tree that send NaN that way, from place `at` on; the place
     behind them.
@@ -239,7 +239,7 @@ def add_inner(trees, tree, nan_left, at, before, splits):
     return at
 
 
-@kernel
+@inner
 def add_block(splits, columns, lost, out):
     """Add to each row of a block its leaves; columns: (columns, BLOCK), the rows side by side."""
     width = (out.shape[0] + STEP - 1) // STEP * STEP
@@ -259,7 +259,7 @@ def add_block(splits, columns, lost, out):
             out[row] += leaves[ones_from_the_right(lost[row])]
 
 
-@kernel
+@inner
 def ones_from_the_right(bits):
     """How many bits are set before the first that isn't."""
     word = np.uint64(bits)
@@ -296,7 +296,7 @@ def edges(indptr, feature, right, cover):
     return found.parent, found.above, found.share, most
 
 
-@kernel
+@inner
 def nearest_above(feature, parent, node):
     """The nearest node on the way to this one whose parent asks the same column; -1 if none."""
     wanted, i = feature[parent[node]], parent[node]
@@ -324,7 +324,7 @@ def contributions(
             walk_up(trees, tree, found, weight, passed, out[row])
 
 
-@kernel
+@inner
 def walk_down(trees, tree, edges, x, point, passed):
     """Multiply what the columns on the way to each node of a tree say of a row."""
     root = trees.indptr[tree]
@@ -347,7 +347,7 @@ def walk_down(trees, tree, edges, x, point, passed):
         passed.follows[i - root] = follows
 
 
-@kernel
+@inner
 def walk_up(trees, tree, edges, weight, passed, out):
     """Add, for each node but the root, what its column adds by the leaves below.
 
@@ -372,7 +372,7 @@ def walk_up(trees, tree, edges, weight, passed, out):
         out[trees.feature[edges.parent[i]]] += total
 
 
-@kernel
+@inner
 def sum_leaves(trees, root, i, product):
     """Turn a node's products into sums over the leaves below."""
     here = product[i - root]

@@ -18,7 +18,7 @@ Rows and features are those of a chunk. Arrays of two dimensions are flat, row a
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .lanes import (
     N_LANES,
     absolute,
@@ -129,7 +129,7 @@ def solve_lanes(
     return max_iter
 
 
-@kernel
+@inner
 def _due(resting, due):
     """Write the rows that don't rest in this pass to `due` and return how many they are.
 
@@ -145,7 +145,7 @@ def _due(resting, due):
     return n
 
 
-@kernel
+@inner
 def _shuffle(order, seed):
     """Fisher and Yates' shuffle, in place; returns the next seed.
 

@@ -74,16 +74,16 @@ def less_the_best(indptr, out, column, target):
 
 @kernel
 def company(
-    indptr, ids, top_ids, top_scores, beside_indptr, beside_ids, beside_share, n_labels, out
+    indptr, ids, top_ids, top_scores, beside_indptr, beside_ids, beside_share, expected, out
 ):
     """Write how many of each candidate the best labels of a row make expect: the sum of their
     scores times the share of their training rows that have the candidate, too.
 
     beside_indptr, beside_ids, beside_share: int64, int32, float32, for each label those that share
     training rows with it, and the share.
+    expected: float32, scratch, 0 per label, before and after.
     out: float32, one per candidate.
     """
-    expected = np.zeros(n_labels, np.float32)
     for i in range(indptr.shape[0] - 1):
         for place in range(top_ids.shape[1]):
             label = top_ids[i, place]

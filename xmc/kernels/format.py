@@ -20,7 +20,7 @@ was cut off.
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 
 VALUE_BYTES = 17
 LABEL_BYTES = 11
@@ -43,7 +43,7 @@ POWERS_HIGH = np.array([_leading_bits(p) >> 32 for p in range(LEAST_POWER, LAST_
 POWERS_LOW = np.array([_leading_bits(p) & LOW_HALF for p in range(LEAST_POWER, LAST_POWER + 1)])
 
 
-@kernel
+@inner
 def scale(power, number):
     """The bits from 2**64 on of 10**power * number, for a number below 2**30.
 
@@ -54,7 +54,7 @@ def scale(power, number):
     return (product >> 32) | ((product & LOW_HALF) > 1)
 
 
-@kernel
+@inner
 def shortest(bits):
     """(digits, exponent): the shortest decimal that rounds to the positive float32 of these bits.
 
@@ -85,7 +85,7 @@ def shortest(bits):
     return s + up, k
 
 
-@kernel
+@inner
 def write_integer(number, out, at):
     """Write a number >= 0."""
     end, rest = at + 1, number // 10
@@ -98,7 +98,7 @@ def write_integer(number, out, at):
     return end
 
 
-@kernel
+@inner
 def write_zeros(count, out, at):
     """Write that many zeros; none if the count is negative."""
     for _ in range(count):
@@ -107,7 +107,7 @@ def write_zeros(count, out, at):
     return at
 
 
-@kernel
+@inner
 def write_digits(digits, point, out, at):
     """Write digits >= 1, with a decimal point after the first `point` of them if any follow."""
     end = write_integer(digits, out, at)
@@ -119,7 +119,7 @@ def write_digits(digits, point, out, at):
     return end + 1
 
 
-@kernel
+@inner
 def write_value(bits, out, at):
     """Write the finite float32 of these bits, in at most VALUE_BYTES.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .score import before
 
 
@@ -40,7 +40,7 @@ def best(indptr, candidate_ids, candidate_score, candidate_margin, size, ids, sc
         put_in_order(kept, i)
 
 
-@kernel
+@inner
 def offer(new_score, new_margin, new_id, kept, i):
     """Whether row i keeps a candidate: it has room, or the worst that it has gives way."""
     ids, score, margin = kept.ids[i], kept.score[i], kept.margin[i]
@@ -63,7 +63,7 @@ def offer(new_score, new_margin, new_id, kept, i):
     return True
 
 
-@kernel
+@inner
 def _sink(new_score, new_margin, new_id, size, ids, score, margin):
     """Replace the top of one row's heap."""
     slot = 0
@@ -81,7 +81,7 @@ def _sink(new_score, new_margin, new_id, size, ids, score, margin):
     score[slot], margin[slot], ids[slot] = new_score, new_margin, new_id
 
 
-@kernel
+@inner
 def put_in_order(kept, i):
     """Put row i's heap in order, best first, and mark the slots after it as empty."""
     ids, score, margin = kept.ids[i], kept.score[i], kept.margin[i]

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .heap import Best, offer, put_in_order
 from .lanes import prefetch
 
@@ -68,6 +68,7 @@ class Bounds(NamedTuple):
     row: np.ndarray  # float32, the bound of each row
     peak: np.ndarray  # float32, the largest bound of each span
     order: np.ndarray  # int32, spans
+    free: np.ndarray  # int64, (N_BUCKETS + 1,), where the spans of each bucket start
     due: np.ndarray  # int32, rows that will be weighed
 
 
@@ -208,6 +209,7 @@ def nearest(
         np.empty(n_spans * SPAN, np.float32),
         np.empty(n_spans, np.float32),
         np.empty(n_spans, np.int32),
+        np.empty(N_BUCKETS + 1, np.int64),
         np.empty(TOGETHER + SPAN, np.int32),
     )
     for i in range(n):
@@ -260,7 +262,7 @@ def _bound(index, b, query, bound):
             bound[row[p]] += weight * np.float32(code[p])
 
 
-@kernel(fastmath={"nnan", "nsz"})
+@inner(fastmath={"nnan", "nsz"})
 def _peaks(bounds):
     """Write the largest bound of each span."""
     for s in range(bounds.peak.shape[0]):
@@ -271,7 +273,7 @@ def _peaks(bounds):
         bounds.peak[s] = peak
 
 
-@kernel
+@inner
 def _search(index, b, query, bounds, kept, i):
     """Offer all rows of block b whose bound reaches the worst that is kept.
 
@@ -285,7 +287,7 @@ def _search(index, b, query, bounds, kept, i):
     _visit(index, b, query, spans, np.float32(0), bounds, kept, i)
 
 
-@kernel
+@inner
 def _visit(index, b, query, spans, least, bounds, kept, i):
     """Offer the rows of some spans whose bound reaches `least` and the worst that is kept."""
     n = 0
@@ -297,7 +299,7 @@ def _visit(index, b, query, spans, least, bounds, kept, i):
     _weigh(index, b, query, bounds, n, kept, i)
 
 
-@kernel
+@inner
 def _collect(index, b, s, bar, bounds, n):
     """Append the rows of span s that reach the bar to the n due ones, and have them fetched."""
     if bounds.peak[s] >= bar:
@@ -310,7 +312,7 @@ def _collect(index, b, s, bar, bounds, n):
     return n
 
 
-@kernel
+@inner
 def _weigh(index, b, query, bounds, n, kept, i):
     """Offer the n due rows with their similarities."""
     dense, length, bar = index.dense, index.length, _bar(kept, i)
@@ -327,13 +329,15 @@ def _weigh(index, b, query, bounds, n, kept, i):
             bar = _bar(kept, i)
 
 
-@kernel
+@inner
 def _order(bounds, bar):
     """Write `order`: the spans that reach the bar, roughly those of high peaks first. How many?"""
-    top = bounds.peak.max()
-    free = np.zeros(N_BUCKETS + 1, np.int64)  # where the spans of each bucket start
+    top, free = np.float32(0), bounds.free
+    for peak in bounds.peak:
+        top = max(top, peak)
     if not (top >= bar and top > 0):
         return 0
+    free[:] = 0
     scale = np.float32(N_BUCKETS - 1) / top
     for peak in bounds.peak:
         if peak >= bar and peak > 0:
@@ -349,13 +353,13 @@ def _order(bounds, bar):
     return free[N_BUCKETS]
 
 
-@kernel
+@inner
 def _bar(kept, i):
     """The worst similarity that row i keeps, or 0 while it has room."""
     return kept.score[i, 0] if kept.size[i] == kept.ids.shape[1] else np.float32(0)
 
 
-@kernel(fastmath={"reassoc", "contract"})
+@inner(fastmath={"reassoc", "contract"})
 def _product(weights, codes):
     """The product of two frequent parts."""
     total = np.float32(0)

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .heap import Best, offer, put_in_order
 from .lanes import prefetch
 
@@ -129,7 +129,7 @@ def keys(n_terms, n_grams, name_indptr, name_terms, most):
     return key_indptr, key_names, n_keys
 
 
-@kernel
+@inner
 def _middle(start, end, name_terms, n_grams):
     """Where the words of a name begin."""
     while end > start and name_terms[end - 1] >= n_grams:
@@ -140,15 +140,15 @@ def _middle(start, end, name_terms, n_grams):
 @kernel
 def figures(
     idf, text_idf, n_grams, name_indptr, name_terms, norms, label_indptr,
-    indptr, terms, counts, firsts, cand_indptr, cand_ids,
+    indptr, terms, counts, firsts, cand_indptr, cand_ids, place,
 ):  # fmt: skip
     """float32, (candidates, N_FIGURES): how well the best name of each candidate fits its text.
 
     cand_indptr: int64, where each text's candidates begin and end; cand_ids: int32, labels. NaN is
-    what no name of a label can tell.
+    what no name of a label can tell. place: int32, scratch, 0 per term, before and after.
     """
     names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
-    text = _empty_text(idf.shape[0], indptr)
+    text = _empty_text(place, indptr)
     out = np.full((cand_ids.shape[0], N_FIGURES), np.float32(np.nan))
     for i in range(indptr.shape[0] - 1):
         start, end = indptr[i], indptr[i + 1]
@@ -163,7 +163,7 @@ def figures(
     return out
 
 
-@kernel
+@inner
 def _best_name(first, end, names, text):
     """The name of first..end-1 that fits best, of equal ones the first; -1 if none has n-grams."""
     if end == first + 1:  # as most labels have one name
@@ -177,13 +177,13 @@ def _best_name(first, end, names, text):
 
 
 @kernel
-def _empty_text(n_terms, indptr):
+def _empty_text(place, indptr):
     """Room for the longest of these texts."""
     most = 0
     for i in range(indptr.shape[0] - 1):
         most = max(most, indptr[i + 1] - indptr[i])
     return Text(
-        np.zeros(n_terms, np.int32),
+        place,
         np.zeros(most + 1, np.float32),
         np.zeros(most + 1, np.float32),
         np.zeros(most + 1, np.int32),
@@ -211,7 +211,7 @@ def _open(terms, counts, firsts, names, text):
         text.opening[m + 1] = names.text_idf[t] * openings[kind] * idf * (firsts[m] < OPENING)
 
 
-@kernel
+@inner
 def _weight(t, count, first, names):
     """What a term weighs in a text: (1 + log count) * idf, and idf more in the opening."""
     told = np.float32(1) + np.float32(first < OPENING)
@@ -220,20 +220,20 @@ def _weight(t, count, first, names):
     return told * names.text_idf[t]
 
 
-@kernel
+@inner
 def _inverse(square):
     """1 / length, 0 of nothing."""
     return np.float32(1) / np.sqrt(square) if square > 0 else np.float32(0)
 
 
-@kernel
+@inner
 def _close(terms, text):
     """Leave `place` as it was."""
     for t in terms:
         text.place[t] = 0
 
 
-@kernel
+@inner
 def _score(name, names, text):
     """How well a name fits: the cosine of its n-grams * share^1.5; -1 if it has none.
 
@@ -254,7 +254,7 @@ def _score(name, names, text):
     return product / norm * share * np.sqrt(share)
 
 
-@kernel
+@inner
 def _compare(name, names, text, out):
     """Write the figures of a name that has terms."""
     start, end = names.name_indptr[name], names.name_indptr[name + 1]
@@ -271,7 +271,7 @@ def _compare(name, names, text, out):
     out[N_WORDS], out[N_GRAMS] = end - middle, middle - start
 
 
-@kernel
+@inner
 def _fit(start, end, names, text):
     """The fit of terms start..end-1 of all names, which are those of one."""
     product, mass, last, n = np.float32(0), np.float32(0), 0, 0
@@ -290,21 +290,22 @@ def _fit(start, end, names, text):
 @kernel
 def best_labels(
     idf, text_idf, n_grams, name_indptr, name_terms, norms,
-    name_labels, n_labels, key_indptr, key_names, n_keys,
-    indptr, terms, counts, firsts, n_compared, ids, scores,
+    name_labels, key_indptr, key_names, n_keys,
+    indptr, terms, counts, firsts, n_compared, place, tally, best, ids, scores,
 ):  # fmt: skip
     """Write the labels of each text whose names fit best, best first, and their scores.
 
     Names are guessed by their keys, and the n_compared most likely ones are compared. ids: int32,
     (texts, k), -1 in places that stay empty; scores: float32, -inf there.
+
+    Scratch, 0 before and after: place, int32, per term; tally, uint16, per name; best, float32, per
+    label.
     """
     names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
     keys = Keys(key_indptr, key_names, n_keys)
-    text = _empty_text(idf.shape[0], indptr)
-    tally = np.zeros(n_keys.shape[0], np.uint16)
+    text = _empty_text(place, indptr)
     likely = np.empty(n_keys.shape[0] + 1, np.int32)  # one slot more than ever counts
     fit = np.empty(n_keys.shape[0] + 1, np.float32)
-    best = np.zeros(n_labels, np.float32)
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
     for i in range(indptr.shape[0] - 1):
         own = terms[indptr[i] : indptr[i + 1]]
@@ -324,7 +325,7 @@ def best_labels(
         _close(own, text)
 
 
-@kernel
+@inner
 def _tell(terms, text, keys, tally, touched):
     """How many names have a key among the terms: they are touched, and their keys are told.
 
@@ -346,7 +347,7 @@ def _tell(terms, text, keys, tally, touched):
     return n
 
 
-@kernel
+@inner
 def _guess(touched, fit, n, names, keys, tally):
     """How many of the first n names have keys enough: they come first. No tally is left.
 
@@ -389,7 +390,7 @@ def _keep(names, fit, n, wanted):
     return kept
 
 
-@kernel
+@inner
 def _fetch(chosen, names):
     """Ask for the terms of some names at once, as each alone would be waited for."""
     for name in chosen:
@@ -397,7 +398,7 @@ def _fetch(chosen, names):
             prefetch(names.name_terms, p)
 
 
-@kernel
+@inner
 def _fetch_labels(c, end, cand_ids, label_indptr, names):
     """Ask for the names of a later candidate, in three steps."""
     if c + 3 * EARLIER < end:

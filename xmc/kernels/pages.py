@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .bytes import N_BYTES, as_float, count_bits, find_byte, sum_bytes
 from .lanes import N_LANES, prefetch
 
@@ -134,7 +134,7 @@ def room_for_map(n_rows, pages):
     return PageMap(np.empty((n_words, 2), np.uint32), np.empty(n_features + 1, np.uint32))
 
 
-@kernel
+@inner
 def pays(n_rows, page, x_indptr):
     """Whether looking up so many rows on a page is sooner done if the page is mapped first."""
     n_all = x_indptr.shape[0] - 1
@@ -142,7 +142,7 @@ def pays(n_rows, page, x_indptr):
     return n_all >= MANY and n_rows * (x_indptr[n_all] // n_all) >= n_features
 
 
-@kernel
+@inner
 def map_page(page, page_map):
     """Write the map of a page."""
     features, before, bucket = page_map.features, page_map.before, page.bucket
@@ -163,7 +163,7 @@ def map_page(page, page_map):
         n_features += count_bits(np.int64(features[w, 1]))
 
 
-@kernel(forceinline=True)
+@inner(forceinline=True)
 def add_margins(indices, values, page, page_map, mapped, room, margin):
     """Add the weights of one row's features on a page to the margins of the page's children.
 
@@ -181,7 +181,7 @@ def add_margins(indices, values, page, page_map, mapped, room, margin):
             margin[child[e]] += own * as_float(weight[e])
 
 
-@kernel
+@inner
 def _find_in_buckets(indices, values, page, room):
     """Write the features that a row and a page share; gives how many."""
     start, end, value = room.start, room.end, room.value
@@ -208,7 +208,7 @@ def _find_in_buckets(indices, values, page, room):
     return np.int64(found)
 
 
-@kernel
+@inner
 def _find_on_map(indices, values, page, page_map, room):
     """As `_find_in_buckets`, branch-free: misses are written and overwritten, as a mispredicted
     branch costs more.
@@ -231,7 +231,7 @@ def _find_on_map(indices, values, page, page_map, room):
     return found
 
 
-@kernel
+@inner
 def _prefetch_entries(e, child, weight):
     prefetch(child, e)
     prefetch(weight, e)

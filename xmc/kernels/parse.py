@@ -15,7 +15,7 @@ Places are numbers of bytes.
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 
 FINE, BAD_LABEL, BAD_FEATURE, LABEL_RANGE, FEATURE_RANGE, BAD_VALUE = range(6)
 
@@ -46,19 +46,19 @@ def count_marks(text):
     return newlines, colons, commas
 
 
-@kernel
+@inner
 def is_digit(c):
     """Whether the byte is one of 0 to 9."""
     return c >= ZERO and c <= NINE
 
 
-@kernel
+@inner
 def ends_token(c, comment):
     """Whether the byte can't be part of a token."""
     return c == SPACE or c == NEWLINE or c == TAB or c == RETURN or c == comment
 
 
-@kernel
+@inner
 def skip_blanks(text, i):
     """The first place from i on that holds neither space, tab nor carriage return."""
     while text[i] == SPACE or text[i] == TAB or text[i] == RETURN:
@@ -66,7 +66,7 @@ def skip_blanks(text, i):
     return i
 
 
-@kernel
+@inner
 def read_id(text, i):
     """(id, end) of the digits from i on.
 
@@ -82,7 +82,7 @@ def read_id(text, i):
     return number, i
 
 
-@kernel
+@inner
 def read_exponent(text, i):
     """(exponent, end) of an `e-5` at i; (0, i) if none is there, (0, -1) if it has no digits."""
     if text[i] != SMALL_E and text[i] != LETTER_E:
@@ -95,7 +95,7 @@ def read_exponent(text, i):
     return (-exponent if negative else exponent), end
 
 
-@kernel
+@inner
 def nearest_float32(number, exponent):
     """(value, sure): number * 10**exponent as float32.
 
@@ -116,7 +116,7 @@ def nearest_float32(number, exponent):
     return np.float32(product), exponent == 0 and number <= EXACT_INTEGER
 
 
-@kernel
+@inner
 def read_value(text, i):
     """(value, end, sure) of the decimal number from i on; end is -1 if there is none.
 
@@ -148,7 +148,7 @@ def read_value(text, i):
     return (-value if negative else value), end, sure
 
 
-@kernel
+@inner
 def parse_labels(text, i, base, n_labels, comment, labels, filled):
     """(fault, place, filled) after a first token `l1,l2`, which may be missing.
 

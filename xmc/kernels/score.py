@@ -26,7 +26,7 @@ Arrays:
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 
 L3_HINGE, L2_HINGE, LOG_SIGMOID = 0, 1, 2
 # The float32 probability of this path is 0: no need to tell worse ones apart.
@@ -58,13 +58,13 @@ def add_log_probabilities(margin, width, path, transform, out):
         out[c] = max(out[c], LEAST)
 
 
-@kernel
+@inner
 def probability(path):
     """The probability of a path."""
     return np.exp(path)
 
 
-@kernel
+@inner
 def lowest_path(score):
     """A path below this has a smaller score than the given one, whatever the boost, which is 1 at
     most. A path above it may have a smaller score, too.
@@ -106,7 +106,7 @@ def average(indptr, ids, score, margin, n_members, n_ids):
     return out_indptr, out_ids[:end].copy(), out_score[:end].copy(), out_margin[:end].copy()
 
 
-@kernel
+@inner
 def before(score_a, margin_a, id_a, score_b, margin_b, id_b):
     """Whether candidate a ranks before candidate b."""
     if score_a != score_b:

@@ -26,13 +26,15 @@ together.
 import numpy as np
 from numba import config
 
-from . import kernel
+from . import inner, kernel
+from .lanes import prefetch
 
 OTHER, LETTER, UNSPACED = 0, 1, 2
 LAST_CHINESE = 0x40000  # the end of two planes that hold nothing else
 SHORT, LONG = 4, 5  # characters of an n-gram
 # More terms than this a character doesn't have: UNSPACED ones have three, others two.
 MOST_TERMS = 3
+EARLIER = 8  # where a term is looked for is fetched so many terms before
 BLANK = np.uint64(32)
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 SHIFT, WIDTH = np.uint64(29), np.uint64(16)
@@ -71,7 +73,7 @@ def hash_texts(codes, offsets, kinds):
     return indptr, out[: indptr[-1]].copy()
 
 
-@kernel
+@inner
 def _hash_text(codes, kinds, out, number):
     """How many terms a text has, which are written to `out` with the number of the word of each."""
     n, word, start = 0, 0, 0
@@ -91,14 +93,14 @@ def _hash_text(codes, kinds, out, number):
     return n
 
 
-@kernel
+@inner
 def _kind(code, kinds):
     if code < kinds.shape[0]:
         return np.int64(kinds[code])
     return UNSPACED if code < LAST_CHINESE else OTHER
 
 
-@kernel
+@inner
 def _hash_word(codes, n, out):
     """Write the hashes of a word and of its n-grams from slot n on; the next free slot.
 
@@ -125,7 +127,7 @@ def _hash_word(codes, n, out):
     return n + 1
 
 
-@kernel
+@inner
 def _hash_unspaced(codes, word, n, out, number):
     """As `_hash_word`, of characters, twice each, and of pairs, with the number of each."""
     for i in range(codes.shape[0]):
@@ -139,7 +141,7 @@ def _hash_unspaced(codes, word, n, out, number):
     return n
 
 
-@kernel
+@inner
 def find(hash, hashes, ids, buckets, shift):
     """The id of a term, -1 if no name has it. shift: 64 less the bits that number a bucket."""
     bucket = np.int64(hash >> shift)
@@ -176,6 +178,7 @@ def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
         n = _hash_text(codes[offsets[i] : offsets[i + 1]], kinds, own, firsts[end:])
         n = _unique(own, n, slots[: _n_slots(n)], firsts[end:], counts[end:])
         for m in range(n):
+            _fetch(own[m + EARLIER : n], hashes, buckets, shift)
             t = find(own[m], hashes, ids, buckets, shift)
             if t >= 0:
                 terms[end], counts[end] = t, counts[indptr[i] + m]
@@ -185,7 +188,16 @@ def mention(codes, offsets, kinds, hashes, ids, buckets, shift):
     return indptr, terms[:end].copy(), counts[:end].copy(), firsts[:end].copy()
 
 
-@kernel
+@inner
+def _fetch(own, hashes, buckets, shift):
+    """Ask for where a later term is looked for, in two steps."""
+    if own.shape[0] > EARLIER:
+        prefetch(buckets, np.int64(own[EARLIER] >> shift))
+    if own.shape[0] > 0:
+        prefetch(hashes, buckets[np.int64(own[0] >> shift)])
+
+
+@inner
 def _n_slots(n):
     """A power of two that is twice as large as n, or larger."""
     size = 2
@@ -194,7 +206,7 @@ def _n_slots(n):
     return size
 
 
-@kernel
+@inner
 def _unique(own, n, slots, firsts, counts):
     """How many different hashes are among the first n, which make room for them in place.
 

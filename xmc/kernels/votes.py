@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kernel
+from . import inner, kernel
 from .heap import Best, offer, put_in_order
 
 MULTIPLIER = 2654435761  # 2**32 over the golden ratio spreads labels over the table
@@ -83,7 +83,7 @@ def best(near, similarity, y_indptr, y_ids, ids, total, largest, voters):
                 total[i, s] = 0
 
 
-@kernel
+@inner
 def _tally(near, similarity, y_indptr, y_ids, table, labels, sums):
     """Write the labels of one query's nearest rows in order of appearance. How many?"""
     size = 0
@@ -101,7 +101,7 @@ def _tally(near, similarity, y_indptr, y_ids, table, labels, sums):
     return size
 
 
-@kernel
+@inner
 def _most_votes(near, y_indptr):
     """The most votes that the nearest rows of a query have."""
     most = 0
@@ -114,7 +114,7 @@ def _most_votes(near, y_indptr):
     return most
 
 
-@kernel
+@inner
 def _vote(figures, c, similarity):
     """Add one vote for label number c."""
     figures.total[c] += similarity * similarity
@@ -131,7 +131,7 @@ def _table(size):
     return np.empty(n, np.int32)
 
 
-@kernel
+@inner
 def _place(table, labels, label):
     """Where a label's number stands in the table, or would stand."""
     last = table.shape[0] - 1
