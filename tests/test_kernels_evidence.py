@@ -93,6 +93,26 @@ def test_company_agrees_with_its_twin(rng, n_rows, k):
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 40])
+@pytest.mark.parametrize("k", [1, 6])
+def test_the_best_company_is_what_the_best_labels_make_expect_most(rng, n_rows, k):
+    tops = random_tops(rng, n_rows, k)
+    share = rng.random((N_LABELS, N_LABELS)) * (rng.random((N_LABELS, N_LABELS)) < 0.2)
+    ids, scores = np.empty((n_rows, 5), np.int32), np.empty((n_rows, 5), np.float32)
+    nothing = np.zeros(N_LABELS, np.float32)
+    kernels.best_company(*tops, *naive.as_rows(share)[:3], nothing, ids, scores)
+    every = [np.arange(N_LABELS)] * n_rows
+    expected = naive_evidence.company(every, *tops, share)
+    for row, wanted in enumerate(np.reshape(expected, (n_rows, N_LABELS))):
+        order = np.argsort(-wanted, kind="stable")[:5]
+        order = order[wanted[order] > 0]
+        n = len(order)
+        assert scores[row, :n] == pytest.approx(wanted[order], abs=1e-5)
+        assert wanted[ids[row, :n]] == pytest.approx(wanted[order], abs=1e-5)
+        assert (ids[row, n:] == -1).all() and (scores[row, n:] == -np.inf).all()
+    assert not nothing.any(), "scratch is left as it was"
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 40])
 def test_less_the_best_agrees_with_its_twin(rng, n_rows):
     indptr, ids, _ = random_candidates(rng, n_rows)
     out = rng.normal(size=(len(ids), 4)).astype(np.float32)

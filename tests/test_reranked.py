@@ -13,7 +13,7 @@ from xmc import LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
 from xmc.evidence import reranked
 from xmc.evidence.boosted import contributions, log_odds
 from xmc.evidence.reranked import collect, columns_of, together
-from xmc.evidence.sources import Question, fill, hear
+from xmc.evidence.sources import N_COMPANY, Question, fill, hear
 from xmc.inputs import as_rows
 
 BASES = LabelTreeClassifier(beam_size=2, **SMALL), OneVsAllClassifier(random_state=0)
@@ -49,7 +49,7 @@ def tops(predictor, question):
 def test_candidates_are_the_labels_that_any_source_finds(predictor, question, found, monkeypatch):
     monkeypatch.setattr(reranked, "N_BEST", 4)  # else a base model names all labels
     few = collect(predictor.bases, predictor.sources, question)
-    of_sources = hear(predictor.sources, question).tops
+    of_sources = hear(predictor.sources, question, tops(predictor, question)[0]).tops
     places = np.hstack([*(top.labels for top in tops(predictor, question)), *of_sources])
     expected = naive_evidence.union(places)
     got = [own.tolist() for own in np.split(few.ids, few.indptr[1:-1])]
@@ -68,7 +68,8 @@ def test_each_base_model_says_what_it_says_alone(predictor, question, found):
 
 
 def test_what_the_sources_say_comes_next(predictor, question, found):
-    known = fill(predictor.sources, question, hear(predictor.sources, question), *found[:2])
+    heard = hear(predictor.sources, question, tops(predictor, question)[0])
+    known = fill(predictor.sources, question, heard, *found[:2])
     width = sum(part.shape[1] for part in known)
     names = columns_of(predictor.bases, predictor.sources)
     first = 2 * len(reranked.BASE_COLUMNS)
@@ -83,7 +84,7 @@ def test_labels_that_share_rows_with_the_best_are_expected(predictor, question, 
     share[np.repeat(np.arange(40), np.diff(indptr)), ids] = values
     names = columns_of(predictor.bases, predictor.sources)
     for n, top in enumerate(tops(predictor, question)):
-        best = (column[:, : reranked.N_COMPANY] for column in top)
+        best = (column[:, :N_COMPANY] for column in top)
         expected = naive_evidence.company(lists, *best, share)
         got = found.values[:, names.index(f"base{n}_company")]
         assert got == pytest.approx(expected, abs=1e-5)

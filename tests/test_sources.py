@@ -10,11 +10,27 @@ from xmc.evidence import sources
 from xmc.evidence.names import COLUMNS as NAME_COLUMNS
 from xmc.evidence.names import best_names, evidence_of, mentions, name_index
 from xmc.evidence.nearest import inverted
-from xmc.evidence.sources import Beside, Neighbors, Question, Sources, fill, hear, named
+from xmc.evidence.sources import (
+    Beside,
+    Neighbors,
+    Question,
+    Sources,
+    check,
+    fill,
+    hear,
+    named,
+    relatives,
+)
+from xmc.topk import TopK
 
 N_LABELS, N_FEATURES, N_ROWS = 25, 40, 60
 TEXTS = ["a red apple", "green grass", "", "the apple of the red grass"]
 # The last labels have no name.
+# What a base model says: of the third text nothing.
+TOP = TopK(
+    np.array([[7, 3, 1], [2, 7, -1], [-1, -1, -1], [8, -1, -1]], np.int32),
+    np.float32([[0.9, 0.5, 0.1], [0.8, 0.4, -np.inf], [-np.inf] * 3, [0.5, -np.inf, -np.inf]]),
+)
 NAMES, NAME_LABELS = ["apple", "grass", "red apple", "pear"], np.array([3, 4, 4, 9], np.int32)
 
 
@@ -59,7 +75,7 @@ def candidates(rng):
 
 def evidence(sources, question, candidates):
     """All columns by name."""
-    parts = np.hstack(fill(sources, question, hear(sources, question), *candidates))
+    parts = np.hstack(fill(sources, question, hear(sources, question, TOP), *candidates))
     return dict(zip(sources.columns(), parts.T, strict=True))
 
 
@@ -83,7 +99,7 @@ def test_every_source_has_its_columns_and_label_counts_always_do(world):
 
 def test_all_matrices_together_have_the_columns_that_are_promised(world, candidates):
     for known in (world.sources, world.bare, world.sources._replace(names=None)):
-        parts = fill(known, world.question, hear(known, world.question), *candidates)
+        parts = fill(known, world.question, hear(known, world.question, TOP), *candidates)
         assert sum(part.shape[1] for part in parts) == len(known.columns())
         assert all(len(part) == len(candidates[1]) for part in parts)
         assert all(part.dtype == np.float32 for part in parts)
@@ -101,7 +117,7 @@ def test_neighbours_vote_as_counting_says(world, candidates):
 
 
 def test_the_best_of_the_neighbours_are_candidates(world):
-    top = hear(world.sources, world.question).tops[-1]
+    top = hear(world.sources, world.question, TOP).tops[-1]
     for got, wanted in zip(top, votes(world), strict=True):
         totals = sorted((total for total, *_ in wanted.values()), reverse=True)[: sources.N_BEST]
         assert [wanted[label][0] for label in got if label >= 0] == pytest.approx(totals)
@@ -115,7 +131,7 @@ def test_the_cosine_of_a_labels_features_is_the_product(world, candidates):
 
 
 def test_labels_with_the_nearest_features_are_candidates(world):
-    top = hear(world.sources, world.question).tops[1]
+    top = hear(world.sources, world.question, TOP).tops[1]
     for got, wanted in zip(
         top, naive_inverted.nearest(world.features, world.asked, sources.N_BEST), strict=True
     ):
@@ -124,7 +140,7 @@ def test_labels_with_the_nearest_features_are_candidates(world):
 
 def test_names_are_candidates_and_evidence(world, candidates):
     known, question = world.sources.names, world.question
-    top = hear(world.sources, question).tops[0]
+    top = hear(world.sources, question, TOP).tops[0]
     assert np.array_equal(top, best_names(known, question.mentions, sources.N_BEST).labels)
     assert {3, 4} <= {*top[0].tolist()} and (top[2] == -1).all()
     found = evidence(world.sources, question, candidates)
@@ -135,7 +151,7 @@ def test_names_are_candidates_and_evidence(world, candidates):
 
 def test_without_texts_names_are_unknown_and_give_no_candidates(world, candidates):
     silent = world.question._replace(mentions=None)
-    assert len(hear(world.sources, silent).tops) == 2
+    assert len(hear(world.sources, silent, TOP).tops) == 2
     found = evidence(world.sources, silent, candidates)
     assert all(np.isnan(found[name]).all() for name in NAME_COLUMNS)
     assert np.isfinite(found["neighbor_votes"]).all()
@@ -171,3 +187,53 @@ def test_a_label_is_named_if_it_has_a_name_or_features(world):
     assert np.flatnonzero(~named(known._replace(names=None))).tolist() == [5]
     assert named(known).sum() == N_LABELS - 1
     assert not named(world.bare).any()
+
+
+# Broader and narrower labels: 10 and 11 below 7, 12 below 7 and 3, 13 below 8.
+PAIRS = np.array([[10, 7], [11, 7], [12, 7], [12, 3], [13, 8]])
+
+
+def expectations():
+    """What each text's best labels make expect, by hand: {label: how much}."""
+    third = 1 / 3
+    return [{10: 0.9 * third, 11: 0.9 * third, 12: 0.9 * third + 0.5},
+            {10: 0.4 * third, 11: 0.4 * third, 12: 0.4 * third},
+            {},
+            {13: 0.5}]  # fmt: skip
+
+
+def test_a_label_makes_expect_what_is_broader_and_a_part_of_what_is_narrower():
+    indptr, ids, share = relatives(PAIRS, N_LABELS)
+    found = {
+        label: dict(zip(ids[a:b].tolist(), share[a:b].tolist(), strict=True))
+        for label, (a, b) in enumerate(zip(indptr[:-1], indptr[1:], strict=True))
+        if b > a
+    }
+    third = pytest.approx(1 / 3)
+    assert found == {
+        **{3: {12: 1}, 7: {10: third, 11: third, 12: third}, 8: {13: 1}},
+        **{10: {7: 1}, 11: {7: 1}, 12: {3: 1, 7: 1}, 13: {8: 1}},
+    }
+    assert relatives(PAIRS[:0], N_LABELS) is None
+
+
+def test_relatives_of_the_best_labels_are_candidates_and_evidence(world, candidates):
+    known = world.sources._replace(related=relatives(PAIRS, N_LABELS))
+    check(known, N_FEATURES, N_LABELS)
+    best = hear(known, world.question, TOP).tops[-1]
+    for got, wanted in zip(best, expectations(), strict=True):
+        order = sorted(wanted, key=lambda label: (-wanted[label], label))
+        assert got[got >= 0].tolist() == order
+    found = evidence(known, world.question, candidates)["related"]
+    rows = np.repeat(np.arange(len(TEXTS)), np.diff(candidates[0]))
+    pairs = zip(rows, candidates[1].tolist(), strict=True)
+    expected = [expectations()[row].get(own, 0) for row, own in pairs]
+    assert found == pytest.approx(expected) and found.max() > 0
+
+
+def test_relatives_of_labels_that_do_not_exist_are_refused(world):
+    related = relatives(PAIRS, N_LABELS)._replace(ids=np.full(10, N_LABELS, np.int32))
+    with pytest.raises(ValueError, match="related"):
+        check(world.sources._replace(related=related), N_FEATURES, N_LABELS)
+    known = Sources(np.zeros(N_LABELS, np.int64), world.bare.beside, related=relatives(PAIRS, 25))
+    assert np.flatnonzero(named(known)).tolist() == [3, 7, 8, 10, 11, 12, 13]

@@ -12,7 +12,7 @@ from xmc.metrics import precision_at_k
 from xmc.ranking.search import Candidates
 from xmc.topk import TopK
 
-COLUMNS = ["base0_log_score", "base0_place", "name_share", "neighbor_votes_less_best"]
+COLUMNS = ["base0_log_score", "base0_place", "name_words", "neighbor_votes_less_best"]
 N_LABELS = 30
 UNKNOWN = 7  # a label that only held-out rows have
 
@@ -32,7 +32,7 @@ def random_rows(rng, n_rows=300, most=12):
     truth[rows, flat] = true
     indptr = np.concatenate([[0], np.cumsum(sizes)])
     evidence = Evidence(indptr, flat.astype(np.int32), values)
-    return stage.held_out(evidence, sp.csr_matrix(truth), np.arange(N_LABELS) != UNKNOWN)
+    return stage.held_out(evidence, sp.csr_matrix(truth), np.arange(N_LABELS) != UNKNOWN, COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,75 @@ def test_labels_that_only_held_out_rows_have_are_no_merit_unless_more_have_no_ro
     assert stage.known_labels(counts, kept).tolist() == [True, False, True, False, True]
     more = np.append(counts, [0, 0]), np.append(kept, [0, 0])  # as a vocabulary brings them
     assert stage.known_labels(*more).all()
+
+
+TOLD = [
+    *("base0_log_score", "base0_place", "base0_log_score_less_best", "base0_company"),
+    *("name_cosine", "name_share", "neighbor_votes", "nearest_neighbor", "n_neighbors"),
+    *("log_label_rows", "neighbor_votes_less_best"),
+]
+NAN = float("nan")
+
+
+def test_without_rows_only_names_tell_of_a_label():
+    values = np.float32([[-1, 2, -0.5, 3, 0.7, 0.9, 1.5, 0.8, 4, 2.5, -0.5]])
+    got = stage.without_rows(values, TOLD)
+    expected = [NAN, NAN, NAN, 0, 0.7, 0.9, 0, 0, 0, 0, -2]  # the best has 2 votes
+    np.testing.assert_allclose(got[0], np.float32(expected))
+    assert values[0, 0] == -1, "they are a copy"
+
+
+def named_rows(rng, n_rows, untrained, n_labels=60):
+    """Rows of 30 candidates; a label is true where its name fits. untrained: labels without rows,
+    which are never true.
+    """
+    fit, counts = rng.random((n_rows, 30)), rng.integers(1, 9, n_labels)
+    counts[untrained] = 0
+    ids = np.concatenate([np.sort(rng.permutation(n_labels)[:30]) for _ in range(n_rows)])
+    values = rng.random((ids.size, len(TOLD))).astype(np.float32)
+    values[:, TOLD.index("name_cosine")] = fit.ravel()
+    values[:, TOLD.index("log_label_rows")] = np.log1p(counts[ids])
+    true = (fit.ravel() > 0.9) & (counts[ids] > 0)
+    row = np.repeat(np.arange(n_rows), 30)
+    truth = sp.csr_matrix((true[true], (row[true], ids[true])), (n_rows, n_labels))
+    evidence = Evidence(np.arange(n_rows + 1) * 30, ids.astype(np.int32), values)
+    return stage.held_out(evidence, truth, np.ones(n_labels, bool), TOLD)
+
+
+@pytest.mark.parametrize("n_rows, reached", [(3000, True), (300, False)])
+def test_some_labels_stand_in_for_those_without_a_row(rng, n_rows, reached):
+    rows = named_rows(rng, n_rows, [1, 2])
+    values, is_true = stage.with_untrained(rows)
+    n = len(rows.is_true)
+    assert np.array_equal(values[:n], rows.evidence.values) and len(values) == len(is_true)
+    again, true = values[n:], is_true[n:]
+    assert (again[:, TOLD.index("log_label_rows")] == 0).all()
+    assert 0 < true.mean() < 0.5
+    # A tenth of the labels at most, which have as much of the true ones.
+    assert (true.sum() >= stage.ENOUGH_UNTRAINED) == reached
+    assert true.sum() <= 0.15 * rows.is_true.sum()
+    # Only those that would be found by name: 20 of 30.
+    fits = again[:, TOLD.index("name_cosine")] * again[:, TOLD.index("name_share")] ** 1.5
+    assert fits.min() > 0 and len(again) < 0.1 * n
+
+
+def test_nobody_stands_in_where_all_labels_have_rows_or_names_say_nothing(rng):
+    rows = named_rows(rng, 300, [])
+    assert stage.with_untrained(rows)[0] is rows.evidence.values
+    rows = named_rows(rng, 300, [1, 2])
+    rows.evidence.values[:, TOLD.index("name_cosine")] = np.nan
+    assert stage.with_untrained(rows)[0] is rows.evidence.values
+
+
+def test_trees_learn_what_a_name_alone_is_worth(rng):
+    rows, fresh = named_rows(rng, 3000, [1, 2]), named_rows(rng, 300, [])
+    asked = stage.without_rows(fresh.evidence.values, TOLD)
+    taught = log_odds(stage.learn(rows, 1), asked)
+    rows = rows._replace(is_known=rows.column("log_label_rows") > 0)  # no label without rows: none
+    untaught = log_odds(stage.learn(rows, 1), asked)
+    true = fresh.is_true
+    assert taught[true].mean() > untaught[true].mean() + 1
+    assert taught[true].mean() > taught[~true].mean() + 2
 
 
 def test_labels_that_are_not_known_come_last(rows):

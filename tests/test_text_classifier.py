@@ -6,7 +6,7 @@ import cli_tools as cli
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from planted_names import IDS, NAMES, UNTRAINED, VOCABULARY, matrix_of, named_texts
+from planted_names import IDS, N_CONCEPTS, NAMES, UNTRAINED, VOCABULARY, matrix_of, named_texts
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -459,6 +459,24 @@ def test_a_label_without_a_row_is_found_by_its_name(named, staged, nameless):
     assert recall(staged, texts, labels, UNTRAINED) > 0.5
     assert not set(UNTRAINED) & set(nameless.label_ids_)
     assert recall(nameless, texts, labels, UNTRAINED) == 0
+
+
+def test_a_label_without_row_or_name_in_the_text_is_found_by_what_is_broader(named, tmp_path):
+    """Each untrained concept stands below one that has rows; a text says nothing else of it."""
+    (texts, labels), _, _ = named
+    pairs = list(zip(UNTRAINED, [own for own in IDS if own not in UNTRAINED], strict=False))
+    names = [(own, name, "preferred", None) for own, name in NAMES.items()]
+    model = TextClassifier(BASE, vocabulary=Vocabulary.of(names, pairs), rerank=True)
+    model.fit(texts, labels)
+    assert "related" in model.classifier_.evidence_names_
+    narrower, broader = pairs[0]
+    text = [f"about {NAMES[broader]} in general"]
+    plain = TextClassifier(BASE, vocabulary=VOCABULARY, rerank=True).fit(texts, labels)
+    assert narrower in {s.id for s in model.suggest(text, N_CONCEPTS)[0]}
+    assert narrower not in {s.id for s in plain.suggest(text, N_CONCEPTS)[0]}
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.suggest(text, 30) == model.suggest(text, 30)
 
 
 def test_labels_of_the_vocabulary_have_its_names(staged):

@@ -130,6 +130,11 @@ def test_broader_and_narrower_are_one_step(banks):
     assert (banks.narrower(MONEY), banks.narrower(BANK)) == ([BANK, LOAN], [])
 
 
+def test_pairs_of_a_broader_one_are_places_among_the_ids_that_are_asked(banks):
+    assert banks.broader_in([MONEY, "other", BANK]).tolist() == [[2, 0]]
+    assert banks.broader_in([BANK, LOAN]).shape == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [

@@ -67,6 +67,7 @@ class Given(NamedTuple):
     Y: CSR; not 0 where a label is true.
     texts: that the rows come from, if they do.
     names: of the labels, for texts.
+    related: which are broader and narrower.
     label_features: each label as a row, if they were given, and the index of them.
     """
 
@@ -74,6 +75,7 @@ class Given(NamedTuple):
     Y: sp.csr_matrix
     texts: list[str] | None
     names: NameIndex | None
+    related: Beside | None
     label_features: Rows | None
     label_index: Inverted | None
 
@@ -97,6 +99,7 @@ class Given(NamedTuple):
             self.names,
             self.label_features,
             self.label_index,
+            related=self.related,
         )
         if not neighbors:
             return known
@@ -293,6 +296,7 @@ class RerankedClassifier(RerankedParams, Estimator):
             sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
             None if described is None else described.texts,
             None if described is None else described.names,
+            None if described is None else described.related,
             *self._label_rows(data.X.n_features, n_labels),
         )
 
@@ -325,7 +329,8 @@ class RerankedClassifier(RerankedParams, Estimator):
             for n, choice in enumerate(choices):
                 own = bases[: len(choice)]
                 evidence = evidence_for(own, sources, asked, self.n_jobs)
-                found[n].append(held_out(evidence, truth, known))
+                columns = columns_of(own, sources)
+                found[n].append(held_out(evidence, truth, known, columns))
             for n, base in enumerate(bases):
                 tops[n].append(base.predictor.rank(asked.rows, base.search, N_SHOWN))
         held = list(map(joined, found))

@@ -21,6 +21,7 @@ from .base import Estimator, weighted_mean
 from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
 from .evidence.names import NameIndex, name_index
+from .evidence.sources import relatives
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
 from .params import (
@@ -132,11 +133,14 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         if not self._wants_stage(X.shape[0]):
             self.notices_ += [f"{why}: trained without" for why in self._obstacles(X.shape[0])]
             return self._unfitted().fit(X, y, **known)
-        index = None
+        index = related = None
         if names is not None or vocabulary is not None:
             some = texts[:: 1 + len(texts) // MOST_READ]
             index = names_of_labels(ids, names, vocabulary, some)
-        stage: Any = self._reranked().fit(DescribedRows(X, texts, index), y, **known)
+        if vocabulary is not None:
+            related = relatives(vocabulary.broader_in(ids), len(ids))
+        described = DescribedRows(X, texts, index, related)
+        stage: Any = self._reranked().fit(described, y, **known)
         best = stage.best_base_
         if self.rerank == "auto" and best is not None and not self._has_own_stage:
             self.notices_.append(f"the last stage is left out; {stage.summary_}")

@@ -18,6 +18,7 @@ from sklearn.utils.validation import column_or_1d
 from .arrays import Lists, Rows, Targets, frozen
 from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
+from .evidence.sources import Beside
 from .frames import check_no_missing, is_frame
 from .inputs import as_targets, canonical
 from .label_tree import LabelTree
@@ -29,11 +30,13 @@ class DescribedRows(NamedTuple):
     """Rows of features with the texts that they come from.
 
     names: of the labels; where None, the trained model knows them.
+    related: which labels are broader and narrower, where a vocabulary says so; likewise.
     """
 
     X: Any
     texts: list[str]
     names: NameIndex | None = None
+    related: Beside | None = None
 
 
 class TrainingData(NamedTuple):

@@ -201,6 +201,15 @@ class Vocabulary:
         a, b = np.searchsorted(pairs[:, 0], [i, i + 1])
         return [self.ids[j] for j in pairs[a:b, 1]]
 
+    def broader_in(self, ids: Sequence[str]) -> np.ndarray:
+        """int64 (n, 2), the places of a concept and a broader one among these ids, as far as both
+        are there.
+        """
+        place = {label: n for n, label in enumerate(ids)}
+        own = np.array([place.get(concept, -1) for concept in self.ids], np.int64)
+        pairs = own[self.broader_pairs]
+        return pairs[(pairs >= 0).all(axis=1)]
+
     def as_in(self, ids: Sequence[str]) -> Vocabulary:
         """The same concepts, called as these ids are where only what comes first differs.
 

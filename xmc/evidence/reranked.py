@@ -13,19 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Rows
-from ..kernels.evidence import base_evidence, company, less_the_best, union
+from ..kernels.evidence import base_evidence, less_the_best, union
 from ..ranking.predictor import Predictor
 from ..ranking.search import Candidates, Search
-from ..scratch import zeros
 from ..topk import TopK
 from .boosted import BoostedTrees, check, log_odds
 from .names import mentions
-from .sources import Question, Sources, fill, hear, named
+from .sources import Question, Sources, expected, fill, hear, named, surest
 from .sources import check as check_sources
 
 N_BEST = 50  # candidates that a base model gives
 BASE_COLUMNS = ("log_score", "place", "log_score_less_best", "company")
-N_COMPANY = 10  # best labels of a base model that make expect others
 # Of these the difference to the best candidate of the row is evidence, too.
 COMPARED = (
     "name_cosine",
@@ -131,14 +129,14 @@ def columns_of(bases: Sequence[Base], sources: Sources) -> list[str]:
 def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidence:
     """The candidates of each row, and all that is known of each."""
     tops = [_best(base, asked) for base in bases]
-    heard = hear(sources, asked)
+    heard = hear(sources, asked, tops[0])
     indptr, ids = union(np.hstack([*(top.labels for top in tops), *heard.tops]))
     columns = columns_of(bases, sources)
     values = np.full((len(ids), len(columns)), np.nan, np.float32)
     for n, top in enumerate(tops):
         column = n * len(BASE_COLUMNS)
         base_evidence(indptr, ids, *top, column, values)
-        values[:, column + 3] = _company(indptr, ids, top, sources)
+        values[:, column + 3] = expected(sources.beside, surest(top), indptr, ids)
     column = len(bases) * len(BASE_COLUMNS)
     for part in fill(sources, asked, heard, indptr, ids):
         values[:, column : column + part.shape[1]] = part
@@ -147,15 +145,6 @@ def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidenc
         source = columns.index(columns[target].removesuffix("_less_best"))
         less_the_best(indptr, values, source, target)
     return Evidence(indptr, ids, values)
-
-
-def _company(indptr: np.ndarray, ids: np.ndarray, top: TopK, sources: Sources) -> np.ndarray:
-    """How far the best labels of a base model make expect each candidate."""
-    out = np.empty(len(ids), np.float32)
-    best = np.ascontiguousarray(top.labels[:, :N_COMPANY]), top.scores[:, :N_COMPANY].copy()
-    expected = zeros("expected", len(sources.label_counts), np.float32)
-    company(indptr, ids, *best, *sources.beside, expected, out)
-    return out
 
 
 def _best(base: Base, asked: Question) -> TopK:

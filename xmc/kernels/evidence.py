@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from . import kernel
+from .heap import Best, offer, put_in_order
 
 TINY = np.float32(1e-20)  # a score that underflowed to 0 still has a logarithm
 
@@ -70,6 +71,33 @@ def less_the_best(indptr, out, column, target):
                 best = out[c, column]
         for c in range(indptr[i], indptr[i + 1]):
             out[c, target] = out[c, column] - best
+
+
+@kernel
+def best_company(
+    top_ids, top_scores, beside_indptr, beside_ids, beside_share, expected, ids, scores
+):
+    """Write the labels that the best labels of each row make expect most, best first.
+
+    The arrays are those of `company`, but ids: int32, (rows, k), -1 in places that stay empty;
+    scores: float32, what is expected, -inf there.
+    """
+    kept = Best(np.zeros(ids.shape[0], np.int64), ids, scores, np.zeros_like(scores))
+    for i in range(top_ids.shape[0]):
+        for place in range(top_ids.shape[1]):
+            label = top_ids[i, place]
+            if label >= 0:
+                for p in range(beside_indptr[label], beside_indptr[label + 1]):
+                    expected[beside_ids[p]] += top_scores[i, place] * beside_share[p]
+        for place in range(top_ids.shape[1]):
+            label = top_ids[i, place]
+            if label >= 0:
+                for p in range(beside_indptr[label], beside_indptr[label + 1]):
+                    other = beside_ids[p]
+                    if expected[other] > 0:
+                        offer(expected[other], np.float32(0), other, kept, i)
+                    expected[other] = 0
+        put_in_order(kept, i)
 
 
 @kernel
