@@ -233,7 +233,10 @@ def measure_texts(
 def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:
     """The estimator that the run describes, not fitted."""
     how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
-    return METHODS[run.method].load()(**(run.settings | how))
+    own = {}
+    if run.bases is not None:
+        own["classifier"] = tuple(METHODS[kind].load()(**known) for kind, known in run.bases)
+    return METHODS[run.method].load()(**(run.settings | own | how))
 
 
 def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:

@@ -37,6 +37,7 @@ class Run(NamedTuple):
     """A model to train.
 
     settings: those of the preset, too.
+    bases: method and settings of each base model below a last stage, None for the usual ones.
     text: how texts become rows, None if the rows are there.
     transform: what is made of the rows' features, None for nothing.
     vocabulary: a file of the data with the names of labels, None for none.
@@ -46,6 +47,7 @@ class Run(NamedTuple):
     preset: str | None
     method: str
     settings: dict[str, Any]
+    bases: tuple[tuple[str, dict[str, Any]], ...] | None
     text: dict[str, Any] | None
     transform: dict[str, Any] | None
     vocabulary: str | None
@@ -127,6 +129,7 @@ RUN = {
         lambda value: _is_text(value) and value in METHODS,
     ),
     "settings": TABLE,
+    "bases": Rule("a list of tables", _are(_is_table)),
     "text": TABLE,
     "transform": TABLE,
     "vocabulary": Rule("the name of a file", lambda value: _is_text(value) and _is_name(value)),
@@ -212,6 +215,7 @@ def _run(
         table.get("preset"),
         method,
         settings,
+        _bases(table, method, who),
         text,
         table.get("transform"),
         table.get("vocabulary"),
@@ -232,6 +236,23 @@ def _model(table: dict[str, Any], who: str) -> tuple[str, dict[str, Any]]:
     settings = (preset.settings if preset else {}) | table.get("settings", {})
     _check_settings(settings, METHODS[method].params, f"{who}: settings")
     return method, settings
+
+
+def _bases(
+    table: dict[str, Any], method: str, who: str
+) -> tuple[tuple[str, dict[str, Any]], ...] | None:
+    """Method and settings of each base model."""
+    if "bases" not in table:
+        return None
+    if method != "reranked":
+        raise DataError(f"{who}: bases needs method = 'reranked'")
+    for base in table["bases"]:
+        rules = {name: RUN[name] for name in ("method", "preset", "settings")}
+        _check_table(base, rules, (), f"{who}: bases")
+    found = tuple(_model(base, f"{who}: bases") for base in table["bases"])
+    if any(own == "reranked" for own, _ in found):
+        raise DataError(f"{who}: bases: method must be another one than 'reranked'")
+    return found
 
 
 def _check_table(

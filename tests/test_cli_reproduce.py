@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import LabelTreeClassifier, RerankedClassifier, TextClassifier, Vocabulary, preset
+from xmc import (
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+    TextClassifier,
+    Vocabulary,
+    preset,
+)
 from xmc.cli import reproduce
 from xmc.datasets import read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
@@ -106,6 +113,16 @@ def test_a_stage_is_trained_over_matrices_and_over_texts_with_names(recipe, data
     expected = report(Y_test, model.predict_topk(own.test_texts, 5), (1, 3, 5), p)
     assert texts["mean"] | {key: expected[key] for key in METRICS} == texts["mean"]
     assert model.n_labels_ > len(own.ids)
+
+
+def test_a_stage_has_the_base_models_that_a_run_names(recipe, data):
+    bases = '{ method = "one-vs-all", settings = { C = 2.0 } }, { preset = "parabel" }'
+    run = "[[run]]", 'name = "own"', 'method = "reranked"', f"bases = [{bases}]"
+    (found,) = reproduced(recipe(*run), data)["runs"]
+    below = OneVsAllClassifier(C=2.0), preset("parabel")
+    model = RerankedClassifier(below, random_state=0)
+    expected = by_hand(model, read_split(data / "tiny"))
+    assert found["mean"] | expected == found["mean"]
 
 
 def test_what_is_expected_comes_out(recipe, data, tmp_path):

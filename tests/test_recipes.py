@@ -32,7 +32,7 @@ def test_what_a_recipe_leaves_open_has_a_default(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL))
     assert recipe[:-1] == Recipe("mine", "a set", "tiny", "a place", [], (0.55, 1.5), ())[:-1]
     (run,) = recipe.runs
-    assert run == ("one", None, "tree", {}, None, None, None, (0,), None, None, (), None)
+    assert run == ("one", None, "tree", {}, None, None, None, None, (0,), None, None, (), None)
 
 
 def test_what_a_recipe_says_is_kept(tmp_path):
@@ -60,6 +60,7 @@ def test_what_a_recipe_says_is_kept(tmp_path):
             "parabel",
             "tree",
             settings,
+            None,
             {"min_df": 3},
             {"pairs": 0.5},
             None,
@@ -115,6 +116,22 @@ def test_every_published_row_belongs_to_a_recipe():
         (["title ="], "expected TOML, got something else: Invalid value (at line 1, column 8)"),
         ([*HEAD], "expected run, got none"),
         ([*HEAD[:2], *RUN], "expected source, got none"),
+        (
+            [*MINIMAL, 'method = "tree"', 'bases = [{ method = "tree" }]'],
+            "run 'one': bases needs method = 'reranked'",
+        ),
+        (
+            [*MINIMAL, 'method = "reranked"', 'bases = [{ method = "reranked" }]'],
+            "run 'one': bases: method must be another one than 'reranked'",
+        ),
+        (
+            [*MINIMAL, 'method = "reranked"', "bases = [{ settings = { K = 1 } }]"],
+            "run 'one': bases: settings: no such parameter as 'K'; there are ",
+        ),
+        (
+            [*MINIMAL, 'method = "reranked"', 'bases = [{ name = "tree" }]'],
+            "run 'one': bases: no such key as 'name'; there are method, preset, settings",
+        ),
         ([*HEAD, "run = []"], "run must be a list of tables, [[run]], got []"),
         (
             [*HEAD, "runs = 1", *RUN],
