@@ -274,7 +274,11 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
     from xmc.parallel import n_threads
 
     report_counts(count_rows(data.X, data.Y), output.notices)
-    needs = model.forecast(data.X if data.texts is None else data.texts, data.Y)
+    if data.texts is None:
+        needs = model.forecast(data.X, data.Y)
+    else:
+        called = {"label_ids": data.label_ids, "label_names": data.label_names}
+        needs = model.forecast(data.texts, data.Y, **called)
     first = getattr(model, "classifier", model)
     threads = n_threads((first[0] if isinstance(first, tuple) else first).n_jobs)
     result = needs._asdict() | {"memory_bytes": needs.memory(threads)}

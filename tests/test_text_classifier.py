@@ -674,6 +674,18 @@ def test_a_forecast_needs_no_fit_and_leaves_none_behind(named, rerank):
         model.predict(texts)
 
 
+@pytest.mark.parametrize("neighbors", [True, False])
+def test_a_forecast_knows_names_vocabulary_and_neighbours(named, staged, neighbors, tmp_path):
+    texts, labels = named[0]
+    model = TextClassifier(BASE, vocabulary=VOCABULARY, rerank=True, neighbors=neighbors)
+    needs = model.forecast(texts, labels)
+    assert needs.n_labels == N_CONCEPTS - len(UNTRAINED)  # with rows
+    model.fit(texts, labels).save(tmp_path / "model")
+    n_bytes = sum(np.load(path).nbytes for path in (tmp_path / "model").glob("*.npy"))
+    trees = sum(path.stat().st_size for path in (tmp_path / "model").glob("trees.*.npy"))
+    assert needs.model_bytes == pytest.approx(n_bytes - trees, rel=0.3)
+
+
 # Vocabularies and names.
 def test_a_vocabulary_that_knows_no_label_is_refused():
     strange = Vocabulary.of([("zebra", "Zebra", "preferred", None)])

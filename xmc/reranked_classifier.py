@@ -17,10 +17,11 @@ from .errors import DataError, ParameterError
 from .estimators import LabelTreeClassifier, OneVsAllClassifier
 from .evidence.boosted import importance
 from .evidence.names import NameIndex, mentions
-from .evidence.nearest import Inverted, inverted
+from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
 from .evidence.sources import Beside, Neighbors, Question, Sources
 from .inputs import as_rows, canonical
+from .memory import resident_bytes
 from .methods import method_of
 from .model_files import Saved, settings
 from .parallel import run
@@ -39,7 +40,7 @@ from .stage import (
 )
 from .topk import TopK
 from .training.forecast import Forecast
-from .training_data import TrainingData, as_label_matrix
+from .training_data import TrainingData
 
 MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where one part is enough
 FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
@@ -47,6 +48,8 @@ ROWS_PER_BLOCK = 1024  # of held-out rows whose evidence is collected at a time
 MOST_WEIGHED = 500  # candidates on which the weight of each column is measured: 2 ms each
 # One-vs-all takes time by labels with rows x values of X; up to here it is minutes on two threads.
 AFFORDABLE = 1e12
+# For forecasts: candidates of a row, and what a stage learns from each, with two threads.
+CANDIDATES, LEARNING_SECONDS = 100, 1e-5
 SHARPNESS = 0.5  # of neighbours, see inverted
 N_SHOWN = 5  # labels of a row by which base models and stage are held against each other
 WORTH = 0.2  # points of P@1, P@3 and P@5 on average that a further base model must bring
@@ -135,21 +138,33 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     def forecast(self, X: Any, y: Any) -> Forecast:
         """What `fit` would take: each base model is trained on all rows, and before that without
-        those that are held out, once or in turns.
+        those that are held out, once or in turns. The stage learns from the latter, and the model
+        keeps what is known of labels beside its base models.
         """
-        check(self)
-        csr = clone(self)._features(X, reset=True)  # a trained model stays one
-        Y = as_label_matrix(y, type(self).__name__)[0]
-        needs = [base.forecast(X, y) for base in self._unfitted(csr, Y)]
+        given = (fresh := clone(self))._given(fresh._training_data(X, y))  # this one stays as it is
+        bases = self._unfitted(given.X, given.Y)
+        needs = [base.forecast(given.X, given.Y) for base in bases]
         most = max(needs, key=lambda need: need.memory(1))
+        n_rows = given.X.shape[0]
+        sources = given.sources(np.arange(n_rows), neighbors=False)
+        known_bytes = bytes_of(sources)
+        if self.neighbors:
+            known_bytes += index_bytes(as_rows(given.X, normalize=False)) + 4 * given.Y.nnz
+        parts = parts_of(n_rows, 0)
+        n_times = 1 + sum(len(part.kept) for part in parts) / n_rows
+        n_candidates = CANDIDATES * sum(len(part.held) for part in parts)
+        n_choices = len(bases) if self._chooses else 1
+        n_columns = 1 + len(columns_of(bases, sources))
+        evidence_bytes = 4 * n_candidates * n_columns * (n_choices + 2)  # while a stage learns
         model_bytes = sum(need.model_bytes for need in needs)
-        parts = parts_of(csr.shape[0], 0)
-        n_times = 1 + sum(len(part.kept) for part in parts) / csr.shape[0]
+        shared = most.shared_bytes - most.model_bytes + model_bytes + known_bytes
+        n_learned = 2 * n_choices + 1
         return most._replace(
-            seconds=n_times * sum(need.seconds for need in needs),
+            seconds=n_times * sum(need.seconds for need in needs)
+            + n_learned * n_candidates * LEARNING_SECONDS,
             n_trees=sum(need.n_trees for need in needs),
-            model_bytes=model_bytes,
-            shared_bytes=most.shared_bytes + model_bytes - most.model_bytes,
+            model_bytes=model_bytes + known_bytes,
+            shared_bytes=max(shared, resident_bytes() + known_bytes + evidence_bytes),
         )
 
     def compress(
@@ -281,6 +296,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         values = held[chosen].evidence.values
         sample = np.ascontiguousarray(values[:: 1 + len(values) // MOST_WEIGHED])
         weights = importance(trees, sample)
+        del held, values  # may be as large as the base models
         fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
         sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
         predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
@@ -354,6 +370,13 @@ class RerankedClassifier(RerankedParams, Estimator):
                 threshold = threshold_of(rows, found)
                 self.held_out_["stage"] = figures
         return best, threshold
+
+
+def bytes_of(value: Any) -> int:
+    """What the arrays take that something is made of."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    return sum(map(bytes_of, value)) if isinstance(value, tuple) else 0
 
 
 def base_of(fitted: Any) -> Base:

@@ -112,7 +112,7 @@ def with_untrained(rows: HeldOut) -> tuple[np.ndarray, np.ndarray]:
     """
     values, is_true, ids = rows.evidence.values, rows.is_true, rows.evidence.ids
     no_row = rows.column("log_label_rows") == 0
-    n_lacking = ENOUGH_UNTRAINED - np.count_nonzero(no_row & is_true)
+    n_lacking = ENOUGH_UNTRAINED - int(np.count_nonzero(no_row & is_true))
     named = ~no_row & _best_by_name(rows)
     place = np.random.default_rng(0).permutation(rows.truth.shape[1])[ids]
     true_places = np.sort(place[named & is_true])

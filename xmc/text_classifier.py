@@ -54,6 +54,30 @@ class Suggestion(NamedTuple):
     score: float
 
 
+class Given(NamedTuple):
+    """What a fit is given: texts, a label matrix or one class per text, what labels are called.
+
+    vocabulary: with ids as the labels have them. notices: what there is to say of that.
+    """
+
+    texts: list[str]
+    y: Any
+    ids: list[str] | None
+    names: list[str] | None
+    vocabulary: Vocabulary | None
+    notices: tuple[str, ...]
+
+    def described(self, X: Any) -> DescribedRows:
+        """The texts as these rows, with all that a last stage may know of labels."""
+        names = related = None
+        if self.names is not None or self.vocabulary is not None:
+            some = self.texts[:: 1 + len(self.texts) // MOST_READ]
+            names = names_of_labels(self.ids, self.names, self.vocabulary, some)
+        if self.vocabulary is not None and self.ids is not None:
+            related = relatives(self.vocabulary.broader_in(self.ids), len(self.ids))
+        return DescribedRows(X, self.texts, names, related)
+
+
 @dataclass(repr=False, eq=False)
 class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     """A model of texts: a vectoriser, estimators of matrices below it, and a stage that re-ranks.
@@ -97,6 +121,15 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             one has that of the vocabulary.
         Raises ParameterError and DataError, both ValueErrors.
         """
+        given = self._given(texts, labels, label_ids, label_names)
+        self.notices_: list[str] = [*given.notices]
+        vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
+        self.classifier_ = self._learned(fit_texts(vectorizer, given.texts), given)
+        self.vectorizer_ = vectorizer
+        return self
+
+    def _given(self, texts: Any, labels: Any, label_ids: Any, label_names: Any) -> Given:
+        """What a fit is given, checked, with the labels of the vocabulary among its own."""
         who = type(self).__name__
         check(self)
         texts = as_texts(texts, who)
@@ -104,43 +137,27 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         _same_length(texts, y, who)
         names = _names_in_order(label_names, ids, who)
         ids, names = _known(ids, names, y, who)
-        self.notices_: list[str] = []
-        vocabulary = self._vocabulary_as_in(ids or ())
-        if vocabulary is not None:
-            y, ids, names = with_concepts(y, ids, names, vocabulary, who)
-        vectorizer = make_vectorizer(self._text_params(), who)
-        X = fit_texts(vectorizer, texts)
-        self.classifier_ = self._learned(X, y, texts, ids, names, vocabulary)
-        self.vectorizer_ = vectorizer
-        return self
-
-    def _vocabulary_as_in(self, ids: Sequence[str]) -> Vocabulary | None:
-        """The vocabulary, with ids as the labels have them."""
         if self.vocabulary is None:
-            return None
-        found = self.vocabulary.as_in(ids)
-        if found is not self.vocabulary:
-            here = next(label for label in ids if label in found)
-            there = next(i for i in self.vocabulary.ids if split_id(i)[1] == split_id(here)[1])
-            self.notices_.append(f"the vocabulary's {there} is taken for {here}, others likewise")
-        return found
+            return Given(texts, y, ids, names, None, ())
+        vocabulary = self.vocabulary.as_in(ids or ())
+        y, every, names = with_concepts(y, ids, names, vocabulary, who)
+        return Given(texts, y, every, names, vocabulary, self._renamed(vocabulary, ids or ()))
 
-    def _learned(
-        self, X: Any, y: Any, texts: list[str], ids: Any, names: Any, vocabulary: Vocabulary | None
-    ) -> Estimator:
+    def _renamed(self, vocabulary: Vocabulary, ids: Sequence[str]) -> tuple[str, ...]:
+        """What there is to say if the vocabulary's ids are others than its file has."""
+        if vocabulary is self.vocabulary:
+            return ()
+        here = next(label for label in ids if label in vocabulary)
+        there = next(i for i in self.vocabulary.ids if split_id(i)[1] == split_id(here)[1])
+        return (f"the vocabulary's {there} is taken for {here}, others likewise",)
+
+    def _learned(self, X: Any, given: Given) -> Estimator:
         """The trained classifier: with a stage, if there is to be one and it helps."""
-        known = {"label_ids": ids, "label_names": names}
+        known = {"label_ids": given.ids, "label_names": given.names}
         if not self._wants_stage(X.shape[0]):
             self.notices_ += [f"{why}: trained without" for why in self._obstacles(X.shape[0])]
-            return self._unfitted().fit(X, y, **known)
-        index = related = None
-        if names is not None or vocabulary is not None:
-            some = texts[:: 1 + len(texts) // MOST_READ]
-            index = names_of_labels(ids, names, vocabulary, some)
-        if vocabulary is not None:
-            related = relatives(vocabulary.broader_in(ids), len(ids))
-        described = DescribedRows(X, texts, index, related)
-        stage: Any = self._reranked().fit(described, y, **known)
+            return self._unfitted().fit(X, given.y, **known)
+        stage: Any = self._reranked().fit(given.described(X), given.y, **known)
         best = stage.best_base_
         if self.rerank == "auto" and best is not None and not self._has_own_stage:
             self.notices_.append(f"the last stage is left out; {stage.summary_}")
@@ -186,14 +203,28 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             **order,
         )
 
-    def forecast(self, texts: Any, labels: Any) -> Forecast:
+    def forecast(
+        self,
+        texts: Any,
+        labels: Any,
+        *,
+        label_ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | Mapping[str, str] | None = None,
+    ) -> Forecast:
         """What `fit` would take: time, memory and model size."""
-        who = type(self).__name__
-        check(self)
-        y, _ = as_labels(labels, None, who)
-        X = fit_texts(make_vectorizer(self._text_params(), who), as_texts(texts, who))
-        reranks = self._wants_stage(X.shape[0])
-        return (self._reranked() if reranks else self._unfitted()).forecast(X, y)
+        given = self._given(texts, labels, label_ids, label_names)
+        vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
+        X = fit_texts(vectorizer, given.texts)
+        if self._wants_stage(X.shape[0]):
+            needs = self._reranked().forecast(given.described(X), given.y)
+        else:
+            needs = self._unfitted().forecast(X, given.y)
+        if given.vocabulary is None:
+            return needs
+        more = sum(array.nbytes for array in given.vocabulary.to_arrays().values())
+        return needs._replace(
+            model_bytes=needs.model_bytes + more, shared_bytes=needs.shared_bytes + more
+        )
 
     def predict_topk(
         self, texts: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None

@@ -176,8 +176,8 @@ def _width(n_frequent: int) -> int:
     return -(-n_frequent // kernels.WIDTH) * kernels.WIDTH
 
 
-def _n_bytes(rows: Rows) -> int:
-    """What the index of these rows takes."""
+def index_bytes(rows: Rows) -> int:
+    """What the index of these rows takes, weights of features left aside."""
     frequent = _is_frequent(rows)
     n_blocks = -(-rows.n_rows // kernels.BLOCK)
     pointers_and_steps = 8 * n_blocks * (rows.n_features + 1) + 4 * rows.n_features
@@ -192,19 +192,19 @@ def _n_bytes(rows: Rows) -> int:
 
 def _fitting(rows: Rows, max_bytes: int) -> Rows:
     """The rows with as many of their largest values as an index of max_bytes can hold."""
-    if _n_bytes(rows) <= max_bytes:
+    if index_bytes(rows) <= max_bytes:
         return rows
     fitting = _largest(rows, 0)
-    if _n_bytes(fitting) > max_bytes:
+    if index_bytes(fitting) > max_bytes:
         raise ParameterError(
-            f"inverted: max_bytes must be at least {_n_bytes(fitting):,} for "
+            f"inverted: max_bytes must be at least {index_bytes(fitting):,} for "
             f"{rows.n_rows:,} rows of {rows.n_features:,} features, got {max_bytes:,}"
         )
     low, high = 0, len(rows.data)
     for _ in range(N_TRIES):
         middle = (low + high) // 2
         tried = _largest(rows, middle)
-        if _n_bytes(tried) <= max_bytes:
+        if index_bytes(tried) <= max_bytes:
             low, fitting = middle, tried
         else:
             high = middle

@@ -119,7 +119,7 @@ def probabilities(log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (1 / (1 + np.exp(-log_odds))).astype(np.float32), log_odds.astype(np.float32)
 
 
-def columns_of(bases: Sequence[Base], sources: Sources) -> list[str]:
+def columns_of(bases: Sequence[Any], sources: Sources) -> list[str]:
     """What the columns of the evidence are called."""
     own = [f"base{n}_{name}" for n in range(len(bases)) for name in BASE_COLUMNS]
     known = sources.columns()
