@@ -479,6 +479,24 @@ def test_a_label_without_row_or_name_in_the_text_is_found_by_what_is_broader(nam
     assert again.suggest(text, 30) == model.suggest(text, 30)
 
 
+@pytest.mark.parametrize(
+    ("language", "shown", "said"),
+    [
+        (None, ["eins", "zwei"], None),
+        ("auto", ["eins", "zwei"], None),
+        ("en", ["one", "zwei"], None),
+        ("fr", ["eins", "zwei"], "no name of the vocabulary is in 'fr'; it has de, en"),
+    ],
+)
+def test_names_are_shown_in_the_language_that_is_asked_for(language, shown, said):
+    names = [("1", "eins", "de"), ("1", "one", "en"), ("2", "zwei", "de")]
+    known = Vocabulary.of([(label, name, "preferred", code) for label, name, code in names])
+    model = TextClassifier(BASE, vocabulary=known, language=language, min_df=1)
+    model.fit(["alpha beta", "gamma delta"] * 3, [["1"], ["2"]] * 3)
+    assert model.label_names_ == shown
+    assert [line for line in model.notices_ if "vocabulary" in line] == ([said] if said else [])
+
+
 def test_labels_of_the_vocabulary_have_its_names(staged):
     assert staged.label_names_ == [NAMES[label] for label in IDS]
     name = NAMES[UNTRAINED[0]]

@@ -299,7 +299,8 @@ class TextParams:
     )
     language: str | None = param(
         None,
-        "language of stems: a code such as en or de, or auto to find each text's own",
+        "language of stems and of the names that are shown: a code such as en or de, or, of stems, "
+        "auto to find each text's own",
         among=("auto", *CODES),
         optional=True,
         metavar="CODE",

@@ -140,8 +140,18 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         if self.vocabulary is None:
             return Given(texts, y, ids, names, None, ())
         vocabulary = self.vocabulary.as_in(ids or ())
-        y, every, names = with_concepts(y, ids, names, vocabulary, who)
-        return Given(texts, y, every, names, vocabulary, self._renamed(vocabulary, ids or ()))
+        language, notices = self._language_of_names(vocabulary)
+        y, every, names = with_concepts(y, ids, names, vocabulary, language, who)
+        notices += self._renamed(vocabulary, ids or ())
+        return Given(texts, y, every, names, vocabulary, notices)
+
+    def _language_of_names(self, vocabulary: Vocabulary) -> tuple[str | None, tuple[str, ...]]:
+        """The language in which labels are named, None for the vocabulary's first one; notices."""
+        code = self.language
+        if code in (None, "auto") or code in vocabulary.languages:
+            return None if code == "auto" else code, ()
+        there = ", ".join(vocabulary.languages) or "names without a language"
+        return None, (f"no name of the vocabulary is in {code!r}; it has {there}",)
 
     def _renamed(self, vocabulary: Vocabulary, ids: Sequence[str]) -> tuple[str, ...]:
         """What there is to say if the vocabulary's ids are others than its file has."""
@@ -404,9 +414,15 @@ def as_labels(
 
 
 def with_concepts(
-    y: Any, ids: list[str] | None, names: Sequence[str] | None, vocabulary: Vocabulary, who: str
+    y: Any,
+    ids: list[str] | None,
+    names: Sequence[str] | None,
+    vocabulary: Vocabulary,
+    language: str | None,
+    who: str,
 ) -> tuple[Any, list[str], list[str]]:
-    """The labels with those of the vocabulary among them, ascending by id, and their names.
+    """The labels with those of the vocabulary among them, ascending by id, and their names in the
+    language, where there are some.
 
     Raises DataError if labels have no ids, or none that the vocabulary has.
     """
@@ -418,7 +434,7 @@ def with_concepts(
     given = dict(zip(ids, names or ids, strict=True))
     every = sorted({*ids, *vocabulary.ids})
     Y, _ = align_labels(as_label_matrix(y, who)[0], ids, every)
-    found = zip(every, vocabulary.names_of(every), strict=True)
+    found = zip(every, vocabulary.names_of(every, language), strict=True)
     own = [name if given.get(label, label) == label else given[label] for label, name in found]
     return Y, every, own
 
