@@ -14,11 +14,20 @@ from xmc.cli.output import Output, print_table
 
 @click.command("inspect", short_help="Show what a model folder holds.")
 @click.argument("folder", metavar="DIR")
+@click.option(
+    "--verify", is_flag=True, help="Read all of it, and compare the checksums of what was written."
+)
 @options.output
-def command(folder: str, output: Output) -> None:
+def command(folder: str, verify: bool, output: Output) -> None:
     """Show the parameters, sizes and trees of the model in DIR."""
+    from xmc import model_files
+
     output.check()
+    if verify:
+        model_files.verify(folder)
     facts = describe(folder)
+    if verify:
+        output.notices.say(f"{folder}: all checksums are right")
     if output.for_people:
         print_facts(facts)
     output.write_json(facts)

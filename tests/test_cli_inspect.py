@@ -1,10 +1,12 @@
 """`xmc inspect` and `xmc datasets`."""
 
 import json
+import shutil
 
 import cli_tools as cli
 import pytest
 import scipy.sparse as sp
+from folders import edit
 
 from xmc import (
     LabelTreeClassifier,
@@ -24,11 +26,22 @@ def inspected(folder):
 
 def test_inspect_tells_class_parameters_and_sizes():
     facts, model = inspected(cli.model()), load(cli.model())
-    assert (facts["format"], facts["class"]) == (2, "LabelTreeClassifier")
+    assert (facts["format"], facts["class"]) == (3, "LabelTreeClassifier")
     assert facts["parameters"]["beam_size"] == model.beam_size
     assert (facts["n_features"], facts["n_labels"]) == (model.n_features_in_, model.n_labels_)
     assert facts["n_bytes"] == sum(path.stat().st_size for path in cli.model().iterdir())
     assert (facts["label_ids"], facts["vectorizer"]) == (False, None)
+
+
+def test_inspect_verifies_the_checksums(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(cli.model(), folder)
+    done = cli.done("inspect", folder, "--verify", "--json", "-")
+    assert done.stderr == f"inspect: {folder}: all checksums are right\n"
+    edit(folder, "model.json", parameters=inspected(folder)["parameters"] | {"bias": 3.0})
+    assert inspected(folder)["parameters"]["bias"] == 3
+    line = cli.refusal(tmp_path, "inspect", folder, "--verify")
+    assert line == f"{folder}: model.json is not what was written: its checksum differs"
 
 
 def test_inspect_tells_the_levels_of_each_tree():

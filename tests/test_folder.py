@@ -4,8 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from folders import content, edit, mapped, replace_array
 
 from xmc.errors import ModelError
+from xmc.io.folder import ARRAYS as ARRAYS_FILE
 from xmc.io.folder import (
     FORMAT,
     OLDEST,
@@ -13,6 +15,7 @@ from xmc.io.folder import (
     read_folder,
     read_meta,
     unpack_strings,
+    verify_folder,
     write_folder,
 )
 
@@ -23,7 +26,7 @@ ARRAYS = {
     "level0.weight": np.float32([0.5, -1e-30]),
     "none": np.empty(0, np.int64),
     "table": np.arange(6).reshape(2, 3),
-    "words": np.array(["a", "bc"]),
+    "marks": np.array([True, False]),
 }
 
 
@@ -32,22 +35,6 @@ def folder(tmp_path):
     path = tmp_path / "thing"
     write_folder(path, FILE, META, ARRAYS, overwrite=False)
     return path
-
-
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def edit(folder, **changes):
-    meta = json.loads((folder / FILE).read_text())
-    (folder / FILE).write_text(json.dumps(meta | changes))
-
-
-def mapped(array):
-    """Whether the array's memory is a mapped file."""
-    while array is not None and not isinstance(array, np.memmap):
-        array = getattr(array, "base", None)
-    return array is not None
 
 
 def test_what_is_written_is_read(folder):
@@ -59,16 +46,23 @@ def test_what_is_written_is_read(folder):
         assert arrays[name].dtype == array.dtype
 
 
-def test_a_folder_is_one_json_and_one_npy_per_array(folder):
-    assert content(folder).keys() == {FILE, *(f"{name}.npy" for name in ARRAYS)}
+def test_a_folder_is_one_json_and_one_file_of_arrays(folder):
+    assert content(folder).keys() == {FILE, ARRAYS_FILE}
 
 
 def test_arrays_are_mapped_and_read_only(folder):
     _, arrays = read_folder(folder, FILE)
     assert not any(array.flags.writeable for array in arrays.values())
-    assert [name for name, array in arrays.items() if not mapped(array)] == ["none"], (
-        "an empty file can't be mapped"
-    )
+    assert all(map(mapped, arrays.values()))
+
+
+def test_a_folder_holds_one_file_descriptor_however_many_arrays(tmp_path):
+    many = {f"a{n}": np.arange(n) for n in range(300)}
+    write_folder(tmp_path / "many", FILE, {}, many, overwrite=False)
+    before = len(os.listdir("/proc/self/fd"))
+    _, arrays = read_folder(tmp_path / "many", FILE)
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert all(np.array_equal(arrays[name], array) for name, array in many.items())
 
 
 def test_the_same_content_gives_the_same_bytes(folder, tmp_path):
@@ -77,13 +71,12 @@ def test_the_same_content_gives_the_same_bytes(folder, tmp_path):
 
 
 def test_the_json_alone_can_be_read(folder):
-    for name in ARRAYS:
-        (folder / f"{name}.npy").unlink()
+    (folder / ARRAYS_FILE).unlink()
     assert read_meta(folder, FILE)["sizes"] == [1, 2]
 
 
 def test_objects_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+    with pytest.raises(ValueError, match="bad: expected an array of numbers, got object"):
         write_folder(tmp_path / "thing", FILE, META, {"bad": np.array([{}])}, overwrite=False)
     assert os.listdir(tmp_path) == []
 
@@ -99,7 +92,8 @@ def test_an_existing_folder_is_kept_without_overwrite(folder):
 def test_overwrite_replaces_the_whole_folder(folder):
     (folder / "stale.npy").write_bytes(b"")
     write_folder(folder, FILE, {}, {"one": np.ones(1)}, overwrite=True)
-    assert content(folder).keys() == {FILE, "one.npy"}
+    assert content(folder).keys() == {FILE, ARRAYS_FILE}
+    assert read_folder(folder, FILE)[1].keys() == {"one"}
     assert os.listdir(folder.parent) == [folder.name]
 
 
@@ -135,7 +129,7 @@ def test_a_failing_write_leaves_what_was_there_and_no_litter(
     if overwrite:
         write_folder(target, FILE, META, ARRAYS, overwrite=False)
     before = content(target) if overwrite else None
-    monkeypatch.setattr(np, "save", failing_after(2, np.save, failure))
+    monkeypatch.setattr(os, "fsync", failing_after(0, os.fsync, failure))
     with pytest.raises(ModelError if isinstance(failure, OSError) else KeyboardInterrupt):
         write_folder(target, FILE, {}, ARRAYS, overwrite)
     assert os.listdir(tmp_path) == (["thing"] if overwrite else [])
@@ -156,9 +150,8 @@ def failing_after(times, function, failure):
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        np, "save", failing_after(0, np.save, OSError(28, "No space left on device"))
-    )
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(os, "fsync", failing_after(0, os.fsync, full))
     with pytest.raises(ModelError) as error:
         write_folder(tmp_path / "thing", FILE, META, ARRAYS, overwrite=False)
     assert str(error.value) == f"{tmp_path / 'thing'}: can't be written: No space left on device"
@@ -187,7 +180,7 @@ def test_what_is_no_folder_of_this_kind_is_named(tmp_path, make, got):
 
 @pytest.mark.parametrize("format", [FORMAT + 1, "2", None, [1]])
 def test_a_newer_format_is_refused(folder, format):
-    edit(folder, format=format)
+    edit(folder, FILE, format=format)
     with pytest.raises(ModelError) as error:
         read_meta(folder, FILE)
     expected = f"{folder}: expected format {FORMAT} at most, got {format}; a newer xmc can read it"
@@ -195,14 +188,16 @@ def test_a_newer_format_is_refused(folder, format):
 
 
 def test_an_older_format_is_refused(folder):
-    edit(folder, format=OLDEST - 1)
+    edit(folder, FILE, format=OLDEST - 1)
     with pytest.raises(
         ModelError, match=f"expected format {OLDEST} at least, got {OLDEST - 1}; make it again"
     ):
         read_folder(folder, FILE)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "7", "null", "{}", '{"format": 2}', b"\xff{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "7", "null", "{}", '{"format": 2}', b"\xff{}", "[" * 10**5]
+)
 def test_a_damaged_json_is_one_line(folder, text):
     (folder / FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ModelError) as error:
@@ -217,49 +212,126 @@ def test_a_damaged_json_is_one_line(folder, text):
         [],
         3,
         {"ids": 3},
-        {"ids": ["<i4"]},
-        {"ids": ["nothing", [5]]},
-        {"ids": ["<i4", ["x"]]},
+        {"ids": {"dtype": "<i4"}},
+        {"ids": {"dtype": "<i8", "shape": [5]}},
+        {"ids": {"dtype": "<i4", "shape": [5]}},
         {"ids": "??"},
     ],
 )
 def test_a_damaged_list_of_arrays_is_one_line(folder, arrays):
-    edit(folder, arrays=arrays)
+    edit(folder, FILE, arrays=arrays)
     with pytest.raises(ModelError) as error:
         read_folder(folder, FILE)
     assert str(error.value).startswith(f"{folder}: {FILE} can't be read: ")
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_array_is_named(folder):
-    (folder / "ids.npy").unlink()
+def test_a_missing_file_of_arrays_is_named(folder):
+    (folder / ARRAYS_FILE).unlink()
     with pytest.raises(ModelError) as error:
         read_folder(folder, FILE)
-    assert str(error.value) == f"{folder}: expected an array ids.npy, it is missing"
+    assert str(error.value) == f"{folder}: expected {ARRAYS_FILE}, it is missing"
 
 
 @pytest.mark.parametrize("left", [0, 5, 100, -1])
-@pytest.mark.parametrize("name", ["ids", "none"])
-def test_a_truncated_array_is_named(folder, name, left):
-    path = folder / f"{name}.npy"
+def test_a_truncated_file_of_arrays_is_one_line(folder, left):
+    path = folder / ARRAYS_FILE
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(ModelError) as error:
         read_folder(folder, FILE)
+    assert str(error.value).startswith(f"{folder}: {ARRAYS_FILE} can't be read: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [FILE, ARRAYS_FILE])
+def test_a_pipe_in_place_of_a_file_does_not_hang(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(ModelError, match=f"{name} can't be read: expected a regular file"):
+        read_folder(folder, FILE)
+
+
+@pytest.mark.parametrize(
+    "array", [None, np.arange(4, dtype=np.int32), np.arange(5), np.arange(5, dtype=np.uint32)]
+)
+def test_an_array_of_another_type_or_shape_is_named(folder, array):
+    listed = json.loads((folder / FILE).read_text())["arrays"]
+    replace_array(folder, FILE, "ids", array)
+    edit(folder, FILE, arrays=listed)
+    with pytest.raises(ModelError) as error:
+        read_folder(folder, FILE)
+    expected = f"it lists other arrays than {ARRAYS_FILE} has, such as ids"
+    assert str(error.value) == f"{folder}: {FILE} can't be read: {expected}"
+
+
+def test_every_changed_bit_is_found_by_its_checksum(folder):
+    verify_folder(folder, FILE)
+    for name, before in content(folder).items():
+        for n in range(len(before) * 8):
+            changed = bytearray(before)
+            changed[n // 8] ^= 1 << n % 8
+            (folder / name).write_bytes(changed)
+            try:
+                verify_folder(folder, FILE)
+            except ModelError as error:
+                assert "\n" not in str(error)
+            else:  # the blanks that end a header, or lay out a JSON
+                assert name == FILE or before[n // 8 : n // 8 + 1] == b" "
+                meta, arrays = read_folder(folder, FILE)
+                assert {key: meta[key] for key in META} == META
+                assert all(np.array_equal(arrays[key], ARRAYS[key]) for key in ARRAYS)
+        (folder / name).write_bytes(before)
+
+
+def test_a_changed_number_in_the_json_is_found_by_its_checksum(folder):
+    edit(folder, FILE, sizes=[1, 3])
+    read_folder(folder, FILE)
+    with pytest.raises(ModelError) as error:
+        verify_folder(folder, FILE)
+    assert str(error.value) == f"{folder}: {FILE} is not what was written: its checksum differs"
+
+
+# Format 2.
+@pytest.fixture
+def old(tmp_path):
+    """A folder of format 2 with one array."""
+    path = tmp_path / "old"
+    path.mkdir()
+    np.save(path / "ids.npy", np.arange(5, dtype=np.int32))
+    meta = {"format": 2, "arrays": {"ids": ["<i4", [5]]}}
+    (path / FILE).write_text(json.dumps(meta))
+    return path
+
+
+def test_format_2_has_an_npy_per_array_and_no_checksum(old):
+    assert read_folder(old, FILE)[1]["ids"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(ModelError, match="of format 2 has no checksums to verify; save it again$"):
+        verify_folder(old, FILE)
+
+
+def test_a_missing_array_of_format_2_is_named(old):
+    (old / "ids.npy").unlink()
+    with pytest.raises(ModelError) as error:
+        read_folder(old, FILE)
+    assert str(error.value) == f"{old}: expected an array ids.npy, it is missing"
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, -1])
+def test_a_truncated_array_of_format_2_is_named(old, left):
+    path = old / "ids.npy"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ModelError) as error:
+        read_folder(old, FILE)
     assert str(error.value).startswith(f"{path}: damaged or truncated: ")
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "array", [np.arange(4, dtype=np.int32), np.arange(5), np.arange(5, dtype=">i4")]
-)
-def test_an_array_of_another_type_or_shape_is_named(folder, array):
-    np.save(folder / "ids.npy", array)
-    with pytest.raises(ModelError) as error:
-        read_folder(folder, FILE)
-    assert (
-        str(error.value)
-        == f"{folder / 'ids.npy'}: expected int32 (5,), got {array.dtype} {array.shape}"
-    )
+@pytest.mark.parametrize("name", ["../ids", "/etc/passwd", "a/ids"])
+def test_no_array_of_format_2_lies_outside(old, name):
+    edit(old, FILE, arrays={name: ["<i4", [5]]})
+    np.save(old.parent / "ids.npy", np.arange(5, dtype=np.int32))
+    with pytest.raises(ModelError, match="expected names of arrays in this folder"):
+        read_folder(old, FILE)
 
 
 class Bomb:
@@ -271,21 +343,21 @@ class Bomb:
 @pytest.mark.parametrize(
     "write", [pickle.dump, lambda value, file: np.save(file, np.array([value], object))]
 )
-def test_a_pickle_is_refused_and_not_run(folder, monkeypatch, write, listed):
-    monkeypatch.chdir(folder)
-    with open(folder / "ids.npy", "wb") as file:
+def test_a_pickle_is_refused_and_not_run(old, monkeypatch, write, listed):
+    monkeypatch.chdir(old)
+    with open(old / "ids.npy", "wb") as file:
         write(Bomb(), file)
-    edit(folder, arrays={"ids": listed})
+    edit(old, FILE, arrays={"ids": listed})
     with pytest.raises(ModelError, match="damaged or truncated: "):
-        read_folder(folder, FILE)
+        read_folder(old, FILE)
     assert not os.path.exists("exploded")
 
 
-def test_an_archive_in_place_of_an_array_is_refused(folder):
-    with open(folder / "ids.npy", "wb") as file:
+def test_an_archive_in_place_of_an_array_is_refused(old):
+    with open(old / "ids.npy", "wb") as file:
         np.savez(file, ids=ARRAYS["ids"])
     with pytest.raises(ModelError, match="expected an array, got an archive of arrays$"):
-        read_folder(folder, FILE)
+        read_folder(old, FILE)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from folders import arrays_of, content, edit, mapped, put, replace_array
+from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from xmc import (
@@ -19,6 +21,7 @@ from xmc import (
     load,
 )
 from xmc.errors import DataError, ModelError
+from xmc.io.folder import ARRAYS
 from xmc.model_files import FILE, Entries, describe
 
 SMALL = {"max_leaf_size": 3, "arity": 2, "random_state": 0}
@@ -65,33 +68,10 @@ def folder(tmp_path, data):
     return tmp_path / "model"
 
 
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def trained(folder, X, y, **settings):
     """The content of the folder of a model trained on this."""
     LabelTreeClassifier(n_trees=2, **SMALL | settings).fit(X, y).save(folder)
     return content(folder)
-
-
-def edit(folder, **changes):
-    meta = json.loads((folder / FILE).read_text())
-    (folder / FILE).write_text(json.dumps(meta | changes))
-
-
-def replace(folder, name, array):
-    """Another array, listed as such."""
-    np.save(folder / f"{name}.npy", array)
-    meta = json.loads((folder / FILE).read_text())
-    edit(folder, arrays=meta["arrays"] | {name: [array.dtype.str, list(array.shape)]})
-
-
-def mapped(array):
-    """Whether the array's memory is a mapped file."""
-    while array is not None and not isinstance(array, np.memmap):
-        array = getattr(array, "base", None)
-    return array is not None
 
 
 def test_a_loaded_model_answers_the_same(fitted, data, tmp_path):
@@ -156,13 +136,12 @@ def test_loading_maps_arrays_read_only(fitted, tmp_path):
     assert all(mapped(array) for array in arrays if len(array))
 
 
-def test_a_folder_is_one_json_and_arrays_without_pickle(fitted, tmp_path):
+def test_a_folder_is_one_json_and_one_file_of_arrays_that_others_can_read(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    names = sorted(path.name for path in (tmp_path / "model").iterdir())
-    assert [name for name in names if not name.endswith(".npy")] == [FILE]
-    for name in names:
-        if name != FILE:
-            np.load(tmp_path / "model" / name, allow_pickle=False)
+    assert content(tmp_path / "model").keys() == {FILE, ARRAYS}
+    theirs, ours = load_file(tmp_path / "model" / ARRAYS), arrays_of(tmp_path / "model")
+    assert theirs.keys() == ours.keys()
+    assert all(np.array_equal(theirs[name], ours[name]) for name in ours)
 
 
 def test_a_loaded_model_can_be_fitted_again(fitted, data, tmp_path):
@@ -181,13 +160,16 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(data, tmp_
 
 
 def test_different_seeds_give_different_models(data, tmp_path):
-    first, second = (trained(tmp_path / str(seed), *data, random_state=seed) for seed in (0, 1))
-    assert first["tree0.labels.npy"] != second["tree0.labels.npy"]
+    for seed in (0, 1):
+        trained(tmp_path / str(seed), *data, random_state=seed)
+    first, second = (arrays_of(tmp_path / str(seed))["tree0.labels"] for seed in (0, 1))
+    assert not np.array_equal(first, second)
 
 
 def test_trees_of_an_ensemble_differ(data, tmp_path):
-    files = trained(tmp_path / "model", *data)
-    assert files["tree0.labels.npy"] != files["tree1.labels.npy"]
+    trained(tmp_path / "model", *data)
+    arrays = arrays_of(tmp_path / "model")
+    assert not np.array_equal(arrays["tree0.labels"], arrays["tree1.labels"])
 
 
 def test_npz_and_text_of_the_same_data_give_the_same_bytes(data, tmp_path):
@@ -210,7 +192,7 @@ def test_npz_and_text_of_the_same_data_give_the_same_bytes(data, tmp_path):
 
 def test_the_json_says_what_the_model_is(folder, data):
     meta = describe(folder)
-    assert (meta["format"], meta["class"]) == (2, "LabelTreeClassifier")
+    assert (meta["format"], meta["class"]) == (3, "LabelTreeClassifier")
     assert (meta["n_features"], meta["n_labels"]) == (data[0].shape[1], data[1].shape[1])
     assert meta["parameters"]["max_leaf_size"] == 10
     assert meta["depths"] == [2]
@@ -349,7 +331,7 @@ def test_a_model_is_replaced_only_with_overwrite(folder, data):
     assert content(folder) == before
     model.save(folder, overwrite=True)
     assert type(load(folder)) is OneVsAllClassifier
-    assert "tree0.level1.weight.npy" not in content(folder)
+    assert "tree0.level1.weight" not in arrays_of(folder)
 
 
 def test_a_model_replaces_no_folder_of_another_kind(data, tmp_path):
@@ -363,9 +345,7 @@ def test_a_model_replaces_no_folder_of_another_kind(data, tmp_path):
 
 def test_a_save_that_fails_leaves_the_old_model(folder, data, monkeypatch):
     before = content(folder)
-    monkeypatch.setattr(
-        np, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left"))
-    )
+    monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(ModelError, match="can't be written: No space left$"):
         OneVsAllClassifier(random_state=0).fit(*data).save(folder, overwrite=True)
     assert content(folder) == before
@@ -385,11 +365,22 @@ def test_a_save_that_fails_leaves_the_old_model(folder, data, monkeypatch):
         {"n_labels": 3},
         {"n_labels": "many"},
         {"vectorizer": {}},
+        {"depths": [10**9]},
+        {"depths": [True]},
+        {"n_features": 0},
+        {"n_features": 10**9},
+        {"n_features": 2.0},
+        {"n_rows": None},
+        {"n_rows": 0},
+        {"n_rows": 10**30},
+        {"n_passes": "few"},
+        {"parameters": {"beam_size": 2**63}},
+        {"parameters": {"max_iter": 10**40}},
     ],
     ids=str,
 )
 def test_a_json_that_nobody_wrote_is_refused_in_one_line(folder, changes):
-    edit(folder, **changes)
+    edit(folder, FILE, **changes)
     with pytest.raises(ModelError) as error:
         load(folder)
     assert str(error.value).startswith(f"{folder}: {FILE} can't be read: ")
@@ -408,25 +399,10 @@ def test_a_json_that_lacks_something_names_it(folder, name):
     assert str(error.value) == f"{folder}: {FILE} can't be read: no {name!r}"
 
 
-def test_a_newer_format_is_refused(folder):
-    edit(folder, format=3)
-    with pytest.raises(
-        ModelError, match="expected format 2 at most, got 3; a newer xmc can read it$"
-    ):
-        load(folder)
-
-
 @pytest.mark.parametrize("name", ["tree0.level1.weight", "tree0.labels", "tree0.level0.chunk_ptr"])
 def test_a_missing_array_is_named(folder, name):
-    (folder / f"{name}.npy").unlink()
-    with pytest.raises(ModelError, match=f"expected an array {name}.npy, it is missing$"):
-        load(folder)
-
-
-def test_a_truncated_array_is_named(folder):
-    path = folder / "tree0.level1.weight.npy"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ModelError, match="tree0.level1.weight.npy: damaged or truncated: "):
+    replace_array(folder, FILE, name, None)
+    with pytest.raises(ModelError, match=f"{FILE} can't be read: no '{name}'$"):
         load(folder)
 
 
@@ -437,7 +413,8 @@ def test_a_truncated_array_is_named(folder):
 )
 @pytest.mark.parametrize("level", ["tree0.level0", "tree0.level1"])
 def test_arrays_that_do_not_fit_each_other_are_refused(folder, level, field):
-    replace(folder, f"{level}.{field}", np.load(folder / f"{level}.{field}.npy")[:-1])
+    name = f"{level}.{field}"
+    replace_array(folder, FILE, name, arrays_of(folder)[name][:-1])
     with pytest.raises(ModelError, match=f"{FILE} can't be read: tree0"):
         load(folder)
 
@@ -453,7 +430,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(folder, level, field):
     ids=["fewer", "equal", "negative", "too large"],
 )
 def test_labels_that_are_none_of_the_models_are_refused(folder, change):
-    replace(folder, "tree0.labels", change(np.load(folder / "tree0.labels.npy")))
+    replace_array(folder, FILE, "tree0.labels", change(arrays_of(folder)["tree0.labels"]))
     with pytest.raises(ModelError, match=f"{FILE} can't be read: tree0: expected"):
         load(folder)
 
@@ -512,16 +489,14 @@ def refuses(folder):
 
 def changed(folder, change):
     """The arrays whose change is not noticed."""
-    unnoticed = []
-    for path in sorted(folder.glob("*.npy")):
-        name, array = path.name.removesuffix(".npy"), np.load(path)
+    unnoticed, arrays = [], arrays_of(folder)
+    for name, array in sorted(arrays.items()):
         other = change(name, array)
         if other is None:
             continue
-        replace(folder, name, other)
+        put(folder, FILE, arrays | {name: other})
         if not refuses(folder):
             unnoticed.append(name)
-        replace(folder, name, array)
     return unnoticed
 
 
@@ -586,7 +561,7 @@ def test_ids_of_a_stage_must_be_some_that_there_are(stage_folder, wrong):
     ids=str,
 )
 def test_a_stage_that_nobody_wrote_is_refused_in_one_line(stage_folder, changes):
-    edit(stage_folder, **changes)
+    edit(stage_folder, FILE, **changes)
     assert refuses(stage_folder)
 
 

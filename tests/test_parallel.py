@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from folders import content
 
 from xmc import LabelTreeClassifier
 from xmc.parallel import run
@@ -26,7 +27,7 @@ def written_by_jobs(n_jobs=2):
 def bits(model, folder):
     """Everything that a model holds, as it is saved."""
     model.save(folder)
-    return {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+    return content(folder)
 
 
 @pytest.mark.parametrize("n_jobs", MANY)

@@ -234,3 +234,13 @@ def test_defaults_change_on_purpose_only(model):
         n: promised[n] for n in promised if n in given
     }
     assert given.keys() - promised == {"tol", "max_iter"}
+
+
+@pytest.mark.parametrize("name", ["beam_size", "max_iter", "n_trees", "min_df"])
+def test_a_number_that_no_array_can_hold_is_refused(name):
+    kind = TextClassifier if name == "min_df" else LabelTreeClassifier
+    check(kind(**{name: 2**31 - 1}))
+    said = f"{name} must be an int >= 1.* and at most 2147483647"
+    with pytest.raises(ParameterError, match=said):
+        check(kind(**{name: 2**31}))
+    check(LabelTreeClassifier(memory=2**40))

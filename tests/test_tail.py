@@ -2,6 +2,7 @@ import naive
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from folders import arrays_of, replace_array
 
 from xmc import LabelTreeClassifier, ModelError, OneVsAllClassifier, ParameterError, load
 from xmc.datasets import load_sample
@@ -101,8 +102,10 @@ def test_the_tail_comes_back_from_disk(sample, tmp_path):
 def test_a_damaged_tail_is_refused(sample, tmp_path):
     X, Y, _ = sample
     OneVsAllClassifier(tail_share=0.3, random_state=0).fit(X, Y).save(tmp_path / "model")
-    file = tmp_path / "model" / "label_means.indices.npy"
-    np.save(file, np.load(file) + np.int32(X.shape[1]))
+    ids = arrays_of(tmp_path / "model")["label_means.indices"]
+    replace_array(
+        tmp_path / "model", "model.json", "label_means.indices", ids + np.int32(X.shape[1])
+    )
     with pytest.raises(ModelError, match="label_means"):
         load(tmp_path / "model")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from folders import replace_array
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from snowballstemmer import stemmer
@@ -212,10 +213,7 @@ def test_settings_that_nobody_saves_are_not_read(tmp_path):
 
 def test_an_idf_of_another_length_is_refused(tmp_path):
     again(TfidfVectorizer().fit(TEXTS), tmp_path)
-    meta = json.loads((tmp_path / "vectorizer" / FILE).read_text())
-    np.save(tmp_path / "vectorizer" / "idf.npy", np.ones(2))
-    meta["arrays"]["idf"] = ["<f8", [2]]
-    (tmp_path / "vectorizer" / FILE).write_text(json.dumps(meta))
+    replace_array(tmp_path / "vectorizer", FILE, "idf", np.ones(2))
     with pytest.raises(ModelError, match="can't be read: "):
         load_vectorizer(tmp_path / "vectorizer")
 

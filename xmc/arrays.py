@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
-def lists_fit(indptr: np.ndarray, ids: np.ndarray) -> bool:
+def lists_fit(indptr: np.ndarray, ids: Sized) -> bool:
     """Whether pointers rise from 0 to the end of the lists that they divide."""
     return len(indptr) > 0 and indptr[0] == 0 and indptr[-1] == len(ids) and _rise(indptr)
 

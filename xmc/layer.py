@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import frozen, pointers
+from .arrays import frozen, lists_fit, pointers
 from .kernels.beam import order_by
 from .kernels.bytes import N_BYTES
-from .kernels.pages import PAGE, Page, count_buckets
+from .kernels.pages import PAGE, Page, count_buckets, unsound_page
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
@@ -40,6 +40,13 @@ class Layer(NamedTuple):
     weight: np.ndarray
     bias_weight: np.ndarray
 
+
+DTYPES = {
+    **dict.fromkeys(("chunk_ptr", "page_ptr", "bucket_ptr", "feature_ptr", "entry_ptr"), "<i8"),
+    **{"shift": "|u1", "scale": "<f4", "bucket": "<u4", "low": "|u1", "more": "|u1"},
+    **{"child": "|u1", "bias_weight": "<f4"},
+}
+WEIGHTS = ("<f4", "|i1", "<u2")  # as `weights` says: float32, int8, the bits of float16
 
 NO_BYTES = np.empty(0, np.uint8)
 NO_PAGE = Page(
@@ -129,6 +136,50 @@ def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> L
         kept = np.abs(weight) >= threshold
         pages.extend(pack(feature[kept], child[kept], weight[kept], PAGE, n_features, weights))
     return assemble(layer.chunk_ptr, pages, layer.bias_weight)
+
+
+def check_layer(layer: Layer, n_features: int, name: str) -> None:
+    """Raise ValueError unless kernels that trust the layer's pointers stay within its arrays.
+
+    Arrays with a byte or more per feature or weight are not read: kernels/pages.py says why.
+    """
+    wrong = [part for part, dtype in DTYPES.items() if getattr(layer, part).dtype.str != dtype]
+    if wrong or layer.weight.dtype.str not in WEIGHTS:
+        part = [*wrong, "weight"][0]
+        got = getattr(layer, part).dtype
+        raise ValueError(f"{name}.{part}: expected {DTYPES.get(part, WEIGHTS)}, got {got}")
+    n_pages, n_features_held = len(layer.shift), len(layer.low) - N_BYTES
+    pointed = (
+        (layer.bucket_ptr, len(layer.bucket)),
+        (layer.feature_ptr, n_features_held),
+        (layer.entry_ptr, len(layer.child)),
+    )
+    fits = (
+        all(getattr(layer, part).ndim == 1 for part in DTYPES.keys() - {"bucket"})
+        and layer.bucket.shape[1:] == (2,)
+        and _rise(layer.chunk_ptr, len(layer.chunk_ptr) - 1, len(layer.bias_weight))
+        and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
+        and _rise(layer.page_ptr, len(layer.chunk_ptr) - 1, n_pages)
+        and n_pages == len(layer.scale)
+        and all(_rise(ptr, n_pages, end) for ptr, end in pointed)
+        and len(layer.more) == len(layer.low)
+        and layer.weight.shape == layer.child.shape
+    )
+    if not fits:
+        raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")
+    n_buckets = ((n_features - 1) >> layer.shift.astype(np.int64)) + 2
+    if (layer.shift > 8).any() or not np.array_equal(np.diff(layer.bucket_ptr), n_buckets):
+        raise ValueError(f"{name}: expected buckets for {n_features:,} features")
+    if not np.isfinite(layer.scale).all() or not np.isfinite(layer.bias_weight).all():
+        raise ValueError(f"{name}: expected finite scales and bias weights")
+    page = unsound_page(layer.bucket_ptr, layer.feature_ptr, layer.entry_ptr, layer.bucket)
+    if page >= 0:
+        raise ValueError(f"{name}: expected buckets that fit the features of page {page}")
+
+
+def _rise(ptr: np.ndarray, n: int, end: int) -> bool:
+    """Whether n + 1 pointers ascend from 0 to the end."""
+    return len(ptr) == n + 1 > 0 and lists_fit(ptr, range(end))
 
 
 def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:

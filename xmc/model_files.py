@@ -1,4 +1,4 @@
-"""Model folders: model.json and one .npy per array.
+"""Model folders: model.json and one file of arrays.
 
 How a field of a Model, or of its Predictor, is stored follows from the field's type: BY_TYPE is the
 whole table. A new array is a new field, and nothing here changes.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from . import __version__
-from .arrays import Lists, Rows
+from .arrays import INT32_MAX, Lists, Rows
 from .evidence.reranked import Base
 from .io.folder import (
     PathName,
@@ -27,6 +27,7 @@ from .io.folder import (
     read_folder,
     read_meta,
     unpack_strings,
+    verify_folder,
     write_folder,
 )
 from .label_tree import LabelTree
@@ -34,7 +35,7 @@ from .layer import Layer
 from .member import Member
 from .methods import method_of
 from .model import Model
-from .params import RunParams, names
+from .params import RunParams, check, names
 from .ranking.predictor import Predictor
 from .ranking.search import search_of
 from .text import pack as pack_vectorizer
@@ -123,6 +124,11 @@ def read(path: PathName) -> Saved:
         return _saved(Entries(arrays, meta))
 
 
+def verify(path: PathName) -> None:
+    """Raise ModelError unless a folder's content is what was written, by its checksums."""
+    verify_folder(path, FILE)
+
+
 def describe(path: PathName) -> dict[str, Any]:
     """What model.json says."""
     return read_meta(path, FILE)
@@ -169,6 +175,7 @@ def _parameters(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
     }
     if parameters.get("tree") == "given":
         parameters["tree"] = predictor.members[0].tree
+    check(method_of(meta["class"]).load()(**parameters))
     return parameters
 
 
@@ -222,6 +229,15 @@ def _unpacked(entries: Entries, kind: type) -> dict[str, Any]:
 
 def _check(model: Model, n_labels: int) -> None:
     """Raise ValueError unless the parts fit each other: kernels trust pointers and ids."""
+    for name, least in (("n_rows", 1), ("n_features", 1), ("n_passes", 0)):
+        if not least <= getattr(model, name) <= INT32_MAX:
+            raise ValueError(f"{name}: expected {least} to {INT32_MAX}, got {getattr(model, name)}")
+    if model.label_counts.dtype != np.int64 or (model.label_counts < 0).any():
+        raise ValueError("label_counts: expected int64, at least 0")
+    for name in ("label_ids", "label_names", "feature_names_in"):
+        n, texts = model.n_features if name[0] == "f" else n_labels, getattr(model, name)
+        if texts is not None and len(texts) != n:
+            raise ValueError(f"{name}: expected {n}, got {len(texts)}")
     if model.label_counts.shape != (n_labels,):
         shape = model.label_counts.shape
         raise ValueError(f"label_counts: expected {n_labels} numbers, got shape {shape}")
@@ -245,8 +261,22 @@ def _pack_plain(entries: Entries, name: str, value: Any) -> None:
     entries.meta[name] = plain(value)
 
 
-def _unpack_plain(entries: Entries, name: str) -> Any:
-    return entries.meta[name]
+def _unpack_plain(*kinds: type) -> Callable[[Entries, str], Any]:
+    """Reads a number or a text of one of these types, and of no other, such as bool for int."""
+
+    def unpack(entries: Entries, name: str) -> Any:
+        value = entries.meta[name]
+        optional = name in entries.meta and value is None
+        if not optional and (type(value) not in kinds or not _is_plain(value)):
+            raise ValueError(f"{name}: expected {kinds[0].__name__}, got {value!r}")
+        return value
+
+    return unpack
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a text, or a number that arrays can count to."""
+    return isinstance(value, str) or -(2**63) <= value < 2**63
 
 
 def _pack_array(entries: Entries, name: str, array: np.ndarray) -> None:
@@ -294,9 +324,10 @@ def _pack_members(entries: Entries, name: str, members: tuple[Member, ...]) -> N
 
 
 def _unpack_members(entries: Entries, name: str) -> tuple[Member, ...]:
-    return tuple(
-        _member(entries.arrays, n, depth) for n, depth in enumerate(entries.meta["depths"])
-    )
+    depths = entries.meta["depths"]
+    if not all(type(depth) is int and 0 < depth <= len(entries.arrays) for depth in depths):
+        raise ValueError(f"depths: expected the levels of each tree, got {depths}")
+    return tuple(_member(entries.arrays, n, depth) for n, depth in enumerate(depths))
 
 
 def _member(arrays: dict[str, np.ndarray], n: int, depth: int) -> Member:
@@ -325,7 +356,7 @@ def _pack_bases(entries: Entries, name: str, bases: tuple[Base, ...]) -> None:
 
 
 def _unpack_bases(entries: Entries, name: str) -> tuple[Base, ...]:
-    return tuple(_base(entries.part(f"base{n}")) for n in range(entries.meta[name]))
+    return tuple(_base(entries.part(f"base{n}")) for n in range(int(entries.meta[name])))
 
 
 def _base(entries: Entries) -> Base:
@@ -337,9 +368,9 @@ def _base(entries: Entries) -> Base:
 
 
 BY_TYPE: dict[Any, Storage] = {
-    int: Storage(_pack_plain, _unpack_plain),
-    float: Storage(_pack_plain, _unpack_plain),
-    str: Storage(_pack_plain, _unpack_plain),
+    int: Storage(_pack_plain, _unpack_plain(int)),
+    float: Storage(_pack_plain, _unpack_plain(float, int)),
+    str: Storage(_pack_plain, _unpack_plain(str)),
     np.ndarray: Storage(_pack_array, _unpack_array),
     list[str]: Storage(_pack_texts, _unpack_texts),
     Rows: Storage(_pack_rows, _unpack_rows),

@@ -17,6 +17,7 @@ from .errors import ParameterError
 from .languages import CODES
 
 # The bounds of a number: what rules call them, and how error messages write them.
+MOST, MOST_BYTES = 2**31 - 1, 2**60  # of ints without a bound of their own, and of sizes
 BOUNDS = {"low": ">=", "above": ">", "high": "<=", "not_equal": "!="}
 
 
@@ -376,8 +377,11 @@ def check(estimator: Any, who: str | None = None) -> None:
     for f in fields(estimator):
         value = getattr(estimator, f.name)
         if not _obeys(value, f):
+            too_large = isinstance(value, numbers.Integral) and int(value) > MOST
+            most = f" and at most {MOST}" if too_large and "size" not in f.metadata else ""
             raise ParameterError(
-                f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}, got {value!r}"
+                f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}{most}, "
+                f"got {value!r}"
             )
 
 
@@ -447,5 +451,6 @@ def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
     if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("not_equal"):
         return False
-    low, high = rule.get("low", -math.inf), rule.get("high", math.inf)
+    most = MOST_BYTES if "size" in rule else MOST if rule["kind"] is int else math.inf
+    low, high = rule.get("low", -math.inf), rule.get("high", most)
     return low <= value <= high and value > rule.get("above", -math.inf)

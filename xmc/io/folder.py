@@ -1,10 +1,13 @@
-"""Folders that hold one JSON and a .npy file for each array.
+"""Folders that hold one JSON and one file of arrays.
 
-A folder is written whole or not at all. Its arrays are memory-mapped, and nothing is pickled.
+A folder is written whole or not at all. Its arrays are memory-mapped, and nothing is pickled. The
+JSON has a checksum of each array and one of its own content, which are looked at when asked for.
+Folders of format 2 have a .npy file for each array and no checksums.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,9 +19,13 @@ import numpy as np
 
 from ..arrays import frozen
 from ..errors import DataError, ModelError
+from . import tensors
 from .files import replacing
 
-FORMAT = OLDEST = 2
+FORMAT, OLDEST = 3, 2
+ARRAYS = "arrays.safetensors"
+
+FACTS = ("dtype", "shape")
 
 PathName = str | os.PathLike[str]
 
@@ -39,15 +46,15 @@ def write_folder(
         raise ModelError(
             f"{os.fspath(path)}: expected a folder with a {file} to replace, got something else"
         )
-    shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-    text = json.dumps(
-        {"format": FORMAT, **meta, "arrays": shapes}, indent=1, sort_keys=True, ensure_ascii=False
-    )
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    listed = {name: _facts(array) | {"sha256": _hash(array)} for name, array in arrays.items()}
+    whole = {"format": FORMAT, **meta, "arrays": listed}
+    whole["sha256"] = _hash_of(whole)
+    text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
     try:
         with replacing(path, overwrite) as fresh:
             fresh.mkdir()
-            for name, array in arrays.items():
-                np.save(fresh / f"{name}.npy", np.asarray(array), allow_pickle=False)
+            tensors.write(fresh / ARRAYS, arrays)
             (fresh / file).write_text(text + "\n", encoding="utf-8")
     except DataError as error:  # `replacing` raises it for files and folders alike
         raise ModelError(str(error)) from error
@@ -61,7 +68,8 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
     name = os.fspath(path)
     try:
         with as_model_error(path, file):
-            meta = json.loads((Path(path) / file).read_text(encoding="utf-8"))
+            with tensors.open_regular(Path(path) / file) as opened:
+                meta = json.loads(opened.read().decode())
             found = meta["format"]
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"{name}: expected a folder with a {file}, got {_what(path)}") from None
@@ -84,9 +92,64 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
     Raises ModelError if one is missing, truncated, or not what the JSON says.
     """
     meta = read_meta(path, file)
+    if meta["format"] == 2:
+        return meta, _arrays_of_format_2(path, file, meta)
+    try:
+        with as_model_error(path, ARRAYS):
+            arrays = tensors.read(Path(path) / ARRAYS)
+    except FileNotFoundError:
+        raise ModelError(f"{os.fspath(path)}: expected {ARRAYS}, it is missing") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(f"{os.fspath(path)}: {ARRAYS} can't be read: {reason}") from None
+    with as_model_error(path, file):
+        listed = {name: {k: of[k] for k in FACTS} for name, of in meta["arrays"].items()}
+        if listed != (found := {name: _facts(array) for name, array in arrays.items()}):
+            differ = sorted(n for n in {*listed, *found} if listed.get(n) != found.get(n))
+            raise ValueError(f"it lists other arrays than {ARRAYS} has, such as {differ[0]}")
+    return meta, arrays
+
+
+def verify_folder(path: PathName, file: str) -> None:
+    """Read a whole folder and raise ModelError unless its content is what was written.
+
+    A folder of format 2 has no checksums: that is a ModelError, too.
+    """
+    meta, arrays = read_folder(path, file)
+    name = os.fspath(path)
+    if meta["format"] == 2:
+        raise ModelError(f"{name}: a folder of format 2 has no checksums to verify; save it again")
+    with as_model_error(path, file):
+        own, given = meta.pop("sha256"), {n: of["sha256"] for n, of in meta["arrays"].items()}
+    if own != _hash_of(meta):
+        raise ModelError(f"{name}: {file} is not what was written: its checksum differs")
+    for array, expected in given.items():
+        if _hash(arrays[array]) != expected:
+            raise ModelError(f"{name}: {array} is not what was written: its checksum differs")
+
+
+def _facts(array: np.ndarray) -> dict[str, Any]:
+    return {"dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def _hash(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _hash_of(meta: Mapping[str, Any]) -> str:
+    """The checksum of a JSON's content, however it is laid out."""
+    text = json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _arrays_of_format_2(
+    path: PathName, file: str, meta: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     with as_model_error(path, file):
         listed = {name: _expected(*expected) for name, expected in meta["arrays"].items()}
-    return meta, {name: _array(Path(path), name, *expected) for name, expected in listed.items()}
+        if outside := [name for name in listed if Path(name).name != name]:
+            raise ValueError(f"expected names of arrays in this folder, got {outside[0]!r}")
+    return {name: _array(Path(path), name, *expected) for name, expected in listed.items()}
 
 
 @contextmanager
@@ -99,7 +162,9 @@ def as_model_error(path: PathName, file: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ModelError(f"{os.fspath(path)}: {file} can't be read: no {error.args[0]!r}") from None
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except RecursionError:
+        raise ModelError(f"{os.fspath(path)}: {file} can't be read: nested too deeply") from None
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{os.fspath(path)}: {file} can't be read: {reason}") from None
 
@@ -111,6 +176,7 @@ def _expected(dtype: str, shape: list[int]) -> tuple[np.dtype, tuple[int, ...]]:
 def _array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     where = folder / f"{name}.npy"
     try:
+        tensors.open_regular(where).close()
         array = np.load(where, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     except FileNotFoundError:
         raise ModelError(f"{folder}: expected an array {name}.npy, it is missing") from None

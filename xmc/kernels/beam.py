@@ -268,6 +268,7 @@ def _score_all(rows, pairs, level, ids, score, margin):
     row, node, path, out_ptr = pairs
     chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, labels, _ = level
     room, page_map = room_for(indptr), room_for_map(indptr.shape[0] - 1, pages)
+    margins = np.empty(PAGE, np.float32)
     order = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
     last_pair = 0
     while last_pair < order.shape[0]:
@@ -285,10 +286,12 @@ def _score_all(rows, pairs, level, ids, score, margin):
                 out = slice(out_ptr[pair] + done, out_ptr[pair] + done + width)
                 own_ids, own_score, own_margin = ids[out], score[out], margin[out]
                 for c in range(width):
-                    own_ids[c] = labels[first + c]
-                    own_margin[c] = bias * bias_weight[first + c]
+                    margins[c] = bias * bias_weight[first + c]
                 x = slice(indptr[row[pair]], indptr[row[pair] + 1])
-                add_margins(indices[x], data[x], page, page_map, mapped, room, own_margin)
+                add_margins(indices[x], data[x], page, page_map, mapped, room, margins)
+                for c in range(width):
+                    own_ids[c] = labels[first + c]
+                    own_margin[c] = margins[c]
                 add_log_probabilities(own_margin, width, path[pair], transform, own_score)
                 for c in range(width):
                     own_score[c] = probability(own_score[c])

@@ -65,7 +65,7 @@ class Query(NamedTuple):
 class Bounds(NamedTuple):
     """What the rows of a block can reach at most; scratch."""
 
-    row: np.ndarray  # float32, the bound of each row
+    row: np.ndarray  # float32, (BLOCK,), the bound of each row: any uint16 finds room
     peak: np.ndarray  # float32, the largest bound of each span
     order: np.ndarray  # int32, spans
     free: np.ndarray  # int64, (N_BUCKETS + 1,), where the spans of each bucket start
@@ -206,7 +206,7 @@ def nearest(
     kept = Best(np.zeros(n, np.int64), ids, similarity, np.zeros((n, k), np.float32))
     n_spans = (min(BLOCK, dense.shape[0]) + SPAN - 1) // SPAN
     bounds = Bounds(
-        np.empty(n_spans * SPAN, np.float32),
+        np.empty(BLOCK, np.float32),
         np.empty(n_spans, np.float32),
         np.empty(n_spans, np.int32),
         np.empty(N_BUCKETS + 1, np.int64),
@@ -216,7 +216,7 @@ def nearest(
         first, last = x_indptr[i], x_indptr[i + 1]
         query = _query(index, x_indices[first:last], x_data[first:last])
         for b in range(indptr.shape[0]):
-            _bound(index, b, query, bounds.row)
+            _bound(index, b, query, bounds)
             _peaks(bounds)
             _search(index, b, query, bounds, kept, i)
         put_in_order(kept, i)
@@ -242,12 +242,12 @@ def _query(index, indices, data):
 
 
 @kernel
-def _bound(index, b, query, bound):
+def _bound(index, b, query, bounds):
     """Write the bound of each row of block b, and -inf after its last row."""
+    bound = bounds.row
     length = index.length[b * BLOCK : (b + 1) * BLOCK]
     for r in range(length.shape[0]):
         bound[r] = query.length * length[r]
-    bound[length.shape[0] :] = -np.inf
     n = query.rare.shape[0]
     starts, ends = np.empty(n, np.int64), np.empty(n, np.int64)
     for t in range(n):  # the processor waits for all of these at once
@@ -260,6 +260,7 @@ def _bound(index, b, query, bound):
         weight = query.weight[t]
         for p in range(row.shape[0]):
             bound[row[p]] += weight * np.float32(code[p])
+    bound[length.shape[0] : bounds.peak.shape[0] * SPAN] = -np.inf
 
 
 @inner(fastmath={"nnan", "nsz"})

@@ -17,6 +17,10 @@ level lie end to end in these arrays:
     weight        float32, int8, or uint16 with the bits of a float16, (entries,)
 
 Rows are CSR: indptr int64, indices int32, ascending in each row, data float32.
+
+Of a model from a file, all of this was checked but `low`, `more`, `child` and `weight`, which would
+mean to read the whole file. Whatever bytes stand there, kernels stay within a page: entries end
+with the page's, and a page has room for the margins of 256 children.
 """
 
 from typing import NamedTuple
@@ -147,14 +151,15 @@ def map_page(page, page_map):
     """Write the map of a page."""
     features, before, bucket = page_map.features, page_map.before, page.bucket
     features[:] = 0
-    f, n_entries = 0, 0
+    f, n_entries, end = 0, 0, page.child.shape[0]
+    mask = (np.int64(1) << page.shift) - 1
     for b in range(bucket.shape[0] - 1):
         last = np.int64(bucket[b + 1, 0])
         while f < last:
-            j = (b << page.shift) + np.int64(page.low[f])
+            j = (b << page.shift) + (np.int64(page.low[f]) & mask)
             features[j // WORD, 1] |= np.uint32(1 << j % WORD)
             before[f] = n_entries
-            n_entries += np.int64(page.more[f]) + 1
+            n_entries = min(end, n_entries + np.int64(page.more[f]) + 1)
             f += 1
     before[f] = n_entries
     n_features = 0
@@ -186,7 +191,7 @@ def _find_in_buckets(indices, values, page, room):
     """Write the features that a row and a page share; gives how many."""
     start, end, value = room.start, room.end, room.value
     low, more, bucket = page.low, page.more, page.bucket
-    mask = (np.int64(1) << page.shift) - 1
+    mask, n_entries = (np.int64(1) << page.shift) - 1, np.int64(page.child.shape[0])
     found = np.uint64(0)
     for p in range(np.uint64(indices.shape[0])):
         b = np.uint64(np.int64(indices[p]) >> page.shift)
@@ -199,9 +204,9 @@ def _find_in_buckets(indices, values, page, room):
             f += N_BYTES
             at = find_byte(low, f, wanted)
         if f + at < last and at < N_BYTES:
-            e += sum_bytes(more, f, at) + at
+            e = min(e + sum_bytes(more, f, at) + at, n_entries)
             start[found] = e
-            end[found] = e + np.int64(more[np.uint64(f + at)]) + 1
+            end[found] = min(e + np.int64(more[np.uint64(f + at)]) + 1, n_entries)
             value[found] = values[p]
             _prefetch_entries(e, page.child, page.weight)
             found += np.uint64(1)
@@ -236,6 +241,26 @@ def _prefetch_entries(e, child, weight):
     prefetch(child, e)
     prefetch(weight, e)
     prefetch(weight, e + N_LANES)
+
+
+@kernel
+def unsound_page(bucket_ptr, feature_ptr, entry_ptr, bucket):
+    """The first page whose buckets don't go from 0 to its features and entries; -1 if none.
+
+    The pointers must be sound: ascending, and within their arrays.
+    """
+    for n in range(bucket_ptr.shape[0] - 1):
+        own = bucket[bucket_ptr[n] : bucket_ptr[n + 1]]
+        n_features = feature_ptr[n + 1] - feature_ptr[n]
+        n_entries = entry_ptr[n + 1] - entry_ptr[n]
+        last = own.shape[0] - 1
+        sound = last >= 0 and own[0, 0] == 0 and own[0, 1] == 0
+        sound = sound and own[last, 0] == n_features and own[last, 1] == n_entries
+        for b in range(last):
+            sound = sound and own[b, 0] <= own[b + 1, 0] and own[b, 1] <= own[b + 1, 1]
+        if not sound:
+            return n
+    return np.int64(-1)
 
 
 @kernel

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Rows
-from ..kernels.bytes import N_BYTES
 from ..label_tree import check_tree
-from ..layer import Layer, page_counts, repacked
+from ..layer import Layer, check_layer, repacked
 from ..member import Member
 from ..topk import TopK
 from .predictor import Predictor
@@ -43,35 +42,13 @@ class Trees(Predictor):
         for n, member in enumerate(self.members):
             check_tree(member.tree, n_labels, f"tree{n}")
             for level, layer in enumerate(member.layers):
-                _check_layer(layer, f"tree{n}.level{level}")
+                check_layer(layer, n_features, f"tree{n}.level{level}")
 
     def n_labels_found(self, label_counts: np.ndarray) -> int:
         return max(len(member.tree.labels) for member in self.members)
 
     def levels(self) -> list[list[dict[str, Any]]]:
         return [[_level_facts(layer) for layer in member.layers] for member in self.members]
-
-
-def _check_layer(layer: Layer, name: str) -> None:
-    """Kernels trust pointers: raise ValueError unless they end where their arrays do."""
-    n_pages = len(layer.shift)
-    low = layer.low[:-N_BYTES]
-    pointed = (
-        (layer.bucket_ptr, layer.bucket),
-        (layer.feature_ptr, low),
-        (layer.entry_ptr, layer.child),
-    )
-    fits = (
-        layer.chunk_ptr[-1] == len(layer.bias_weight)
-        and np.array_equal(np.diff(layer.page_ptr), page_counts(layer.chunk_ptr))
-        and layer.page_ptr[-1] == n_pages == len(layer.scale)
-        and all(len(ptr) == n_pages + 1 and ptr[-1] == len(array) for ptr, array in pointed)
-        and layer.bucket.shape[1:] == (2,)
-        and len(layer.more) == len(layer.low)
-        and len(layer.weight) == len(layer.child)
-    )
-    if not fits:
-        raise ValueError(f"{name}: expected arrays that fit each other, their lengths don't")
 
 
 def _level_facts(layer: Layer) -> dict[str, Any]:
