@@ -48,6 +48,24 @@ STORED_AS = {"label_embeddings": "label_means"}  # folders of format 2 call it s
 ROWS = ("indptr", "indices", "data")
 
 
+# What arrays of a model hold, by the last part of their names; those of layers are in layer.py,
+# those of vectorisers and vocabularies look after themselves.
+DTYPES = {
+    "<i8": "indptr key_indptr label_indptr name_indptr label_counts cover",
+    "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right",
+    "<f4": "data share idf text_idf norms step length threshold",
+    "<f8": "importance value",
+    "<u8": "hashes",
+    "<u2": "row",
+    "|u1": "n_keys",
+    "|i1": "code dense",
+    "|b1": "nan_left",
+}
+DTYPE_OF = {name: dtype for dtype, names in DTYPES.items() for name in names.split()}
+OF_TWO_DIMENSIONS = ("bucket", "norms", "dense", "sources.neighbors.rows.indptr")
+ALONE = ("vectorizer.", "vocabulary.", "classes")
+
+
 class Saved(NamedTuple):
     """A model with what its estimator needs to come back."""
 
@@ -148,6 +166,7 @@ def settings(estimator: Any) -> dict[str, Any]:
 
 def _saved(entries: Entries) -> Saved:
     meta = entries.meta
+    _check_arrays(entries.arrays)
     if meta.get("one_label_per_row") is False:  # format 2 then holds an empty array of classes
         entries.arrays.pop("classes", None)
     method = method_of(meta["class"])
@@ -225,6 +244,19 @@ def _unpacked(entries: Entries, kind: type) -> dict[str, Any]:
                 raise
             found[name] = None
     return found
+
+
+def _check_arrays(arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless each array has the type and the dimensions that it always has."""
+    for name, array in arrays.items():
+        if name.startswith(ALONE):
+            continue
+        n_dimensions = 2 if name.endswith(OF_TWO_DIMENSIONS) else 1
+        dtype = DTYPE_OF.get(name.rpartition(".")[2], array.dtype.str)
+        if (array.dtype.str, array.ndim) != (dtype, n_dimensions):
+            got = f"{array.dtype} in {array.ndim} dimensions"
+            expected = f"{np.dtype(dtype)} in {n_dimensions}"
+            raise ValueError(f"{name}: expected {expected}, got {got}")
 
 
 def _check(model: Model, n_labels: int) -> None:
@@ -325,7 +357,8 @@ def _pack_members(entries: Entries, name: str, members: tuple[Member, ...]) -> N
 
 def _unpack_members(entries: Entries, name: str) -> tuple[Member, ...]:
     depths = entries.meta["depths"]
-    if not all(type(depth) is int and 0 < depth <= len(entries.arrays) for depth in depths):
+    known = [type(depth) is int and 0 < depth <= len(entries.arrays) for depth in depths]
+    if not all(known) or not known:
         raise ValueError(f"depths: expected the levels of each tree, got {depths}")
     return tuple(_member(entries.arrays, n, depth) for n, depth in enumerate(depths))
 

@@ -184,10 +184,18 @@ class PropensityParams:
     heading: ClassVar[str] = "Rows and labels"
 
     propensity_a: float = param(
-        0.55, "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia", kind=float, low=0
+        0.55,
+        "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia",
+        kind=float,
+        low=0,
+        high=100,
     )
     propensity_b: float = param(
-        1.5, "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia", kind=float, above=0
+        1.5,
+        "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia",
+        kind=float,
+        above=0,
+        high=1e6,
     )
 
 

@@ -188,7 +188,10 @@ def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tfi
         vectorizer.fit([""])
     vectorizer.lowercase = own["lowercase"]
     if vectorizer.use_idf:
-        vectorizer.idf_ = np.asarray(arrays["idf"])
+        idf = np.asarray(arrays["idf"])
+        if idf.dtype.kind != "f" or not np.isfinite(idf).all():
+            raise ValueError("expected numbers as the weights of words")
+        vectorizer.idf_ = idf
     return vectorizer
 
 

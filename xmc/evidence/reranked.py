@@ -116,7 +116,8 @@ def together(parts: Sequence[Evidence]) -> Evidence:
 
 def probabilities(log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities that these log-odds mean, and the log-odds, float32."""
-    return (1 / (1 + np.exp(-log_odds))).astype(np.float32), log_odds.astype(np.float32)
+    with np.errstate(over="ignore"):  # of inf, 1 / inf is right
+        return (1 / (1 + np.exp(-log_odds))).astype(np.float32), log_odds.astype(np.float32)
 
 
 def columns_of(bases: Sequence[Any], sources: Sources) -> list[str]:

@@ -111,7 +111,8 @@ def check(sources: Sources, n_features: int, n_labels: int) -> None:
     names, near = sources.names, sources.neighbors
     features, index = sources.label_features, sources.label_index
     fits = {
-        "label_counts": sources.label_counts.shape == (n_labels,),
+        "label_counts": sources.label_counts.shape == (n_labels,)
+        and (sources.label_counts >= 0).all(),
         "beside": _lists_fit(sources.beside, n_labels, n_labels),
         "names": names is None or names.fits(n_labels),
         "label_features": features is None or _lists_fit(features, n_labels, n_features),

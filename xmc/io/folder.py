@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import frozen
+from ..arrays import frozen, lists_fit
 from ..errors import DataError, ModelError
 from . import tensors
 from .files import replacing
@@ -204,7 +204,8 @@ def pack_strings(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
     """The strings that `pack_strings` packed. Raises ValueError if the offsets don't fit."""
-    if len(offsets) == 0 or offsets[-1] != len(data):
+    bytes_and_ends = (data.dtype.str, offsets.dtype.str) == ("|u1", "<i8")
+    if not bytes_and_ends or data.ndim != 1 or offsets.ndim != 1 or not lists_fit(offsets, data):
         raise ValueError(f"expected the offsets of {len(data)} bytes of strings")
     content, ends = data.tobytes(), offsets.tolist()
     return [content[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
