@@ -2,12 +2,17 @@ import errno
 import gzip
 import io
 import os
+import subprocess
 import sys
+import threading
 
+import numpy as np
 import pytest
 
 from xmc.errors import DataError, quoted
+from xmc.io import files
 from xmc.io.files import check_target, create_file, open_bytes, read_bytes, read_lines, replacing
+from xmc.io.folder import read_folder, verify_folder, write_folder
 
 WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))
 
@@ -136,6 +141,7 @@ def test_a_folder_that_cannot_move_in_leaves_the_old_one(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         rename(source, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda a, b: False)  # as where the system can't
     monkeypatch.setattr(os, "rename", second_fails)
     with (
         pytest.raises(DataError, match="can't be written: No space left on device"),
@@ -144,6 +150,93 @@ def test_a_folder_that_cannot_move_in_leaves_the_old_one(tmp_path, monkeypatch):
         fresh.mkdir()
     assert listing(path) == ["old"]
     assert listing(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_at_once_or_in_steps(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(files, "_exchange", lambda a, b: False)
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    with replacing(path, overwrite=True) as fresh:
+        fresh.mkdir()
+        (fresh / "new").touch()
+    assert (listing(path), listing(tmp_path)) == (["new"], ["a"])
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, caplog):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    prefix = files._own_prefix()
+    theirs = [f"{prefix}{os.getpid()}-1", f"{prefix}x-1", f".xmc-00000000-{dead.pid}-1", ".xmc-12"]
+    for name in [f"{prefix}{dead.pid}-1", *theirs]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").touch()
+    with replacing(tmp_path / "a") as fresh:
+        fresh.write_text("new")
+    assert listing(tmp_path) == sorted([*theirs, "a"])
+    assert caplog.messages == [
+        f"removed {tmp_path / prefix}{dead.pid}-1, which a killed process left"
+    ]
+
+
+@pytest.mark.parametrize(("make", "what"), [(True, "a folder"), (False, "nothing")])
+def test_a_link_to_anything_but_a_file_is_refused(tmp_path, make, what):
+    if make:
+        (tmp_path / "v1").mkdir()
+    (tmp_path / "link").symlink_to("v1")
+    with pytest.raises(DataError) as error, replacing(tmp_path / "link", overwrite=True):
+        pass
+    expected = f"is a link to {what}; expected {tmp_path / 'v1'} itself"
+    assert str(error.value) == f"{tmp_path / 'link'}: {expected}"
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from xmc.io.folder import write_folder
+import numpy as np
+threading.Timer(float(sys.argv[2]), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+print("begun", flush=True)
+while True:
+    write_folder(sys.argv[1], "a.json", {}, {"x": np.arange(20_000)}, overwrite=True)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path, rng):
+    path = tmp_path / "a"
+    write_folder(path, "a.json", {}, {"x": np.arange(20_000)}, overwrite=False)
+    for seconds in rng.uniform(0, 0.1, 8):
+        subprocess.run([sys.executable, "-c", KILLED, path, str(seconds)], capture_output=True)
+        verify_folder(path, "a.json")
+        assert sum(not name.startswith(".xmc-") for name in os.listdir(tmp_path)) == 1
+    write_folder(path, "a.json", {}, {"x": np.arange(3)}, overwrite=True)
+    assert listing(tmp_path) == ["a"]
+
+
+def test_whoever_reads_while_others_replace_finds_one_whole_folder(tmp_path):
+    path = tmp_path / "a"
+    for n in (1, 2):
+        write_folder(path, "a.json", {"n": n}, {"x": np.full(5000, n)}, overwrite=n > 1)
+    done, seen = threading.Event(), set()
+
+    def write(n):
+        while not done.is_set():
+            write_folder(path, "a.json", {"n": n}, {"x": np.full(5000, n)}, overwrite=True)
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in (1, 2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(1000):
+            meta, arrays = read_folder(path, "a.json")
+            assert {meta["n"]} == set(arrays["x"].tolist())
+            seen.add(meta["n"])
+    finally:
+        done.set()
+        for writer in writers:
+            writer.join()
+    assert seen == {1, 2} and listing(tmp_path) == ["a"]
 
 
 def test_a_link_stays_a_link(tmp_path):

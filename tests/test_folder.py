@@ -113,6 +113,16 @@ def test_overwrite_refuses_a_folder_of_another_kind(tmp_path, file):
     assert content(target) == before
 
 
+def test_overwrite_refuses_a_folder_with_something_beside(folder):
+    (folder / "thesis.tex").write_text("precious")
+    before = content(folder)
+    with pytest.raises(ModelError) as error:
+        write_folder(folder, FILE, {}, {}, overwrite=True)
+    expected = "expected nothing but a model to replace, there is thesis.tex"
+    assert str(error.value) == f"{folder}: {expected}"
+    assert content(folder) == before
+
+
 def test_overwrite_refuses_a_file(tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(ModelError, match="to replace, got something else"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import ctypes
 import gzip
+import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import zlib
 from collections.abc import Iterator
@@ -18,6 +21,9 @@ from ..errors import DataError, quoted
 
 FilePath = str | os.PathLike
 CHUNK = 1 << 20
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+
+log = logging.getLogger("xmc.files")
 
 
 def is_standard(path: FilePath) -> bool:
@@ -122,6 +128,9 @@ def check_target(path: FilePath, overwrite: bool = False) -> None:
     if not os.path.isdir(os.path.dirname(target)):
         got = quoted(os.path.dirname(name))
         raise DataError(f"{name}: expected an existing folder to write into, got {got}")
+    if os.path.islink(path) and not os.path.isfile(target):
+        what = "a folder" if os.path.isdir(target) else "nothing"
+        raise DataError(f"{name}: is a link to {what}; expected {target} itself")
     if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
         raise DataError(
             f"{name}: expected a file or folder to replace, got a device or pipe; - is stdout"
@@ -149,15 +158,18 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
     """An unused path beside `path`. What is made there moves to `path` at the end.
 
     If anything fails, it is removed, and `path` stays as it was. With overwrite an old file, or an
-    old folder with everything in it, is replaced: look before what it is. Raises DataError if
-    `path` exists and overwrite is False, or if it can't be written.
+    old folder with everything in it, is replaced: look before what it is. At no moment is neither
+    there, whoever looks and whatever kills the process. What killed ones left is removed. Raises
+    DataError if `path` exists and overwrite is False, or if it can't be written.
     """
     check_target(path, overwrite)
     target = Path(os.path.realpath(path))
-    fresh = target.with_name(f".xmc-{secrets.token_hex(8)}")
+    _sweep(target.parent)
+    fresh = target.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
     try:
         yield fresh
         _move(fresh, target)
+        _sync(target.parent)
     except OSError as error:
         raise DataError(
             f"{os.fspath(path)}: can't be written: {error.strerror or error}"
@@ -166,19 +178,70 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
         _remove(fresh)
 
 
+def _own_prefix() -> str:
+    """What the names of our temporary files on this machine begin with; a process id follows."""
+    return f".xmc-{zlib.crc32(socket.gethostname().encode()):08x}-"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine left in the folder that are no more."""
+    prefix = _own_prefix()
+    for entry in os.listdir(folder):
+        pid = entry.removeprefix(prefix).partition("-")[0]
+        if entry.startswith(prefix) and pid.isdecimal() and not _runs(int(pid)):
+            log.warning(f"removed {folder / entry}, which a killed process left")
+            _remove(folder / entry)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no process id
+        return True
+    return True
+
+
 def _move(fresh: Path, target: Path) -> None:
+    """Put `fresh` in the place of `target`; an old folder then lies where `fresh` was."""
     if not (fresh.is_dir() and target.is_dir()):
         os.replace(fresh, target)
-        return
-    old = fresh.with_name(f"{fresh.name}.old")
+    elif not _exchange(fresh, target):
+        _move_in_steps(fresh, target)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Exchange two entries at once, where the system can: Linux does on most file systems."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    paths = os.fsencode(a), os.fsencode(b)
+    return rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE) == 0
+
+
+def _move_in_steps(fresh: Path, target: Path) -> None:
+    """As `_move`, with a moment where neither is there: a kill then leaves the old one beside,
+    under a name that people see.
+    """
+    old = target.with_name(f"{target.name}.replaced-{secrets.token_hex(4)}")
+    os.rename(target, old)
     try:
-        os.rename(target, old)
         os.rename(fresh, target)
-    finally:
-        if target.exists():
-            _remove(old)
-        else:
-            os.rename(old, target)
+    except OSError:
+        os.rename(old, target)
+        raise
+    os.rename(old, fresh)
+
+
+def _sync(folder: Path) -> None:
+    """Make sure that the entries of a folder are on the disk."""
+    with suppress(OSError):  # not every file system can
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

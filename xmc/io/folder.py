@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,8 @@ def write_folder(
     Raises ModelError if `path` exists and overwrite is False, if it is no folder with such a JSON,
     or if it can't be written.
     """
-    if overwrite and os.path.exists(path) and not (Path(path) / file).is_file():
-        raise ModelError(
-            f"{os.fspath(path)}: expected a folder with a {file} to replace, got something else"
-        )
+    if overwrite and os.path.exists(path):
+        _check_ours(path, file)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     listed = {name: _facts(array) | {"sha256": _hash(array)} for name, array in arrays.items()}
     whole = {"format": FORMAT, **meta, "arrays": listed}
@@ -55,9 +53,22 @@ def write_folder(
         with replacing(path, overwrite) as fresh:
             fresh.mkdir()
             tensors.write(fresh / ARRAYS, arrays)
-            (fresh / file).write_text(text + "\n", encoding="utf-8")
+            with open(fresh / file, "xb") as opened:
+                opened.write(f"{text}\n".encode())
+                opened.flush()
+                os.fsync(opened.fileno())
     except DataError as error:  # `replacing` raises it for files and folders alike
         raise ModelError(str(error)) from error
+
+
+def _check_ours(path: PathName, file: str) -> None:
+    """Raise ModelError unless a folder is one that `write_folder` wrote, with nothing beside."""
+    name = os.fspath(path)
+    if not (Path(path) / file).is_file():
+        raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
+    others = [e for e in sorted(os.listdir(path)) if e not in (file, ARRAYS) and e[-4:] != ".npy"]
+    if others:
+        raise ModelError(f"{name}: expected nothing but a model to replace, there is {others[0]}")
 
 
 def read_meta(path: PathName, file: str) -> dict[str, Any]:
@@ -65,14 +76,60 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
 
     Raises ModelError if it is missing, damaged, or of a format that is too new or too old.
     """
+    return _read(path, file, _meta)
+
+
+def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The JSON of a folder and its arrays, memory-mapped and read-only.
+
+    Both are of one folder, even while another process replaces it. Raises ModelError if one is
+    missing, truncated, or not what the JSON says.
+    """
+    return _read(path, file, _meta_and_arrays)
+
+
+def _read(path: PathName, file: str, reader: Callable[[PathName, str, int], Any]) -> Any:
+    """What a reader finds in a folder, again if it was replaced and removed meanwhile."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            got = _what(path)
+            raise ModelError(
+                f"{os.fspath(path)}: expected a folder with a {file}, got {got}"
+            ) from None
+        try:
+            return reader(path, file, descriptor)
+        except FileNotFoundError as error:
+            if _is_still(path, descriptor):
+                raise _missing(path, file, os.fspath(error.filename)) from None
+        finally:
+            os.close(descriptor)
+
+
+def _is_still(path: PathName, descriptor: int) -> bool:
+    """Whether a path leads to the folder that was opened."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return True  # it is gone for good
+
+
+def _missing(path: PathName, file: str, what: str) -> ModelError:
+    name = os.fspath(path)
+    if what == file:
+        return ModelError(f"{name}: expected a folder with a {file}, got {_what(path)}")
+    return ModelError(f"{name}: expected {what}, it is missing")
+
+
+def _meta(path: PathName, file: str, folder: int) -> dict[str, Any]:
     name = os.fspath(path)
     try:
-        with as_model_error(path, file):
-            with tensors.open_regular(Path(path) / file) as opened:
-                meta = json.loads(opened.read().decode())
+        with as_model_error(path, file), tensors.open_regular(file, folder) as opened:
+            meta = json.loads(opened.read().decode())
             found = meta["format"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"{name}: expected a folder with a {file}, got {_what(path)}") from None
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ModelError(f"{name}: {file} can't be read: {error.strerror}") from None
     if not isinstance(found, int) or found > FORMAT:
@@ -86,19 +143,17 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
     return meta
 
 
-def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The JSON of a folder and its arrays, memory-mapped and read-only.
-
-    Raises ModelError if one is missing, truncated, or not what the JSON says.
-    """
-    meta = read_meta(path, file)
+def _meta_and_arrays(
+    path: PathName, file: str, folder: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    meta = _meta(path, file, folder)
     if meta["format"] == 2:
         return meta, _arrays_of_format_2(path, file, meta)
     try:
         with as_model_error(path, ARRAYS):
-            arrays = tensors.read(Path(path) / ARRAYS)
+            arrays = tensors.read(ARRAYS, folder)
     except FileNotFoundError:
-        raise ModelError(f"{os.fspath(path)}: expected {ARRAYS}, it is missing") from None
+        raise
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{os.fspath(path)}: {ARRAYS} can't be read: {reason}") from None

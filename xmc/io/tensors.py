@@ -59,13 +59,15 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path | str, folder: int | None = None) -> dict[str, np.ndarray]:
     """The arrays of a file, mapped and read-only.
+
+    folder: the descriptor of the folder where it is, None if the path says all.
 
     Raises ValueError unless the file is one that `write` could have written, and OSError if it
     can't be read.
     """
-    with open_regular(path) as file:
+    with open_regular(path, folder) as file:
         size = os.fstat(file.fileno()).st_size
         if size < LENGTH.size:
             raise ValueError(f"expected a file of arrays, got {size} bytes")
@@ -88,11 +90,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def open_regular(path: Path) -> Any:
+def open_regular(path: Path | str, folder: int | None = None) -> Any:
     """A file opened to be read as bytes; a pipe or a device, which may never end, is an OSError."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not stat.S_ISREG(os.stat(path, dir_fd=folder).st_mode):
         raise OSError(0, "expected a regular file", os.fspath(path))
-    return open(path, "rb")
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags, dir_fd=folder))
 
 
 def _header(text: bytes) -> list[tuple[str, int, int, np.dtype, tuple[int, ...]]]:
