@@ -53,9 +53,10 @@ class Output:
         """Raise an error if a file, the folder or the JSON can't be written.
 
         Commands ask before their long work. None stands for an output that nobody asked for. The
-        folder may replace another one only if that one holds the file `marker`.
+        folder may replace another one only if that one has the file `marker` and is ours.
         """
         from xmc.io.files import check_target
+        from xmc.io.folder import check_ours
 
         paths = [path for path in (*files, self.json_path) if path is not None and path != "-"]
         for path in paths:
@@ -66,7 +67,7 @@ class Output:
         for path in paths:
             check_target(path, self.overwrite)
         if folder is not None and marker is not None:
-            _refuse_foreign(folder, marker)
+            check_ours(folder, marker)
 
     def write_json(self, result: Any) -> None:
         """Write the result as JSON, if `--json` asks for it."""
@@ -74,18 +75,10 @@ class Output:
 
         if self.json_path is None:
             return
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         with create_file(self.json_path, self.overwrite) as file:
             file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _refuse_foreign(folder: str, marker: str) -> None:
-    """Raise ModelError if something else than a folder with the file `marker` is there."""
-    from xmc.errors import ModelError
-
-    if os.path.exists(folder) and not os.path.isfile(os.path.join(folder, marker)):
-        expected = f"expected a folder with a {marker} to replace"
-        raise ModelError(f"{folder}: {expected}, got something else")
 
 
 def _refuse_folder(path: str) -> None:
@@ -110,7 +103,7 @@ def _refuse_same(paths: Sequence[str]) -> None:
 
 def on_terminal() -> bool:
     """Whether a person reads stdout."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

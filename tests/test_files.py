@@ -338,3 +338,15 @@ def test_standard_output_is_a_dash(capsysbinary):
     with create_file("-") as file:
         file.write(b"content")
     assert capsysbinary.readouterr().out == b"content"
+
+
+@pytest.mark.parametrize(("name", "closed"), [("stdin", "read"), ("stdout", "written")])
+def test_closed_standard_streams_are_one_line(monkeypatch, name, closed):
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(DataError) as error:
+        if name == "stdin":
+            read_lines("-")
+        else:
+            with create_file("-"):
+                pass
+    assert str(error.value) == f"{name}: can't be {closed}: it is closed"

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from xmc.arrays import Rows, frozen
 from xmc.errors import DataError
 from xmc.inputs import as_rows, as_targets, canonical, same_rows, true_labels
+from xmc.kernels.gather import unit_row
 
 DENSE = np.float32([[0, 2, 0, -1], [0, 0, 0, 0], [3, 0, 0.5, 0]])
 FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
@@ -285,3 +286,18 @@ def test_true_labels_are_where_a_matrix_is_not_zero():
     Y = true_labels(unsorted(), "who", "Y")
     assert np.array_equal(Y.toarray(), DENSE != 0)
     assert Y.has_canonical_format
+
+
+@pytest.mark.parametrize("exponent", [-44, -41, -39, -20, 0, 20, 30, 37])
+def test_rows_of_any_length_are_scaled_to_length_1(exponent):
+    """Also where float32 can't hold the inverse of the length, as of values of 1e-41."""
+    row = np.float32([[3, 0, 4], [3, 1, 4]]) * 10.0**exponent
+    M = sp.csr_matrix(row.astype(np.float32))
+    data = M.data.astype(np.float64)
+    lengths = np.sqrt(np.add.reduceat(data**2, M.indptr[:-1]))
+    expected = data / np.repeat(lengths, np.diff(M.indptr))
+    many = as_rows(M, normalize=True).data
+    assert many == pytest.approx(expected, rel=1e-6)
+    one = np.empty(2, np.float32)
+    assert unit_row(M.indices[:2], M.data[:2], 3, True, one)
+    assert one.tobytes() == many[:2].tobytes()

@@ -103,11 +103,17 @@ def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
 
 def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
     """The values with each row scaled to length 1; `data` itself if no row needs it."""
-    from .kernels.gather import UNIT, squared_norms
+    from .kernels.gather import LONGEST, UNIT, squared_norms
 
     norms = np.sqrt(squared_norms(frozen(indptr), frozen(data)))
     scaled = (np.abs(norms - 1) > UNIT) & (norms > 0)
     if not scaled.any():
         return data
-    scale = np.divide(1, norms, out=np.ones_like(norms), where=scaled).astype(np.float32)
-    return data * np.repeat(scale, np.diff(indptr))
+    # The inverse of a length beyond these is none that float32 can hold: such rows are scaled twice.
+    near = np.clip(norms, 1 / LONGEST, LONGEST)
+    sizes = np.diff(indptr)
+    if (scaled & (near != norms)).any():
+        exact = data / np.repeat(np.where(scaled, norms / near, 1), sizes)
+        data = exact.astype(np.float32)
+    scale = np.divide(1, near, out=np.ones_like(norms), where=scaled).astype(np.float32)
+    return data * np.repeat(scale, sizes)

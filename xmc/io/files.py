@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import errno
 import gzip
 import logging
 import os
@@ -59,6 +60,8 @@ def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
 
 def _open(path: FilePath) -> Any:
     if is_standard(path):
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
         return nullcontext(sys.stdin.buffer)
     return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
 
@@ -260,6 +263,8 @@ def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
     bytes.
     """
     if is_standard(path):
+        if sys.stdout is None:
+            raise DataError("stdout: can't be written: it is closed")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

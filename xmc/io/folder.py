@@ -42,8 +42,8 @@ def write_folder(
     Raises ModelError if `path` exists and overwrite is False, if it is no folder with such a JSON,
     or if it can't be written.
     """
-    if overwrite and os.path.exists(path):
-        _check_ours(path, file)
+    if overwrite:
+        check_ours(path, file)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     listed = {name: _facts(array) | {"sha256": _hash(array)} for name, array in arrays.items()}
     whole = {"format": FORMAT, **meta, "arrays": listed}
@@ -61,9 +61,11 @@ def write_folder(
         raise ModelError(str(error)) from error
 
 
-def _check_ours(path: PathName, file: str) -> None:
-    """Raise ModelError unless a folder is one that `write_folder` wrote, with nothing beside."""
+def check_ours(path: PathName, file: str) -> None:
+    """Raise ModelError unless nothing is there, or what `write_folder` wrote and nothing else."""
     name = os.fspath(path)
+    if not os.path.exists(path):
+        return
     if not (Path(path) / file).is_file():
         raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
     others = [e for e in sorted(os.listdir(path)) if e not in (file, ARRAYS) and e[-4:] != ".npy"]

@@ -21,6 +21,7 @@ from . import kernel
 
 # A row that was scaled to length 1 in float32 has a length that is this near to 1.
 UNIT = 2 * np.finfo(np.float32).eps
+LONGEST = 1e30  # rows longer than this, or shorter than its inverse, are scaled twice
 
 
 @kernel
@@ -154,9 +155,14 @@ def unit_row(indices, data, n_features, scaled, out):
     if before >= n_features:
         return False
     norm = np.sqrt(square)
-    scale = np.float32(1 / norm) if scaled and abs(norm - 1) > UNIT and norm > 0 else np.float32(1)
+    if not scaled or abs(norm - 1) <= UNIT or norm == 0:
+        out[:] = data
+        return True
+    near = min(max(norm, 1 / LONGEST), LONGEST)
+    scale, first = np.float32(1 / near), norm / near
     for p in range(indices.shape[0]):
-        out[p] = data[p] * scale
+        value = data[p] if first == 1 else np.float32(data[p] / first)
+        out[p] = value * scale
     return True
 
 

@@ -84,7 +84,8 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
     n = X.n_rows
     found = Beam(np.ones(n, np.int64), np.zeros((n, 1), np.int32), *np.zeros((2, n, 1), np.float32))
     for layer in layers:
-        found = _best_children(X, found, layer, search, NO_LABELS, search.beam_size)
+        size = min(search.beam_size, len(layer.bias_weight))  # as many nodes as there are
+        found = _best_children(X, found, layer, search, NO_LABELS, size)
     return found
 
 
