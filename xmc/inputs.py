@@ -109,7 +109,7 @@ def _scaled(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
     scaled = (np.abs(norms - 1) > UNIT) & (norms > 0)
     if not scaled.any():
         return data
-    # The inverse of a length beyond these is none that float32 can hold: such rows are scaled twice.
+    # Beyond these, float32 can't hold the inverse of a length: such rows are scaled twice.
     near = np.clip(norms, 1 / LONGEST, LONGEST)
     sizes = np.diff(indptr)
     if (scaled & (near != norms)).any():
