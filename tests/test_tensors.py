@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -118,6 +118,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
             tensors.read(tmp_path / name)
 
 
+@settings(deadline=None, database=None)
 @given(st.binary(max_size=300), st.integers(0, 200))
 def test_no_bytes_lead_astray(tmp_path_factory, noise, at):
     path = tmp_path_factory.getbasetemp() / "noise"
