@@ -63,7 +63,7 @@ def test_inspect_tells_the_vectoriser():
 
 def test_inspect_prints_it_for_people():
     shown = cli.done("inspect", cli.text_model()).stdout
-    assert shown.startswith("RerankedClassifier below a TextClassifier, model format 2\nfeatures ")
+    assert shown.startswith("RerankedClassifier below a TextClassifier, model format 3\nfeatures ")
     assert "with ids and names" in shown
     assert "; parts opening_chars, opening_words" in " ".join(shown.split())
     assert "\ntree 1 of " in shown

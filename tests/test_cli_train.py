@@ -455,7 +455,7 @@ def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("numpy.save", full)
+    monkeypatch.setattr("os.fsync", full)
     line = cli.refusal(tmp_path, "train", xmc_file(tmp_path, *ROWS), "--model", tmp_path / "model")
     assert line == f"{tmp_path / 'model'}: can't be written: No space left on device"
 

@@ -62,7 +62,7 @@ DTYPES = {
     "|b1": "nan_left",
 }
 DTYPE_OF = {name: dtype for dtype, names in DTYPES.items() for name in names.split()}
-OF_TWO_DIMENSIONS = ("bucket", "norms", "dense", "sources.neighbors.rows.indptr")
+OF_TWO_DIMENSIONS = ("bucket", "norms", "dense", "neighbors.rows.indptr", "label_index.indptr")
 ALONE = ("vectorizer.", "vocabulary.", "classes")
 
 
