@@ -46,7 +46,9 @@ def models() -> dict:
     shallow = {"tree": "shallow", "arity": 6, "max_depth": 3, "random_state": 0}
     texts, asked_texts = (sample_texts(rows, sample.features) for rows in (X, asked))
     base = OneVsAllClassifier(random_state=0)
-    stage = RerankedClassifier((LabelTreeClassifier(**shallow), base), random_state=0)
+    trees = LabelTreeClassifier(**shallow)
+    features = sp.csr_matrix(Y.T @ X)  # as if a label were called what its rows are about
+    stage = RerankedClassifier((trees, base), label_features=features, random_state=0)
     ids = [f"id{n}" for n in range(Y.shape[1])]
     known = {"label_ids": ids, "label_names": sample.label_names[:80]}
     of_texts = [TextClassifier(base, rerank=rerank, opening=0) for rerank in (False, True)]

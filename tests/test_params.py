@@ -244,3 +244,9 @@ def test_a_number_that_no_array_can_hold_is_refused(name):
     with pytest.raises(ParameterError, match=said):
         check(kind(**{name: 2**31}))
     check(LabelTreeClassifier(memory=2**40))
+
+
+def test_true_is_no_number_but_of_what_is_told():
+    check(LabelTreeClassifier(verbose=True))
+    with pytest.raises(ParameterError, match="beam_size must be an int >= 1, got True$"):
+        check(LabelTreeClassifier(beam_size=True))

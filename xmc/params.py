@@ -457,6 +457,8 @@ def _is_estimator(value: Any) -> bool:
 
 def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
+    if isinstance(value, bool) and "own_flag" not in rule:  # verbose=True is what many write
+        return False
     if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("not_equal"):
         return False
     most = MOST_BYTES if "size" in rule else MOST if rule["kind"] is int else math.inf

@@ -84,7 +84,14 @@ class NameIndex(NamedTuple):
             and self.n_labels == n_labels
             and lists_fit(self.label_indptr, self.name_labels)
             and within(self.name_labels, n_labels)
+            and np.array_equal(np.bincount(self.key_names, minlength=n_names), self.n_keys)
+            and self._has_lengths()
         )
+
+    def _has_lengths(self) -> bool:
+        """Whether the names that are found by a term have n-grams and words of some length."""
+        found = self.norms[self.n_keys > 0]
+        return bool((self.norms >= 0).all() and (found > 0).all())
 
     @property
     def table(self) -> tuple:
