@@ -27,7 +27,9 @@ COMMANDS = (
     "reproduce",
     "warmup",
 )
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+FAILED, PIPE_CLOSED = 1, 141
+# What asks a command to end: Ctrl-C, the system or a batch queue, a terminal that is closed.
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Commands(click.Group):
@@ -59,6 +61,14 @@ def xmc() -> None:
     """
 
 
+class Ended(KeyboardInterrupt):
+    """A signal asked the command to end."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.signal = number
+
+
 @contextmanager
 def one_line_errors(ctx: click.Context) -> Iterator[None]:
     """Print one line for an error that the user can mend; a bug keeps its traceback."""
@@ -66,8 +76,8 @@ def one_line_errors(ctx: click.Context) -> Iterator[None]:
         yield
     except XmcError as error:
         fail(ctx, str(error))
-    except KeyboardInterrupt:
-        fail(ctx, "interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        fail(ctx, str(error) or "interrupted", 128 + getattr(error, "signal", signal.SIGINT))
     except BrokenPipeError:
         silence_stdout()
         ctx.exit(PIPE_CLOSED)
@@ -97,10 +107,12 @@ def main() -> None:
     """The entry point of the command line."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn developers, not users of commands
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ENDINGS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
     xmc(prog_name="xmc")
 
 
-def _terminate(number: int, frame: Any) -> None:
-    """Exit like any command does, so that half-written files are removed."""
-    sys.exit(128 + number)
+def _end(number: int, frame: Any) -> None:
+    """End as Ctrl-C does, so that half-written files are removed."""
+    raise Ended(number)

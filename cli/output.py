@@ -48,13 +48,19 @@ class Output:
         return self.json_path != "-"
 
     def check(
-        self, *files: str | None, folder: str | None = None, marker: str | None = None
+        self,
+        *files: str | None,
+        folder: str | None = None,
+        marker: str | None = None,
+        beside: str | None = None,
     ) -> None:
         """Raise an error if a file, the folder or the JSON can't be written.
 
         Commands ask before their long work. None stands for an output that nobody asked for. The
         folder may replace another one only if that one has the file `marker` and is ours.
+        beside: a checkpoint, which may be there already.
         """
+        from xmc.checkpoint import check_checkpoint
         from xmc.io.files import check_target
         from xmc.io.folder import check_ours
 
@@ -63,11 +69,13 @@ class Output:
             _refuse_folder(path)
         if folder is not None:
             paths.insert(0, folder)
-        _refuse_same(paths)
+        _refuse_same([*paths, *([] if beside is None else [beside])])
         for path in paths:
             check_target(path, self.overwrite)
         if folder is not None and marker is not None:
             check_ours(folder, marker)
+        if beside is not None:
+            check_checkpoint(beside)
 
     def write_json(self, result: Any) -> None:
         """Write the result as JSON, if `--json` asks for it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
@@ -70,6 +72,12 @@ class LabelledRows(NamedTuple):
     help="With or without a last stage that weighs all evidence for a label.  [default: of texts, "
     "with it if held-out rows say that it helps]",
 )
+@click.option(
+    "--checkpoint",
+    metavar="DIR",
+    help="Keep what is finished in this folder until the model is saved. Killed or interrupted, "
+    "the same command goes on from there.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.vocabulary
@@ -87,6 +95,7 @@ def command(
     one_vs_all: bool,
     valid: float | None,
     rerank: bool | None,
+    checkpoint: str | None,
     dry_run: bool,
     label_names: str | None,
     vocabulary: str | None,
@@ -113,7 +122,7 @@ def command(
         apply_preset(ctx, preset, model_flags)
     lacking = model_flags.keys() - {*names(kind.params), *STAGE_FLAGS, "threads", "seed"}
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
-    output.check(folder=target, marker="model.json")
+    output.check(folder=target, marker="model.json", beside=checkpoint)
     estimator = new_estimator(kind, model_flags, output.quiet)
     named = method or one_vs_all or preset
     below = (estimator,) if named else base_models(ctx, model_flags, output.quiet)
@@ -143,8 +152,9 @@ def command(
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
         return
-    result = {"model": target, **fit(model, kept, output.notices)}
-    model.save(target, overwrite=output.overwrite)
+    with resumable(checkpoint, output.notices):
+        result = {"model": target, **fit(model, kept, output.notices, checkpoint)}
+        model.save(target, overwrite=output.overwrite)
     sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
     output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
     if held is not None:
@@ -244,13 +254,32 @@ def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows,
     return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
 
 
-def fit(model: Any, data: LabelledRows, notices: Notices) -> dict[str, Any]:
+@contextmanager
+def resumable(checkpoint: str | None, notices: Notices) -> Iterator[None]:
+    """Say how an interrupted training goes on, and remove the checkpoint of a finished one."""
+    from xmc.checkpoint import is_begun, remove
+
+    if checkpoint is None:
+        yield
+        return
+    if is_begun(checkpoint):
+        notices.say(f"goes on with what {checkpoint} keeps")
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.args = (f"interrupted; the same command goes on with what {checkpoint} keeps",)
+        raise
+    remove(checkpoint)
+
+
+def fit(model: Any, data: LabelledRows, notices: Notices, checkpoint: str | None) -> dict[str, Any]:
     """Fit the model; returns counts and seconds."""
     started = time.monotonic()
     facts: dict[str, Any] = count_rows(data.X, data.Y)
     report_counts(facts, notices)
     rows = data.X if data.texts is None else data.texts
-    model.fit(rows, data.Y, label_ids=data.label_ids, label_names=data.label_names)
+    called = {"label_ids": data.label_ids, "label_names": data.label_names}
+    model.fit(rows, data.Y, **called, checkpoint=checkpoint)
     if data.texts is not None:
         found = count_features(model.model_)
         report_counts(found | {"n_rows": facts["n_rows"]}, notices)

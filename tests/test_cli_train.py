@@ -2,9 +2,12 @@
 
 import gzip
 import json
+import signal
+import time
 from dataclasses import fields
 
 import cli_tools as cli
+import folders
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -531,3 +534,42 @@ def test_help_lists_parameters_under_the_headings_of_their_groups():
     assert places == sorted(places)
     for flag, heading in (("--arity", 1), ("--C", 2), ("--beam-size", 3), ("--bias", 4)):
         assert places[heading] < text.index(f"\n  {flag} ") < [*places, len(text)][heading + 1]
+
+
+def test_a_checkpoint_is_gone_once_the_model_is_saved(tmp_path):
+    train(tmp_path, cli.home() / "X.npz", cli.home() / "Y.npz", "--checkpoint", tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_says_how_it_goes_on(tmp_path, number, code):
+    where = "--model", tmp_path / "model", "--checkpoint", tmp_path / "kept"
+    command = "train", cli.home() / "X.npz", cli.home() / "Y.npz", *where, "--n-trees", 40
+    process = cli.start(*command, "--quiet", cwd=tmp_path)
+    while not list(tmp_path.glob("kept/tree2.*")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    told = f"interrupted; the same command goes on with what {tmp_path / 'kept'} keeps\n"
+    assert (process.returncode, stderr) == (code, told)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    line = cli.refusal(tmp_path, *command, "--C", 2)
+    assert line.startswith(f"{tmp_path / 'kept'}: keeps a training with C=1.0, this one has 2.0;")
+    assert "goes on with what" in cli.done(*command).stderr
+    cli.done(*command[:3], "--model", tmp_path / "whole", "--n-trees", 40, "--quiet")
+    assert folders.content(tmp_path / "model") == folders.content(tmp_path / "whole")
+
+
+def test_the_checkpoint_is_looked_at_before_data_are_read(tmp_path):
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    cli.write_lines(letters / "a.txt", "dear")
+    for args, told in (
+        (("--checkpoint", letters), "expected a checkpoint or an empty folder, got another one"),
+        (
+            ("--checkpoint", tmp_path / "model"),
+            "expected a path for each output, got this one twice",
+        ),
+    ):
+        line = cli.refusal(tmp_path, "train", "no.tsv", "--model", tmp_path / "model", *args)
+        assert line == f"{args[1]}: {told}"

@@ -24,11 +24,11 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors languages params formats topk arrays scratch frames soundness inputs propensity judged "
-    "threshold metrics xmc.io xmc.io.* vocabulary parallel progress memory",
+    "threshold metrics xmc.io xmc.io.* vocabulary parallel progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
-    "methods model model_files analyzers text features training_data base estimators stage "
-    "reranked_classifier text_classifier loading presets",
+    "methods model model_files identity analyzers text features training_data base estimators "
+    "stage reranked_classifier text_classifier loading presets",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
 ]

@@ -16,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
 from .arrays import Lists, Rows, frozen
+from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .frames import is_frame
+from .identity import identity_of
 from .inputs import as_rows, as_targets, canonical, check_not_empty, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
@@ -83,6 +85,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         *,
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
+        checkpoint: str | PathLike[str] | Checkpoint | None = None,
     ) -> Estimator:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
 
@@ -91,14 +94,22 @@ class Estimator(ClassifierMixin, BaseEstimator):
         user_negatives: with a LabelTree as `tree`, for each of its levels from the top None or a
         matrix (n_rows, nodes of the level above); where it is not 0, the row trains the node's
         children too, whatever `negatives` says.
+        checkpoint: a folder that keeps what is finished. If a training is killed, the same call
+        goes on from there and ends in the same model; you remove the folder when it has served.
         Raises ParameterError and DataError, both ValueErrors.
         """
         data = self._training_data(X, y, user_negatives)
         who, n_labels = type(self).__name__, len(data.label_counts)
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
-        with Progress(self.verbose) as progress:
-            learned = self._train(data, progress)
+        given = {"X": data.X, "y": data.Y, "classes": data.classes, "negatives": user_negatives}
+        with (
+            opened(checkpoint, lambda: identity_of(self, given)) as kept,
+            Progress(self.verbose) as progress,
+        ):
+            # Where there is no seed, one is drawn; the model that goes on must have the same.
+            seed = kept.once("seed", int, lambda: data.seed)
+            learned = self._train(data._replace(seed=seed, checkpoint=kept), progress)
         embeddings = None
         if self._params().tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)

@@ -53,7 +53,8 @@ class TreeEstimator(Estimator):
         for n, tree in enumerate(trees):
             problem = MemberProblem(data.X, data.Y, tree, (data.seed, n), negatives)
             title = f"tree {n + 1} of {len(trees)}"
-            trained.append(train_member(problem, params, progress, title))
+            kept = data.checkpoint.part(f"tree{n}")
+            trained.append(train_member(problem, params, progress, title, kept))
         members, n_passes = zip(*trained, strict=True)
         return Learned(Trees(members), max(n_passes))
 
@@ -97,7 +98,8 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         if isinstance(self.tree, str):
-            return grow_trees(data.X, data.rows_of_label, self._params(), data.seed, progress)
+            what = data.X, data.rows_of_label, self._params(), data.seed
+            return grow_trees(*what, progress, data.checkpoint)
         who = type(self).__name__
         check_tree(self.tree, len(data.label_counts), who)
         tree = self.tree.restricted_to(data.label_counts > 0)

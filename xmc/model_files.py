@@ -123,11 +123,7 @@ def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
         "n_labels": saved.model.n_labels,
         "vectorizer": settings,
         "text_parameters": saved.text_parameters and plain_values(saved.text_parameters),
-        "versions": {
-            "xmc": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
+        "versions": versions(),
     }
     write_folder(path, FILE, entries.meta | meta, entries.arrays, overwrite)
 
@@ -145,6 +141,12 @@ def read(path: PathName) -> Saved:
 def verify(path: PathName) -> None:
     """Raise ModelError unless a folder's content is what was written, by its checksums."""
     verify_folder(path, FILE)
+
+
+def versions() -> dict[str, str]:
+    """The versions on which a model's bytes depend."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"xmc": __version__, "python": platform.python_version(), **libraries}
 
 
 def describe(path: PathName) -> dict[str, Any]:

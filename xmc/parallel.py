@@ -22,20 +22,23 @@ def run(
     Jobs release the GIL in kernels. They write into arrays that they share, so they stay on threads
     of this process, whatever backend joblib.parallel_config names; n_jobs may come from there.
     """
-    threads = n_threads(n_jobs)
-    if len(jobs) < 2 or threads == 1:
-        results: Iterable = (function(*job) for job in jobs)
-    else:
-        parallel = joblib.Parallel(
-            threads, require="sharedmem", return_as="generator", batch_size=1
-        )
-        results = parallel(joblib.delayed(function)(*job) for job in jobs)
     finished = []
-    for n, result in enumerate(results):
+    for n, result in enumerate(results_of(function, jobs, n_jobs)):
         finished.append(result)
         if done is not None:
             done(n)
     return finished
+
+
+def results_of(
+    function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
+) -> Iterable[Any]:
+    """What `run` gives, one result after another, each as soon as it is its turn."""
+    threads = n_threads(n_jobs)
+    if len(jobs) < 2 or threads == 1:
+        return (function(*job) for job in jobs)
+    parallel = joblib.Parallel(threads, require="sharedmem", return_as="generator", batch_size=1)
+    return parallel(joblib.delayed(function)(*job) for job in jobs)
 
 
 def n_threads(n_jobs: int | None) -> int:

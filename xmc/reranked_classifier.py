@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from sklearn.base import clone
 
 from .arrays import Lists, Rows, frozen
 from .base import Estimator, Learned
+from .checkpoint import Checkpoint
 from .errors import DataError, ParameterError
 from .estimators import LabelTreeClassifier, OneVsAllClassifier
-from .evidence.boosted import importance
+from .evidence.boosted import BoostedTrees, importance
 from .evidence.names import NameIndex, mentions
 from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
@@ -40,7 +42,7 @@ from .stage import (
 )
 from .topk import TopK
 from .training.forecast import Forecast
-from .training_data import TrainingData
+from .training_data import TrainingData, as_seed
 
 MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where one part is enough
 FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
@@ -61,6 +63,32 @@ class Part(NamedTuple):
 
     kept: np.ndarray
     held: np.ndarray
+
+
+class Asked(NamedTuple):
+    """What there is to learn from a part, for each choice of base models; and the best labels by
+    each base model of the first choice.
+    """
+
+    held: list[HeldOut]
+    tops: list[TopK]
+
+
+class Stage(NamedTuple):
+    """The last stage.
+
+    chosen: the number of the choice of base models that it weighs.
+    threshold: probability from which a label belongs to a set.
+    held_out: metrics on held-out rows of each base model, and of the stage.
+    trees: that give the log-odds.
+    importance: of each column of the evidence.
+    """
+
+    chosen: int
+    threshold: float
+    held_out: dict[str, Any]
+    trees: BoostedTrees
+    importance: np.ndarray
 
 
 class Given(NamedTuple):
@@ -268,9 +296,11 @@ class RerankedClassifier(RerankedParams, Estimator):
         """Copies of the base models, with threads and memory from here where they have none."""
         n_trained = len(np.unique(sp.csr_matrix(Y).indices))
         bases = [clone(base) for base in as_tuple(self.classifier) or DEFAULT]
-        if self.random_state is not None:
-            for base in bases:
+        for base in bases:
+            if self.random_state is not None:
                 base.set_params(random_state=self.random_state)
+            if base.random_state is not None:  # a generator gives one seed, however often it trains
+                base.set_params(random_state=as_seed(base.random_state))
         if self._chooses and X.nnz * n_trained > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
@@ -289,18 +319,35 @@ class RerankedClassifier(RerankedParams, Estimator):
         n_least = 1 if self._chooses else len(unfitted)
         choices = [unfitted[:n] for n in range(len(unfitted), n_least - 1, -1)]
         self.base_kinds_ = [type(base).__name__ for base in unfitted]
-        held, alone = self._held_out(given, choices, data.seed)
-        self.held_out_ = {f"base{n}": figures for n, figures in enumerate(alone)}
-        chosen, threshold = self._choose(held, data.seed)
+        checkpoint = data.checkpoint
+        stage = checkpoint.once(
+            "stage", Stage, lambda: self._stage(given, choices, data.seed, checkpoint)
+        )
+        self.held_out_ = stage.held_out
+        fitted = [
+            base.fit(given.X, given.Y, checkpoint=checkpoint.part(f"base{n}"))
+            for n, base in enumerate(choices[stage.chosen])
+        ]
+        sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
+        bases = tuple(map(base_of, fitted))
+        predictor = Reranked(bases, sources, stage.trees, stage.importance)
+        return Learned(predictor, max(base.n_iter_ for base in fitted), stage.threshold)
+
+    def _stage(
+        self,
+        given: Given,
+        choices: Sequence[Sequence[Any]],
+        seed: int,
+        checkpoint: Checkpoint,
+    ) -> Stage:
+        """The last stage, learned from held-out rows."""
+        held, alone = self._held_out(given, choices, seed, checkpoint)
+        figures = {f"base{n}": own for n, own in enumerate(alone)}
+        chosen, threshold, figures["stage"] = self._choose(held, figures, seed)
         trees = learn(held[chosen], self.n_jobs)
         values = held[chosen].evidence.values
         sample = np.ascontiguousarray(values[:: 1 + len(values) // MOST_WEIGHED])
-        weights = importance(trees, sample)
-        del held, values  # may be as large as the base models
-        fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
-        sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
-        predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
-        return Learned(predictor, max(base.n_iter_ for base in fitted), threshold)
+        return Stage(chosen, threshold, figures, trees, frozen(importance(trees, sample)))
 
     def _given(self, data: TrainingData) -> Given:
         indptr, ids, costs = data.Y
@@ -329,47 +376,69 @@ class RerankedClassifier(RerankedParams, Estimator):
         return rows, inverted(rows)
 
     def _held_out(
-        self, given: Given, choices: Sequence[Sequence[Any]], seed: int
+        self,
+        given: Given,
+        choices: Sequence[Sequence[Any]],
+        seed: int,
+        checkpoint: Checkpoint,
     ) -> tuple[list[HeldOut], list[dict[str, Any]]]:
         """What the stage may learn from, for each choice of base models, and how good each base
         model of the first choice is by itself.
         """
-        found: list[list[HeldOut]] = [[] for _ in choices]
-        tops: list[list[TopK]] = [[] for _ in choices[0]]
-        for part in with_labels(parts_of(given.X.shape[0], seed), given.Y):
-            X, Y = given.X[part.kept], given.Y[part.kept]
-            bases = [base_of(base.fit(X, Y)) for base in choices[0]]
-            sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
-            truth = given.Y[part.held] != 0
-            known = known_labels(given.label_counts(), sources.label_counts)
-            for n, choice in enumerate(choices):
-                own = bases[: len(choice)]
-                evidence = evidence_for(own, sources, asked, self.n_jobs)
-                columns = columns_of(own, sources)
-                found[n].append(held_out(evidence, truth, known, columns))
-            for n, base in enumerate(bases):
-                tops[n].append(base.predictor.rank(asked.rows, base.search, N_SHOWN))
-        held = list(map(joined, found))
+        parts = with_labels(parts_of(given.X.shape[0], seed), given.Y)
+        asked = []
+        for n, part in enumerate(parts):
+            kept = checkpoint.part(f"part{n}")
+            how = partial(self._ask, given, part, choices, kept)
+            asked.append(kept.once("evidence", Asked, how))
+        held = list(map(joined, zip(*(own.held for own in asked), strict=True)))
+        tops = map(joined_tops, zip(*(own.tops for own in asked), strict=True))
         truth = held[0].truth
-        return held, [quality(truth, joined_tops(own)) for own in tops]
+        return held, [quality(truth, own) for own in tops]
 
-    def _choose(self, held: Sequence[HeldOut], seed: int) -> tuple[int, float]:
-        """The number of the best choice, and the threshold of its sets.
+    def _ask(
+        self,
+        given: Given,
+        part: Part,
+        choices: Sequence[Sequence[Any]],
+        checkpoint: Checkpoint,
+    ) -> Asked:
+        """What models trained on the kept rows of a part say of those that are held out."""
+        X, Y = given.X[part.kept], given.Y[part.kept]
+        bases = [
+            base_of(base.fit(X, Y, checkpoint=checkpoint.part(f"base{n}")))
+            for n, base in enumerate(choices[0])
+        ]
+        sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
+        truth = given.Y[part.held] != 0
+        known = known_labels(given.label_counts(), sources.label_counts)
+        held = []
+        for choice in choices:
+            own = bases[: len(choice)]
+            evidence = evidence_for(own, sources, asked, self.n_jobs)
+            held.append(held_out(evidence, truth, known, columns_of(own, sources)))
+        tops = [base.predictor.rank(asked.rows, base.search, N_SHOWN) for base in bases]
+        return Asked(held, tops)
+
+    def _choose(
+        self, held: Sequence[HeldOut], alone: dict[str, dict[str, Any]], seed: int
+    ) -> tuple[int, float, dict[str, Any]]:
+        """The number of the best choice, the threshold of its sets, and its metrics.
 
         A choice of fewer base models, which come later, wins unless it is clearly worse, or leaves
         one out that is better alone.
         """
-        alone = [mean_precision(figures) for figures in self.held_out_.values()]
-        best, threshold, so_far = 0, 1.0, -np.inf
+        reached_alone = list(map(mean_precision, alone.values()))
+        best, threshold, so_far, told = 0, 1.0, -np.inf, {}
         for n, rows in enumerate(held):
             found = unseen_scores(rows, self.n_jobs, seed)
             figures = quality(rows.truth, as_topk(found, N_SHOWN))
             reached = mean_precision(figures)
-            if reached > so_far - WORTH and reached >= max(alone[len(alone) - n :], default=0):
-                best, so_far = n, reached
+            left_out = reached_alone[len(reached_alone) - n :]
+            if reached > so_far - WORTH and reached >= max(left_out, default=0):
+                best, so_far, told = n, reached, figures
                 threshold = threshold_of(rows, found)
-                self.held_out_["stage"] = figures
-        return best, threshold
+        return best, threshold, told
 
 
 def bytes_of(value: Any) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
+from .checkpoint import NOTHING_KEPT, Checkpoint
 from .errors import DataError, ModelError, ParameterError
 from .io.folder import (
     PathName,
@@ -101,6 +102,29 @@ def fit_texts(vectorizer: Vectorizer, texts: list[str]) -> Any:
         least = how.min_df
         told = f"that {least:,} texts or more have (min_df), found none in {len(texts):,}"
         raise DataError(f"text: expected features {told}; are they empty, or too few?") from None
+
+
+class FittedTexts(NamedTuple):
+    """A fitted vectoriser as `pack` gives it, and the rows that it made."""
+
+    settings: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    X: sp.csr_matrix
+
+
+def fitted_on(
+    vectorizer: Vectorizer, texts: list[str], checkpoint: Checkpoint
+) -> tuple[Vectorizer, Any]:
+    """The vectoriser fitted on these texts, and their rows as in `fit_texts`."""
+    if checkpoint is NOTHING_KEPT:
+        return vectorizer, fit_texts(vectorizer, texts)
+
+    def job() -> FittedTexts:
+        X = fit_texts(vectorizer, texts)
+        return FittedTexts(*pack(vectorizer), X)
+
+    kept = checkpoint.once("texts", FittedTexts, job)
+    return unpack(kept.settings, kept.arrays), kept.X
 
 
 def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

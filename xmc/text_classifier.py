@@ -18,10 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
 from .base import Estimator, weighted_mean
+from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
 from .evidence.names import NameIndex, name_index
 from .evidence.sources import relatives
+from .identity import identity_of
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
 from .params import (
@@ -36,7 +38,7 @@ from .params import (
 )
 from .ranking.ranker import Ranker
 from .reranked_classifier import RerankedClassifier, as_tuple
-from .text import as_texts, fit_texts, make_vectorizer
+from .text import as_texts, fit_texts, fitted_on, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
 from .training_data import DescribedRows, as_label_matrix, as_label_texts, as_list, check_once
@@ -66,6 +68,16 @@ class Given(NamedTuple):
     names: list[str] | None
     vocabulary: Vocabulary | None
     notices: tuple[str, ...]
+
+    def known(self) -> dict[str, Any]:
+        """All of it, by what people call it."""
+        y = as_label_matrix(self.y, "labels")
+        return {
+            "texts": self.texts,
+            "labels": y,
+            "ids of labels": self.ids,
+            "names of labels": self.names,
+        }
 
     def described(self, X: Any) -> DescribedRows:
         """The texts as these rows, with all that a last stage may know of labels."""
@@ -110,6 +122,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         *,
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | Mapping[str, str] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
     ) -> TextClassifier:
         """Train on texts and their labels.
 
@@ -119,12 +132,16 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             those that occur and those of the vocabulary, ascending, unless given.
         label_names: names in the order of the ids, or a mapping from id to name; a label without
             one has that of the vocabulary.
+        checkpoint: a folder that keeps what is finished. If a training is killed, the same call
+            goes on from there and ends in the same model; you remove the folder when it has served.
         Raises ParameterError and DataError, both ValueErrors.
         """
         given = self._given(texts, labels, label_ids, label_names)
         self.notices_: list[str] = [*given.notices]
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
-        self.classifier_ = self._learned(fit_texts(vectorizer, given.texts), given)
+        with opened(checkpoint, lambda: identity_of(self, given.known())) as kept:
+            vectorizer, X = fitted_on(vectorizer, given.texts, kept)
+            self.classifier_ = self._learned(X, given, kept)
         self.vectorizer_ = vectorizer
         return self
 
@@ -161,9 +178,13 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         there = next(i for i in self.vocabulary.ids if split_id(i)[1] == split_id(here)[1])
         return (f"the vocabulary's {there} is taken for {here}, others likewise",)
 
-    def _learned(self, X: Any, given: Given) -> Estimator:
+    def _learned(self, X: Any, given: Given, checkpoint: Checkpoint) -> Estimator:
         """The trained classifier: with a stage, if there is to be one and it helps."""
-        known = {"label_ids": given.ids, "label_names": given.names}
+        known: dict[str, Any] = {
+            "label_ids": given.ids,
+            "label_names": given.names,
+            "checkpoint": checkpoint,
+        }
         if not self._wants_stage(X.shape[0]):
             self.notices_ += [f"{why}: trained without" for why in self._obstacles(X.shape[0])]
             return self._unfitted().fit(X, given.y, **known)

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .arrays import Lists, Rows, Targets, frozen
+from .checkpoint import NOTHING_KEPT, Checkpoint
 from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
@@ -49,6 +50,7 @@ class TrainingData(NamedTuple):
     user_negatives: Sequence[Any] | None  # as the user gave them: checked once there is a tree
     seed: int
     described: DescribedRows | None = None  # the same rows with their texts, where they have texts
+    checkpoint: Checkpoint = NOTHING_KEPT  # keeps finished jobs
 
     @property
     def label_counts(self) -> np.ndarray:

@@ -22,6 +22,7 @@ from ..errors import DataError, quoted
 
 FilePath = str | os.PathLike
 CHUNK = 1 << 20
+TEMPORARY = ".xmc-"  # what the names of entries begin with that are being written
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 log = logging.getLogger("xmc.files")
@@ -148,7 +149,7 @@ def check_target(path: FilePath, overwrite: bool = False) -> None:
 
 def _try_entry(folder: str) -> None:
     """Make an entry in the folder and remove it, as only that shows that one can be made."""
-    trial = os.path.join(folder, f".xmc-{secrets.token_hex(8)}")
+    trial = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(8)}")
     try:
         os.mkdir(trial)
     finally:
@@ -168,7 +169,7 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
     check_target(path, overwrite)
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
-    fresh = target.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
+    fresh = _temporary(target)
     try:
         yield fresh
         _move(fresh, target)
@@ -181,9 +182,21 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
         _remove(fresh)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder: to others it is whole or gone."""
+    aside = _temporary(path)
+    os.rename(path, aside)
+    _remove(aside)
+
+
+def _temporary(target: Path) -> Path:
+    """An unused path beside the target, which tells who made it."""
+    return target.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
+
+
 def _own_prefix() -> str:
     """What the names of our temporary files on this machine begin with; a process id follows."""
-    return f".xmc-{zlib.crc32(socket.gethostname().encode()):08x}-"
+    return f"{TEMPORARY}{zlib.crc32(socket.gethostname().encode()):08x}-"
 
 
 def _sweep(folder: Path) -> None:

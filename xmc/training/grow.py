@@ -6,10 +6,12 @@ Both growers split points, which are rows of Z: row i is the embedding of labels
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
 from ..arrays import Lists, Rows, frozen, pointers
+from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..embedding import label_embeddings
 from ..kernels.gather import pick
 from ..kernels.kmeans import bisect, means, nearest
@@ -36,20 +38,30 @@ KMEANS_MAX_ITER = 20
 
 
 def grow_trees(
-    X: Rows, rows_of_label: Lists, params: LabelTreeParams, seed: int, progress: Progress
+    X: Rows,
+    rows_of_label: Lists,
+    params: LabelTreeParams,
+    seed: int,
+    progress: Progress,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> list[LabelTree]:
     """One tree per ensemble member, over the labels that have rows."""
     row_ptr, _ = rows_of_label
     labels = np.flatnonzero(np.diff(row_ptr)).astype(np.int32)
     shape = _shape(params.tree, len(labels))
     advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
-    Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
-    advance(1)
-    trees = []
-    for member in range(params.n_trees):
-        trees.append(_grow(Z, labels, shape, params, (seed, member)))
+
+    @cache
+    def embeddings() -> Rows:  # none if all trees are kept
+        Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
         advance(1)
-    return trees
+        return Z
+
+    def grow(member: int) -> LabelTree:
+        return _grow(embeddings(), labels, shape, params, (seed, member))
+
+    jobs = [(member,) for member in range(params.n_trees)]
+    return checkpoint.run("trees", LabelTree, grow, jobs, 1, lambda _: advance(1))
 
 
 def _shape(wanted: str, n_labels: int) -> str:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..kernels.lanes import N_LANES
 from ..layer import Layer, Page, assemble, pack
-from ..parallel import run
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from .problem import ChunkProblem, LevelProblem, Weights, pose_chunk, sibling_groups
@@ -43,11 +43,16 @@ def work(problem: LevelProblem) -> np.ndarray:
 
 
 def train_level(
-    problem: LevelProblem, params: LabelTreeParams, progress: Progress, title: str
+    problem: LevelProblem,
+    params: LabelTreeParams,
+    progress: Progress,
+    title: str,
+    checkpoint: Checkpoint,
 ) -> tuple[Layer, int]:
     """Train a level with its own parameters; gives the layer and the most passes of any group."""
     advance = progress.stage(title, max(1, work(problem).sum()))
-    return train_layer(problem, params_at(params, problem.level), advance)
+    kept = checkpoint.part(f"level{problem.level}")
+    return train_layer(problem, params_at(params, problem.level), advance, kept)
 
 
 def params_at(params: LabelTreeParams, level: int) -> LabelTreeParams:
@@ -56,7 +61,10 @@ def params_at(params: LabelTreeParams, level: int) -> LabelTreeParams:
 
 
 def train_layer(
-    problem: LevelProblem, params: LabelTreeParams, done: Callable[[float], None]
+    problem: LevelProblem,
+    params: LabelTreeParams,
+    done: Callable[[float], None],
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> tuple[Layer, int]:
     """Train every chunk of a level; gives the layer and the most passes of any group.
 
@@ -67,9 +75,12 @@ def train_layer(
     order = np.argsort(-chunk_work, kind="stable").tolist()
     n_wide = int((chunk_work >= WIDE).sum())
     wide, narrow = order[:n_wide], order[n_wide:]
-    chunks = {n: _train_wide(problem, n, params, done, chunk_work[n]) for n in wide}
+    chunks = {n: _train_wide(problem, n, params, done, chunk_work[n], checkpoint) for n in wide}
     jobs = [(problem, n, params) for n in narrow]
-    found = run(train_chunk, jobs, params.n_jobs, lambda i: done(chunk_work[narrow[i]]))
+    found = checkpoint.run(
+        *("chunks", TrainedChunk, train_chunk, jobs, params.n_jobs),
+        lambda i: done(chunk_work[narrow[i]]),
+    )
     chunks.update(zip(narrow, found, strict=True))
     trained = [chunks[n] for n in range(len(chunk_work))]
     bias_weight = [np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)]
@@ -86,11 +97,15 @@ def _train_wide(
     params: LabelTreeParams,
     done: Callable[[float], None],
     chunk_work: int,
+    checkpoint: Checkpoint,
 ) -> TrainedChunk:
     """Train the children of node n of the level above, their groups side by side on threads."""
     chunk = pose_chunk(problem, n)
     jobs = [(chunk, group, params) for group in sibling_groups(chunk)]
-    solved = run(solve, jobs, params.n_jobs, lambda _: done(chunk_work / len(jobs)))
+    solved = checkpoint.run(
+        *(f"chunk{n}", Weights, solve, jobs, params.n_jobs),
+        lambda _: done(chunk_work / len(jobs)),
+    )
     return _trained(solved, len(chunk.counts), problem.X.n_features, params.weights)
 
 

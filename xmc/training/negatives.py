@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Lists, Rows, frozen, pointers
+from ..checkpoint import Checkpoint
 from ..layer import Layer
 from ..parallel import run
 from ..params import LabelTreeParams, at_level
@@ -47,7 +48,11 @@ def with_negatives(
 
 
 def unseen_beams(
-    member: MemberProblem, params: LabelTreeParams, progress: Progress, title: str
+    member: MemberProblem,
+    params: LabelTreeParams,
+    progress: Progress,
+    title: str,
+    checkpoint: Checkpoint,
 ) -> dict[int, np.ndarray]:
     """By level, pairs of each row and the nodes in its beam, found by matchers that never saw it.
 
@@ -66,7 +71,8 @@ def unseen_beams(
         left_out = fold_of_row == fold
         stage = f"{title}, part {fold + 1} of {n_folds} left out"
         own = member._replace(seed=(*seed, fold))
-        for level, pairs in _beams_without(own, left_out, levels, params, progress, stage).items():
+        how = params, progress, stage, checkpoint.part(f"without{fold}")
+        for level, pairs in _beams_without(own, left_out, levels, *how).items():
             found[level].append(pairs)
     return {level: np.concatenate(parts) for level, parts in found.items()}
 
@@ -78,6 +84,7 @@ def _beams_without(
     params: LabelTreeParams,
     progress: Progress,
     title: str,
+    checkpoint: Checkpoint,
 ) -> dict[int, np.ndarray]:
     """For each of the levels, the beams of the rows left out, by matchers trained on the others."""
     layers: list[Layer] = []
@@ -90,7 +97,7 @@ def _beams_without(
             break
         problem = _without(with_negatives(problem, layers, params), left_out)
         stage = f"{title}, level {problem.level + 1}"
-        layers.append(train_level(problem, params, progress, stage)[0])
+        layers.append(train_level(problem, params, progress, stage, checkpoint)[0])
     return found
 
 

@@ -1,0 +1,295 @@
+import multiprocessing
+import os
+from typing import NamedTuple
+
+import numpy as np
+import planted
+import pytest
+from folders import content
+from sklearn.base import clone
+
+from xmc import LabelTreeClassifier, ModelError, OneVsAllClassifier, TextClassifier
+from xmc import checkpoint as room
+from xmc.checkpoint import (
+    NOTHING_KEPT,
+    Checkpoint,
+    Identity,
+    KeptInFolder,
+    check_checkpoint,
+    opened,
+    remove,
+)
+from xmc.datasets import load_sample, sample_texts
+from xmc.io.files import remove_folder
+from xmc.training import level
+
+IDENTITY = Identity(settings={"C": 1.0}, data={"rows": "abc"})
+
+
+class Found(NamedTuple):
+    squares: np.ndarray
+    n: int
+
+
+class Worker:
+    """A job that counts how often it is done."""
+
+    def __init__(self):
+        self.done = []
+
+    def __call__(self, n):
+        self.done.append(n)
+        if n == 13:
+            raise RuntimeError("a job that fails")
+        return Found(np.arange(n) ** 2, n)
+
+
+def found(checkpoint, worker, numbers, **settings):
+    got = checkpoint.run("squares", Found, worker, [(n,) for n in numbers], **settings)
+    return [(own.squares.tolist(), own.n) for own in got]
+
+
+def expected(numbers):
+    return [([i * i for i in range(n)], n) for n in numbers]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_finished_jobs_are_not_done_again(tmp_path, n_jobs):
+    first, second = Worker(), Worker()
+    assert found(KeptInFolder(tmp_path), first, [3, 1, 2], n_jobs=n_jobs) == expected([3, 1, 2])
+    assert found(KeptInFolder(tmp_path), second, [3, 1, 2], n_jobs=n_jobs) == expected([3, 1, 2])
+    assert (sorted(first.done), second.done) == ([1, 2, 3], [])
+
+
+def test_jobs_finished_before_a_failure_are_kept(tmp_path):
+    with pytest.raises(RuntimeError, match="a job that fails"):
+        found(KeptInFolder(tmp_path), Worker(), [3, 1, 13, 2], n_jobs=1)
+    second = Worker()
+    assert found(KeptInFolder(tmp_path), second, [3, 1, 5, 2], n_jobs=1) == expected([3, 1, 5, 2])
+    assert second.done == [5, 2]
+
+
+def test_progress_counts_jobs_that_are_kept(tmp_path):
+    found(KeptInFolder(tmp_path), Worker(), [3, 1])
+    told = []
+    found(KeptInFolder(tmp_path), Worker(), [3, 1, 2], done=told.append)
+    assert sorted(told) == [0, 1, 2]
+
+
+def test_parts_keep_their_jobs_apart(tmp_path):
+    whole = KeptInFolder(tmp_path)
+    found(whole.part("tree1"), Worker(), [3])
+    other = Worker()
+    found(whole.part("tree11"), other, [3])
+    assert other.done == [3]
+    assert sorted(os.listdir(tmp_path)) == ["tree1.squares-0", "tree11.squares-0"]
+
+
+def test_without_a_folder_all_jobs_are_done():
+    worker = Worker()
+    for _ in range(2):
+        assert found(NOTHING_KEPT.part("tree0"), worker, [2]) == expected([2])
+    assert worker.done == [2, 2]
+
+
+def test_jobs_are_written_down_every_few_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "EVERY", 0)
+    found(KeptInFolder(tmp_path), Worker(), [3, 1, 2], n_jobs=1)
+    assert len(os.listdir(tmp_path)) == 3
+
+
+def test_a_damaged_result_is_refused_and_says_what_to_do(tmp_path):
+    found(KeptInFolder(tmp_path), Worker(), [3, 1])
+    arrays = tmp_path / "squares-0" / "arrays.safetensors"
+    raw = bytearray(arrays.read_bytes())
+    raw[-1] ^= 1
+    arrays.write_bytes(raw)
+    with pytest.raises(ModelError, match=r"checksum differs; remove .*squares-0, and its part is"):
+        found(KeptInFolder(tmp_path), Worker(), [3, 1])
+
+
+def test_a_checkpoint_goes_on_only_with_the_same_training(tmp_path):
+    folder = tmp_path / "kept"
+    with opened(folder, lambda: IDENTITY):
+        pass
+    with opened(folder, lambda: IDENTITY) as again:
+        assert again == KeptInFolder(folder)
+    for other, how in (
+        ({"settings": {"C": 2.0}}, "with C=1.0, this one has 2.0"),
+        ({"settings": {"C": 1.0, "bias": 0}}, "with bias=None, this one has 0"),
+        ({"data": {"rows": "abd"}}, "on other rows"),
+        ({"data": {"rows": "abc", "names": "x"}}, "on other names"),
+    ):
+        with pytest.raises(ModelError) as caught, opened(folder, lambda own=other: IDENTITY | own):
+            pass
+        advice = "give another folder, or remove this one"
+        assert str(caught.value) == f"{folder}: keeps a training {how}; {advice}"
+
+
+def test_an_open_checkpoint_is_taken_as_it_is(tmp_path):
+    for given, taken in ((None, NOTHING_KEPT), (KeptInFolder(tmp_path), KeptInFolder(tmp_path))):
+        with opened(given, lambda: 1 / 0) as checkpoint:
+            assert checkpoint == taken
+            assert isinstance(checkpoint, Checkpoint)
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_trainings_do_not_share_a_checkpoint(tmp_path):
+    def says(queue):
+        try:
+            with opened(tmp_path / "kept", lambda: IDENTITY):
+                queue.put("opened")
+        except ModelError as error:
+            queue.put(str(error))
+
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    for own in ("taken", "free"):
+        child = context.Process(target=says, args=(queue,))
+        if own == "free":
+            child.start()
+        else:
+            with opened(tmp_path / "kept", lambda: IDENTITY):
+                child.start()
+                child.join()
+        child.join()
+    told = [queue.get(timeout=60), queue.get(timeout=60)]
+    assert told == [f"{tmp_path / 'kept'}: another training uses this checkpoint", "opened"]
+
+
+def test_only_a_checkpoint_or_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "mine").mkdir()
+    check_checkpoint(tmp_path / "mine")
+    check_checkpoint(tmp_path / "new")
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    for path, what in (
+        (tmp_path / "mine", "a checkpoint or an empty folder, got another one"),
+        (tmp_path / "mine" / "letter.txt", "a folder, got a file"),
+        (tmp_path / "no" / "such", "an existing folder to write into"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            check_checkpoint(path)
+        assert str(caught.value) == f"{path}: expected {what}"
+    with pytest.raises(ModelError):
+        remove(tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_a_removal_that_was_killed_can_go_on(tmp_path, monkeypatch):
+    folder = tmp_path / "kept"
+    with opened(folder, lambda: IDENTITY) as checkpoint:
+        found(checkpoint, Worker(), [3])
+        found(checkpoint.part("z"), Worker(), [3])
+    removed = []
+
+    def only_one(path):
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        remove_folder(path)
+
+    monkeypatch.setattr(room, "remove_folder", only_one)
+    with pytest.raises(KeyboardInterrupt):
+        remove(folder)
+    monkeypatch.undo()
+    with opened(folder, lambda: IDENTITY):
+        pass
+    remove(folder)
+    assert os.listdir(tmp_path) == []
+
+
+def sample():
+    found = load_sample()
+    return found, found.X[:300], found.Y[:300][:, :60]
+
+
+def of_matrices(**settings):
+    def fit(estimator, **kept):
+        return clone(estimator).set_params(**settings).fit(planted.X, planted.Y, **kept)
+
+    return fit
+
+
+def of_texts(estimator, **kept):
+    found, X, Y = sample()
+    known = {"label_ids": [f"id{n}" for n in range(60)], "label_names": found.label_names[:60]}
+    return clone(estimator).fit(sample_texts(X, found.features), Y, **known, **kept)
+
+
+TREE = LabelTreeClassifier(**planted.SMALL, n_trees=2, negatives="tfn+man", negative_folds=2)
+BASES = (
+    LabelTreeClassifier(**planted.SMALL),
+    OneVsAllClassifier(random_state=np.random.RandomState(1)),
+)
+TRAININGS = {
+    "trees": (TREE, of_matrices()),
+    "one-vs-all": (OneVsAllClassifier(random_state=0), of_matrices(n_jobs=2)),
+    "texts with evidence": (TextClassifier(BASES, rerank=True), of_texts),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_that_ends_anywhere_goes_on_to_the_same_model(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(room, "EVERY", 0)
+    monkeypatch.setattr(level, "WIDE", 1 << 12)  # some chunks are wide
+    estimator, fit = TRAININGS[name]
+    fit(estimator).save(tmp_path / "expected")
+    left, original = 0, room.write_folder
+
+    def writing(*args, **settings):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        original(*args, **settings)
+
+    monkeypatch.setattr(room, "write_folder", writing)
+    n_ended = 0
+    for step in (1, 1, 2, 5, 9, 10**6):  # a different moment each time, later and later
+        left = step
+        try:
+            fit(estimator, checkpoint=tmp_path / "kept").save(tmp_path / "found")
+            break
+        except KeyboardInterrupt:
+            n_ended += 1
+    assert n_ended >= 2
+    assert content(tmp_path / "found") == content(tmp_path / "expected")
+    fit(estimator, checkpoint=tmp_path / "kept").save(tmp_path / "again")
+    assert content(tmp_path / "again") == content(tmp_path / "expected")
+
+
+def test_a_seed_that_was_drawn_is_kept(tmp_path):
+    estimator, fit = LabelTreeClassifier(**planted.SMALL | {"random_state": None}), of_matrices()
+    for name in ("a", "b"):
+        fit(estimator, checkpoint=tmp_path / "kept").save(tmp_path / name)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_threads_may_differ_when_a_training_goes_on(tmp_path):
+    for n_jobs in (1, 2):
+        of_matrices(n_jobs=n_jobs)(TREE, checkpoint=tmp_path / "kept").save(tmp_path / str(n_jobs))
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        ({"C": 2.0}, "with C=1.0, this one has 2.0"),
+        ({"normalize": False}, "with normalize=True, this one has False"),
+    ],
+)
+def test_other_settings_are_named(tmp_path, change, how):
+    of_matrices()(TREE, checkpoint=tmp_path / "kept")
+    with pytest.raises(ModelError, match=how):
+        of_matrices(**change)(TREE, checkpoint=tmp_path / "kept")
+
+
+def test_other_data_are_named(tmp_path):
+    fit, kept = clone(TREE).fit, {"checkpoint": tmp_path / "kept"}
+    fit(planted.X, planted.Y, **kept)
+    with pytest.raises(ModelError, match=r"keeps a training on other X;"):
+        fit(planted.X * 2 + planted.X.power(2), planted.Y, **kept)
+    with pytest.raises(ModelError, match=r"keeps a training on other y;"):
+        fit(planted.X, planted.Y[::-1], **kept)
+    with pytest.raises(ModelError, match=r"keeps a training with class='LabelTreeClassifier'"):
+        OneVsAllClassifier().fit(planted.X, planted.Y, **kept)

@@ -1,0 +1,235 @@
+"""Checkpoint: a folder that keeps the finished jobs of a training, so that a killed one goes on.
+
+A job has a name that depends on neither chance nor threads: its stage, such as base1.tree0.level2,
+and its place among the jobs of that. What jobs gave is kept in folders with checksums, each written
+whole or not at all. A job that isn't there is done again, from the same seed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError
+from .io.files import TEMPORARY, remove_folder
+from .io.folder import as_model_error, read_folder, verify_folder, write_folder
+from .io.values import pack_value, unpack_value
+from .parallel import results_of, run
+
+FILE = "jobs.json"
+IDENTITY = "training"  # the folder that says what is trained
+EVERY = 5.0  # seconds after which finished jobs are written down
+
+
+class Identity(dict[str, dict[str, Any]]):
+    """What tells trainings apart: "settings" by name, and checksums of "data" by what they are."""
+
+
+class Checkpoint:
+    """Runs jobs and keeps nothing of them."""
+
+    def part(self, name: str) -> Checkpoint:
+        """For the jobs of a part of the training."""
+        return self
+
+    def run(
+        self,
+        name: str,
+        kind: Any,
+        function: Callable[..., Any],
+        jobs: Sequence[tuple],
+        n_jobs: int | None = None,
+        done: Callable[[int], Any] | None = None,
+    ) -> list:
+        """What `parallel.run` gives for these jobs, or what is kept of them.
+
+        name: of the stage.
+        kind: the type of each result, made of arrays and numbers as in io.values.
+        """
+        return run(function, jobs, n_jobs, done)
+
+    def once(self, name: str, kind: Any, job: Callable[[], Any]) -> Any:
+        """What one job gives."""
+        return self.run(name, kind, job, [()], 1)[0]
+
+
+@dataclass(frozen=True)
+class KeptInFolder(Checkpoint):
+    """Runs jobs and keeps what they give.
+
+    stage: what the names of stages begin with.
+    """
+
+    folder: Path
+    stage: str = ""
+
+    def part(self, name: str) -> KeptInFolder:
+        return KeptInFolder(self.folder, f"{self.stage}{name}.")
+
+    def run(
+        self,
+        name: str,
+        kind: Any,
+        function: Callable[..., Any],
+        jobs: Sequence[tuple],
+        n_jobs: int | None = None,
+        done: Callable[[int], Any] | None = None,
+    ) -> list:
+        stage = f"{self.stage}{name}"
+        found = self._kept(stage, kind)
+        left = [n for n in range(len(jobs)) if n not in found]
+        tell = done or (lambda n: None)
+        for n in found:
+            tell(n)
+        with self._keeping(stage) as keep:
+            results = results_of(function, [jobs[n] for n in left], n_jobs)
+            for n, result in zip(left, results, strict=True):
+                found[n] = result
+                keep(n, result)
+                tell(n)
+        return [found[n] for n in range(len(jobs))]
+
+    def _kept(self, stage: str, kind: Any) -> dict[int, Any]:
+        """The results that are kept of a stage, by the number of the job."""
+        found: dict[int, Any] = {}
+        for entry in os.listdir(self.folder):
+            if entry.rpartition("-")[0] == stage:
+                found |= _read(self.folder / entry, kind)
+        return found
+
+    @contextmanager
+    def _keeping(self, stage: str) -> Iterator[Callable[[int, Any], None]]:
+        """A function that takes what a job gave. All is written down at the end, whatever ends it,
+        and some of it every few seconds.
+        """
+        waiting: dict[int, Any] = {}
+        last = time.monotonic()
+
+        def keep(n: int, result: Any) -> None:
+            nonlocal last
+            waiting[n] = result
+            if time.monotonic() - last >= EVERY:
+                self._write(stage, waiting)
+                last = time.monotonic()
+
+        try:
+            yield keep
+        finally:
+            self._write(stage, waiting)
+
+    def _write(self, stage: str, results: dict[int, Any]) -> None:
+        """Write results down and forget them."""
+        if not results:
+            return
+        plan, arrays = pack_value(list(results.values()))
+        meta = {"jobs": list(results), "plan": plan}
+        write_folder(self.folder / f"{stage}-{min(results)}", FILE, meta, arrays, overwrite=False)
+        results.clear()
+
+
+def _read(path: Path, kind: Any) -> dict[int, Any]:
+    """The results in a folder by the number of the job. Raises ModelError if it is damaged."""
+    try:
+        verify_folder(path, FILE)
+        meta, arrays = read_folder(path, FILE)
+        with as_model_error(path, FILE):
+            return dict(
+                zip(meta["jobs"], unpack_value(list[kind], meta["plan"], arrays), strict=True)
+            )
+    except ModelError as error:
+        raise ModelError(f"{error}; remove {path}, and its part is trained again") from None
+
+
+NOTHING_KEPT = Checkpoint()
+
+
+@contextmanager
+def opened(
+    given: str | os.PathLike[str] | Checkpoint | None, identity: Callable[[], Identity]
+) -> Iterator[Checkpoint]:
+    """The checkpoint in a folder, which is made if there is none; it is locked meanwhile.
+
+    given: a checkpoint that is open already is taken as it is; None keeps nothing.
+    identity: what is trained. Raises ModelError if the folder has to do with another training, if
+    another process uses it, or if it is no checkpoint.
+    """
+    if given is None or isinstance(given, Checkpoint):
+        yield given or NOTHING_KEPT
+        return
+    check_checkpoint(given)
+    folder = Path(given)
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ModelError(f"{folder}: can't be written: {error.strerror}") from None
+    try:
+        _lock(descriptor, folder)
+        _identify(folder, json.loads(json.dumps(identity())))
+        yield KeptInFolder(folder)
+    finally:
+        os.close(descriptor)
+
+
+def check_checkpoint(path: str | os.PathLike[str]) -> None:
+    """Raise ModelError unless a path is a checkpoint, or can become one."""
+    folder = Path(path)
+    if folder.is_dir():
+        entries = [entry for entry in os.listdir(folder) if not entry.startswith(TEMPORARY)]
+        if entries and not (folder / IDENTITY / FILE).is_file():
+            raise ModelError(f"{folder}: expected a checkpoint or an empty folder, got another one")
+    elif folder.exists() or folder.is_symlink():
+        raise ModelError(f"{folder}: expected a folder, got a file")
+    elif not folder.parent.is_dir():
+        raise ModelError(f"{folder}: expected an existing folder to write into")
+
+
+def is_begun(path: str | os.PathLike[str]) -> bool:
+    """Whether a checkpoint keeps something."""
+    return (Path(path) / IDENTITY).is_dir()
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a checkpoint. What says what it is goes last, so that a killed removal can go on."""
+    check_checkpoint(path)
+    folder = Path(path)
+    for entry in sorted(os.listdir(folder), key=IDENTITY.__eq__):
+        remove_folder(folder / entry)
+    folder.rmdir()
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """Keep other processes out until the descriptor is closed, if only by a kill."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ModelError(f"{folder}: another training uses this checkpoint") from None
+
+
+def _identify(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Say what is trained, or raise ModelError if the folder says something else."""
+    own = folder / IDENTITY
+    if not own.exists():
+        write_folder(own, FILE, identity, {}, overwrite=False)
+        return
+    verify_folder(own, FILE)
+    meta, _ = read_folder(own, FILE)
+    settings = sorted({*meta["settings"], *identity["settings"]})
+    for name in sorted(settings, key="class".__ne__):  # another class has other settings
+        kept, given = (of["settings"].get(name) for of in (meta, identity))
+        if kept != given:
+            raise _another(folder, f"with {name}={kept!r}, this one has {given!r}")
+    for name in sorted({*meta["data"], *identity["data"]}):
+        if meta["data"].get(name) != identity["data"].get(name):
+            raise _another(folder, f"on other {name}")
+
+
+def _another(folder: Path, how: str) -> ModelError:
+    return ModelError(f"{folder}: keeps a training {how}; give another folder, or remove this one")
