@@ -169,16 +169,19 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, caplog
     dead = subprocess.Popen(["true"])
     dead.wait()
     prefix = files._own_prefix()
-    theirs = [f"{prefix}{os.getpid()}-1", f"{prefix}x-1", f".xmc-00000000-{dead.pid}-1", ".xmc-12"]
-    for name in [f"{prefix}{dead.pid}-1", *theirs]:
+    own = f"{prefix}{os.getpid()}"
+    theirs = [f"{own}-{files._begun(os.getpid())}-1", f"{prefix}x-1-1"]
+    theirs += [f".xmc-00000000-{dead.pid}-1-1", ".xmc-12"]
+    gone = [f"{prefix}{dead.pid}-1-1", f"{own}-1-1"]  # the second by one that had our id before us
+    for name in [*gone, *theirs]:
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").touch()
     with replacing(tmp_path / "a") as fresh:
         fresh.write_text("new")
     assert listing(tmp_path) == sorted([*theirs, "a"])
-    assert caplog.messages == [
-        f"removed {tmp_path / prefix}{dead.pid}-1, which a killed process left"
-    ]
+    assert sorted(caplog.messages) == sorted(
+        f"removed {tmp_path / name}, which a killed process left" for name in gone
+    )
 
 
 @pytest.mark.parametrize(("make", "what"), [(True, "a folder"), (False, "nothing")])

@@ -42,9 +42,9 @@ def problems(monkeypatch):
     """What each level is trained on, recorded while a member is trained."""
     recorded, original = [], level_room.train_layer
 
-    def recording(problem, params, done):
+    def recording(problem, params, *how):
         recorded.append(problem)
-        return original(problem, params, done)
+        return original(problem, params, *how)
 
     monkeypatch.setattr(level_room, "train_layer", recording)
     return recorded
@@ -264,9 +264,9 @@ def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(problems)
 def test_every_level_has_its_own_C(monkeypatch):
     seen, original = [], level_room.train_layer
 
-    def recording(problem, params, done):
+    def recording(problem, params, *how):
         seen.append(params.C)
-        return original(problem, params, done)
+        return original(problem, params, *how)
 
     monkeypatch.setattr(level_room, "train_layer", recording)
     for C in (3.0, (2.0, 5.0), (1.0, 2.0, 3.0, 4.0)):

@@ -191,11 +191,14 @@ def remove_folder(path: Path) -> None:
 
 def _temporary(target: Path) -> Path:
     """An unused path beside the target, which tells who made it."""
-    return target.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
+    own = f"{os.getpid()}-{_begun(os.getpid())}"
+    return target.with_name(f"{_own_prefix()}{own}-{secrets.token_hex(8)}")
 
 
 def _own_prefix() -> str:
-    """What the names of our temporary files on this machine begin with; a process id follows."""
+    """What the names of our temporary files on this machine begin with. A process id follows, and
+    when that process began: ids come again, in a container even the same ones.
+    """
     return f"{TEMPORARY}{zlib.crc32(socket.gethostname().encode()):08x}-"
 
 
@@ -203,20 +206,30 @@ def _sweep(folder: Path) -> None:
     """Remove what processes of this machine left in the folder that are no more."""
     prefix = _own_prefix()
     for entry in os.listdir(folder):
-        pid = entry.removeprefix(prefix).partition("-")[0]
-        if entry.startswith(prefix) and pid.isdecimal() and not _runs(int(pid)):
+        pid, begun, *_ = [*entry.removeprefix(prefix).split("-"), "", ""]
+        if entry.startswith(prefix) and pid.isdecimal() and not _runs(int(pid), begun):
             log.warning(f"removed {folder / entry}, which a killed process left")
             _remove(folder / entry)
 
 
-def _runs(pid: int) -> bool:
+def _runs(pid: int, begun: str) -> bool:
+    """Whether the process of this id that began then still runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):  # somebody else's, or no process id
-        return True
-    return True
+        pass
+    return _begun(pid) in (begun, "")
+
+
+def _begun(pid: int) -> str:
+    """When a process began, in ticks of the system's clock; "" where the system doesn't tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
 
 
 def _move(fresh: Path, target: Path) -> None:
