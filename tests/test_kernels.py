@@ -254,6 +254,70 @@ def test_a_folder_that_can_be_made_can_be_written_to(tmp_path):
     assert not cache.writable(tmp_path / "file" / "b")
 
 
+# Who fills a folder that we read can make us run anything.
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The folder of NUMBA_CACHE_DIR, and one in it for compiled kernels."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "own"))
+    folder = tmp_path / "own" / "kernels_of_this_file"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_folder_for_everybody_to_write_to_is_not_safe(own):
+    assert cache.safe(own)
+    own.chmod(0o777)
+    assert not cache.safe(own)
+    own.chmod(0o1777)
+    assert not cache.safe(own)
+
+
+def test_a_folder_in_one_where_everybody_can_replace_it_is_not_safe(own):
+    own.parent.chmod(0o777)
+    assert not cache.safe(own) and not cache.safe(own.parent / "to_be_made")
+    own.parent.chmod(0o1777)  # as /tmp
+    assert cache.safe(own) and cache.safe(own.parent / "to_be_made")
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_folder_of_somebody_elses_is_not_safe(own, level):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown([own, own.parent][level], installation.STRANGER, -1)
+    assert not cache.safe(own)
+
+
+def test_roots_folder_is_safe_for_all(own, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: installation.STRANGER)
+    assert cache.safe(own) == (own.stat().st_uid == 0)
+
+
+def test_a_home_of_somebody_elses_is_neither_read_nor_written_to(tmp_path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(tmp_path, installation.STRANGER, -1)
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "writable", lambda folder: str(tmp_path) in str(folder))
+    beside = Path("/site/xmc/kernels/__pycache__")
+    assert cache.places.__wrapped__(Path("/site/xmc/kernels/a.py")) == ((beside,), None)
+
+
+def test_what_an_unsafe_folder_holds_is_not_run_and_one_line_says_so(site, tmp_path):
+    (site / "xmc" / "kernels" / "kept.py").write_text(CALLEE.format(3).replace("one", "answer"))
+    own = tmp_path / "cache"
+    own.mkdir()
+    assert answer(site, tmp_path, "xmc.kernels.kept") == ("3", "hits 0")
+    own.chmod(0o777)
+    code = ANSWER.format(module="xmc.kernels.kept")
+    done = run(site, code, NUMBA_CACHE_DIR=str(own), PYTHONDONTWRITEBYTECODE="1")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("NUMBA_CACHE_DIR: expected a folder of yours") and str(own) in line
+    assert done.stdout == "3\nhits 0\n"
+
+
 def test_files_of_two_installations_lie_apart(monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", "/own")
     monkeypatch.setattr(cache, "writable", lambda folder: True)

@@ -2,12 +2,14 @@
 
 Numba alone would run stale code, as it looks for edits in the caller's file only, and it would
 refuse to import a kernel when it finds no folder to write to. Here the stamp of a compiled kernel
-covers all kernel files, and nobody needs a folder to write to.
+covers all kernel files, and nobody needs a folder to write to. Reading an index unpickles it, which
+runs what it says: so only a folder that nobody else can have filled is read.
 """
 
 import hashlib
 import logging
 import os
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,22 +44,57 @@ class Places(NamedTuple):
 def places(file: Path) -> Places:
     """Where the compiled kernels of a source file are looked for, and where they are kept.
 
-    They are kept in the first folder that can be written to: NUMBA_CACHE_DIR, the one beside the
-    source, the user's. The one beside the source is read in any case: whoever installed the package
-    may have filled it. A folder behind the first writable one is never trusted.
+    They are kept in the first folder that is safe and can be written to: NUMBA_CACHE_DIR, the one
+    beside the source, the user's. The one beside the source is read in any case: whoever installed
+    the package may have filled it. A folder behind the first writable one is never read.
     """
     beside = file.parent / "__pycache__"
     name = _CacheLocator.get_suitable_cache_subpath(str(file))
     own = [Path(config.CACHE_DIR).absolute() / name] if config.CACHE_DIR else []
-    tops = (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"))
-    # Without a home, `~` stays what it is and would become a folder of that name.
-    users = [Path(top) / "numba" / name for top in tops if os.path.isabs(top)][:1]
+    if own and not safe(own[0]):
+        _say_unsafe(own[0].parent)
+    users = [top / "numba" / name for top in _users_tops()]
     read = []
-    for folder in own + [beside] + users:
+    for folder in filter(safe, own + [beside] + users):
         read.append(folder)
         if writable(folder):
             return Places(tuple(dict.fromkeys([*read, beside])), folder)
     return Places(tuple(read), None)
+
+
+def _users_tops() -> list[Path]:
+    """The folder for the user's caches; none if there is no home, as `~` stays what it is then and
+    would become a folder of that name.
+    """
+    tops = (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"))
+    return [Path(top) for top in tops if os.path.isabs(top)][:1]
+
+
+def safe(folder: Path) -> bool:
+    """Whether nobody but us and root decides what lies in a folder for compiled kernels.
+
+    Looked at are the folder and those above it, up to the one of NUMBA_CACHE_DIR or of the user's
+    caches, or to the first that exists. The one beside the source is as safe as the source.
+    """
+    tops = [Path(config.CACHE_DIR).absolute()] if config.CACHE_DIR else []
+    top = next((top for top in tops + _users_tops() if top in folder.parents), None)
+    if top is None:
+        return True
+    path = folder
+    while not os.path.exists(path) or top in path.parents:
+        if os.path.exists(path) and not _is_ours(path, path == folder):
+            return False
+        path = path.parent
+    return _is_ours(path, False)
+
+
+def _is_ours(path: Path, itself: bool) -> bool:
+    """Whether a folder is ours or root's and not for everybody to write to, or is above ours and,
+    as /tmp, keeps everybody from what is others'.
+    """
+    found = path.stat()
+    shared = found.st_mode & stat.S_IWOTH and (itself or not found.st_mode & stat.S_ISVTX)
+    return found.st_uid in (0, os.geteuid()) and not shared
 
 
 def writable(folder: Path) -> bool:
@@ -132,10 +169,11 @@ class KernelCache(_Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel compiled for these types; None if no folder has it, and Numba compiles it."""
-        for reader in self._readers:
+        for folder, reader in zip(self.places.read, self._readers, strict=True):
             with suppress(OSError, *STALE):  # such as a file that only its owner may read
-                found = reader.load_overload(sig, target_context)
-                if found is not None:
+                # Somebody may have made the folder since the kernel was defined.
+                found = safe(folder) and reader.load_overload(sig, target_context)
+                if found:
                     return found
         _say_compiling(self._writer is not None)
         return None
@@ -178,8 +216,16 @@ def _say_compiling(kept: bool) -> None:
     else:
         log.warning(
             "compiling kernels, in every run, as there is no folder to keep them in; "
-            "set NUMBA_CACHE_DIR to one that can be written to"
+            "set NUMBA_CACHE_DIR to one of your own"
         )
+
+
+@cache
+def _say_unsafe(folder: Path) -> None:
+    log.warning(
+        f"NUMBA_CACHE_DIR: expected a folder of yours or root's that is not for everybody to write "
+        f"to, got {folder}; compiled kernels are neither read there nor kept there"
+    )
 
 
 @cache
