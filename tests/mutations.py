@@ -103,7 +103,8 @@ INTERESTING = NUMBERS + [mark if isinstance(mark, bytes) else mark.encode() for 
 def corpus(name: str) -> dict[str, bytes]:
     """The kept inputs of a reader, by the names of their files."""
     if name.endswith("npz"):
-        return {f"{kind}.npz": packed(arrays) for kind, arrays in MATRICES.items()}
+        matrices = MATRICES | BAD_MATRICES | (BAD_SUM if name == "npz" else {})
+        return {f"{kind}.npz": packed(arrays) for kind, arrays in matrices.items()}
     return {path.name: path.read_bytes() for path in sorted((CORPUS / name).iterdir())}
 
 
@@ -297,6 +298,17 @@ def npy(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+BAD_MATRICES: dict[str, dict] = {
+    "bad-rows-of-nothing": MATRICES["coo"] | {"shape": np.array([2**31 - 1, 4])},
+    "bad-claim": MATRICES["csr"]
+    | {"data": npy(np.zeros(9, np.float32)).replace(b"(9,), }         ", b"(1234567890,), }")},
+    "bad-objects": MATRICES["csr"] | {"data": np.array([{}, 1, None])},
+}
+# Predictions are not summed.
+BAD_SUM = {
+    "bad-sum-beyond-float32": MATRICES["csr"]
+    | {"data": np.full(3, 3e38, np.float32), "indices": np.zeros(3, np.int32)}
+}
 _FILES = {id(array): npy(array) for arrays in MATRICES.values() for array in arrays.values()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,7 +65,7 @@ def _stored_size(content: BinaryIO) -> int:
     return total
 
 
-def _check_array(file: IO[bytes], size: int) -> None:
+def _check_array(file: zipfile.ZipExtFile, size: int) -> None:
     """Raise ValueError unless the file has the size that its header says."""
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
