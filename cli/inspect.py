@@ -9,7 +9,8 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import load_model, matrix_model
-from xmc.cli.output import Output, print_table
+from xmc.cli.output import Output, print_table, say
+from xmc.errors import printable
 
 
 @click.command("inspect", short_help="Show what a model folder holds.")
@@ -98,7 +99,7 @@ def print_facts(facts: dict[str, Any]) -> None:
     without = facts["n_labels_without_rows"]
     fewer = f", {without:,} of them without training rows" if without else ""
     of_texts = " below a TextClassifier" if facts["vectorizer"] else ""
-    click.echo(f"{facts['class']}{of_texts}, model format {facts['format']}")
+    say(f"{facts['class']}{of_texts}, model format {facts['format']}")
     for name, value in {
         "features": f"{facts['n_features']:,}",
         "labels": f"{facts['n_labels']:,}{fewer}; {label_text(facts)}",
@@ -110,7 +111,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         **base_lines(facts["base_models"]),
         "made with": setting_text(facts["versions"], " "),
     }.items():
-        click.echo(click.wrap_text(value, 100, f"{name:12}", " " * 12))
+        click.echo(click.wrap_text(printable(value), 100, f"{name:12}", " " * 12))
     if facts["evidence"]:
         click.echo("\nevidence, and by how much it moves log-odds on average")
         rows = [[piece["name"], f"{piece['weight']:.3f}"] for piece in facts["evidence"]]

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from xmc.cli.options import version
+from xmc.cli.output import say
 from xmc.errors import XmcError
 
 COMMANDS = (
@@ -91,7 +92,7 @@ def one_line_errors(ctx: click.Context) -> Iterator[None]:
 
 def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:
     """Print the message as one line on stderr and exit."""
-    click.echo(" ".join(message.splitlines()), err=True)
+    say(" ".join(message.splitlines()), err=True)
     ctx.exit(code)
 
 

@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
+from xmc.errors import printable
+
 KS_PER_TABLE = 7  # what fits into 80 columns
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print a line; what would act on a terminal, as files may hold it, is shown as it is named."""
+    click.echo(printable(text), err=err)
 
 
 class Notices:
@@ -21,7 +28,7 @@ class Notices:
 
     def say(self, text: str) -> None:
         if not self.quiet:
-            click.echo(f"{self.who}: {text}", err=True)
+            say(f"{self.who}: {text}", err=True)
 
     def say_if_any(self, number: int, total: int, what: str, consequence: str) -> None:
         """`rows without labels: 3 of 1,000; ...`, if there are any."""
@@ -116,6 +123,7 @@ def on_terminal() -> bool:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of numbers stand to the right, also where a number is missing."""
+    columns, *rows = [[printable(cell) for cell in row] for row in (columns, *rows)]
     numeric = [
         any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)
     ]

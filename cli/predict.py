@@ -18,7 +18,7 @@ from xmc.cli.data import (
     model_labels,
 )
 from xmc.cli.output import Output, on_terminal
-from xmc.errors import DataError
+from xmc.errors import DataError, printable
 from xmc.formats import PREDICTION_FORMATS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
@@ -179,14 +179,14 @@ def print_predictions(top: Any, model: Any, texts: list[str] | None, for_people:
     for row, labels in enumerate(as_records(top, model)):
         click.secho(f"row {row}" if texts is None else shorten(texts[row]), bold=True)
         for label in labels["labels"]:
-            name = label.get("name", label["id"])
-            suffix = "" if name == label["id"] else click.style(f"  {label['id']}", dim=True)
+            label_id, name = (printable(str(label.get(key, label["id"]))) for key in ("id", "name"))
+            suffix = "" if name == label_id else click.style(f"  {label_id}", dim=True)
             click.echo(f"  {label['score']:.3f}  {name}{suffix}")
 
 
 def shorten(text: str) -> str:
     """The beginning of a text, on one line."""
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 3]}..."
 
 

@@ -13,7 +13,7 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import pad_columns
-from xmc.cli.output import Notices, Output, print_table
+from xmc.cli.output import Notices, Output, print_table, say
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
 from xmc.errors import ParameterError, XmcError
@@ -246,12 +246,13 @@ def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
     """
     sources = list(dict.fromkeys(row.source for row in recipe.published))
     figures = [(f"{row.method} [{sources.index(row.source) + 1}]", row) for row in recipe.published]
-    click.echo(f"{recipe.name}: {recipe.title}\n")
+    say(f"{recipe.name}: {recipe.title}")
+    click.echo("")
     rows = [row for outcome in outcomes for row in rows_for(outcome, figures)]
     print_table(["%", *METRICS, "train s", "verdict"], rows)
     for run, _ in outcomes:
         if run.note:
-            click.echo(f"{run.name}: {run.note}")
+            say(f"{run.name}: {run.note}")
     if figures:
         print_published(figures, sources)
 
@@ -265,7 +266,7 @@ def print_published(figures: Sequence[tuple[str, Published]], sources: Sequence[
     ]
     print_table(["published", "inputs", *METRICS], rows)
     for number, source in enumerate(sources, 1):
-        click.echo(f"[{number}] {source}")
+        say(f"[{number}] {source}")
 
 
 def rows_for(outcome: Outcome, figures: Sequence[tuple[str, Published]]) -> list[list[str]]:

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import cli_tools as cli
 import pytest
 
+from xmc.cli.output import Notices, print_table
+
 NOBODY = 65534
 LIKE = ("--like", "wiki10-31k", "--scale", "0.01")
 DIRECTORY = "{outputs}"
@@ -139,3 +141,16 @@ def test_json_on_stdout_stands_alone(args):
 def test_notices_of_a_group_begin_with_its_name(tmp_path):
     shown = cli.done("datasets", "export", "debtags", tmp_path / "sample")
     assert shown.stderr.startswith("datasets: debtags written to ")
+
+
+def test_no_line_acts_on_the_terminal(capsys):
+    print_table(["name"], [["a\x1b[31m"], ["b\u202e"]])
+    Notices("train", False).say("c\x9b")
+    said = capsys.readouterr()
+    assert said.out == "name\na\\x1b[31m\nb\\u202e\n"
+    assert said.err == "train: c\\x9b\n"
+
+
+def test_a_file_by_a_strange_name_is_named_on_one_line(tmp_path):
+    line = cli.run("inspect", tmp_path / "a\x1b[31m\nb").stderr
+    assert r"a\x1b[31m\nb" in line and line.count("\n") == 1

@@ -337,3 +337,28 @@ def test_sets_of_a_model_of_one_label_per_row_are_refused(tmp_path):
     cli.save_dense(tmp_path / "X.npz", np.eye(3).tolist())
     line = cli.refusal(tmp_path, "predict", tmp_path / "model", tmp_path / "X.npz", "--sets")
     assert line == "OneVsAllClassifier: sets must be False with one label per row"
+
+
+def test_names_and_texts_do_not_act_on_the_terminal_and_stay_themselves_in_files(tmp_path):
+    rows = [f"a\x1b[31m\t{word} x" for word in ("game", "games")] + [
+        "b\u202e\tweb",
+        "b\u202e\tpage",
+    ]
+    train = cli.write_lines(tmp_path / "train.tsv", *rows)
+    names = cli.write_lines(tmp_path / "names.txt", "a\x1b[31m\tA\x9b", "b\u202e\tB\x07")
+    kind = ("--one-vs-all", "--no-rerank", "--label-names", names, "--quiet")
+    cli.done("train", train, "--model", tmp_path / "m", *kind)
+    asked = ("predict", tmp_path / "m", "--text", "game \x1b]0;x\x07", "-k", 2, "--quiet")
+    shown = cli.done(*asked).stdout
+    assert (
+        r"game \x1b]0;x\x07" in shown
+        and r"A\x9b  a\x1b[31m" in shown
+        and r"B\x07  b\u202e" in shown
+    )
+    found = json.loads(cli.done(*asked, "--json", "-").stdout)["predictions"][0]["labels"]
+    assert {(label["id"], label["name"]) for label in found} == {
+        ("a\x1b[31m", "A\x9b"),
+        ("b\u202e", "B\x07"),
+    }
+    cli.done(*asked, "--out", tmp_path / "p.tsv")
+    assert set(read_predictions(tmp_path / "p.tsv").label_ids) == {"a\x1b[31m", "b\u202e"}

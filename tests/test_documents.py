@@ -67,6 +67,16 @@ def test_a_text_of_two_lines_is_not_written():
         list(plain_text(["one", "two\nlines"], "a.txt"))
 
 
+def test_a_text_that_ends_in_a_carriage_return_is_not_written():
+    with pytest.raises(DataError, match=r"got a line break in row 0: 'one\\r'"):
+        list(plain_text(["one\r"], "a.txt"))
+
+
+def test_carriage_returns_before_a_line_end_are_none_of_the_text(tmp_path):
+    (tmp_path / "a.tsv").write_bytes(b"a\tone\r\r\nb\tt\rwo\n")
+    assert read_documents(tmp_path / "a.tsv")[0] == ["one", "t\rwo"]
+
+
 def test_unknown_labels_become_columns_at_the_end():
     M = sp.csr_matrix((np.float32([1, 2, 3, 4]), [3, 0, 1, 2], [0, 4]), shape=(1, 4))
     aligned, ids = align_labels(M, ["new", "b", "newer", "a"], ["a", "b", "c"])

@@ -301,3 +301,8 @@ def test_rows_of_any_length_are_scaled_to_length_1(exponent):
     one = np.empty(2, np.float32)
     assert unit_row(M.indices[:2], M.data[:2], 3, True, one)
     assert one.tobytes() == many[:2].tobytes()
+
+
+def test_small_ints_that_stand_in_one_place_are_summed_without_a_wrap():
+    M = sp.coo_matrix((np.int8([100, 100]), ([0, 0], [1, 1])), shape=(1, 2))
+    assert canonical(M, "fit", "X").toarray().tolist() == [[0, 200]]

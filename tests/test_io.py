@@ -83,6 +83,36 @@ def test_a_matrix_is_sorted_and_its_duplicates_are_summed(tmp_path):
     assert (M.indices.tolist(), M.data.tolist()) == ([0, 2], [2, 4])
 
 
+OVERFLOWS = sp.csr_matrix((np.float32([3e38, 3e38]), [1, 1], [0, 2]), shape=(1, 2))
+SUM = "expected finite values in {}, got inf in row 0, column 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.npz", None, "the matrix"),
+        ("a.txt", "1 2 1\n0 1:3e38 1:3e38\n", "X"),
+        ("a.svm", "0 1:3e38 1:3e38\n", "X"),
+    ],
+)
+def test_duplicates_whose_sum_is_beyond_float32_are_refused(tmp_path, name, content, what):
+    if content is None:
+        sp.save_npz(tmp_path / name, OVERFLOWS)
+    else:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"{name}: {SUM.format(what)}"):
+        io.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.svm", "a.tsv", "b.txt"])
+def test_any_number_of_byte_order_marks_at_the_start_is_none_of_the_content(tmp_path, name):
+    content = {"a.txt": "1 2 1\n0 1:1\n", "a.svm": "0 1:1\n", "a.tsv": "a\tb\n", "b.txt": "a\n"}
+    (tmp_path / name).write_text(content[name])
+    expected = io.read(tmp_path / name)
+    (tmp_path / name).write_text("\ufeff" * 3 + content[name])
+    assert str(io.read(tmp_path / name)) == str(expected)
+
+
 def test_documents_without_ids_are_labelled_by_column(tmp_path):
     io.write(tmp_path / "a.tsv", Dataset(None, sp.csr_matrix(np.float32([[0, 0, 1]])), ["one"]))
     assert (tmp_path / "a.tsv").read_bytes() == b"2\tone\n"

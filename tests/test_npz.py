@@ -1,5 +1,6 @@
 import io
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -88,6 +89,45 @@ def scribbled(path):
     path.write_bytes(content)
 
 
+def packed_by(method, **changes):
+    """The file with other bytes in some members, packed by this method."""
+
+    def make(path):
+        saved(sp.save_npz, random_matrix())(path)
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, content in members.items():
+                archive.writestr(name, changes.get(name.removesuffix(".npy"), content))
+
+    return make
+
+
+def claiming(old, new):
+    """The values in an array whose header says something else of the same length."""
+    array = io.BytesIO()
+    np.save(array, np.ones(2))
+    content = array.getvalue()
+    longer = len(new) - len(old)
+    return packed_by(
+        zipfile.ZIP_STORED,
+        data=content.replace(old.encode() + b", }" + b" " * longer, new.encode() + b", }")
+        if longer
+        else content.replace(old.encode(), new.encode()),
+    )
+
+
+def bomb(path):
+    """An archive whose directory claims an array of 4 GB."""
+    header = np.lib.format.magic(1, 0) + b"\x46\x00"
+    header += b"{'descr': '<f8', 'fortran_order': False, 'shape': (500000000,), }".ljust(69) + b"\n"
+    packed_by(zipfile.ZIP_DEFLATED, data=header + bytes(1000))(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02", content.rindex(b"data.npy") - 46)
+    content[at + 24 : at + 28] = (4_000_000_000 + len(header)).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
 NOT_FINITE = (
     "expected finite values in the matrix, got {} in row 1, column 2 "
     "(counted from 0, after conversion to float32)"
@@ -128,6 +168,12 @@ DAMAGED = "expected a sound .npz file, got a damaged or truncated one"
         ),
         (csr_parts(format=b"new"), DAMAGED),
         (csr_parts(data=np.array([{}, {}], object)), DAMAGED),
+        (csr_parts(data=b"no array"), DAMAGED),
+        (claiming("(2,)", "(2000000000,)"), DAMAGED),
+        (claiming("(2,)", "(-2,)"), DAMAGED),
+        (claiming("<f8", "|O"), DAMAGED),
+        (bomb, DAMAGED),
+        (packed_by(zipfile.ZIP_LZMA), DAMAGED),
         (csr_parts(data=np.ones(2, complex)), "Complex data not supported in the matrix"),
         (
             saved(sp.save_npz, sp.csr_matrix((0, 4))),
@@ -153,6 +199,14 @@ def test_what_is_not_a_sound_matrix_is_named(tmp_path, monkeypatch, make, messag
     with pytest.raises(DataError) as caught:
         read_npz("M.npz")
     assert str(caught.value) == f"M.npz: {message}"
+
+
+def test_rows_that_nothing_stands_for_are_refused_before_they_take_memory(tmp_path):
+    M = sp.coo_matrix(([1.0], ([0], [0])), shape=(2**31 - 1, 1))
+    saved(sp.save_npz, M)(tmp_path / "M.npz")
+    expected = "expected rows with entries, got 2,147,483,647 rows in [0-9]{3} bytes"
+    with pytest.raises(DataError, match=expected):
+        read_npz(tmp_path / "M.npz")
 
 
 def test_a_matrix_beyond_memory_is_named(tmp_path, monkeypatch):

@@ -354,6 +354,21 @@ def test_faults_have_a_line(given, name, text, message):
             skos('skos:prefLabel "b" ; <http://www.w3.org/2002/07/owl#deprecated> true'),
             "v.ttl: expected at least one concept, got none",
         ),
+        (
+            "v.nt",
+            '<http://a> <http://www.w3.org/2004/02/skos/core#prefLabel> "\\uD800" .',
+            r"v.nt: expected Unicode text, got half of a surrogate pair in '\ud800'",
+        ),
+        (
+            "v.rdf",
+            "<!DOCTYPE r [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]><r>&b;</r>",
+            "v.rdf: expected xml: the entity b is too long or holds others",
+        ),
+        (
+            "v.rdf",
+            f"<!DOCTYPE r [<!ENTITY a '{'x' * 201}'>]><r>&a;</r>",
+            "v.rdf: expected xml: the entity a is too long or holds others",
+        ),
     ],
 )
 def test_rdf_that_is_no_skos_is_refused(given, name, text, message):
@@ -361,6 +376,43 @@ def test_rdf_that_is_no_skos_is_refused(given, name, text, message):
     with pytest.raises(DataError) as error:
         read(given, name, text)
     assert str(error.value) == message
+
+
+def test_short_entities_of_addresses_are_usual_in_rdf(given):
+    pytest.importorskip("rdflib")
+    kind = "<!ENTITY skos 'http://www.w3.org/2004/02/skos/core#'>"
+    spaces = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:skos="&skos;"'
+    concept = '<skos:Concept rdf:about="http://a"><skos:prefLabel>b</skos:prefLabel></skos:Concept>'
+    text = f"<!DOCTYPE rdf [{kind}]><rdf:RDF {spaces}>{concept}</rdf:RDF>"
+    assert read(given, "v.rdf", text).preferred("http://a") == "b"
+
+
+def test_what_rdflib_thinks_of_an_address_is_not_said(given, caplog):
+    pytest.importorskip("rdflib")
+    read(given, "v.ttl", skos('skos:prefLabel "b" ; skos:note <a|b>'))
+    assert not caplog.records
+
+
+def test_half_of_a_surrogate_pair_is_no_text(given):
+    for line in ('{"id": "\\udc00"}', '{"id": "a", "names": {"": "\\udc00"}}'):
+        with pytest.raises(DataError, match="v.jsonl: expected Unicode text, got half of a surr"):
+            read(given, "v.jsonl", line)
+    with pytest.raises(DataError, match="Vocabulary: expected Unicode text"):
+        Vocabulary.of([("a", "\ud800", "preferred", None)])
+
+
+def test_more_languages_than_int16_can_count_are_refused():
+    names = [("a", "b", "preferred", f"aa-{n:x}") for n in range(2**15)]
+    assert len(Vocabulary.of(names[1:]).languages) == 32767
+    with pytest.raises(DataError, match="expected at most 32,767 languages, got 32,768"):
+        Vocabulary.of(names)
+
+
+def test_notices_name_what_acts_on_a_terminal():
+    pairs = [("a\x1b", "b"), ("b", "a\x1b")]
+    names = [(label, "x", "preferred", None) for label in ("a\x1b", "b")]
+    (notice,) = Vocabulary.of(names, pairs).notices
+    assert r"a\x1b > b" in notice or r"b > a\x1b" in notice
 
 
 @pytest.mark.parametrize("suffix", ["ttl", "rdf", "nt", "jsonld"])

@@ -34,6 +34,7 @@ def as_csr(M: Any, who: str, name: str) -> sp.csr_matrix:
     M = sound(M, who, name)
     with np.errstate(over="ignore"):  # what is too large becomes inf
         if sp.issparse(M):
+            M = M.astype(np.float32) if M.dtype.kind in "iu" else M  # small ints would wrap in sums
             return sp.csr_matrix(M).astype(np.float32, copy=False)
         return sp.csr_matrix(M.astype(np.float32, copy=False))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arrays import frozen
-from .errors import DataError, ParameterError, quoted
+from .errors import DataError, ParameterError, printable, quoted
 from .formats import vocabulary_format
 from .io.files import FilePath, source_name
 from .io.folder import pack_strings, unpack_strings
@@ -21,6 +21,7 @@ from .io.skos import PARSERS, read_skos
 from .io.vocabularies import ALTERNATIVE, KINDS, PREFERRED, READERS, Entries
 
 LONGEST = 1000  # characters of a name; what is longer is a damaged file or a definition
+MOST_LANGUAGES = 2**15 - 1  # their numbers are int16
 QUALIFIERS = re.compile(r"(.*?\S)((?: \([^()]+\))+)")
 ID_START = re.compile(r".*[/#:]")
 TEXTS = ("ids", "names", "qualifiers", "languages")
@@ -74,7 +75,7 @@ class Vocabulary:
         entries = read_skos(path, format) if format in PARSERS else READERS[format](path)
         if not entries.concepts:
             raise DataError(f"{source_name(path)}: expected at least one concept, got none")
-        return cls.from_entries(entries)
+        return cls.from_entries(entries, source_name(path))
 
     @classmethod
     def of(
@@ -93,11 +94,17 @@ class Vocabulary:
         return cls.from_entries(entries)
 
     @classmethod
-    def from_entries(cls, entries: Entries) -> Vocabulary:
-        """The value of what a file said."""
+    def from_entries(cls, entries: Entries, who: str = "Vocabulary") -> Vocabulary:
+        """The value of what a file said. Raises DataError, beginning with `who`, if it is no text,
+        or if there are too many languages.
+        """
+        _check_texts((*entries.concepts, *entries.names), who)
         ids, notices = sorted(entries.concepts), list(entries.notices)
         place = {concept: i for i, concept in enumerate(ids)}
         rows, languages = _sorted_names(entries, place, notices)
+        if len(languages) > MOST_LANGUAGES:
+            expected = f"at most {MOST_LANGUAGES:,} languages"
+            raise DataError(f"{who}: expected {expected}, got {len(languages):,}")
         parts = [split_qualifiers(name) for *_, name in rows]
         columns = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
         codes = np.where(columns[2] == len(languages), -1, columns[2])
@@ -110,7 +117,7 @@ class Vocabulary:
             frozen(codes.astype(np.int16)),
             languages,
             frozen(_sorted_pairs(entries, place, ids, notices)),
-            tuple(notices),
+            tuple(map(printable, notices)),
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -315,6 +322,17 @@ def _listed(values: Sequence[str]) -> str:
     """The values in quotes; of many only the first."""
     rest = f" and {len(values) - 12} more" if len(values) > 12 else ""
     return ", ".join(map(repr, values[:12])) + rest
+
+
+def _check_texts(texts: Iterable[str], who: str) -> None:
+    """Raise DataError at half of a surrogate pair, which JSON and RDF can name and UTF-8 can't."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{who}: expected Unicode text, got half of a surrogate pair in {quoted(text)}"
+            ) from None
 
 
 def _within(numbers: np.ndarray, low: int, end: int) -> bool:

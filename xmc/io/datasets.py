@@ -13,8 +13,8 @@ from ..formats import named_format
 from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
-from .files import FilePath, create_file, open_bytes, read_lines
-from .npz import as_stored, read_npz, write_npz
+from .files import FilePath, create_file, open_bytes, read_lines, source_name
+from .npz import MATRIX, as_stored, read_npz, write_npz
 
 
 class Dataset(NamedTuple):
@@ -70,6 +70,7 @@ def read_matrix(path: FilePath) -> sp.csr_matrix:
     """
     M = read_npz(path)
     M.sum_duplicates()
+    check_finite(M, source_name(path), MATRIX)
     return M
 
 

@@ -59,7 +59,7 @@ def plain_text(texts: Sequence[str], name: str) -> Iterator[bytes]:
 
 
 def _one_line(text: str, row: int, name: str) -> str:
-    if "\n" in text:
+    if "\n" in text or text.endswith("\r"):
         raise DataError(
             f"{name}: expected one line per text, got a line break in row {row}: {quoted(text)}"
         )

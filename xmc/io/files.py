@@ -68,7 +68,7 @@ def _open(path: FilePath) -> Any:
 
 
 def read_bytes(path: FilePath) -> bytearray:
-    """The content of a text file without a byte order mark; the last byte is a newline.
+    """The content of a text file without byte order marks; the last byte is a newline.
 
     Raises DataError if the file is empty.
     """
@@ -76,7 +76,7 @@ def read_bytes(path: FilePath) -> bytearray:
     with open_bytes(path) as file:
         while chunk := file.read(CHUNK):
             content += chunk
-    if content.startswith(codecs.BOM_UTF8):
+    while content.startswith(codecs.BOM_UTF8):  # tools that don't look add another one
         del content[: len(codecs.BOM_UTF8)]
     if not content:
         raise empty_file(path)
@@ -94,7 +94,7 @@ def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
     with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             text = _decoded(line, path, number)
-            yield number, text if number > 1 else text.removeprefix("\ufeff")
+            yield number, text if number > 1 else text.lstrip("\ufeff")
     if number == 0:
         raise empty_file(path)
 
@@ -109,7 +109,7 @@ def read_lines(path: FilePath) -> list[str]:
 
 def _decoded(line: bytes, path: FilePath, number: int) -> str:
     try:
-        return line.decode().removesuffix("\n").removesuffix("\r")
+        return line.decode().removesuffix("\n").rstrip("\r")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{source_name(path)}:{number}: expected UTF-8, got byte 0x{line[error.start]:02x}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError, quoted
@@ -13,6 +15,8 @@ from ..inputs import as_csr, check_finite, check_not_empty
 from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, source_name
 
 MATRIX = "the matrix"  # what errors call it, after the name of its file
+DEFLATE = 1032  # bytes that one byte of a deflated file can stand for, at most
+EMPTY_ROWS = 10**7  # rows that any file may have, though they be empty
 
 
 def read_npz(path: FilePath) -> sp.csr_matrix:
@@ -26,6 +30,7 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
         content = io.BytesIO(file.read()) if is_gzip(path) or is_standard(path) else file
         _check_kind(name, content)
         try:
+            most_rows = EMPTY_ROWS + _stored_size(content)
             M = sp.load_npz(content)
         except MemoryError as error:
             raise DataError(
@@ -35,7 +40,41 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
             raise DataError(
                 f"{name}: expected a sound .npz file, got a damaged or truncated one"
             ) from error
+    if M.shape[0] > most_rows:  # only CSR stores something for each row
+        got = f"{M.shape[0]:,} rows in {most_rows - EMPTY_ROWS:,} bytes"
+        raise DataError(f"{name}: expected rows with entries, got {got}")
     return as_stored(M, name)
+
+
+def _stored_size(content: BinaryIO) -> int:
+    """The bytes of all arrays. Raises ValueError if one claims more than the file can hold.
+
+    numpy takes memory for what the header of an array claims, before it reads the array.
+    """
+    with zipfile.ZipFile(content) as archive:
+        for member in archive.infolist():
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{member.filename} is packed as no tool packs arrays")
+            if member.file_size > DEFLATE * member.compress_size:
+                raise ValueError(f"{member.filename} claims more than it can hold")
+            with cast(zipfile.ZipExtFile, archive.open(member)) as file:
+                if file.peek(6)[:6] == np.lib.format.MAGIC_PREFIX:
+                    _check_array(file, member.file_size)
+        total = sum(member.file_size for member in archive.infolist())
+    content.seek(0)
+    return total
+
+
+def _check_array(file: zipfile.ZipExtFile, size: int) -> None:
+    """Raise ValueError unless the file has the size that its header says."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or file.tell() + n_bytes != size:
+        raise ValueError(f"expected {n_bytes:,} bytes of an array")
 
 
 def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None:

@@ -147,24 +147,34 @@ def _tsv_row(line: str) -> list[tuple[str, str]]:
     fields = line.split("\t") if line else []
     pairs = list(zip(fields[::2], fields[1::2], strict=True))
     for label, score in pairs:
-        float(score)
-        if not label:
-            raise ValueError
+        _check_score(score)
+        check_id(label, "tsv")
     return pairs
 
 
+def _check_score(score: str) -> None:
+    """Raise ValueError unless it is a number; Python's 1_000 is none elsewhere."""
+    float(score)
+    if "_" in score or not score.isascii():
+        raise ValueError
+
+
 def _json_row(line: str) -> list[tuple[str, str]]:
-    row = json.loads(line, parse_float=str, parse_int=str)
+    row = json.loads(line, parse_float=_Digits, parse_int=_Digits)
     if not isinstance(row, dict) or not isinstance(row.get("labels"), list):
         raise ValueError
     return [_json_pair(entry) for entry in row["labels"]]
 
 
+class _Digits(str):
+    """A number of JSON as it stands there, which is no text in quotes."""
+
+
 def _json_pair(entry: Any) -> tuple[str, str]:
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or "score" not in entry:
         raise ValueError
-    if not isinstance(entry["score"], str | float):
+    label, score = str(entry["id"]), entry["score"]
+    if not label or not isinstance(score, _Digits | float):  # NaN and Infinity are floats here
         raise ValueError
-    score = str(entry["score"])
-    float(score)
-    return entry["id"], score
+    label.encode()  # half of a surrogate pair is no text
+    return label, str(score)

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from ..arrays import INT32_MAX, frozen
 from ..errors import DataError, quoted
+from ..inputs import check_finite
 from .files import FilePath, empty_file, read_bytes, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
@@ -23,7 +24,9 @@ BLOCK_BYTES = 1 << 22
 
 def is_header(line: bytes) -> bool:
     """Whether the line is three integers, as XMC text begins."""
-    return HEADER.fullmatch(line.removeprefix(codecs.BOM_UTF8)) is not None
+    while line.startswith(codecs.BOM_UTF8):
+        line = line.removeprefix(codecs.BOM_UTF8)
+    return HEADER.fullmatch(line) is not None
 
 
 def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -109,6 +112,7 @@ def _parse(text: _Text, start: int, comment: bytes) -> tuple[sp.csr_matrix, sp.c
         raise _fault(fault, text, at)
     _settle(text, values, doubts[:n_doubts])
     X = _summed(values, features, feature_ptr[: n_rows + 1], text.n_features)
+    check_finite(X, text.name, "X")
     ones = np.ones(label_ptr[n_rows], np.float32)
     Y = _summed(ones, labels, label_ptr[: n_rows + 1], text.n_labels)
     Y.data[:] = 1

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from xml.parsers import expat
 
 from ..errors import DataError
 from .files import FilePath, read_bytes, source_name
@@ -11,6 +15,7 @@ from .vocabularies import Entries
 
 PARSERS = {"ttl": "turtle", "rdf": "xml", "nt": "nt", "jsonld": "json-ld"}
 LABELS = ("prefLabel", "altLabel", "hiddenLabel")  # in the order of KINDS
+LONGEST_ENTITY = 200  # characters of an address that RDF/XML gives a short name
 
 
 def read_skos(path: FilePath, format: str) -> Entries:
@@ -48,7 +53,10 @@ def _parsed(content: bytes, format: str, name: str) -> Any:
         if format == "jsonld" and _is_fetching(json.loads(content)):
             where = "one that lies elsewhere, which is not fetched"
             raise DataError(f"{name}: expected a @context in the file, got {where}")
-        graph.parse(data=content, format=PARSERS[format])
+        if format == "rdf":
+            _check_entities(content)
+        with _silent():
+            graph.parse(data=content, format=PARSERS[format])
     except DataError:
         raise
     except Exception as error:  # each of rdflib's parsers has errors of its own
@@ -57,6 +65,39 @@ def _parsed(content: bytes, format: str, name: str) -> Any:
         short = reason if len(reason) <= 160 else f"{reason[:157]}..."
         raise DataError(f"{name}: expected {PARSERS[format]}: {short}") from None
     return graph
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what rdflib logs of addresses and numbers that it takes as they are."""
+    log = logging.getLogger("rdflib")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _check_entities(content: bytes) -> None:
+    """Raise ValueError if an XML file names long entities, or such as hold others.
+
+    A kilobyte of those can stand for gigabytes. The short ones of addresses are usual in RDF.
+    """
+
+    def declare(name: str, is_parameter: bool, value: str | None, *rest: Any) -> None:
+        if value is not None and ("&" in value or len(value) > LONGEST_ENTITY):
+            raise ValueError(f"the entity {name[:40]} is too long or holds others")
+
+    def start(*_: Any) -> None:
+        raise StopIteration
+
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler, parser.StartElementHandler = declare, start
+    try:
+        parser.Parse(content, True)
+    except StopIteration:  # where the first element starts, all is declared
+        pass
 
 
 def _is_fetching(found: Any) -> bool:
