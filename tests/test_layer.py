@@ -81,6 +81,44 @@ def test_repacking_drops_small_weights_and_stores_the_others_so(rng, weights):
     assert all(a.tobytes() == b.tobytes() for a, b in zip(layer, expected, strict=True))
 
 
+def same_bytes(a, b):
+    return all(x.tobytes() == y.tobytes() and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.15, 0.5, 1e300])
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_repacking_twice_is_repacking_once(rng, weights, threshold):
+    """Though what was rounded down may be below the threshold."""
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    once = repacked(packed(W, chunk_ptr, rng), N_FEATURES, weights, threshold)
+    assert same_bytes(repacked(once, N_FEATURES, weights, threshold), once)
+    assert same_bytes(repacked(once, N_FEATURES, weights, 0.0), once)
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_weights_that_stay_keep_their_bits_where_others_are_dropped(rng, weights):
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    before = packed(W, chunk_ptr, rng, weights)
+    found = naive.layer_weights(repacked(before, N_FEATURES, weights, 0.7), N_FEATURES)
+    known = naive.layer_weights(before, N_FEATURES)
+    kept = found != 0
+    assert np.array_equal(found[kept], known[kept])
+    assert (np.abs(known[:-1][~kept[:-1]]) < 0.7).all() and 0 < kept.sum() < (known != 0).sum()
+
+
+@pytest.mark.parametrize("narrow", ["float16", "int8"])
+def test_wider_weights_have_the_values_of_narrow_ones(rng, narrow):
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    before = packed(W, chunk_ptr, rng, narrow)
+    wide = repacked(before, N_FEATURES, "float32", 0.0)
+    values = naive.layer_weights(before, N_FEATURES)
+    assert np.array_equal(naive.layer_weights(wide, N_FEATURES), values)
+    assert same_bytes(repacked(wide, N_FEATURES, "float32", 0.0), wide)
+    for other in ("float16", "int8"):  # stored anew, from the values
+        expected = packed(values, chunk_ptr, rng, other)
+        assert narrow == other or same_bytes(repacked(before, N_FEATURES, other, 0.0), expected)
+
+
 def test_layers_have_the_types_that_kernels_read_and_are_read_only(rng):
     layer = packed(*sparse(rng, [3, 0, 400]), rng)
     types = ["i8"] * 5 + ["u1", "f4", "u4", "u1", "u1", "u1", "f4", "f4"]

@@ -223,7 +223,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
         """A smaller copy: weights stored as `weights` says, those below the threshold dropped.
 
-        The threshold is the model's own unless told.
+        Without a threshold all are kept. Weights that are stored so already keep their bits.
         """
         model = self._fitted()
         smaller = copy(self)
@@ -231,7 +231,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if weight_threshold is not None:
             smaller.weight_threshold = weight_threshold
         check(smaller)
-        smaller.model_ = compressed(model, weights, smaller.weight_threshold)
+        smaller.weight_threshold = max(smaller.weight_threshold, self.weight_threshold)
+        smaller.model_ = compressed(model, weights, weight_threshold or 0.0)
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
