@@ -52,10 +52,19 @@ def test_pages_are_unpacked_by_feature_then_child(rng, widths):
 @pytest.mark.parametrize("width", [40, 300])
 def test_float16_weights_are_the_nearest(rng, width):
     W, chunk_ptr = sparse(rng, [width])
-    W[:3, :3] = 1e6, -1e6, 1e-9  # more than float16 holds, and less
+    W[:3, :3] = 65504, -65504, 1e-9  # the most that float16 holds, and less than the least
     found = naive.layer_weights(packed(W, chunk_ptr, rng, "float16"), N_FEATURES)
-    assert np.array_equal(found[:-1], np.clip(W[:-1], -65504, 65504).astype(np.float16))
+    assert np.array_equal(found[:-1], W[:-1].astype(np.float16))
     assert np.array_equal(found[-1], W[-1])
+
+
+@pytest.mark.parametrize("largest", [1e-43, 1e-30, 1e-10, 1e-4, 1e-3, 1, 1e5, 1e15, 1e38])
+def test_float16_weights_keep_their_digits_whatever_their_size(rng, largest):
+    W, chunk_ptr = sparse(rng, [40, 300])
+    W *= np.float32(largest) / np.abs(W).max()
+    found = naive.layer_weights(packed(W, chunk_ptr, rng, "float16"), N_FEATURES)
+    beside_the_largest = max(2.0**-14 * largest, 2.0**-149)
+    np.testing.assert_allclose(found[:-1], W[:-1], rtol=2.0**-11 * 1.01, atol=beside_the_largest)
 
 
 @pytest.mark.parametrize("largest", [1e-6, 1, 1e6])

@@ -18,7 +18,7 @@ from . import model_files
 from .arrays import Lists, Rows, frozen
 from .errors import DataError, ParameterError
 from .frames import is_frame
-from .inputs import as_rows, as_targets, canonical, check_not_empty, same_rows
+from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .parallel import n_threads, run
@@ -351,6 +351,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
         check_not_empty(csr, who, "X")
+        if not self.normalize:
+            check_not_too_large(csr, who, "X")
         return csr
 
     def _rows(self, X: Any) -> Any:

@@ -14,6 +14,7 @@ from .kernels.pages import PAGE, Page, count_buckets, unsound_page
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
+SMALL = 2.0**-10  # of a page whose largest weight is smaller, float16 would lose bits
 PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
 PADDED = "low", "more"
 SCALARS = {"shift": np.uint8, "scale": np.float32}  # one per page
@@ -72,7 +73,8 @@ def pack(
 
     feature: of each weight.
     child: of each weight, counted from the first sibling.
-    weights: how they are stored, "float32", "float16", or "int8", scaled by the largest of a page.
+    weights: how they are stored, "float32", "float16", or "int8", scaled by the largest of a page;
+        float16 is scaled, too, where that one is beyond its range.
     """
     n_pages = -(-width // PAGE)
     order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
@@ -88,8 +90,7 @@ def pack(
 def _page(
     feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str
 ) -> Page:
-    largest = float(np.abs(weight).max(initial=0))
-    scale = largest / INT8_MOST if weights == "int8" and largest > 0 else 1.0
+    scale = _scale(float(np.abs(weight).max(initial=0)), weights)
     return _laid_out(feature, child, _stored(weight, scale, weights), scale, n_features)
 
 
@@ -114,11 +115,22 @@ def _laid_out(
     )
 
 
+def _scale(largest: float, weights: str) -> float:
+    """What the stored weights of a page are multiplied by, from its largest weight."""
+    if weights == "float32" or largest == 0:
+        return 1.0
+    if weights == "int8":
+        return largest / INT8_MOST
+    if SMALL <= largest <= FLOAT16_MOST:
+        return 1.0
+    return 2.0 ** max(-126, math.frexp(largest)[1] - 15)  # the largest is then 2**14 to 2**15
+
+
 def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
     if weights == "int8":
         return np.rint(weight / scale).astype(np.int8)
     if weights == "float16":
-        return np.clip(weight, -FLOAT16_MOST, FLOAT16_MOST).astype(np.float16).view(np.uint16)
+        return (weight / scale).astype(np.float16).view(np.uint16)
     return weight
 
 
@@ -171,7 +183,7 @@ def _least(threshold: float, scale: float, dtype: np.dtype) -> np.floating:
     with np.errstate(over="ignore"):
         if dtype == np.int8:
             return np.rint(np.float64(threshold) / scale)
-        return np.float16(threshold) if dtype == np.uint16 else np.float32(threshold)
+        return np.float16(threshold / scale) if dtype == np.uint16 else np.float32(threshold)
 
 
 def check_layer(layer: Layer, n_features: int, name: str) -> None:

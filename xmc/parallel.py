@@ -22,8 +22,8 @@ def run(
     Jobs release the GIL in kernels. They write into arrays that they share, so they stay on threads
     of this process, whatever backend joblib.parallel_config names; n_jobs may come from there.
     """
-    threads = n_threads(n_jobs)
-    if len(jobs) < 2 or threads == 1:
+    threads = min(len(jobs), n_threads(n_jobs))
+    if threads < 2:
         results: Iterable = (function(*job) for job in jobs)
     else:
         parallel = joblib.Parallel(
