@@ -37,7 +37,7 @@ from xmc.cli.output import Output, print_table
     "--threshold",
     type=click.FloatRange(min=0),
     metavar="NUMBER",
-    show_default="the model's",
+    show_default="keep all",
     help="Weights smaller than this are dropped.",
 )
 @click.option(

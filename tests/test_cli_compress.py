@@ -30,6 +30,17 @@ def test_the_smaller_model_is_what_python_makes(tmp_path, weights):
     assert small == expected
 
 
+@pytest.mark.parametrize("threshold", [(), ("--threshold", 0.15)])
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_compressing_twice_is_compressing_once(tmp_path, weights, threshold):
+    folders = [cli.model(), *(tmp_path / name for name in ("once", "twice", "lower"))]
+    settings = [threshold, threshold, ("--threshold", 0.05)]
+    for source, target, more in zip(folders, folders[1:], settings, strict=False):
+        cli.done("compress", source, target, "--weights", weights, *more, "--quiet")
+    once, twice, lower = ({p.name: p.read_bytes() for p in f.iterdir()} for f in folders[1:])
+    assert once == twice == lower
+
+
 def test_both_models_are_described(tmp_path):
     result = compressed(tmp_path, "--threshold", 0.2)
     before, after = result["before"], result["after"]

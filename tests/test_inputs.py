@@ -4,7 +4,14 @@ import scipy.sparse as sp
 
 from xmc.arrays import Rows, frozen
 from xmc.errors import DataError
-from xmc.inputs import as_rows, as_targets, canonical, same_rows, true_labels
+from xmc.inputs import (
+    as_rows,
+    as_targets,
+    canonical,
+    check_not_too_large,
+    same_rows,
+    true_labels,
+)
 from xmc.kernels.gather import unit_row
 
 DENSE = np.float32([[0, 2, 0, -1], [0, 0, 0, 0], [3, 0, 0.5, 0]])
@@ -269,6 +276,17 @@ def test_frozen_is_a_view():
     array = np.arange(3)
     assert np.shares_memory(frozen(array), array)
     assert array.flags.writeable
+
+
+def test_values_that_only_scaled_rows_can_have_are_refused():
+    check_not_too_large(sp.csr_matrix([[1e15, -1e15, 1e-45]]), "fit", "X")
+    message = (
+        "fit: expected values from -1e+15 to 1e+15 in X with normalize=False, got 1.1e+15: "
+        "scale the features, or set normalize=True"
+    )
+    with pytest.raises(DataError) as error:
+        check_not_too_large(sp.csr_matrix([[-1.1e15, 2]]), "fit", "X")
+    assert str(error.value) == message
 
 
 def test_different_row_counts_are_both_told():

@@ -52,10 +52,19 @@ def test_pages_are_unpacked_by_feature_then_child(rng, widths):
 @pytest.mark.parametrize("width", [40, 300])
 def test_float16_weights_are_the_nearest(rng, width):
     W, chunk_ptr = sparse(rng, [width])
-    W[:3, :3] = 1e6, -1e6, 1e-9  # more than float16 holds, and less
+    W[:3, :3] = 65504, -65504, 1e-9  # the most that float16 holds, and less than the least
     found = naive.layer_weights(packed(W, chunk_ptr, rng, "float16"), N_FEATURES)
-    assert np.array_equal(found[:-1], np.clip(W[:-1], -65504, 65504).astype(np.float16))
+    assert np.array_equal(found[:-1], W[:-1].astype(np.float16))
     assert np.array_equal(found[-1], W[-1])
+
+
+@pytest.mark.parametrize("largest", [1e-43, 1e-30, 1e-10, 1e-4, 1e-3, 1, 1e5, 1e15, 1e38])
+def test_float16_weights_keep_their_digits_whatever_their_size(rng, largest):
+    W, chunk_ptr = sparse(rng, [40, 300])
+    W *= np.float32(largest) / np.abs(W).max()
+    found = naive.layer_weights(packed(W, chunk_ptr, rng, "float16"), N_FEATURES)
+    beside_the_largest = max(2.0**-14 * largest, 2.0**-149)
+    np.testing.assert_allclose(found[:-1], W[:-1], rtol=2.0**-11 * 1.01, atol=beside_the_largest)
 
 
 @pytest.mark.parametrize("largest", [1e-6, 1, 1e6])
@@ -79,6 +88,44 @@ def test_repacking_drops_small_weights_and_stores_the_others_so(rng, weights):
     W[:-1][np.abs(W[:-1]) < 0.5] = 0
     expected = packed(W, chunk_ptr, rng, weights)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(layer, expected, strict=True))
+
+
+def same_bytes(a, b):
+    return all(x.tobytes() == y.tobytes() and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.15, 0.5, 1e300])
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_repacking_twice_is_repacking_once(rng, weights, threshold):
+    """Though what was rounded down may be below the threshold."""
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    once = repacked(packed(W, chunk_ptr, rng), N_FEATURES, weights, threshold)
+    assert same_bytes(repacked(once, N_FEATURES, weights, threshold), once)
+    assert same_bytes(repacked(once, N_FEATURES, weights, 0.0), once)
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_weights_that_stay_keep_their_bits_where_others_are_dropped(rng, weights):
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    before = packed(W, chunk_ptr, rng, weights)
+    found = naive.layer_weights(repacked(before, N_FEATURES, weights, 0.7), N_FEATURES)
+    known = naive.layer_weights(before, N_FEATURES)
+    kept = found != 0
+    assert np.array_equal(found[kept], known[kept])
+    assert (np.abs(known[:-1][~kept[:-1]]) < 0.7).all() and 0 < kept.sum() < (known != 0).sum()
+
+
+@pytest.mark.parametrize("narrow", ["float16", "int8"])
+def test_wider_weights_have_the_values_of_narrow_ones(rng, narrow):
+    W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    before = packed(W, chunk_ptr, rng, narrow)
+    wide = repacked(before, N_FEATURES, "float32", 0.0)
+    values = naive.layer_weights(before, N_FEATURES)
+    assert np.array_equal(naive.layer_weights(wide, N_FEATURES), values)
+    assert same_bytes(repacked(wide, N_FEATURES, "float32", 0.0), wide)
+    for other in ("float16", "int8"):  # stored anew, from the values
+        expected = packed(values, chunk_ptr, rng, other)
+        assert narrow == other or same_bytes(repacked(before, N_FEATURES, other, 0.0), expected)
 
 
 def test_layers_have_the_types_that_kernels_read_and_are_read_only(rng):

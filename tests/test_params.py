@@ -92,7 +92,8 @@ def legal(rule):
     if rule["kind"] is bool:
         return [True, False, np.True_]
     lowest = rule.get("low", rule.get("above", 0) + 1)
-    return [lowest, np.int64(lowest), rule.get("high", lowest + 1)] + (
+    numpys = np.float64 if isinstance(lowest, float) else np.int64
+    return [lowest, numpys(lowest), rule.get("high", lowest + 1)] + (
         [None] if "optional" in rule else []
     )
 
@@ -119,26 +120,26 @@ def test_every_legal_value_passes(declaration, field):
     ("name", "words"),
     [
         ("loss", "one of 'squared_hinge', 'hinge'"),
-        ("C", "a finite number > 0, or a tuple of such, one per level"),
+        ("C", "a finite number >= 1e-09 and <= 1000000000, or a tuple of such, one per level"),
         ("costs", "one of 'equal', 'relevance', 'propensity'"),
         ("tol", "a finite number > 0"),
         ("max_iter", "an int >= 1"),
         ("solver", "one of 'block', 'liblinear'"),
-        ("bias", "a finite number >= 0"),
+        ("bias", "a finite number >= 0 and <= 100"),
         ("weight_threshold", "a finite number >= 0"),
         ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
         ("optimize", "one of 'p', 'psp'"),
         ("tail_share", "a finite number >= 0 and <= 1"),
-        ("tail_gamma", "a finite number > 0"),
-        ("propensity_a", "a finite number >= 0 and <= 100"),
-        ("propensity_b", "a finite number > 0 and <= 1000000.0"),
+        ("tail_gamma", "a finite number > 0 and <= 1000000"),
+        ("propensity_a", "a finite number >= 0 and <= 10"),
+        ("propensity_b", "a finite number >= 0.001 and <= 1000000.0"),
         ("normalize", "True or False"),
-        ("n_jobs", "an int != 0 or None"),
+        ("n_jobs", "an int <= 1000 and != 0 or None"),
         ("memory", "an int >= 1 or None"),
         ("random_state", "an int >= 0, a numpy RandomState or None"),
         ("verbose", "an int >= 0"),
-        ("n_trees", "an int >= 1"),
+        ("n_trees", "an int >= 1 and <= 1000"),
         ("tree", "one of 'auto', 'balanced', 'shallow' or a LabelTree"),
         ("arity", "an int >= 2 or None"),
         ("max_leaf_size", "an int >= 1"),
@@ -236,11 +237,11 @@ def test_defaults_change_on_purpose_only(model):
     assert given.keys() - promised == {"tol", "max_iter"}
 
 
-@pytest.mark.parametrize("name", ["beam_size", "max_iter", "n_trees", "min_df"])
+@pytest.mark.parametrize("name", ["beam_size", "max_iter", "arity", "min_df"])
 def test_a_number_that_no_array_can_hold_is_refused(name):
     kind = TextClassifier if name == "min_df" else LabelTreeClassifier
     check(kind(**{name: 2**31 - 1}))
-    said = f"{name} must be an int >= 1.* and at most 2147483647"
+    said = f"{name} must be an int >= [12].* and at most 2147483647"
     with pytest.raises(ParameterError, match=said):
         check(kind(**{name: 2**31}))
     check(LabelTreeClassifier(memory=2**40))

@@ -4,6 +4,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from xmc.datasets import load_sample
+from xmc.errors import DataError
 from xmc.inputs import as_rows, canonical
 from xmc.kernels.lanes import N_LANES
 from xmc.params import LabelTreeParams
@@ -242,3 +243,15 @@ def test_costs_agree_with_scikit_learns_sample_weights(data, rng, loss):
         judge.fit(naive.to_dense(*X), Y[:, b], np.where(Y[:, b], costs[:, b], 1.0))
         assert W[:-1, b] == pytest.approx(judge.coef_[0], abs=1e-3)
         assert W[-1, b] == pytest.approx(judge.intercept_[0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("solver", "settings", "length"),
+    [("block", {"C": 1e-300}, 1), ("block", {"bias": 1e39}, 1), ("liblinear", {"C": 1e300}, 1e-39)],
+)
+def test_weights_that_are_not_finite_are_refused(data, solver, settings, length):
+    X, Y = data
+    problem = posed(X._replace(data=X.data * np.float32(length)), Y)
+    with pytest.raises(DataError, match="^training: expected finite weights, got NaN or inf, as "):
+        with np.errstate(all="ignore"):
+            solve(problem, np.arange(16), tight(solver, weight_threshold=0.1, **settings))

@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .frames import is_frame
 from .identity import identity_of
-from .inputs import as_rows, as_targets, canonical, check_not_empty, same_rows
+from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .parallel import n_threads, run
@@ -234,7 +234,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
         """A smaller copy: weights stored as `weights` says, those below the threshold dropped.
 
-        The threshold is the model's own unless told.
+        Without a threshold all are kept. Weights that are stored so already keep their bits.
         """
         model = self._fitted()
         smaller = copy(self)
@@ -242,7 +242,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if weight_threshold is not None:
             smaller.weight_threshold = weight_threshold
         check(smaller)
-        smaller.model_ = compressed(model, weights, smaller.weight_threshold)
+        smaller.weight_threshold = max(smaller.weight_threshold, self.weight_threshold)
+        smaller.model_ = compressed(model, weights, weight_threshold or 0.0)
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
@@ -361,6 +362,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
         check_not_empty(csr, who, "X")
+        if not self.normalize:
+            check_not_too_large(csr, who, "X")
         return csr
 
     def _rows(self, X: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import Lists, Rows, frozen, pointers
+from .errors import DataError
 from .kernels.kmeans import embed
 from .parallel import run
 
@@ -23,5 +24,10 @@ def label_embeddings(
     found = run(embed_part, [(part,) for part in np.array_split(labels, n_parts)], n_jobs)
     own_indptr, indices, data = zip(*found, strict=True)
     sizes = np.concatenate([np.diff(part) for part in own_indptr])
+    if not all(np.isfinite(part).all() for part in data):
+        raise DataError(
+            "labels: expected rows with a direction, got rows so short that float32 can't hold "
+            "one: scale the features, or set normalize=True"
+        )
     joined = frozen(np.concatenate(indices)), frozen(np.concatenate(data))
     return Rows(pointers(sizes), *joined, X.n_features)

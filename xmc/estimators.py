@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from .arrays import Rows
 from .base import Estimator, Learned
 from .errors import DataError
 from .label_tree import LabelTree, check_tree, one_vs_all
@@ -25,10 +26,7 @@ from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
 from .training.problem import MemberProblem, UserNegatives
-from .training_data import (
-    TrainingData,
-    as_user_negatives,
-)
+from .training_data import TrainingData, as_user_negatives, middle_length
 
 
 class TreeEstimator(Estimator):
@@ -43,7 +41,7 @@ class TreeEstimator(Estimator):
         return predictor.members
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
-        params = self._params()
+        params = self._training_params(data.X)
         trees = self._trees(data, progress)
         negatives = self._negatives(data, trees[0])
         if self.memory is not None:
@@ -56,7 +54,29 @@ class TreeEstimator(Estimator):
             kept = data.checkpoint.part(f"tree{n}")
             trained.append(train_member(problem, params, progress, title, kept))
         members, n_passes = zip(*trained, strict=True)
-        return Learned(Trees(members), max(n_passes))
+        learned = Trees(members)
+        self._check_learned(learned)
+        return Learned(learned, max(n_passes))
+
+    def _check_learned(self, trees: Trees) -> None:
+        """Raise DataError where features that aren't scaled have left no weight."""
+        layers = [layer for member in trees.members for layer in member.layers]
+        n_labels = max(len(member.tree.labels) for member in trees.members)
+        if not self.normalize and n_labels > 1 and not any(len(layer.weight) for layer in layers):
+            raise DataError(
+                f"{type(self).__name__}: expected weights of at least weight_threshold="
+                f"{self.weight_threshold:g}, got none with normalize=False: scale the features, or "
+                "set normalize=True"
+            )
+
+    def _training_params(self, X: Rows) -> LabelTreeParams:
+        """The parameters of training. The threshold is that of rows of length 1: the weights of
+        rows that are longer are as much smaller.
+        """
+        params = self._params()
+        if not self.normalize:
+            params.weight_threshold /= max(1.0, middle_length(X))
+        return params
 
     def forecast(self, X: Any, y: Any) -> Forecast:
         """What `fit` would take: time, memory and model size.
@@ -68,7 +88,8 @@ class TreeEstimator(Estimator):
         start = time.perf_counter()
         trees = fresh._trees(data, Progress(0))
         seconds = time.perf_counter() - start
-        return forecast(data.X, data.Y, trees, fresh._params(), data.seed, seconds)
+        params = fresh._training_params(data.X)
+        return forecast(data.X, data.Y, trees, params, data.seed, seconds)
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         """One tree per member of the ensemble, over the labels that have rows."""

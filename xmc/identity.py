@@ -11,9 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .checkpoint import Identity
-from .io.folder import plain
 from .model_files import versions
-from .params import RunParams, names
+from .params import RunParams, names, plain
 
 
 def identity_of(estimator: Any, data: dict[str, Any]) -> Identity:

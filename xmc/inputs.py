@@ -11,6 +11,8 @@ from .arrays import Rows, Targets, frozen
 from .errors import DataError
 from .soundness import sound
 
+LARGEST = 1e15  # value in rows that are not scaled: their margins stay far within float32
+
 
 def canonical(M: Any, who: str, name: str) -> sp.csr_matrix:
     """M as CSR float32: sorted indices, no duplicates, no stored zeros, no NaN or inf.
@@ -66,6 +68,16 @@ def check_finite(M: Any, who: str, name: str) -> None:
         f"{who}: expected finite values in {name}, got {value} in row {row}, column {column} "
         f"(counted from 0{converted})"
     )
+
+
+def check_not_too_large(M: sp.csr_matrix, who: str, name: str) -> None:
+    """Raise DataError at values that rows can only have if they are scaled to length 1."""
+    largest = np.abs(M.data).max(initial=0)
+    if largest > LARGEST:
+        raise DataError(
+            f"{who}: expected values from -{LARGEST:g} to {LARGEST:g} in {name} with "
+            f"normalize=False, got {largest:g}: scale the features, or set normalize=True"
+        )
 
 
 def check_not_empty(M: Any, who: str, name: str) -> None:

@@ -14,6 +14,7 @@ from .kernels.pages import PAGE, Page, count_buckets, unsound_page
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
+SMALL = 2.0**-10  # of a page whose largest weight is smaller, float16 would lose bits
 PADDING = np.zeros(N_BYTES, np.uint8)  # kernels read so many at once
 PADDED = "low", "more"
 SCALARS = {"shift": np.uint8, "scale": np.float32}  # one per page
@@ -46,7 +47,7 @@ DTYPES = {
     **{"shift": "|u1", "scale": "<f4", "bucket": "<u4", "low": "|u1", "more": "|u1"},
     **{"child": "|u1", "bias_weight": "<f4"},
 }
-WEIGHTS = ("<f4", "|i1", "<u2")  # as `weights` says: float32, int8, the bits of float16
+STORED_AS = {"float32": "<f4", "int8": "|i1", "float16": "<u2"}  # of float16, the bits
 
 NO_BYTES = np.empty(0, np.uint8)
 NO_PAGE = Page(
@@ -72,7 +73,8 @@ def pack(
 
     feature: of each weight.
     child: of each weight, counted from the first sibling.
-    weights: how they are stored, "float32", "float16", or "int8", scaled by the largest of a page.
+    weights: how they are stored, "float32", "float16", or "int8", scaled by the largest of a page;
+        float16 is scaled, too, where that one is beyond its range.
     """
     n_pages = -(-width // PAGE)
     order = order_by(feature, n_features, order_by(child, width, np.arange(len(child))))
@@ -88,10 +90,15 @@ def pack(
 def _page(
     feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str
 ) -> Page:
-    largest = float(np.abs(weight).max(initial=0))
-    scale = largest / INT8_MOST if weights == "int8" and largest > 0 else 1.0
-    stored = _stored(weight, scale, weights)
-    if weights != "float32":  # what becomes 0 is not stored
+    scale = _scale(float(np.abs(weight).max(initial=0)), weights)
+    return _laid_out(feature, child, _stored(weight, scale, weights), scale, n_features)
+
+
+def _laid_out(
+    feature: np.ndarray, child: np.ndarray, stored: np.ndarray, scale: float, n_features: int
+) -> Page:
+    """The page of weights as they are stored, by feature, then child."""
+    if stored.dtype != np.float32:  # what becomes 0 is not stored
         feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
     starts = np.flatnonzero(np.diff(feature, prepend=-1))
     features, sizes = feature[starts], np.diff(starts, append=len(feature))
@@ -108,34 +115,75 @@ def _page(
     )
 
 
+def _scale(largest: float, weights: str) -> float:
+    """What the stored weights of a page are multiplied by, from its largest weight."""
+    if weights == "float32" or largest == 0:
+        return 1.0
+    if weights == "int8":
+        return largest / INT8_MOST
+    if SMALL <= largest <= FLOAT16_MOST:
+        return 1.0
+    return 2.0 ** max(-126, math.frexp(largest)[1] - 15)  # the largest is then 2**14 to 2**15
+
+
 def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
     if weights == "int8":
         return np.rint(weight / scale).astype(np.int8)
     if weights == "float16":
-        return np.clip(weight, -FLOAT16_MOST, FLOAT16_MOST).astype(np.float16).view(np.uint16)
+        return (weight / scale).astype(np.float16).view(np.uint16)
     return weight
 
 
 def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, child and weight (float32) of each entry of a page, by feature, then child."""
+    feature, child, stored = _entries(layer, page)
+    return feature, child.astype(np.int64), _in_steps(stored) * layer.scale[page]
+
+
+def _entries(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, child and stored weight of each entry of a page, by feature, then child."""
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
     features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
     entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
     high = np.repeat(np.arange(len(bucket) - 1), np.diff(bucket)) << np.int64(layer.shift[page])
-    weight = layer.weight[entries]
-    weight = (weight.view(np.float16) if weight.dtype == np.uint16 else weight).astype(np.float32)
     feature = np.repeat(high + layer.low[features], layer.more[features].astype(np.int64) + 1)
-    return feature, layer.child[entries].astype(np.int64), weight * layer.scale[page]
+    return feature, layer.child[entries], layer.weight[entries]
+
+
+def _in_steps(stored: np.ndarray) -> np.ndarray:
+    """Stored weights as float32, in steps of their page's scale."""
+    return (stored.view(np.float16) if stored.dtype == np.uint16 else stored).astype(np.float32)
 
 
 def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> Layer:
-    """The layer with weights below `threshold` dropped and the others stored as `weights` says."""
+    """The layer with weights below `threshold` dropped and the others stored as `weights` says.
+
+    Weights that are stored so already keep their bits: rounded again, they would move again.
+    """
+    as_before = STORED_AS[weights] == layer.weight.dtype.str
+    if as_before and not threshold:
+        return layer
     pages = []
-    for n in range(len(layer.shift)):
-        feature, child, weight = unpack(layer, n)
-        kept = np.abs(weight) >= threshold
-        pages.extend(pack(feature[kept], child[kept], weight[kept], PAGE, n_features, weights))
+    for n, scale in enumerate(layer.scale.tolist()):
+        feature, child, stored = _entries(layer, n)
+        steps = _in_steps(stored)
+        kept = np.abs(steps) >= _least(threshold, scale, stored.dtype)
+        if as_before:
+            pages.append(_laid_out(feature[kept], child[kept], stored[kept], scale, n_features))
+            continue
+        parts = feature[kept], child[kept].astype(np.int64), steps[kept] * layer.scale[n]
+        pages.extend(pack(*parts, PAGE, n_features, weights))
     return assemble(layer.chunk_ptr, pages, layer.bias_weight)
+
+
+def _least(threshold: float, scale: float, dtype: np.dtype) -> np.floating:
+    """The threshold in steps, rounded as weights of the type are: or one that was rounded down
+    would be dropped when the same threshold comes again.
+    """
+    with np.errstate(over="ignore"):
+        if dtype == np.int8:
+            return np.rint(np.float64(threshold) / scale)
+        return np.float16(threshold / scale) if dtype == np.uint16 else np.float32(threshold)
 
 
 def check_layer(layer: Layer, n_features: int, name: str) -> None:
@@ -144,10 +192,10 @@ def check_layer(layer: Layer, n_features: int, name: str) -> None:
     Arrays with a byte or more per feature or weight are not read: kernels/pages.py says why.
     """
     wrong = [part for part, dtype in DTYPES.items() if getattr(layer, part).dtype.str != dtype]
-    if wrong or layer.weight.dtype.str not in WEIGHTS:
+    if wrong or layer.weight.dtype.str not in STORED_AS.values():
         part = [*wrong, "weight"][0]
-        got = getattr(layer, part).dtype
-        raise ValueError(f"{name}.{part}: expected {DTYPES.get(part, WEIGHTS)}, got {got}")
+        expected, got = DTYPES.get(part, (*STORED_AS.values(),)), getattr(layer, part).dtype
+        raise ValueError(f"{name}.{part}: expected {expected}, got {got}")
     n_pages, n_features_held = len(layer.shift), len(layer.low) - N_BYTES
     pointed = (
         (layer.bucket_ptr, len(layer.bucket)),

@@ -34,8 +34,8 @@ def results_of(
     function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
 ) -> Iterable[Any]:
     """What `run` gives, one result after another, each as soon as it is its turn."""
-    threads = n_threads(n_jobs)
-    if len(jobs) < 2 or threads == 1:
+    threads = min(len(jobs), n_threads(n_jobs))
+    if threads < 2:
         return (function(*job) for job in jobs)
     parallel = joblib.Parallel(threads, require="sharedmem", return_as="generator", batch_size=1)
     return parallel(joblib.delayed(function)(*job) for job in jobs)

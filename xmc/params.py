@@ -2,6 +2,10 @@
 
 A group holds what affects one thing; a model declares its parameters by inheriting groups.
 
+Bounds keep arithmetic in float32 right. With a C below 1e-9, no number of rows moves a weight, and
+from 1e9 on it can't be told from an infinite one. The solver steps by 1 / (1 + bias**2): beyond 100
+it makes no headway. Propensities keep the power (b + 1)**a finite.
+
 Nothing heavy is imported: `xmc --help` reads this module.
 """
 
@@ -44,7 +48,9 @@ class TreeParams:
 
     heading: ClassVar[str] = "Label tree"
 
-    n_trees: int = param(1, "trees in the ensemble; their scores are averaged", kind=int, low=1)
+    n_trees: int = param(
+        1, "trees in the ensemble; their scores are averaged", kind=int, low=1, high=1000
+    )
     tree: Any = param(
         "auto",
         "shape of the label tree, auto is shallow for 1,000 to 100,000 labels, else balanced",
@@ -106,7 +112,8 @@ class SolverParams(SeedParams):
         1.0,
         "cost of a training error; larger fits the training rows closer",
         kind=float,
-        above=0,
+        low=1e-9,
+        high=10**9,
         levels=True,
     )
     costs: str = param(
@@ -123,7 +130,12 @@ class SolverParams(SeedParams):
         "block: siblings solved side by side; liblinear: the reference, one at a time",
         among=("block", "liblinear"),
     )
-    weight_threshold: float = param(0.1, "weights smaller than this are dropped", kind=float, low=0)
+    weight_threshold: float = param(
+        0.1,
+        "weights smaller than this, over the rows' median length if that is above 1, are dropped",
+        kind=float,
+        low=0,
+    )
     weights: str = param(
         "float32",
         "how weights are stored; int8 is scaled per 256 siblings",
@@ -167,6 +179,7 @@ class RankingParams(OrderParams):
         "how fast the probability of a tail classifier falls with distance",
         kind=float,
         above=0,
+        high=10**6,
     )
 
 
@@ -188,13 +201,13 @@ class PropensityParams:
         "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia",
         kind=float,
         low=0,
-        high=100,
+        high=10,
     )
     propensity_b: float = param(
         1.5,
         "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia",
         kind=float,
-        above=0,
+        low=0.001,
         high=1e6,
     )
 
@@ -207,7 +220,11 @@ class DataParams(PropensityParams):
 
     normalize: bool = param(True, "scale rows to unit length", kind=bool)
     bias: float = param(
-        1.0, "value of one constant feature added to every row; 0 for none", kind=float, low=0
+        1.0,
+        "value of one constant feature added to every row; 0 for none",
+        kind=float,
+        low=0,
+        high=100,
     )
 
 
@@ -221,6 +238,7 @@ class RunParams:
         None,
         "threads; -1 for one per processor",
         kind=int,
+        high=1000,
         not_equal=0,
         optional=True,
         own_flag=True,
@@ -342,6 +360,7 @@ class FeatureParams:
         "length of a row's products of two features beside its own, 0 for none",
         kind=float,
         low=0,
+        high=10**6,
     )
 
 
@@ -367,8 +386,22 @@ def by_heading(declaration: type) -> dict[str, list[Field]]:
 
 def tree_params(params: Any, **settings: Any) -> LabelTreeParams:
     """Everything that training reads: `params`, defaults where it lacks one, `settings` on top."""
-    own = {name: getattr(params, name) for name in names(params) if name in names(LabelTreeParams)}
+    wanted = names(LabelTreeParams)
+    own = {name: plain(getattr(params, name)) for name in names(params) if name in wanted}
     return LabelTreeParams(**(own | settings))
+
+
+def plain(value: Any) -> Any:
+    """A parameter without numpy's types: a number of 8 bits would overflow where it is used."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        return tuple(map(plain, value))
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def at_level(value: Any, level: int) -> Any:
@@ -386,10 +419,12 @@ def check(estimator: Any, who: str | None = None) -> None:
         value = getattr(estimator, f.name)
         if not _obeys(value, f):
             too_large = isinstance(value, numbers.Integral) and int(value) > MOST
-            most = f" and at most {MOST}" if too_large and "size" not in f.metadata else ""
+            own_bound = f.metadata.keys() & {"size", "high"}
+            most = f" and at most {MOST}" if too_large and not own_bound else ""
+            got = " ".join(repr(value).split())  # of arrays, too, in one line
             raise ParameterError(
                 f"{who or type(estimator).__name__}: {f.name} must be {rule_text(f)}{most}, "
-                f"got {value!r}"
+                f"got {got}"
             )
 
 
@@ -459,7 +494,9 @@ def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:
     wanted = numbers.Integral if rule["kind"] is int else numbers.Real
     if isinstance(value, bool) and "own_flag" not in rule:  # verbose=True is what many write
         return False
-    if not isinstance(value, wanted) or not math.isfinite(value) or value == rule.get("not_equal"):
+    if not isinstance(value, wanted) or value == rule.get("not_equal"):
+        return False
+    if not isinstance(value, numbers.Integral) and not math.isfinite(value):
         return False
     most = MOST_BYTES if "size" in rule else MOST if rule["kind"] is int else math.inf
     low, high = rule.get("low", -math.inf), rule.get("high", most)

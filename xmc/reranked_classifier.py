@@ -460,11 +460,11 @@ def unfitted(base: Base) -> Any:
 
 
 def _smaller(base: Base, n_features: int, weights: str, threshold: float | None) -> Base:
-    settings = base.parameters | {"weights": weights}
-    if threshold is not None:
-        settings |= {"weight_threshold": threshold}
+    dropped = 0.0 if threshold is None else threshold
+    settings = base.parameters | {"weights": weights, "weight_threshold": dropped}
     check(method_of(base.estimator).load()(**settings))
-    predictor = base.predictor.compressed(n_features, weights, settings["weight_threshold"])
+    settings["weight_threshold"] = max(dropped, base.parameters["weight_threshold"])
+    predictor = base.predictor.compressed(n_features, weights, dropped)
     return base._replace(parameters=settings, predictor=predictor)
 
 

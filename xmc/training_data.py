@@ -22,9 +22,12 @@ from .evidence.names import NameIndex
 from .evidence.sources import Beside
 from .frames import check_no_missing, is_frame
 from .inputs import as_targets, canonical
+from .kernels.gather import UNIT, squared_norms
 from .label_tree import LabelTree
 from .propensity import propensities_of
 from .training.problem import UserNegatives
+
+MOST_COSTS = 1e9  # the largest of Y's values over the smallest, as costs
 
 
 class DescribedRows(NamedTuple):
@@ -102,9 +105,22 @@ def label_costs(Y: sp.csr_matrix, counts: np.ndarray, params: Any, who: str) -> 
     if params.solver != "block":
         raise ParameterError(f"{who}: costs={params.costs!r} needs solver='block'")
     if params.costs == "relevance":
+        if Y.data.max() > MOST_COSTS * float(Y.data.min()):
+            raise DataError(
+                f"{who}: expected the largest value of Y to be at most {MOST_COSTS:g} times the "
+                f"smallest with costs='relevance', got {Y.data.min():g} to {Y.data.max():g}"
+            )
         return frozen(Y.data)
     p = propensities_of(counts, Y.shape[0], params.propensity_a, params.propensity_b)
     return frozen((1 / p).astype(np.float32)[Y.indices])
+
+
+def middle_length(X: Rows) -> float:
+    """The median length of the rows with features; exactly 1 where rows are scaled to that."""
+    squares = squared_norms(X.indptr, X.data)
+    squares = squares[squares > 0]
+    length = float(np.sqrt(np.median(squares))) if len(squares) else 1.0
+    return length if abs(length - 1) > UNIT else 1.0
 
 
 def as_user_negatives(

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..arrays import frozen, lists_fit
 from ..errors import DataError, ModelError
+from ..params import plain
 from . import tensors
 from .files import replacing
 
@@ -271,10 +272,3 @@ def unpack_strings(data: np.ndarray, offsets: np.ndarray) -> list[str]:
 def plain_values(values: dict[str, Any]) -> dict[str, Any]:
     """Parameters without numpy's types, as JSON holds them."""
     return {name: plain(value) for name, value in values.items()}
-
-
-def plain(value: Any) -> Any:
-    """A parameter without numpy's types."""
-    if isinstance(value, (tuple, list)):
-        return tuple(map(plain, value))
-    return value.item() if isinstance(value, np.generic) else value

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from ..arrays import Rows, frozen
 from ..errors import DataError
-from ..inputs import as_rows, canonical
+from ..inputs import as_rows, canonical, check_not_too_large
 from ..kernels.gather import unit_row
 from ..soundness import one_row
 from ..topk import TopK, check_k
@@ -75,9 +75,14 @@ class Ranker:
         if _is_plain(x):
             ids, scaled = frozen(x.indices), np.empty_like(x.data)
             if unit_row(ids, frozen(x.data), self._n_features, self._normalize, scaled):
+                if not self._normalize:
+                    check_not_too_large(x, self._who, "x")
                 indptr = np.array((0, len(scaled)))
                 return Rows(frozen(indptr), ids, frozen(scaled), self._n_features)
-        return as_rows(canonical(x, self._who, "x"), self._normalize)
+        row = canonical(x, self._who, "x")
+        if not self._normalize:
+            check_not_too_large(row, self._who, "x")
+        return as_rows(row, self._normalize)
 
 
 def _is_plain(x: Any) -> bool:

@@ -59,7 +59,7 @@ def unseen_beams(
     The rows are cut into `negative_folds` parts, and the matchers are trained once without each.
     Empty where all rows train the matchers that find their negatives.
     """
-    depth, n_folds = member.tree.depth, params.negative_folds
+    depth, n_folds = member.tree.depth, min(params.negative_folds, member.X.n_rows)
     levels = [level for level in range(1, depth) if "man" in _schemes(params, level)]
     if n_folds == 1 or not levels:
         return {}

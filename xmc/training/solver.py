@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import DataError
 from ..kernels.dcd import inverse_costs, prune, signs, solve_lanes
 from ..kernels.lanes import N_LANES
 from ..params import LabelTreeParams
@@ -17,12 +18,20 @@ from .liblinear import solve_with_liblinear
 from .problem import ChunkProblem, Weights
 
 HUGE_PAGE = 1 << 19  # float32 values
+NOT_FINITE = (
+    "training: expected finite weights, got NaN or inf, as float32 overflows: scale the features "
+    "or set normalize=True, and bring C, bias and costs nearer to 1"
+)
 
 
 def solve(problem: ChunkProblem, siblings: np.ndarray, params: LabelTreeParams) -> Weights:
     """The classifiers of a group of siblings; weights below the threshold are dropped."""
     solver = _solve_side_by_side if params.solver == "block" else solve_with_liblinear
-    return solver(problem, siblings, params)
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and is found below
+        found = solver(problem, siblings, params)
+    if not (np.isfinite(found.bias).all() and np.isfinite(found.weight).all()):
+        raise DataError(NOT_FINITE)
+    return found
 
 
 def _solve_side_by_side(
@@ -44,6 +53,8 @@ def _solve_side_by_side(
         *(np.float32(params.bias), np.float32(diagonal), np.float32(upper)),
         *(float(params.tol), int(params.max_iter), problem.seed, inverse, A, W),
     )
+    if not np.isfinite(W.sum()):  # NaN is no weight of at least the threshold: it would be dropped
+        raise DataError(NOT_FINITE)
     feature, lane, weight = prune(W, len(siblings), float(params.weight_threshold))
     bias = W[-N_LANES:][: len(siblings)].copy()
     return Weights(problem.features[feature], siblings[lane], weight, siblings, bias, n_passes)
