@@ -21,6 +21,7 @@ from .frames import is_frame
 from .inputs import as_rows, as_targets, canonical, check_not_empty, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
+from .numbering import old_numbers, renumbered, restricted, spread
 from .parallel import n_threads, run
 from .params import (
     BeamParams,
@@ -42,6 +43,7 @@ from .training.liblinear import require_liblinear
 from .training_data import (
     DescribedRows,
     TrainingData,
+    Widths,
     as_label_matrix,
     as_label_texts,
     as_seed,
@@ -74,6 +76,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     """
 
     predictor_type: type[Predictor]
+    # Whether very wide matrices are numbered anew for training. What stands below another model is
+    # asked with its numbers, and must not.
+    _renumbers = True
 
     def fit(
         self,
@@ -94,7 +99,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         Raises ParameterError and DataError, both ValueErrors.
         """
         data = self._training_data(X, y, user_negatives)
-        who, n_labels = type(self).__name__, len(data.label_counts)
+        who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
         with Progress(self.verbose) as progress:
@@ -106,7 +111,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.model_ = Model(
             learned.predictor,
             data.X.n_rows,
-            data.X.n_features,
+            data.widths.n_features,
+            n_labels,
             learned.n_passes,
             data.label_counts,
             int(np.count_nonzero(np.diff(data.X.indptr) == 0)),
@@ -116,6 +122,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             label_names,
             None if columns is None else list(columns),
             learned.threshold,
+            data.widths.kept_features,
+            data.widths.kept_labels,
         )
         return self
 
@@ -156,7 +164,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if sets:
             return self._ranked_sets(X, n, threshold)
         parts = self._answers(X, lambda rows, search: model.predictor.rank(rows, search, n), False)
-        return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return self._topk(parts)
 
     def predict(self, X: Any, threshold: float | None = None) -> Any:
         """The set of labels of each row, as 0/1 CSR; with 1-D y, the best class.
@@ -218,6 +226,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             model.n_features,
             model.n_labels,
             self.normalize,
+            model.kept_features,
+            model.kept_labels,
         )
 
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
@@ -264,7 +274,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     @property
     def label_counts_(self) -> np.ndarray:
-        return self.model_.label_counts
+        model = self.model_
+        return spread(model.label_counts, model.kept_labels, model.n_labels)
 
     @property
     def label_ids_(self) -> list[str] | None:
@@ -319,6 +330,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         csr = self._features(X if described is None else described.X, reset=True)
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
+        csr, Y, widths = self._numbered(csr, Y)
         targets = as_targets(Y)
         rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label.ids):
@@ -329,7 +341,19 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = as_rows(csr, self.normalize)
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
-        return TrainingData(rows, targets, rows_of_label, classes, user_negatives, seed, described)
+        given = classes, user_negatives, seed, widths, described
+        return TrainingData(rows, targets, rows_of_label, *given)
+
+    def _numbered(
+        self, X: sp.csr_matrix, Y: sp.csr_matrix
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix, Widths]:
+        """X and Y as training numbers their columns."""
+        widths = Widths(X.shape[1], Y.shape[1])
+        if not self._renumbers:
+            return X, Y, widths
+        X, kept_features = renumbered(X)
+        Y, kept_labels = renumbered(Y)
+        return X, Y, widths._replace(kept_features=kept_features, kept_labels=kept_labels)
 
     def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
         """X as canonical CSR with the model's number of features, which `reset` sets."""
@@ -358,6 +382,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if isinstance(X, DescribedRows):
             X, texts = X.X, X.texts
         rows = as_rows(self._features(X, reset=False), self.normalize)
+        rows = restricted(rows, self.model_.kept_features)
         return self.model_.predictor.asked(rows, texts)
 
     def _answers(
@@ -396,13 +421,17 @@ class Estimator(ClassifierMixin, BaseEstimator):
         )
         if k is None:
             k = max(1, max(int(np.diff(part.indptr).max()) for part in parts))
-        columns = zip(*(as_topk(part, k) for part in parts), strict=True)
-        return TopK(*map(np.concatenate, columns))
+        return self._topk([as_topk(part, k) for part in parts])
+
+    def _topk(self, parts: list[TopK]) -> TopK:
+        """The rows of all parts, one part after another, with labels as the user numbers them."""
+        labels, scores = map(np.concatenate, zip(*parts, strict=True))
+        return TopK(old_numbers(labels, self.model_.kept_labels), scores)
 
     def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
         counts = np.concatenate([np.diff(part.indptr) for part in parts])
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        ids = np.concatenate([part.ids for part in parts])
+        ids = old_numbers(np.concatenate([part.ids for part in parts]), self.model_.kept_labels)
         scores = np.concatenate([part.score for part in parts])
         csr = sp.csr_matrix((scores, ids, indptr), shape=(len(counts), self.n_labels_))
         csr.sort_indices()

@@ -329,7 +329,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
 
     @property
     def label_counts_(self) -> np.ndarray:
-        return self.model_.label_counts
+        return self.classifier_.label_counts_
 
     @property
     def n_labels_(self) -> int:
