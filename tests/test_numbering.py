@@ -6,7 +6,15 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, load, numbering
+from xmc import (
+    LabelTree,
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    TextClassifier,
+    Vocabulary,
+    load,
+    numbering,
+)
 from xmc.arrays import INT32_MAX
 from xmc.errors import DataError
 from xmc.inputs import as_rows
@@ -102,6 +110,29 @@ def test_a_last_stage_keeps_all_numbers_and_so_do_its_base_models(narrow):
     assert model.kept_features is None and model.kept_labels is None
     for base in model.predictor.bases:
         assert set(base.predictor.members[0].tree.labels) == set(LABELS)
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_texts_with_a_vocabulary_of_very_many_concepts_are_labelled_as_before(
+    rerank, monkeypatch, tmp_path
+):
+    concepts = [(f"c{n:03}", f"name{n}", "preferred", "de") for n in range(50)]
+    texts = [f"name{n} und wort{n % 3} wort{n % 5}" for n in range(40)]
+    labels = [[f"c{n % 4 * 9:03}"] for n in range(40)]
+    base = OneVsAllClassifier(optimize="psp", random_state=0)
+    model = TextClassifier(base, rerank=rerank, vocabulary=Vocabulary.of(concepts))
+    plain = clone(model).fit(texts, labels)
+    monkeypatch.setattr(numbering, "NARROW", 10)
+    monkeypatch.setattr(numbering, "ONE_IN", 1)
+    model.fit(texts, labels).save(tmp_path / "model")
+    assert (model.model_.kept_labels is None) == rerank
+    for asked in (model, load(tmp_path / "model")):
+        assert asked.suggest(texts, 3) == plain.suggest(texts, 3)
+        assert (
+            asked.ranker()(texts[0], 3).labels.tolist()
+            == plain.predict_topk(texts[:1], 3)[0].tolist()
+        )
+        np.testing.assert_array_equal(asked.label_counts_, plain.label_counts_)
 
 
 def test_the_users_tree_and_negatives_keep_their_meaning(narrow, monkeypatch, tmp_path):
