@@ -95,7 +95,7 @@ def read_rows(
     """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
     from xmc.io import align_labels, read_matrix
-    from xmc.metrics import propensities
+    from xmc.metrics import sparse_propensities
 
     dataset = read_labelled(sources, format, zero_based)
     Y, ids = dataset.Y, model_labels(model)[0]
@@ -114,7 +114,7 @@ def read_rows(
         raise DataError(
             f"{train_labels}: expected {Y.shape[1]:,} labels at most, got {train.shape[1]:,}"
         )
-    return X, Y, propensities(pad_columns(train, Y.shape[1]))
+    return X, Y, sparse_propensities(pad_columns(train, Y.shape[1]))
 
 
 def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict[str, Any]:

@@ -263,7 +263,8 @@ def choose_ks(asked: Sequence[int], inputs: Inputs, notices: Notices) -> tuple[i
 
 def measure(inputs: Inputs, ks: tuple[int, ...], a: float, b: float) -> dict[str, Any]:
     """What `xmc.metrics.report` says."""
-    from xmc.metrics import propensities, report
+    from xmc.metrics import report, sparse_propensities
 
     pred, true, train = inputs
-    return report(true.M, pred.M, ks, None if train is None else propensities(train.M, a, b))
+    p = None if train is None else sparse_propensities(train.M, a, b)
+    return report(true.M, pred.M, ks, p)

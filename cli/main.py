@@ -31,6 +31,14 @@ COMMANDS = (
 FAILED, PIPE_CLOSED = 1, 141
 # What asks a command to end: Ctrl-C, the system or a batch queue, a terminal that is closed.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What takes less memory, by command.
+LESS_MEMORY = {
+    "train": "fewer rows or --threads, or smaller ids for --method reranked; --dry-run forecasts",
+    "predict": "fewer rows at a time, a smaller -k or fewer --threads",
+    "evaluate": "fewer rows or a smaller -k",
+    "convert": "fewer rows at a time",
+    "compress": "fewer rows to measure on",
+}
 
 
 class Commands(click.Group):
@@ -85,9 +93,15 @@ def one_line_errors(ctx: click.Context) -> Iterator[None]:
     except OSError as error:
         silence_stdout()
         fail(ctx, f"{error.filename or 'xmc'}: {error.strerror or error}")
-    except MemoryError:
-        hint = "try fewer --threads, a smaller tree or fewer rows"
-        fail(ctx, f"xmc: expected more memory than there is; {hint}")
+    except MemoryError as error:
+        fail(ctx, memory_line(ctx.invoked_subcommand, error))
+
+
+def memory_line(command: str | None, error: MemoryError) -> str:
+    """That memory ran out, for what if that is known, and what helps in this command."""
+    wanted = f" ({error})" if str(error) else ""
+    hint = f"; try {LESS_MEMORY[command]}" if command in LESS_MEMORY else ""
+    return f"{command or 'xmc'}: expected more memory than there is{wanted}{hint}"
 
 
 def fail(ctx: click.Context, message: str, code: int = FAILED) -> None:

@@ -324,6 +324,8 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
 
 def count_rows(X: Any, Y: Any) -> dict[str, int]:
     """Sizes, and how many rows and labels are empty; X is None while there are only texts."""
+    import numpy as np
+
     true = Y != 0
     facts = {"n_rows": Y.shape[0]}
     if X is not None:
@@ -332,7 +334,7 @@ def count_rows(X: Any, Y: Any) -> dict[str, int]:
     return facts | {
         "n_labels": Y.shape[1],
         "n_rows_without_labels": int((true.getnnz(axis=1) == 0).sum()),
-        "n_labels_without_rows": int((true.getnnz(axis=0) == 0).sum()),
+        "n_labels_without_rows": Y.shape[1] - len(np.unique(true.indices)),
     }
 
 
@@ -357,8 +359,8 @@ def report_counts(facts: dict[str, int], notices: Notices) -> None:
 
 def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
     """Measure the model on the rows held out."""
-    from xmc.metrics import propensities, report
+    from xmc.metrics import report, sparse_propensities
 
     ks = default_ks((), model.n_labels_)
     top = model.predict_topk(held.X if held.texts is None else held.texts, max(ks))
-    return report(held.Y, top, ks, propensities(trained.Y))
+    return report(held.Y, top, ks, sparse_propensities(trained.Y))

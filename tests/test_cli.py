@@ -84,8 +84,7 @@ def raising(error):
         (
             MemoryError(),
             1,
-            "xmc: expected more memory than there is; "
-            "try fewer --threads, a smaller tree or fewer rows\n",
+            "inspect: expected more memory than there is\n",
         ),
         (BrokenPipeError(), 141, ""),
     ],
@@ -94,6 +93,22 @@ def test_what_the_user_can_mend_is_one_line(monkeypatch, error, code, line):
     monkeypatch.setattr("xmc.cli.inspect.describe", raising(error))
     result = cli.run("inspect", "model")
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", line)
+
+
+def test_where_memory_runs_out_it_says_for_what_and_what_helps(monkeypatch):
+    wanted = "Unable to allocate 8 EiB"
+    monkeypatch.setattr("xmc.cli.predict.load_model", raising(MemoryError(wanted)))
+    result = cli.run("predict", "model", "X.npz")
+    hint = "try fewer rows at a time, a smaller -k or fewer --threads"
+    line = f"predict: expected more memory than there is ({wanted}); {hint}\n"
+    assert (result.exit_code, result.stderr) == (1, line)
+
+
+@pytest.mark.parametrize("command", cli_main.LESS_MEMORY)
+def test_advice_on_memory_names_flags_that_the_command_has(command):
+    options = {o for p in cli_main.xmc.get_command(None, command).params for o in p.opts}
+    named = {word.strip(",;") for word in cli_main.LESS_MEMORY[command].split() if word[0] == "-"}
+    assert named <= options
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

@@ -6,6 +6,7 @@ import sklearn.metrics
 from sklearn.calibration import calibration_curve
 
 from xmc import metrics
+from xmc.arrays import INT32_MAX
 from xmc.errors import DataError, ParameterError
 from xmc.kernels import metrics as kernels
 from xmc.topk import TopK
@@ -191,6 +192,53 @@ def test_perfect_predictions_score_one_at_most():
     for k in range(1, 30):
         for metric in (metrics.psp_at_k, metrics.psndcg_at_k):
             assert 1 - 1e-12 < metric(Y, best_first, k, propensity=p) <= 1
+
+
+def far_apart(case, width):
+    """The same truth and predictions with very many labels."""
+    Y, top, _ = case
+    columns = np.sort(np.random.default_rng(3).choice(width, Y.shape[1], replace=False))
+    Y = sp.csr_matrix((Y.data, columns[Y.indices].astype(np.int32), Y.indptr), (Y.shape[0], width))
+    return Y, TopK(np.where(top.labels < 0, -1, columns[top.labels]).astype(np.int32), top.scores)
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_labels_with_large_numbers_are_measured_as_others_are(case, per_row):
+    Y, top, _ = case
+    wide, far = far_apart(case, INT32_MAX)
+    p, far_p = metrics.propensities(Y), metrics.sparse_propensities(wide)
+    for near, predictions in ((top, far), (top.to_csr(Y.shape[1]), far.to_csr(INT32_MAX))):
+        expected = metrics.report(Y, near, (1, 3), p, per_row=per_row)
+        found = metrics.report(wide, predictions, (1, 3), far_p, per_row=per_row)
+        assert found.pop("n_labels", INT32_MAX) == INT32_MAX
+        assert found.keys() == expected.keys() - {"n_labels"}
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert metrics.best_threshold(wide, far) == metrics.best_threshold(Y, top)
+
+
+def test_propensities_of_very_many_labels_may_be_a_vector(case):
+    Y, top = far_apart(case, 1 << 21)
+    vector = metrics.report(Y, top, propensity=metrics.propensities(Y))
+    assert vector == metrics.report(Y, top, propensity=metrics.sparse_propensities(Y))
+
+
+def test_a_label_that_comes_twice_is_refused_whatever_its_number():
+    Y, twice = (
+        sp.csr_matrix((1, INT32_MAX), dtype=bool),
+        TopK(np.full((1, 2), 10**9), np.ones((1, 2))),
+    )
+    with pytest.raises(DataError, match="expected each label once per row, row 0"):
+        metrics.precision_at_k(Y, twice, 2)
+
+
+def test_sparse_propensities_are_the_propensities_of_all_labels(case):
+    Y, _, _ = case
+    Y = sp.csr_matrix(sp.hstack([np.zeros((Y.shape[0], 2)), Y, np.zeros((Y.shape[0], 3))]))
+    for M in (Y, Y * 0):
+        found = metrics.sparse_propensities(M, 0.5, 0.4)
+        expected = metrics.propensities(M, 0.5, 0.4)
+        np.testing.assert_array_equal(found.of(np.arange(M.shape[1])), expected)
 
 
 @pytest.mark.parametrize("metric", [metrics.psp_at_k, metrics.psndcg_at_k])
@@ -528,6 +576,7 @@ def test_wrong_predictions_are_refused(predictions, message):
         (None, "propensity must be a vector of numbers, got 0-D of object"),
         (np.ones((3, 1)), "propensity must be a vector of numbers, got 2-D of float64"),
         (np.ones(2), "Y_true has 3 labels, propensity has 2"),
+        (metrics.sparse_propensities(np.eye(4)), "Y_true has 3 labels, propensity has 4"),
         (np.ones(4), "Y_true has 3 labels, propensity has 4"),
         (np.array([1, 0, 0.5]), "propensity must be above 0 and at most 1, got 0.0"),
         (np.array([1, np.nan, 0.5]), "propensity must be above 0 and at most 1, got nan"),

@@ -435,6 +435,45 @@ def test_labels_that_are_none_of_the_models_are_refused(folder, change):
         load(folder)
 
 
+@pytest.fixture
+def wide(data, tmp_path):
+    """The folder of a model whose features and labels are few of very many."""
+    far = [
+        sp.csr_matrix((M.data, M.indices * 10**6, M.indptr), shape=(M.shape[0], 10**8))
+        for M in map(sp.csr_matrix, data)
+    ]
+    LabelTreeClassifier(tail_share=0.5, random_state=0).fit(*far).save(tmp_path / "wide")
+    return tmp_path / "wide"
+
+
+@pytest.mark.parametrize("name", ["kept_features", "kept_labels"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda kept: kept[::-1], "expected ascending numbers below 100000000"),
+        (lambda kept: kept - 1, "expected ascending numbers below 100000000"),
+        (lambda kept: kept + 10**8, "expected ascending numbers below 100000000"),
+        (lambda kept: np.repeat(kept[:-1], 2)[: len(kept)], "expected ascending numbers below"),
+        (lambda kept: kept[:0], "expected ascending numbers below"),
+        (lambda kept: kept[:-1], "expected"),
+        (lambda kept: kept.astype(np.int64), "expected int32 in 1"),
+        (lambda kept: None, "expected"),
+    ],
+    ids=["descending", "negative", "too large", "equal", "none", "fewer", "int64", "gone"],
+)
+def test_numbers_that_are_no_columns_are_refused(wide, name, change, expected):
+    replace_array(wide, FILE, name, change(arrays_of(wide)[name]))
+    with pytest.raises(ModelError, match=f"{FILE} can't be read: .*{expected}"):
+        load(wide)
+
+
+@pytest.mark.parametrize("width", ["n_features", "n_labels"])
+def test_a_width_that_its_numbers_leave_is_refused(wide, width):
+    edit(wide, FILE, **{width: 10**6})
+    with pytest.raises(ModelError, match="expected ascending numbers below 1000000"):
+        load(wide)
+
+
 def test_parameters_by_level_come_back_as_tuples_without_numpys_types(data, tmp_path):
     model = LabelTreeClassifier(C=(np.float32(0.5), 2.0), random_state=0).fit(*data)
     model.save(tmp_path / "model")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cache
+from functools import cache, wraps
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,7 @@ from .identity import identity_of
 from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
+from .numbering import old_numbers, renumbered, restricted, spread
 from .parallel import n_threads, run
 from .params import (
     BeamParams,
@@ -44,12 +45,15 @@ from .training.liblinear import require_liblinear
 from .training_data import (
     DescribedRows,
     TrainingData,
+    Widths,
     as_label_matrix,
     as_label_texts,
     as_seed,
     label_costs,
 )
 from .warmup import compile_kernels
+
+Method = TypeVar("Method", bound=Callable)
 
 
 class Learned(NamedTuple):
@@ -64,6 +68,23 @@ class Learned(NamedTuple):
     threshold: float | None = None
 
 
+def as_of_now(estimator: Any) -> Any:
+    """A copy that stays as it is, whoever fits the estimator meanwhile."""
+    copied = object.__new__(type(estimator))
+    vars(copied).update(vars(estimator))  # at once: no other thread comes between
+    return copied
+
+
+def of_now(method: Method) -> Method:
+    """The method, asked of the estimator as it is when the call begins."""
+
+    @wraps(method)
+    def asked(self: Any, *args: Any, **settings: Any) -> Any:
+        return method(as_of_now(self), *args, **settings)
+
+    return cast(Method, asked)
+
+
 class Estimator(ClassifierMixin, BaseEstimator):
     """What every estimator shares: the door, and the answers of a trained model.
 
@@ -76,6 +97,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     """
 
     predictor_type: type[Predictor]
+    # Whether very wide matrices are numbered anew for training. What stands below another model is
+    # asked with its numbers, and must not.
+    _renumbers = True
 
     def fit(
         self,
@@ -98,13 +122,33 @@ class Estimator(ClassifierMixin, BaseEstimator):
         goes on from there and ends in the same model; you remove the folder when it has served.
         Raises ParameterError and DataError, both ValueErrors.
         """
+        fresh = as_of_now(self)  # until it is trained, this one answers as before
+        try:
+            fresh._fit(X, y, user_negatives, label_ids, label_names, checkpoint)
+        except BaseException:
+            self.__dict__.pop("model_", None)
+            raise
+        trained = {name: own for name, own in vars(fresh).items() if name not in names(type(self))}
+        for name in vars(self).keys() - vars(fresh).keys():
+            delattr(self, name)  # such as the names of columns, which are no more
+        self.__dict__.update(trained)
+        return self
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        user_negatives: Sequence[Any] | None,
+        label_ids: Sequence[str] | None,
+        label_names: Sequence[str] | None,
+        checkpoint: str | PathLike[str] | Checkpoint | None,
+    ) -> None:
         data = self._training_data(X, y, user_negatives)
-        who, n_labels = type(self).__name__, len(data.label_counts)
+        who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
-        given = {"X": data.X, "y": data.Y, "classes": data.classes, "negatives": user_negatives}
         with (
-            opened(checkpoint, lambda: identity_of(self, given)) as kept,
+            opened(checkpoint, lambda: identity_of(self, data.given())) as kept,
             Progress(self.verbose) as progress,
         ):
             # Where there is no seed, one is drawn; the model that goes on must have the same.
@@ -117,7 +161,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.model_ = Model(
             learned.predictor,
             data.X.n_rows,
-            data.X.n_features,
+            data.widths.n_features,
+            n_labels,
             learned.n_passes,
             data.label_counts,
             int(np.count_nonzero(np.diff(data.X.indptr) == 0)),
@@ -127,8 +172,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
             label_names,
             None if columns is None else list(columns),
             learned.threshold,
+            data.widths.kept_features,
+            data.widths.kept_labels,
         )
-        return self
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
         """What this kind of model learns."""
@@ -158,6 +204,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
             and (X.shape[0] == 1 or len(X.shape) == 1)
         ):
             return self._ready_ranker()(X, k)
+        return self._best(X, k, sets, threshold)
+
+    @of_now
+    def _best(self, X: Any, k: int | None, sets: bool, threshold: float | None) -> TopK:
+        """The best k labels of several rows."""
         model = self._fitted()
         if threshold is not None and not sets:
             raise ParameterError(f"{type(self).__name__}: threshold goes with sets=True")
@@ -167,8 +218,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if sets:
             return self._ranked_sets(X, n, threshold)
         parts = self._answers(X, lambda rows, search: model.predictor.rank(rows, search, n), False)
-        return TopK(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return self._topk(parts)
 
+    @of_now
     def predict(self, X: Any, threshold: float | None = None) -> Any:
         """The set of labels of each row, as 0/1 CSR; with 1-D y, the best class.
 
@@ -191,6 +243,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         sets.data[:] = 1
         return sets
 
+    @of_now
     def predict_proba(self, X: Any) -> Any:
         """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by.
 
@@ -204,6 +257,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         dense[dense.sum(axis=1) == 0] = 1
         return dense / dense.sum(axis=1, keepdims=True)
 
+    @of_now
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """P@1: the share of rows whose best label is true; with 1-D y, the accuracy."""
         if self._fitted().classes is not None:
@@ -229,6 +283,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             model.n_features,
             model.n_labels,
             self.normalize,
+            model.kept_features,
+            model.kept_labels,
         )
 
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
@@ -276,7 +332,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     @property
     def label_counts_(self) -> np.ndarray:
-        return self.model_.label_counts
+        model = self.model_
+        return spread(model.label_counts, model.kept_labels, model.n_labels)
 
     @property
     def label_ids_(self) -> list[str] | None:
@@ -311,7 +368,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         needs = [state.get("model_"), *map(state.get, _ranked_with(estimator))]
         kept = state.get("_ranker")
         if kept is None or any(a is not b for a, b in zip(kept[0], needs, strict=True)):
-            kept = self._ranker = needs, self.ranker()
+            now = as_of_now(self)
+            needs = [vars(now).get("model_"), *map(vars(now).get, _ranked_with(estimator))]
+            kept = self._ranker = needs, now.ranker()
         return kept[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -325,12 +384,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
             require_liblinear(type(self).__name__)
         compile_kernels(params.weights, params.costs != "equal")
         who = type(self).__name__
-        # If this fit fails, the old model and the new n_features_in_ must not meet.
-        self.__dict__.pop("model_", None)
         described = X if isinstance(X, DescribedRows) else None
         csr = self._features(X if described is None else described.X, reset=True)
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
+        csr, Y, widths = self._numbered(csr, Y)
         targets = as_targets(Y)
         rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label.ids):
@@ -341,7 +399,19 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = as_rows(csr, self.normalize)
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
-        return TrainingData(rows, targets, rows_of_label, classes, user_negatives, seed, described)
+        given = classes, user_negatives, seed, widths, described
+        return TrainingData(rows, targets, rows_of_label, *given)
+
+    def _numbered(
+        self, X: sp.csr_matrix, Y: sp.csr_matrix
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix, Widths]:
+        """X and Y as training numbers their columns."""
+        widths = Widths(X.shape[1], Y.shape[1])
+        if not self._renumbers:
+            return X, Y, widths
+        X, kept_features = renumbered(X)
+        Y, kept_labels = renumbered(Y)
+        return X, Y, widths._replace(kept_features=kept_features, kept_labels=kept_labels)
 
     def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
         """X as canonical CSR with the model's number of features, which `reset` sets."""
@@ -372,6 +442,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         if isinstance(X, DescribedRows):
             X, texts = X.X, X.texts
         rows = as_rows(self._features(X, reset=False), self.normalize)
+        rows = restricted(rows, self.model_.kept_features)
         return self.model_.predictor.asked(rows, texts)
 
     def _answers(
@@ -410,13 +481,17 @@ class Estimator(ClassifierMixin, BaseEstimator):
         )
         if k is None:
             k = max(1, max(int(np.diff(part.indptr).max()) for part in parts))
-        columns = zip(*(as_topk(part, k) for part in parts), strict=True)
-        return TopK(*map(np.concatenate, columns))
+        return self._topk([as_topk(part, k) for part in parts])
+
+    def _topk(self, parts: list[TopK]) -> TopK:
+        """The rows of all parts, one part after another, with labels as the user numbers them."""
+        labels, scores = map(np.concatenate, zip(*parts, strict=True))
+        return TopK(old_numbers(labels, self.model_.kept_labels), scores)
 
     def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:
         counts = np.concatenate([np.diff(part.indptr) for part in parts])
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        ids = np.concatenate([part.ids for part in parts])
+        ids = old_numbers(np.concatenate([part.ids for part in parts]), self.model_.kept_labels)
         scores = np.concatenate([part.score for part in parts])
         csr = sp.csr_matrix((scores, ids, indptr), shape=(len(counts), self.n_labels_))
         csr.sort_indices()

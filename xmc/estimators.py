@@ -14,6 +14,7 @@ from .base import Estimator, Learned
 from .errors import DataError
 from .label_tree import LabelTree, check_tree, one_vs_all
 from .member import Member
+from .numbering import new_numbers
 from .parallel import n_threads
 from .params import (
     LabelTreeParams,
@@ -36,9 +37,9 @@ class TreeEstimator(Estimator):
 
     @property
     def members_(self) -> tuple[Member, ...]:
-        """The trained trees."""
+        """The trained trees, their leaves being labels as the user numbers them."""
         predictor: Any = self.model_.predictor
-        return predictor.members
+        return predictor.members_with(self.model_.kept_labels)
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
         params = self._training_params(data.X)
@@ -84,12 +85,14 @@ class TreeEstimator(Estimator):
         It grows the trees and trains a sample of their scorers.
         """
         fresh = clone(self)  # a trained model stays one
+        fresh._renumbers = self._renumbers
         data = fresh._training_data(X, y)
         start = time.perf_counter()
         trees = fresh._trees(data, Progress(0))
         seconds = time.perf_counter() - start
         params = fresh._training_params(data.X)
-        return forecast(data.X, data.Y, trees, params, data.seed, seconds)
+        needs = forecast(data.X, data.Y, trees, params, data.seed, seconds)
+        return needs._replace(n_features=data.widths.n_features)
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         """One tree per member of the ensemble, over the labels that have rows."""
@@ -122,8 +125,10 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
             what = data.X, data.rows_of_label, self._params(), data.seed
             return grow_trees(*what, progress, data.checkpoint)
         who = type(self).__name__
-        check_tree(self.tree, len(data.label_counts), who)
-        tree = self.tree.restricted_to(data.label_counts > 0)
+        check_tree(self.tree, data.widths.n_labels, who)
+        labels = new_numbers(np.asarray(self.tree.labels), data.widths.kept_labels)
+        with_rows = np.append(data.label_counts > 0, False)  # the last one for labels of number -1
+        tree = self.tree._replace(labels=labels).restricted_to(with_rows)
         if not len(tree.labels):
             raise DataError(
                 f"{who}: expected a tree that holds a label with rows, got one that holds none"

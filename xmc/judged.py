@@ -11,31 +11,45 @@ import scipy.sparse as sp
 from .errors import DataError
 from .inputs import true_labels
 from .kernels.metrics import find_hits
+from .numbering import new_numbers, occurring
+from .propensity import SparsePropensities
 from .soundness import Matrix, sound
 from .topk import TopK, check_k
 
 Predictions: TypeAlias = TopK | sp.spmatrix | sp.sparray
 
 
+class TrueLabels(NamedTuple):
+    """The true labels of each row. Of very many labels, those that occur are numbered anew."""
+
+    indptr: np.ndarray  # (n_rows + 1,) int64, into indices
+    indices: np.ndarray  # int32, the true labels, row by row
+    n_labels: int
+    kept: np.ndarray | None  # int32, the old numbers; None where labels keep theirs
+
+    @property
+    def n_numbers(self) -> int:
+        """How many labels are numbered."""
+        return self.n_labels if self.kept is None else len(self.kept)
+
+
 class Judged(NamedTuple):
-    """The best k labels of each row, and which of them are true."""
+    """The best k labels of each row, and which of them are true, numbered as TrueLabels are."""
 
     labels: np.ndarray  # (n_rows, k) int32, -1 in empty places
     scores: np.ndarray  # (n_rows, k), anything in empty places
     hits: np.ndarray  # (n_rows, k) bool
-    indptr: np.ndarray  # (n_rows + 1,) int64, into indices
-    indices: np.ndarray  # int32, the true labels, row by row
-    n_labels: int
+    true: TrueLabels
 
     @property
     def n_true(self) -> np.ndarray:
         """(n_rows,), the number of true labels of each row."""
-        return np.diff(self.indptr)
+        return np.diff(self.true.indptr)
 
     @property
     def n_rows_by_label(self) -> np.ndarray:
-        """(n_labels,), the number of rows that have each label."""
-        return np.bincount(self.indices, minlength=self.n_labels)
+        """(n_numbers,), the number of rows that have each label."""
+        return np.bincount(self.true.indices, minlength=self.true.n_numbers)
 
 
 class Candidates(NamedTuple):
@@ -55,26 +69,35 @@ def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int])
     for k in ks:
         check_k(who, k, Y.shape[1])
     labels, scores = _best(who, predictions, int(max(ks)), *Y.shape)
+    true, labels = _numbered(Y, labels)
     starts = np.arange(len(labels) + 1) * labels.shape[1]
-    hits = _hits(who, Y, starts, labels.ravel()).reshape(labels.shape)
-    indptr, indices = _true_arrays(Y)
-    return Judged(labels, scores, hits, indptr, indices, Y.shape[1])
+    hits = _hits(who, true, starts, labels.ravel()).reshape(labels.shape)
+    return Judged(labels, scores, hits, true)
 
 
 def judge_candidates(who: str, Y_true: Matrix, predictions: Predictions) -> Candidates:
     """Every prediction, and whether it is true; refuses what `judge` does."""
     Y = true_labels(Y_true, who, "Y_true")
     P = _all_as_sparse(who, predictions, *Y.shape)
-    return Candidates(P.data, _hits(who, Y, P.indptr, P.indices), Y.nnz)
+    true, labels = _numbered(Y, P.indices)
+    return Candidates(P.data, _hits(who, true, P.indptr, labels), Y.nnz)
 
 
-def _hits(who: str, Y: sp.csr_matrix, starts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _numbered(Y: sp.csr_matrix, labels: np.ndarray) -> tuple[TrueLabels, np.ndarray]:
+    """The true labels and the predicted ones as both are numbered."""
+    kept = occurring(Y.shape[1], Y.indices, labels[labels >= 0])
+    indices = new_numbers(Y.indices, kept).astype(np.int32)
+    true = TrueLabels(Y.indptr.astype(np.int64), indices, Y.shape[1], kept)
+    return true, new_numbers(labels, kept)
+
+
+def _hits(who: str, true: TrueLabels, starts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """bool, whether each predicted label is true; row i has those from starts[i].
 
     The kernel gets contiguous, writable copies, so that it compiles for one kind of array.
     """
     starts, named = np.array(starts, np.int64), np.array(labels, np.int32)
-    hits, repeated = find_hits(*_true_arrays(Y), starts, named, Y.shape[1])
+    hits, repeated = find_hits(true.indptr, true.indices, starts, named, true.n_numbers)
     if repeated >= 0:
         raise DataError(
             f"{who}: expected each label once per row, row {repeated} of predictions has one twice"
@@ -82,26 +105,30 @@ def _hits(who: str, Y: sp.csr_matrix, starts: np.ndarray, labels: np.ndarray) ->
     return hits
 
 
-def _true_arrays(Y: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    return Y.indptr.astype(np.int64), Y.indices.astype(np.int32)
-
-
-def checked_propensity(who: str, propensity: Any, n_labels: int) -> np.ndarray:
-    """The propensity of each label as float64.
+def checked_propensity(who: str, propensity: Any, judged: Judged) -> np.ndarray:
+    """The propensity of each number of a label as float64.
 
     Raises DataError, beginning with `who`, unless there is one above 0 and at most 1 for each.
     """
+    n_labels, kept = judged.true.n_labels, judged.true.kept
+    if isinstance(propensity, SparsePropensities):
+        _check_as_many(who, propensity.n_labels, n_labels)
+        return propensity.of(np.arange(n_labels) if kept is None else kept)
     p = _array(who, propensity, "propensity")
     if p.ndim != 1 or p.dtype.kind not in "iuf":
         raise DataError(
             f"{who}: propensity must be a vector of numbers, got {p.ndim}-D of {p.dtype}"
         )
-    if len(p) != n_labels:
-        raise DataError(f"{who}: Y_true has {n_labels:,} labels, propensity has {len(p):,}")
+    _check_as_many(who, len(p), n_labels)
     fits = (p > 0) & (p <= 1)
     if not fits.all():
         raise DataError(f"{who}: propensity must be above 0 and at most 1, got {p[~fits][0]}")
-    return p.astype(np.float64)
+    return (p if kept is None else p[kept]).astype(np.float64)
+
+
+def _check_as_many(who: str, n_known: int, n_labels: int) -> None:
+    if n_known != n_labels:
+        raise DataError(f"{who}: Y_true has {n_labels:,} labels, propensity has {n_known:,}")
 
 
 def _best(who: str, predictions: Any, k: int, n_rows: int, n_labels: int) -> TopK:

@@ -15,14 +15,14 @@ predictions; hit_ij is 1 if l_ij is in Y_i, else 0, and score_ij is the score of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
 from .errors import DataError, ParameterError
 from .judged import Judged, Predictions, checked_propensity, judge
 from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
-from .propensity import propensities
+from .propensity import SparsePropensities, propensities, sparse_propensities
 from .soundness import Matrix
 from .threshold import best_threshold, best_threshold_of
 
@@ -41,9 +41,11 @@ __all__ = [
     "recall_at_k",
     "reliability",
     "report",
+    "sparse_propensities",
 ]
 
 N_BINS = 15  # of ECE, as in Guo et al., ICML 2017
+Propensity: TypeAlias = np.ndarray | SparsePropensities
 AVERAGES = ("macro", "micro", "samples")
 
 
@@ -82,7 +84,7 @@ def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     return _ndcg(judge("ndcg_at_k", Y_true, predictions, (k,)), k)
 
 
-def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray) -> float:
+def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: Propensity) -> float:
     """PSP@k, propensity-scored precision: sum_ij hit_ij / p(l_ij) over the largest such sum.
 
     It is a ratio of two sums over all rows, not a mean of ratios. Predictions reach the largest sum
@@ -90,12 +92,12 @@ def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np
     `Y_true`, see `propensities`. Jain et al., KDD 2016.
     """
     judged = judge("psp_at_k", Y_true, predictions, (k,))
-    p = checked_propensity("psp_at_k", propensity, judged.n_labels)
+    p = checked_propensity("psp_at_k", propensity, judged)
     return _psp(_gains(judged, p), k)
 
 
 def psndcg_at_k(
-    Y_true: Matrix, predictions: Predictions, k: int, *, propensity: np.ndarray
+    Y_true: Matrix, predictions: Predictions, k: int, *, propensity: Propensity
 ) -> float:
     """PSnDCG@k: sum_ij hit_ij / (p(l_ij) log2(j + 1)) over the largest such sum.
 
@@ -106,7 +108,7 @@ def psndcg_at_k(
     over min(k, |Y_i|) places before it sums, so its numbers differ.
     """
     judged = judge("psndcg_at_k", Y_true, predictions, (k,))
-    p = checked_propensity("psndcg_at_k", propensity, judged.n_labels)
+    p = checked_propensity("psndcg_at_k", propensity, judged)
     return _psndcg(_gains(judged, p), k)
 
 
@@ -168,7 +170,7 @@ def report(
     Y_true: Matrix,
     predictions: Predictions,
     ks: Sequence[int] = ...,
-    propensity: np.ndarray | None = ...,
+    propensity: Propensity | None = ...,
     *,
     per_row: Literal[False] = ...,
 ) -> dict[str, float | int]: ...
@@ -177,7 +179,7 @@ def report(
     Y_true: Matrix,
     predictions: Predictions,
     ks: Sequence[int] = ...,
-    propensity: np.ndarray | None = ...,
+    propensity: Propensity | None = ...,
     *,
     per_row: Literal[True],
 ) -> dict[str, np.ndarray]: ...
@@ -185,7 +187,7 @@ def report(
     Y_true: Matrix,
     predictions: Predictions,
     ks: Sequence[int] = (1, 3, 5),
-    propensity: np.ndarray | None = None,
+    propensity: Propensity | None = None,
     *,
     per_row: bool = False,
 ) -> dict[str, float | int] | dict[str, np.ndarray]:
@@ -212,7 +214,7 @@ def report(
     if not np.iterable(ks) or not len(ks):
         raise ParameterError(f"report: ks must be a sequence of ints, got {ks!r}")
     judged = judge("report", Y_true, predictions, ks)
-    p = None if propensity is None else checked_propensity("report", propensity, judged.n_labels)
+    p = None if propensity is None else checked_propensity("report", propensity, judged)
     if per_row:
         return _row_shares(judged, ks) | ({} if p is None else _row_gains(judged, p, ks))
     means = {"P": _precision, "nDCG": _ndcg, "R": _recall}
@@ -258,9 +260,9 @@ def _ideal_of_places(judged: Judged, p: np.ndarray) -> np.ndarray:
     """(n_rows, k) float64, 1 / p of each row's true labels, the largest first, then 0."""
     ideal = np.zeros_like(judged.hits, np.float64)
     rows = np.repeat(np.arange(len(ideal)), judged.n_true)
-    gains = 1 / p[judged.indices]
+    gains = 1 / p[judged.true.indices]
     best_first = gains[np.lexsort((-gains, rows))]
-    place = np.arange(len(rows)) - np.repeat(judged.indptr[:-1], judged.n_true)
+    place = np.arange(len(rows)) - np.repeat(judged.true.indptr[:-1], judged.n_true)
     kept = place < ideal.shape[1]
     ideal[rows[kept], place[kept]] = best_first[kept]
     return ideal
@@ -372,7 +374,9 @@ def _no_probabilities(judged: Judged) -> np.ndarray:
 
 
 def _named_and_hit(judged: Judged, k: int) -> tuple[np.ndarray, np.ndarray]:
-    return count_labels(judged.indptr, judged.labels, judged.hits, int(k), judged.n_labels)
+    return count_labels(
+        judged.true.indptr, judged.labels, judged.hits, int(k), judged.true.n_numbers
+    )
 
 
 def _counts(judged: Judged) -> dict[str, int]:
@@ -380,7 +384,7 @@ def _counts(judged: Judged) -> dict[str, int]:
         "n_rows": len(judged.labels),
         "n_rows_without_labels": int(np.count_nonzero(judged.n_true == 0)),
         "n_rows_without_predictions": int(np.count_nonzero((judged.labels < 0).all(axis=1))),
-        "n_labels": judged.n_labels,
+        "n_labels": judged.true.n_labels,
         "n_labels_with_rows": int(np.count_nonzero(judged.n_rows_by_label)),
     }
 
@@ -395,5 +399,5 @@ def _share(part: float, whole: float) -> float:
 
 
 def _gains(judged: Judged, p: np.ndarray) -> _Gains:
-    best = best_place_gains(judged.indptr, judged.indices, 1 / p, judged.labels.shape[1])
+    best = best_place_gains(judged.true.indptr, judged.true.indices, 1 / p, judged.labels.shape[1])
     return _Gains(place_gains(judged.labels, judged.hits, 1 / p), best)

@@ -29,19 +29,28 @@ class Model(NamedTuple):
     predictor: Predictor
     n_rows: int  # training rows
     n_features: int
+    n_labels: int
     n_passes: int  # over the rows, the most that a group of siblings needed
-    label_counts: np.ndarray  # (n_labels,) int64, training rows of each label
+    label_counts: np.ndarray  # int64, training rows of each label that is kept
     n_rows_without_features: int | None = None  # of the training rows
-    label_embeddings: Rows | None = None  # (n_labels, n_features), for tail classifiers
+    label_embeddings: Rows | None = None  # of kept labels and features, for tail classifiers
     classes: np.ndarray | None = None  # of a 1-D y, ascending; None with a matrix
     label_ids: list[str] | None = None  # what people call the labels, one per column of Y
     label_names: list[str] | None = None
     feature_names_in: list[str] | None = None  # columns of the data frame that X was
     threshold: float | None = None  # probability from which a label belongs to a row's set
+    # Those that training rows have, int32, ascending; to the predictor they are 0, 1, 2 and so on.
+    # None where few are missing: then the predictor numbers them as the user does.
+    kept_features: np.ndarray | None = None
+    kept_labels: np.ndarray | None = None
 
     @property
-    def n_labels(self) -> int:
-        return len(self.label_counts)
+    def n_kept_features(self) -> int:
+        return self.n_features if self.kept_features is None else len(self.kept_features)
+
+    @property
+    def n_kept_labels(self) -> int:
+        return self.n_labels if self.kept_labels is None else len(self.kept_labels)
 
 
 def search_with(model: Model, params: Any) -> Search:
@@ -58,8 +67,10 @@ def search_with(model: Model, params: Any) -> Search:
     if params.optimize == "p":
         return search
     a, b = params.propensity_a, params.propensity_b
-    p = propensities_of(model.label_counts, model.n_rows, a, b)
-    return search._replace(boost=frozen((p.min() / p).astype(np.float32)))
+    n_kept = len(model.label_counts)
+    others = [] if n_kept == model.n_labels else [0]  # labels without a row have the smallest
+    p = propensities_of(np.append(model.label_counts, others), model.n_rows, a, b)
+    return search._replace(boost=frozen((p.min() / p[:n_kept]).astype(np.float32)))
 
 
 def all_scores(model: Model, search: Search, X: Rows) -> Candidates:
@@ -88,5 +99,5 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
 def compressed(model: Model, weights: str, threshold: float) -> Model:
     """The model without weights below the threshold, the others stored as `weights` says."""
     return model._replace(
-        predictor=model.predictor.compressed(model.n_features, weights, threshold)
+        predictor=model.predictor.compressed(model.n_kept_features, weights, threshold)
     )

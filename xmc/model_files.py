@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from . import __version__
-from .arrays import INT32_MAX, Lists, Rows
+from .arrays import INT32_MAX, Lists, Rows, within
 from .evidence.reranked import Base
 from .io.folder import (
     PathName,
@@ -52,7 +52,8 @@ ROWS = ("indptr", "indices", "data")
 # those of vectorisers and vocabularies look after themselves.
 DTYPES = {
     "<i8": "indptr key_indptr label_indptr name_indptr label_counts cover",
-    "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right",
+    "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right "
+    "kept_features kept_labels",
     "<f4": "data share idf text_idf norms step length threshold",
     "<f8": "importance value",
     "<u8": "hashes",
@@ -120,7 +121,6 @@ def save(path: PathName, saved: Saved, overwrite: bool = False) -> None:
     meta = {
         "class": saved.estimator,
         "parameters": saved.parameters,
-        "n_labels": saved.model.n_labels,
         "vectorizer": settings,
         "text_parameters": saved.text_parameters and plain_values(saved.text_parameters),
         "versions": versions(),
@@ -174,8 +174,8 @@ def _saved(entries: Entries) -> Saved:
     method = method_of(meta["class"])
     predictor = method.load().predictor_type(**_unpacked(entries, method.load().predictor_type))
     model = Model(predictor=predictor, **_unpacked(entries, Model))
-    _check(model, meta["n_labels"])
-    parameters = _parameters(meta, predictor)
+    _check(model)
+    parameters = _parameters(meta, predictor, model.kept_labels)
     vectorizer = None
     if meta["vectorizer"] is not None:
         own = {name.removeprefix("vectorizer."): a for name, a in entries.arrays.items()}
@@ -188,14 +188,16 @@ def _saved(entries: Entries) -> Saved:
     )
 
 
-def _parameters(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
+def _parameters(
+    meta: dict[str, Any], predictor: Any, kept_labels: np.ndarray | None = None
+) -> dict[str, Any]:
     """The hyper-parameters of the estimator that had learned what the predictor holds."""
     parameters = {
         name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
         for name, value in meta["parameters"].items()
     }
     if parameters.get("tree") == "given":
-        parameters["tree"] = predictor.members[0].tree
+        parameters["tree"] = predictor.members_with(kept_labels)[0].tree
     check(method_of(meta["class"]).load()(**parameters))
     return parameters
 
@@ -261,17 +263,20 @@ def _check_arrays(arrays: dict[str, np.ndarray]) -> None:
             raise ValueError(f"{name}: expected {expected}, got {got}")
 
 
-def _check(model: Model, n_labels: int) -> None:
+def _check(model: Model) -> None:
     """Raise ValueError unless the parts fit each other: kernels trust pointers and ids."""
-    for name, least in (("n_rows", 1), ("n_features", 1), ("n_passes", 0)):
+    for name, least in (("n_rows", 1), ("n_features", 1), ("n_labels", 1), ("n_passes", 0)):
         if not least <= getattr(model, name) <= INT32_MAX:
             raise ValueError(f"{name}: expected {least} to {INT32_MAX}, got {getattr(model, name)}")
+    _check_kept("kept_features", model.kept_features, model.n_features)
+    _check_kept("kept_labels", model.kept_labels, model.n_labels)
     if model.label_counts.dtype != np.int64 or (model.label_counts < 0).any():
         raise ValueError("label_counts: expected int64, at least 0")
     for name in ("label_ids", "label_names", "feature_names_in"):
-        n, texts = model.n_features if name[0] == "f" else n_labels, getattr(model, name)
+        n, texts = model.n_features if name[0] == "f" else model.n_labels, getattr(model, name)
         if texts is not None and len(texts) != n:
             raise ValueError(f"{name}: expected {n}, got {len(texts)}")
+    n_labels, n_features = model.n_kept_labels, model.n_kept_features
     if model.label_counts.shape != (n_labels,):
         shape = model.label_counts.shape
         raise ValueError(f"label_counts: expected {n_labels} numbers, got shape {shape}")
@@ -279,8 +284,17 @@ def _check(model: Model, n_labels: int) -> None:
     if t is not None and not (isinstance(t, (int, float)) and 0 <= t <= 1):
         raise ValueError(f"threshold: expected a number from 0 to 1, got {t!r}")
     if model.label_embeddings is not None:
-        _check_rows(model.label_embeddings, n_labels, model.n_features)
-    model.predictor.check(model.n_features, n_labels)
+        _check_rows(model.label_embeddings, n_labels, n_features)
+    model.predictor.check(n_features, n_labels)
+
+
+def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:
+    """Raise ValueError unless numbers of columns ascend and are below the width."""
+    if kept is None:
+        return
+    ascend = len(kept) > 0 and (kept[1:] > kept[:-1]).all()
+    if not ascend or not within(kept, width):
+        raise ValueError(f"{name}: expected ascending numbers below {width}")
 
 
 def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:
@@ -345,7 +359,9 @@ def _pack_rows(entries: Entries, name: str, rows: Rows) -> None:
 
 def _unpack_rows(entries: Entries, name: str) -> Rows:
     indptr, indices, data = (entries.arrays[f"{name}.{part}"] for part in ROWS)
-    return Rows(indptr, indices, data, entries.meta["n_features"])
+    kept = entries.arrays.get("kept_features")
+    n_features = entries.meta["n_features"] if kept is None else len(kept)
+    return Rows(indptr, indices, data, n_features)
 
 
 def _pack_members(entries: Entries, name: str, members: tuple[Member, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -42,7 +43,12 @@ def results_of(
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """The number of threads that `n_jobs` means here, inside a joblib.parallel_config too."""
+    """The number of threads that `n_jobs` means here, inside a joblib.parallel_config too.
+
+    In a worker of a multiprocessing.Pool it is one, as for joblib, which would warn each time.
+    """
+    if multiprocessing.current_process().daemon:
+        return 1
     return joblib.effective_n_jobs(n_jobs)
 
 

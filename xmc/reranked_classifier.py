@@ -163,6 +163,7 @@ class RerankedClassifier(RerankedParams, Estimator):
     """
 
     predictor_type = Reranked
+    _renumbers = False  # a label without a row may be found, and how many there are is evidence
 
     def forecast(self, X: Any, y: Any) -> Forecast:
         """What `fit` would take: each base model is trained on all rows, and before that without
@@ -304,6 +305,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         if self._chooses and X.nnz * n_trained > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
+            base._renumbers = False
             _check_base(base, self.normalize, type(self).__name__)
             for name in ("n_jobs", "memory"):
                 if getattr(base, name) is None:

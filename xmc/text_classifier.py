@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
-from .base import Estimator, weighted_mean
+from .base import Estimator, as_of_now, of_now, weighted_mean
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
@@ -137,12 +137,15 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         Raises ParameterError and DataError, both ValueErrors.
         """
         given = self._given(texts, labels, label_ids, label_names)
-        self.notices_: list[str] = [*given.notices]
+        fresh: Any = as_of_now(self)  # until it is trained, this one answers as before
+        fresh.notices_ = [*given.notices]
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
         with opened(checkpoint, lambda: identity_of(self, given.known())) as kept:
             vectorizer, X = fitted_on(vectorizer, given.texts, kept)
-            self.classifier_ = self._learned(X, given, kept)
-        self.vectorizer_ = vectorizer
+            fresh.classifier_ = fresh._learned(X, given, kept)
+        fresh.vectorizer_ = vectorizer
+        learned = ("vectorizer_", "classifier_", "notices_")
+        self.__dict__.update({name: getattr(fresh, name) for name in learned})
         return self
 
     def _given(self, texts: Any, labels: Any, label_ids: Any, label_names: Any) -> Given:
@@ -257,6 +260,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             model_bytes=needs.model_bytes + more, shared_bytes=needs.shared_bytes + more
         )
 
+    @of_now
     def predict_topk(
         self, texts: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
     ) -> TopK:
@@ -267,14 +271,17 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         X = self.rows(texts)
         return self._fitted().predict_topk(X, k, sets=sets, threshold=threshold)
 
+    @of_now
     def predict(self, texts: Any, threshold: float | None = None) -> Any:
         """The set of labels of each text, as 0/1 CSR; with one label per text, the best class."""
         return self._fitted().predict(self.rows(texts), threshold)
 
+    @of_now
     def predict_proba(self, texts: Any) -> Any:
         """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by."""
         return self._fitted().predict_proba(self.rows(texts))
 
+    @of_now
     def suggest(self, texts: Any, k: int = 5) -> list:
         """The best k labels with ids and names: a list for one text, a list of lists for several.
 
@@ -288,6 +295,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             return [_suggestions(*row, ids, names) for row in zip(*found, strict=True)]
         return self.suggest([texts], k)[0]
 
+    @of_now
     def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
         """P@1: the share of texts whose best label is true. labels: as in `fit`."""
         estimator = self._fitted()
@@ -350,7 +358,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
 
     @property
     def label_counts_(self) -> np.ndarray:
-        return self.model_.label_counts
+        return self.classifier_.label_counts_
 
     @property
     def n_labels_(self) -> int:

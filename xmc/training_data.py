@@ -43,8 +43,21 @@ class DescribedRows(NamedTuple):
     related: Beside | None = None
 
 
+class Widths(NamedTuple):
+    """How wide X and Y are as the user has them, and which columns a fit has numbered anew.
+
+    kept_features, kept_labels: int32, the old numbers of those that occur, ascending; None where
+        all keep theirs.
+    """
+
+    n_features: int
+    n_labels: int
+    kept_features: np.ndarray | None = None
+    kept_labels: np.ndarray | None = None
+
+
 class TrainingData(NamedTuple):
-    """Data and seed of a fit."""
+    """Data and seed of a fit. Features and labels are numbered as `widths` says."""
 
     X: Rows
     Y: Targets
@@ -52,8 +65,17 @@ class TrainingData(NamedTuple):
     classes: np.ndarray | None  # of a 1-D y, else None
     user_negatives: Sequence[Any] | None  # as the user gave them: checked once there is a tree
     seed: int
+    widths: Widths
     described: DescribedRows | None = None  # the same rows with their texts, where they have texts
     checkpoint: Checkpoint = NOTHING_KEPT  # keeps finished jobs
+
+    def given(self) -> dict[str, Any]:
+        """What the fit was given, by what people call it."""
+        return {
+            "X": (self.X, self.widths.n_features, self.widths.kept_features),
+            "y": (self.Y, self.widths.n_labels, self.widths.kept_labels, self.classes),
+            "user_negatives": self.user_negatives,
+        }
 
     @property
     def label_counts(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..arrays import Rows, frozen
 from ..errors import DataError
 from ..inputs import as_rows, canonical, check_not_too_large
 from ..kernels.gather import unit_row
+from ..numbering import old_numbers, restricted
 from ..soundness import one_row
 from ..topk import TopK, check_k
 from .predictor import Predictor
@@ -23,7 +25,7 @@ class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
 
     It keeps the parameters that the model had when the ranker was made. who: what errors begin
-    with.
+    with. kept_features, kept_labels: of the model, which the predictor numbers anew.
     """
 
     def __init__(
@@ -34,16 +36,19 @@ class Ranker:
         n_features: int,
         n_labels: int,
         normalize: bool,
-        vectorizer: Any = None,
+        kept_features: np.ndarray | None = None,
+        kept_labels: np.ndarray | None = None,
     ):
         self._who, self._predictor, self._search = who, predictor, search
         self._n_features, self._n_labels = n_features, n_labels
-        self._normalize, self._vectorizer = normalize, vectorizer
+        self._normalize, self._vectorizer = normalize, None
+        self._kept_features, self._kept_labels = kept_features, kept_labels
 
     def of_texts(self, vectorizer: Any) -> Ranker:
         """The same ranker, which takes a text as well."""
-        known = self._predictor, self._search, self._n_features, self._n_labels, self._normalize
-        return Ranker(self._who, *known, vectorizer)
+        ranker = copy(self)
+        ranker._vectorizer = vectorizer
+        return ranker
 
     def __call__(self, x: Any, k: Any = 5) -> TopK:
         """The best k labels of x, (1, k), as `predict_topk` ranks it.
@@ -60,8 +65,9 @@ class Ranker:
                 )
             texts = [x]
             x = self._vectorizer.transform(texts)
-        asked = self._predictor.asked(self._row(x), texts)
-        return self._predictor.rank(asked, self._search, k)
+        asked = self._predictor.asked(restricted(self._row(x), self._kept_features), texts)
+        labels, scores = self._predictor.rank(asked, self._search, k)
+        return TopK(old_numbers(labels, self._kept_labels), scores)
 
     def _row(self, x: Any) -> Rows:
         wanted = 1, self._n_features

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Rows
+from ..arrays import Rows, frozen
 from ..label_tree import check_tree
 from ..layer import Layer, check_layer, repacked
 from ..member import Member
+from ..numbering import old_numbers
 from ..topk import TopK
 from .predictor import Predictor
 from .search import Candidates, Search, label_candidates, rank, rows_per_batch
@@ -21,6 +22,14 @@ class Trees(Predictor):
     """An ensemble of trained label trees, whose scores are averaged."""
 
     members: tuple[Member, ...]
+
+    def members_with(self, kept_labels: np.ndarray | None) -> tuple[Member, ...]:
+        """The members, their leaves having the old numbers of labels."""
+        numbers = [old_numbers(member.tree.labels, kept_labels) for member in self.members]
+        return tuple(
+            member._replace(tree=member.tree._replace(labels=frozen(own)))
+            for member, own in zip(self.members, numbers, strict=True)
+        )
 
     def candidates(self, X: Rows, search: Search) -> Candidates:
         return label_candidates(X, self.members, search)
