@@ -59,25 +59,27 @@ newest:  ## run the tests with the newest versions of all; with another Python: 
 	.run/newest/bin/python -m pip list
 	NUMBA_CACHE_DIR=$(CURDIR)/.run/newest/numba .run/newest/bin/pytest $(TESTS)
 
+INTO_DIST := $(BIN)/python -m pip --python dist/venv/bin/python install -qq --disable-pip-version-check
+
 # The wheel is built from the sdist, so that the sdist has all that it takes. build/ goes first, or setuptools would pack
 # what an earlier build left there. dist/venv holds the wheel and what it needs, nothing else, not even pip.
 dist: .venv/test-installed  ## build sdist and wheel, try the wheel in an environment of its own
 	rm -rf build dist
 	$(BIN)/python -m build --outdir dist
 	$(PYTHON) -m venv --without-pip dist/venv
-	$(BIN)/python -m pip --python dist/venv/bin/python install -qq --disable-pip-version-check dist/*.whl
+	$(INTO_DIST) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
 
-# Tests of the sdist run against the wheel: what only the checkout has is missed.
+# They run against the wheel, with the kernels that its trial has compiled: what only the checkout has is missed.
 sdist-test: dist  ## run the tests that the sdist holds, or some of them: TESTS="tests/test_a.py ..."
 	mkdir dist/sdist
 	tar -xzf dist/*.tar.gz -C dist/sdist --strip-components 1
-	$(PYTHON) -m venv dist/test
-	dist/test/bin/python $(INSTALL) --require-hashes -r dist/sdist/requirements-dev.lock
-	dist/test/bin/python $(INSTALL) --no-deps dist/*.whl
-	cd dist/sdist && ../test/bin/pytest $(TESTS)
+	$(INTO_DIST) --require-hashes -r dist/sdist/requirements-dev.lock
+	cd dist/sdist && ../venv/bin/pytest $(TESTS)
 
+# What extras need is left out, as nothing is installed with them; so is where the wheel lay when it was installed.
 sbom: dist .run/tools/installed  ## write dist/sbom.json, what the package needs, as CycloneDX
+	find dist/venv -name direct_url.json -delete
 	.run/tools/bin/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/sbom.json dist/venv
 
 audit: .venv/test-installed  ## check licences; known vulnerabilities, too: ADVISORIES=all.zip, OSV's export
