@@ -4,7 +4,8 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint types bounds oracles coverage oldest wheel clean figures peers bench-train bench-predict
+.PHONY: help run test lint types bounds oracles coverage lock oldest newest dist sdist-test sbom audit clean \
+	figures peers bench-train bench-predict
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -38,21 +39,51 @@ coverage: .venv/test-installed  ## run the tests, print which lines they miss an
 	$(BIN)/coverage run --data-file=.run/coverage -m pytest -q
 	$(BIN)/coverage report --data-file=.run/coverage
 
-# Compiled by an older Numba, so the compile cache is apart, too.
+# One lock for every platform and every Python that setup.cfg allows. Who installs the package gets setup.cfg's ranges.
+lock: .run/tools/installed  ## renew requirements-dev.lock, the versions that the tests run with
+	.run/tools/bin/uv pip compile setup.cfg --extra test --universal --generate-hashes --upgrade --no-emit-index-url \
+		--quiet --custom-compile-command 'make lock' --output-file requirements-dev.lock
+
+# Compiled by another Numba, so the compile cache is apart, too. TESTS="tests/test_a.py ..." runs some of the tests.
 oldest:  ## run the tests with the oldest versions that setup.cfg allows
 	rm -rf .run/oldest
 	$(PYTHON) -m venv .run/oldest
 	sed -n 's/^    \([a-z-]*\)>=/\1==/p' setup.cfg | .run/oldest/bin/python $(INSTALL) -r /dev/stdin
 	.run/oldest/bin/python $(INSTALL) --no-deps -e .
-	NUMBA_CACHE_DIR=$(CURDIR)/.run/oldest/numba .run/oldest/bin/pytest
+	NUMBA_CACHE_DIR=$(CURDIR)/.run/oldest/numba .run/oldest/bin/pytest $(TESTS)
 
-# build/ goes first, or setuptools would pack what an earlier build left there.
-wheel: .venv/installed  ## build the wheel, try it in an environment of its own
+newest:  ## run the tests with the newest versions of all; with another Python: PYTHON=python3.13
+	rm -rf .run/newest
+	$(PYTHON) -m venv .run/newest
+	.run/newest/bin/python $(INSTALL) --upgrade --upgrade-strategy eager -e '.[test]'
+	.run/newest/bin/python -m pip list
+	NUMBA_CACHE_DIR=$(CURDIR)/.run/newest/numba .run/newest/bin/pytest $(TESTS)
+
+INTO_DIST := $(BIN)/python -m pip --python dist/venv/bin/python install -qq --disable-pip-version-check
+
+# The wheel is built from the sdist, so that the sdist has all that it takes. build/ goes first, or setuptools would pack
+# what an earlier build left there. dist/venv holds the wheel and what it needs, nothing else, not even pip.
+dist: .venv/test-installed  ## build sdist and wheel, try the wheel in an environment of its own
 	rm -rf build dist
-	$(BIN)/python -m pip wheel -qq --no-deps --wheel-dir dist .
-	$(PYTHON) -m venv dist/venv
-	dist/venv/bin/python $(INSTALL) dist/*.whl
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv --without-pip dist/venv
+	$(INTO_DIST) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
+
+# They run against the wheel, with the kernels that its trial has compiled: what only the checkout has is missed.
+sdist-test: dist  ## run the tests that the sdist holds, or some of them: TESTS="tests/test_a.py ..."
+	mkdir dist/sdist
+	tar -xzf dist/*.tar.gz -C dist/sdist --strip-components 1
+	$(INTO_DIST) --require-hashes -r dist/sdist/requirements-dev.lock
+	cd dist/sdist && ../venv/bin/pytest $(TESTS)
+
+# What extras need is left out, as nothing is installed with them; so is where the wheel lay when it was installed.
+sbom: dist .run/tools/installed  ## write dist/sbom.json, what the package needs, as CycloneDX
+	find dist/venv -name direct_url.json -delete
+	.run/tools/bin/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/sbom.json dist/venv
+
+audit: .venv/test-installed  ## check licences; known vulnerabilities, too: ADVISORIES=all.zip, OSV's export
+	$(BIN)/python .ci/audit.py $(ADVISORIES)
 
 figures: .venv/installed  ## draw the figures of the documents
 	$(BIN)/python docs/figures.py
@@ -82,6 +113,15 @@ clean:  ## remove caches, outputs and builds; .venv stays
 	@$(BIN)/python $(INSTALL) -e .
 	@touch $@
 
-.venv/test-installed: .venv/installed
-	@$(BIN)/python $(INSTALL) -e '.[test]'
+# What tests need comes in the versions of the lock, each file compared with its checksum.
+.venv/test-installed: requirements-dev.lock setup.cfg pyproject.toml
+	@echo "Installing what the tests need into .venv; the first time this takes a minute or two"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python $(INSTALL) --no-deps -e .
+	@touch .venv/installed $@
+
+.run/tools/installed:
+	@$(PYTHON) -m venv .run/tools
+	@.run/tools/bin/python $(INSTALL) 'uv>=0.13' 'cyclonedx-bom>=7'
 	@touch $@

@@ -1,9 +1,11 @@
 """setup.cfg names packages and data files one by one; these tests notice what was forgotten."""
 
 import configparser
+import re
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 TOP = Path(__file__).resolve().parent.parent
 FOLDERS = {
@@ -54,3 +56,23 @@ def test_what_reads_skos_is_an_extra_that_the_tests_install(setup_cfg):
     assert "rdflib" not in setup_cfg["options"]["install_requires"]
     assert extras["skos"].startswith("\nrdflib>=")
     assert "xmc-trees[skos]" in extras["test"].split()
+
+
+def test_the_lock_has_all_that_setup_cfg_names_in_versions_that_it_allows(setup_cfg):
+    """`make lock` renews it."""
+    text = (TOP / "requirements-dev.lock").read_text(encoding="utf-8")
+    pinned = [Requirement(line.rstrip(" \\")) for line in re.findall(r"^\w.*", text, re.M)]
+    extras = setup_cfg["options.extras_require"].values()
+    named = "\n".join([setup_cfg["options"]["install_requires"], *extras]).split()
+    for requirement in map(Requirement, named):
+        if requirement.name != "xmc-trees":
+            versions = [str(one.specifier)[2:] for one in pinned if one.name == requirement.name]
+            assert versions, f"requirements-dev.lock lacks {requirement.name}: make lock"
+            assert all(map(requirement.specifier.contains, versions)), requirement
+
+
+def test_each_file_in_the_lock_has_a_checksum_and_no_address():
+    text = (TOP / "requirements-dev.lock").read_text(encoding="utf-8")
+    packages = re.split(r"^(?=\w)", text, flags=re.M)[1:]
+    assert packages and all("--hash=sha256:" in one for one in packages)
+    assert "://" not in text and "--index" not in text and "--find-links" not in text
