@@ -40,7 +40,14 @@ def run(
 
 def n_threads(n_jobs: int | None) -> int:
     """The number of threads that `n_jobs` means here, inside a joblib.parallel_config too."""
-    return joblib.effective_n_jobs(n_jobs)
+    return joblib.effective_n_jobs(None if n_jobs is None else int(n_jobs))
+
+
+def n_processors(n_jobs: int | None) -> int:
+    """As many of these threads as there are processors, for OpenMP: more of its threads wait for
+    each other.
+    """
+    return min(n_threads(n_jobs), joblib.cpu_count())
 
 
 def lock() -> threading.Lock:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from .errors import ParameterError
 from .inputs import true_labels
+from .params import PropensityParams
 from .soundness import Matrix
+
+RULES = {f.name: f.metadata for f in fields(PropensityParams)}
+MOST_A = RULES["propensity_a"]["high"]
+B_WITHIN = RULES["propensity_b"]["low"], RULES["propensity_b"]["high"]
 
 
 def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray:
@@ -24,6 +30,12 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
         raise ParameterError(f"propensities: a must be a number >= 0, got {a!r}")
     if not (_is_real(b) and 0 < b < np.inf):
         raise ParameterError(f"propensities: b must be a number > 0, got {b!r}")
+    if a > MOST_A or not B_WITHIN[0] <= b <= B_WITHIN[1]:
+        raise ParameterError(
+            f"propensities: a must be at most {MOST_A} and b from {B_WITHIN[0]} to {B_WITHIN[1]:g}, "
+            f"got {a!r} and {b!r}"
+        )
+    a, b = float(a), float(b)
     Y = true_labels(Y_train, "propensities", "Y_train")
     return propensities_of(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], a, b)
 
