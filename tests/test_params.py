@@ -139,7 +139,7 @@ def test_every_legal_value_passes(declaration, field):
         ("memory", "an int >= 1 or None"),
         ("random_state", "an int >= 0, a numpy RandomState or None"),
         ("verbose", "an int >= 0"),
-        ("n_trees", "an int >= 1 and <= 1000"),
+        ("n_trees", "an int >= 1 and <= 100"),
         ("tree", "one of 'auto', 'balanced', 'shallow' or a LabelTree"),
         ("arity", "an int >= 2 or None"),
         ("max_leaf_size", "an int >= 1"),

@@ -90,17 +90,20 @@ def check_not_empty(M: Any, who: str, name: str) -> None:
 
 def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
     """A canonical matrix as the kernels read it; values are copied if a row must be scaled."""
-    indptr = csr.indptr.astype(np.int64, copy=False)
-    data = csr.data.astype(np.float32, copy=False)
+    indptr = np.ascontiguousarray(csr.indptr, np.int64)  # kernels are compiled for such arrays
+    data = np.ascontiguousarray(csr.data, np.float32)
     if normalize:
         data = _scaled(indptr, data)
-    indices = csr.indices.astype(np.int32, copy=False)
+    indices = np.ascontiguousarray(csr.indices, np.int32)
     return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
 
 
 def as_targets(csr: sp.csr_matrix, costs: np.ndarray | None = None) -> Targets:
     """A canonical matrix of labels as the kernels read it."""
-    indptr, ids = csr.indptr.astype(np.int64, copy=False), csr.indices.astype(np.int32, copy=False)
+    indptr, ids = (
+        np.ascontiguousarray(csr.indptr, np.int64),
+        np.ascontiguousarray(csr.indices, np.int32),
+    )
     return Targets(
         frozen(indptr), frozen(ids), frozen(np.empty(0, np.float32) if costs is None else costs)
     )

@@ -49,7 +49,14 @@ def n_threads(n_jobs: int | None) -> int:
     """
     if multiprocessing.current_process().daemon:
         return 1
-    return joblib.effective_n_jobs(n_jobs)
+    return joblib.effective_n_jobs(None if n_jobs is None else int(n_jobs))
+
+
+def n_processors(n_jobs: int | None) -> int:
+    """As many of these threads as there are processors, for OpenMP: more of its threads wait for
+    each other.
+    """
+    return min(n_threads(n_jobs), joblib.cpu_count())
 
 
 def lock() -> threading.Lock:

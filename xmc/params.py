@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ class TreeParams:
     heading: ClassVar[str] = "Label tree"
 
     n_trees: int = param(
-        1, "trees in the ensemble; their scores are averaged", kind=int, low=1, high=1000
+        1, "trees in the ensemble; their scores are averaged", kind=int, low=1, high=100
     )
     tree: Any = param(
         "auto",
@@ -387,8 +388,8 @@ def by_heading(declaration: type) -> dict[str, list[Field]]:
 def tree_params(params: Any, **settings: Any) -> LabelTreeParams:
     """Everything that training reads: `params`, defaults where it lacks one, `settings` on top."""
     wanted = names(LabelTreeParams)
-    own = {name: plain(getattr(params, name)) for name in names(params) if name in wanted}
-    return LabelTreeParams(**(own | settings))
+    own = {name: getattr(params, name) for name in names(params) if name in wanted}
+    return LabelTreeParams(**{name: plain(value) for name, value in (own | settings).items()})
 
 
 def plain(value: Any) -> Any:
@@ -498,6 +499,6 @@ def _is_in_range(value: Any, rule: Mapping[str, Any]) -> bool:
         return False
     if not isinstance(value, numbers.Integral) and not math.isfinite(value):
         return False
-    most = MOST_BYTES if "size" in rule else MOST if rule["kind"] is int else math.inf
+    most = MOST_BYTES if "size" in rule else MOST if rule["kind"] is int else sys.float_info.max
     low, high = rule.get("low", -math.inf), rule.get("high", most)
     return low <= value <= high and value > rule.get("above", -math.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,12 @@ import numpy as np
 from .errors import ParameterError
 from .inputs import true_labels
 from .numbering import new_numbers
+from .params import PropensityParams
 from .soundness import Matrix
+
+RULES = {f.name: f.metadata for f in fields(PropensityParams)}
+MOST_A = RULES["propensity_a"]["high"]
+B_WITHIN = RULES["propensity_b"]["low"], RULES["propensity_b"]["high"]
 
 
 class SparsePropensities(NamedTuple):
@@ -54,6 +60,7 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
 
 def propensities_of(counts: np.ndarray, n_rows: int, a: float, b: float) -> np.ndarray:
     """`propensities` of labels that have these counts of training rows, out of n_rows."""
+    a, b = float(a), float(b)  # numbers of 16 bits would overflow
     C = max(0.0, np.log(n_rows) - 1) * (b + 1) ** a
     return 1 / (1 + C * (counts + b) ** -a)
 
@@ -63,6 +70,12 @@ def _check_constants(a: Any, b: Any) -> None:
         raise ParameterError(f"propensities: a must be a number >= 0, got {a!r}")
     if not (_is_real(b) and 0 < b < np.inf):
         raise ParameterError(f"propensities: b must be a number > 0, got {b!r}")
+    low, high = B_WITHIN
+    if a > MOST_A or not low <= b <= high:
+        raise ParameterError(
+            f"propensities: a must be at most {MOST_A} and b from {low} to {high:g}, "
+            f"got {a!r} and {b!r}"
+        )
 
 
 def _is_real(value: Any) -> bool:

@@ -17,7 +17,7 @@ from .evidence.boosted import BoostedTrees, constant, from_sklearn, log_odds
 from .evidence.reranked import Evidence, probabilities, together
 from .evidence.sources import N_BEST, VOTE_COLUMNS
 from .metrics import report
-from .parallel import n_threads
+from .parallel import n_processors
 from .ranking.search import Candidates
 from .threshold import best_threshold_of
 from .topk import TopK
@@ -165,7 +165,7 @@ def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
         early_stopping=False,
         random_state=0,
     )
-    with threadpool_limits(n_threads(n_jobs), "openmp"):
+    with threadpool_limits(n_processors(n_jobs), "openmp"):
         learner.fit(_known_somewhere(values), is_true)
     return from_sklearn(learner)
 

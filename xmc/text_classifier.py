@@ -35,6 +35,7 @@ from .params import (
     check,
     names,
     param,
+    plain,
 )
 from .ranking.ranker import Ranker
 from .reranked_classifier import RerankedClassifier, as_tuple
@@ -390,7 +391,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return {name: getattr(self, name) for name in names(StageParams)} | {"rerank": self.rerank}
 
     def _text_params(self) -> TextParams:
-        return TextParams(**{name: getattr(self, name) for name in names(TextParams)})
+        return TextParams(**{name: plain(getattr(self, name)) for name in names(TextParams)})
 
     def rows(self, texts: Any) -> Any:
         """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts."""

@@ -101,6 +101,8 @@ def _is_plain(x: Any) -> bool:
             and data.dtype == FLOAT32
             and ids.dtype == INT32
             and data.shape == ids.shape == (n,)
+            and data.flags.c_contiguous
+            and ids.flags.c_contiguous
             and indptr.dtype.kind == "i"
             and indptr.tolist() == [0, n]
         )
