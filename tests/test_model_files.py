@@ -323,6 +323,20 @@ def test_a_model_with_a_function_in_its_vectoriser_is_refused_and_nothing_is_lef
     assert os.listdir(tmp_path) == []
 
 
+def test_a_pattern_that_could_match_for_ever_is_neither_saved_nor_loaded(of_texts, tmp_path):
+    of_texts.save(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "model.json").read_text())["vectorizer"]
+    for part in settings["parts"].values():
+        part["token_pattern"] = "(a+)+$"
+    edit(tmp_path / "model", "model.json", vectorizer=settings)
+    with pytest.raises(ModelError, match="token_pattern without repeats inside repeats$"):
+        load(tmp_path / "model")
+    of_texts.vectorizer_ = TfidfVectorizer(token_pattern="(a+)+$", vocabulary=["a"]).fit(TEXTS)
+    with pytest.raises(ModelError, match="token_pattern without repeats inside repeats$"):
+        of_texts.save(tmp_path / "other")
+    assert os.listdir(tmp_path) == ["model"]
+
+
 def test_a_model_is_replaced_only_with_overwrite(folder, data):
     before = content(folder)
     model = OneVsAllClassifier(random_state=0).fit(*data)

@@ -23,9 +23,9 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors languages params formats topk arrays numbering scratch frames soundness inputs "
-    "propensity judged threshold metrics xmc.io xmc.io.* vocabulary parallel progress memory "
-    "checkpoint",
+    "errors languages params patterns formats topk arrays numbering scratch frames soundness "
+    "inputs propensity judged threshold metrics xmc.io xmc.io.* vocabulary parallel progress "
+    "memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files identity analyzers text features training_data base estimators "

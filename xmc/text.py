@@ -23,6 +23,7 @@ from .io.folder import (
 )
 from .languages import CODES
 from .params import TextParams, check
+from .patterns import check_pattern
 
 FILE = "vectorizer.json"
 SETTINGS = (
@@ -171,6 +172,10 @@ def _pack_part(vectorizer: TfidfVectorizer) -> tuple[dict[str, Any], dict[str, n
         raise ModelError(
             f"vectoriser: expected settings that JSON can hold, got a function as {own[0]}"
         )
+    try:
+        check_pattern(settings["token_pattern"])
+    except ValueError as error:  # or the model could be saved, but not be loaded again
+        raise ModelError(f"vectoriser: {error}") from None
     settings["ngram_range"] = [int(n) for n in settings["ngram_range"]]
     settings["dtype"] = np.dtype(vectorizer.dtype).name
     names = [str(name) for name in vectorizer.get_feature_names_out()]
@@ -197,6 +202,7 @@ def _of_name(analyzer: Any) -> Any:
 
 
 def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
+    check_pattern(settings["token_pattern"])
     names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
     own = {name: settings[name] for name in SETTINGS} | {
         "ngram_range": tuple(settings["ngram_range"]),
