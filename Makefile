@@ -70,12 +70,13 @@ dist: .venv/test-installed  ## build sdist and wheel, try the wheel in an enviro
 	$(INTO_DIST) dist/*.whl
 	cd dist && venv/bin/xmc --version && venv/bin/python -m xmc.datasets.demo demo
 
-# They run against the wheel, with the kernels that its trial has compiled: what only the checkout has is missed.
+# They run against the wheel, with the kernels that its trial has compiled: what only the checkout has is missed. Not in
+# dist/sdist, where Python finds the plain folder xmc/ first.
 sdist-test: dist  ## run the tests that the sdist holds, or some of them: TESTS="tests/test_a.py ..."
 	mkdir dist/sdist
 	tar -xzf dist/*.tar.gz -C dist/sdist --strip-components 1
 	$(INTO_DIST) --require-hashes -r dist/sdist/requirements-dev.lock
-	cd dist/sdist && ../venv/bin/pytest $(TESTS)
+	cd dist && venv/bin/pytest -c sdist/setup.cfg $(addprefix sdist/,$(or $(TESTS),tests))
 
 # What extras need is left out, as nothing is installed with them; so is where the wheel lay when it was installed.
 sbom: dist .run/tools/installed  ## write dist/sbom.json, what the package needs, as CycloneDX
