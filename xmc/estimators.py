@@ -12,7 +12,7 @@ from sklearn.base import clone
 from .arrays import Rows
 from .base import Estimator, Learned
 from .errors import DataError
-from .label_tree import LabelTree, check_tree, one_vs_all
+from .label_tree import LabelTree, as_tree, one_vs_all
 from .member import Member
 from .parallel import n_threads
 from .params import (
@@ -49,7 +49,9 @@ class TreeEstimator(Estimator):
             params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
         trained = []
         for n, tree in enumerate(trees):
-            problem = MemberProblem(data.X, data.Y, tree, (data.seed, n), negatives)
+            problem = MemberProblem(
+                data.X, data.Y, tree, (data.seed, n), negatives, data.row_weights
+            )
             title = f"tree {n + 1} of {len(trees)}"
             trained.append(train_member(problem, params, progress, title))
         members, n_passes = zip(*trained, strict=True)
@@ -120,8 +122,8 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
         if isinstance(self.tree, str):
             return grow_trees(data.X, data.rows_of_label, self._params(), data.seed, progress)
         who = type(self).__name__
-        check_tree(self.tree, len(data.label_counts), who)
-        tree = self.tree.restricted_to(data.label_counts > 0)
+        given = as_tree(self.tree, len(data.label_counts), who)
+        tree = given.restricted_to(data.label_counts > 0)
         if not len(tree.labels):
             raise DataError(
                 f"{who}: expected a tree that holds a label with rows, got one that holds none"

@@ -32,8 +32,8 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
         raise ParameterError(f"propensities: b must be a number > 0, got {b!r}")
     if a > MOST_A or not B_WITHIN[0] <= b <= B_WITHIN[1]:
         raise ParameterError(
-            f"propensities: a must be at most {MOST_A} and b from {B_WITHIN[0]} to {B_WITHIN[1]:g}, "
-            f"got {a!r} and {b!r}"
+            f"propensities: a must be at most {MOST_A} and b from {B_WITHIN[0]} to "
+            f"{B_WITHIN[1]:g}, got {a!r} and {b!r}"
         )
     a, b = float(a), float(b)
     Y = true_labels(Y_train, "propensities", "Y_train")

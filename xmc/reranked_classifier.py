@@ -68,6 +68,7 @@ class Given(NamedTuple):
 
     X: CSR, rows scaled as the base models want them.
     Y: CSR; not 0 where a label is true.
+    row_weights: of each row, None if all are 1.
     texts: that the rows come from, if they do.
     names: of the labels, for texts.
     related: which are broader and narrower.
@@ -76,6 +77,7 @@ class Given(NamedTuple):
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
+    row_weights: np.ndarray | None
     texts: list[str] | None
     names: NameIndex | None
     related: Beside | None
@@ -85,6 +87,15 @@ class Given(NamedTuple):
     def label_counts(self, rows: Any = slice(None)) -> np.ndarray:
         """int64, how many of these rows have each label."""
         return np.bincount(self.Y[rows].indices, minlength=self.Y.shape[1])
+
+    def train(self, base: Any) -> Any:
+        """The base model, fitted to all rows."""
+        return base.fit(self.X, self.Y, sample_weight=self.row_weights)
+
+    def train_on(self, rows: np.ndarray, base: Any) -> Any:
+        """The base model, fitted to these rows."""
+        weights = None if self.row_weights is None else self.row_weights[rows]
+        return base.fit(self.X[rows], self.Y[rows], sample_weight=weights)
 
     def question(self, chosen: np.ndarray) -> Question:
         """The chosen rows, to be asked."""
@@ -125,6 +136,8 @@ class RerankedClassifier(RerankedParams, Estimator):
     choose: of several base models leave the last ones out where that costs less than 0.2 points of
         precision on held-out rows; and one-vs-all where it would take hours.
     label_features: (n_labels, n_features), each label's name as a row of X.
+
+    Base models heed sample_weight; the stage, and what else is known of labels, count a row once.
 
     Scores are probabilities. Without a threshold, `predict` takes the one that had the best
     micro-F1 on held-out rows.
@@ -297,7 +310,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         sample = np.ascontiguousarray(values[:: 1 + len(values) // MOST_WEIGHED])
         weights = importance(trees, sample)
         del held, values  # may be as large as the base models
-        fitted = [base.fit(given.X, given.Y) for base in choices[chosen]]
+        fitted = [given.train(base) for base in choices[chosen]]
         sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
         predictor = Reranked(tuple(map(base_of, fitted)), sources, trees, frozen(weights))
         return Learned(predictor, max(base.n_iter_ for base in fitted), threshold)
@@ -310,6 +323,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         return Given(
             sp.csr_matrix((data.X.data, *data.X[1::-1]), (n_rows, data.X.n_features)),
             sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
+            data.row_weights if len(data.row_weights) else None,
             None if described is None else described.texts,
             None if described is None else described.names,
             None if described is None else described.related,
@@ -337,8 +351,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         found: list[list[HeldOut]] = [[] for _ in choices]
         tops: list[list[TopK]] = [[] for _ in choices[0]]
         for part in with_labels(parts_of(given.X.shape[0], seed), given.Y):
-            X, Y = given.X[part.kept], given.Y[part.kept]
-            bases = [base_of(base.fit(X, Y)) for base in choices[0]]
+            bases = [base_of(given.train_on(part.kept, base)) for base in choices[0]]
             sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
             truth = given.Y[part.held] != 0
             known = known_labels(given.label_counts(), sources.label_counts)
