@@ -41,12 +41,14 @@ class LabelledRows(NamedTuple):
     texts: list[str] | None
     label_ids: list[str] | None
     label_names: list[str] | None
+    row_weights: Any = None
 
     def take(self, chosen: Any) -> LabelledRows:
         """Only the chosen rows."""
         X = None if self.X is None else self.X[chosen]
         texts = None if self.texts is None else [self.texts[row] for row in chosen]
-        return self._replace(X=X, Y=self.Y[chosen], texts=texts)
+        weights = None if self.row_weights is None else self.row_weights[chosen]
+        return self._replace(X=X, Y=self.Y[chosen], texts=texts, row_weights=weights)
 
 
 @click.command("train", cls=options.HeadedCommand, short_help="Train a model and save it.")
@@ -65,6 +67,12 @@ class LabelledRows(NamedTuple):
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Hold out this share of the rows, chosen by --seed, and measure the model on them.",
+)
+@click.option(
+    "--row-weights",
+    metavar="FILE",
+    help="A number per line for each row: what an error on it costs, times C. Rows held out by "
+    "--valid count once each.",
 )
 @click.option(
     "--rerank/--no-rerank",
@@ -94,6 +102,7 @@ def command(
     method: str | None,
     one_vs_all: bool,
     valid: float | None,
+    row_weights: str | None,
     rerank: bool | None,
     checkpoint: str | None,
     dry_run: bool,
@@ -129,6 +138,8 @@ def command(
     output.notices.compiling()
     return_freed_arrays()
     data = read_training(sources, format, zero_based, label_names)
+    if row_weights is not None:
+        data = data._replace(row_weights=read_row_weights(row_weights, data.Y.shape[0]))
     concepts = None
     if vocabulary is not None:
         concepts = read_vocabulary(vocabulary, output.notices)
@@ -197,6 +208,25 @@ def read_training(
     elif label_names:
         Y, ids, names = name_columns(Y, label_names, is_headerless(sources[-1], format))
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
+
+
+def read_row_weights(path: str, n_rows: int) -> Any:
+    """The weights of the rows, float64, from a number per line."""
+    import numpy as np
+
+    from xmc.errors import DataError, quoted
+    from xmc.io.files import numbered_lines, source_name
+    from xmc.training_data import as_row_weights
+
+    weights = []
+    for number, line in numbered_lines(path):
+        try:
+            weights.append(float(line))
+        except ValueError:
+            got = f"expected a number, got {quoted(line)}"
+            raise DataError(f"{source_name(path)}:{number}: {got}") from None
+    as_row_weights(weights, n_rows, source_name(path))
+    return np.array(weights)
 
 
 def named_by(data: LabelledRows, vocabulary: Any, path: str, notices: Notices) -> LabelledRows:
@@ -279,7 +309,8 @@ def fit(model: Any, data: LabelledRows, notices: Notices, checkpoint: str | None
     report_counts(facts, notices)
     rows = data.X if data.texts is None else data.texts
     called = {"label_ids": data.label_ids, "label_names": data.label_names}
-    model.fit(rows, data.Y, **called, checkpoint=checkpoint)
+    weights = {"sample_weight": data.row_weights}
+    model.fit(rows, data.Y, **called, **weights, checkpoint=checkpoint)
     if data.texts is not None:
         found = count_features(model.model_)
         report_counts(found | {"n_rows": facts["n_rows"]}, notices)

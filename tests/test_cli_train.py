@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import load
+from xmc import OneVsAllClassifier, load
 from xmc.params import LabelTreeParams, OneVsAllParams
 
+FOLDERS = "model", "expected"
 ROWS = ("0 0:1 1:2", "1 1:1 2:1", "0,1 3:1")
 
 
@@ -27,6 +28,45 @@ def train(tmp_path, *args):
     return json.loads(
         cli.done("train", *args, "--model", tmp_path / "model", "--quiet", "--json", "-").stdout
     )
+
+
+def test_rows_have_weights_from_a_file(tmp_path):
+    """A row of weight 0 is left out."""
+    rows = cli.save_dense(tmp_path / "X.npz", np.eye(6).tolist())
+    labels = cli.save_dense(tmp_path / "Y.npz", np.tile(np.eye(3), (2, 1)).tolist())
+    weights = cli.write_lines(tmp_path / "weights.txt", "1", "2.5", " 1e-3", "0", "1", "1")
+    settings = "--one-vs-all", "--weight-threshold", 0
+    train(tmp_path, rows, labels, *settings, "--row-weights", weights)
+    model = OneVsAllClassifier(weight_threshold=0.0, random_state=0)
+    model.fit(sp.load_npz(rows), sp.load_npz(labels), sample_weight=[1, 2.5, 1e-3, 0, 1, 1])
+    model.save(tmp_path / "expected")
+    folders = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in FOLDERS]
+    assert folders[0] == folders[1] and load(tmp_path / "model").model_.n_rows == 5
+    train(tmp_path, rows, labels, "--valid", 0.3, "--row-weights", weights, "--overwrite")
+    assert load(tmp_path / "model").model_.n_rows in (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["1", "x", "1"], "{}:2: expected a number, got 'x'"),
+        (["1", "", "1"], "{}:2: expected a number, got ''"),
+        (["1", "1"], "{}: expected a number for each of 3 rows as weights, got 2"),
+        (["0", "0", "0"], "{}: expected weights of rows that are not all zero"),
+        (
+            ["1", "-1", "1"],
+            "{}: expected weights of rows that are 0 or from 1e-09 to 1e+09, got -1 in row 1 "
+            "(counted from 0)",
+        ),
+    ],
+)
+def test_wrong_weights_of_rows_are_refused(tmp_path, lines, said):
+    weights = cli.write_lines(tmp_path / "weights.txt", *lines)
+    source = xmc_file(tmp_path, *ROWS)
+    line = cli.refusal(
+        tmp_path, "train", source, "--model", tmp_path / "model", "--row-weights", weights
+    )
+    assert line == said.format(weights)
 
 
 def test_a_model_of_matrices_is_saved_with_its_sizes(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from xmc.embedding import label_embeddings
 from xmc.errors import DataError
-from xmc.label_tree import LabelTree, check_tree, one_vs_all
+from xmc.label_tree import LabelTree, as_tree, check_tree, one_vs_all
 from xmc.params import LabelTreeParams
 from xmc.progress import Progress
 from xmc.training import grow as tree_module
@@ -338,3 +338,38 @@ def test_label_embeddings_are_unit_rows(rng):
     lengths = np.linalg.norm(naive.to_dense(*Z), axis=1)
     assert lengths == pytest.approx(np.ones(len(lengths)))
     assert Z.n_features == 30
+
+
+def test_a_tree_of_lists_is_read():
+    tree = as_tree(LabelTree(([0, 2], (0, 1, 3)), [2, 0, 1]), 3, "me")
+    assert [chunk.tolist() for chunk in tree.chunks] == [[0, 2], [0, 1, 3]]
+    assert [chunk.dtype for chunk in tree.chunks] == [np.int64] * 2
+    assert tree.labels.tolist() == [2, 0, 1] and tree.labels.dtype == np.int32
+    narrow = LabelTree((np.uint8([0, 3]),), np.int8([2, 0, 1]))
+    assert as_tree(narrow, 3, "me").labels.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "labels"),
+    [
+        (([0.0, 2.0],), [0, 1]),
+        (([0, 2],), [0.0, 1.0]),
+        (([0, 2],), np.array([0, np.nan])),
+        (([[0, 2]],), [0, 1]),
+        (("02",), [0, 1]),
+        (([0, [2]],), [0, 1]),
+        ((None,), [0, 1]),
+        (7, [0, 1]),
+        (([0, 2],), None),
+        (([0, 2],), [True, False]),
+    ],
+)
+def test_a_tree_of_anything_else_is_refused(chunks, labels):
+    with pytest.raises(DataError, match="^me: expected vectors of ints as chunks and labels of "):
+        as_tree(LabelTree(chunks, labels), 3, "me")
+
+
+@pytest.mark.parametrize("labels", [[0, 2**32], np.uint64([0, 2**64 - 1]), [0, -1]])
+def test_a_label_that_int32_would_change_is_refused(labels):
+    with pytest.raises(DataError, match="^me: expected labels 0 to 2 in the tree, got "):
+        as_tree(LabelTree(([0, 2],), labels), 3, "me")

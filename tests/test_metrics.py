@@ -617,6 +617,13 @@ def test_propensities_refuse_a(a):
         metrics.propensities(EYE, a=a)
 
 
+@pytest.mark.parametrize("wrong", [{"a": 11}, {"a": 1e308}, {"b": 1e-9}, {"b": 1e7}])
+def test_propensities_refuse_what_overflows(wrong):
+    said = "^propensities: a must be at most 10 and b from 0.001 to 1e.06, got "
+    with pytest.raises(ParameterError, match=said):
+        metrics.propensities(EYE, **wrong)
+
+
 @pytest.mark.parametrize("b", [0, -1, np.nan, np.inf, "1", True])
 def test_propensities_refuse_b(b):
     with pytest.raises(ParameterError, match="^propensities: b must be a number > 0, got "):

@@ -48,7 +48,9 @@ from .training_data import (
     Widths,
     as_label_matrix,
     as_label_texts,
+    as_row_weights,
     as_seed,
+    kept_negatives,
     label_costs,
 )
 from .warmup import compile_kernels
@@ -107,6 +109,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         y: Any,
         user_negatives: Sequence[Any] | None = None,
         *,
+        sample_weight: Any = None,
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
@@ -115,6 +118,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
         In a matrix y what is not zero is true. label_ids, label_names: what people call its
         columns.
+        sample_weight: of each row, what an error on it costs, times C; 2 is the row given twice,
+        and a row of weight 0 is left out. Only the linear classifiers heed it: labels are clustered
+        and counted by rows, each of which counts once.
         user_negatives: with a LabelTree as `tree`, for each of its levels from the top None or a
         matrix (n_rows, nodes of the level above); where it is not 0, the row trains the node's
         children too, whatever `negatives` says.
@@ -124,7 +130,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         fresh = as_of_now(self)  # until it is trained, this one answers as before
         try:
-            fresh._fit(X, y, user_negatives, label_ids, label_names, checkpoint)
+            fresh._fit(X, y, user_negatives, sample_weight, label_ids, label_names, checkpoint)
         except BaseException:
             self.__dict__.pop("model_", None)
             raise
@@ -139,11 +145,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         X: Any,
         y: Any,
         user_negatives: Sequence[Any] | None,
+        sample_weight: Any,
         label_ids: Sequence[str] | None,
         label_names: Sequence[str] | None,
         checkpoint: str | PathLike[str] | Checkpoint | None,
     ) -> None:
-        data = self._training_data(X, y, user_negatives)
+        data = self._training_data(X, y, user_negatives, sample_weight)
         who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
@@ -377,17 +384,31 @@ class Estimator(ClassifierMixin, BaseEstimator):
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_ranker"}
 
-    def _training_data(self, X: Any, y: Any, user_negatives: Any = None) -> TrainingData:
+    def _training_data(
+        self, X: Any, y: Any, user_negatives: Any = None, sample_weight: Any = None
+    ) -> TrainingData:
         check(self)
         params = self._params()
         if params.solver == "liblinear":
             require_liblinear(type(self).__name__)
-        compile_kernels(params.weights, params.costs != "equal")
         who = type(self).__name__
+        if sample_weight is not None and params.solver != "block":
+            raise ParameterError(f"{who}: sample_weight needs solver='block'")
+        compile_kernels(params.weights, params.costs != "equal" or sample_weight is not None)
         described = X if isinstance(X, DescribedRows) else None
         csr = self._features(X if described is None else described.X, reset=True)
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
+        weights = as_row_weights(sample_weight, Y.shape[0], who)
+        if not weights.all():
+            kept = weights > 0
+            csr, Y = csr[kept], Y[kept]
+            weights = as_row_weights(weights[kept], Y.shape[0], who)
+            user_negatives = kept_negatives(user_negatives, kept, who)
+            described = described and described.of(kept)
+            if classes is not None:
+                used = np.unique(Y.indices)
+                Y, classes = Y[:, used], classes[used]
         csr, Y, widths = self._numbered(csr, Y)
         targets = as_targets(Y)
         rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
@@ -399,7 +420,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = as_rows(csr, self.normalize)
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
-        given = classes, user_negatives, seed, widths, described
+        given = classes, user_negatives, seed, widths, described, weights
         return TrainingData(rows, targets, rows_of_label, *given)
 
     def _numbered(

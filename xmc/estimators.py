@@ -12,7 +12,7 @@ from sklearn.base import clone
 from .arrays import Rows
 from .base import Estimator, Learned
 from .errors import DataError
-from .label_tree import LabelTree, check_tree, one_vs_all
+from .label_tree import LabelTree, as_tree, one_vs_all
 from .member import Member
 from .numbering import new_numbers
 from .parallel import n_threads
@@ -50,7 +50,9 @@ class TreeEstimator(Estimator):
             params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
         trained = []
         for n, tree in enumerate(trees):
-            problem = MemberProblem(data.X, data.Y, tree, (data.seed, n), negatives)
+            problem = MemberProblem(
+                data.X, data.Y, tree, (data.seed, n), negatives, data.row_weights
+            )
             title = f"tree {n + 1} of {len(trees)}"
             kept = data.checkpoint.part(f"tree{n}")
             trained.append(train_member(problem, params, progress, title, kept))
@@ -125,10 +127,10 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
             what = data.X, data.rows_of_label, self._params(), data.seed
             return grow_trees(*what, progress, data.checkpoint)
         who = type(self).__name__
-        check_tree(self.tree, data.widths.n_labels, who)
-        labels = new_numbers(np.asarray(self.tree.labels), data.widths.kept_labels)
+        given = as_tree(self.tree, data.widths.n_labels, who)
+        labels = new_numbers(given.labels, data.widths.kept_labels)
         with_rows = np.append(data.label_counts > 0, False)  # the last one for labels of number -1
-        tree = self.tree._replace(labels=labels).restricted_to(with_rows)
+        tree = given._replace(labels=labels).restricted_to(with_rows)
         if not len(tree.labels):
             raise DataError(
                 f"{who}: expected a tree that holds a label with rows, got one that holds none"

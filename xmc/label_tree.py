@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,28 @@ class LabelTree(NamedTuple):
 def one_vs_all(labels: np.ndarray) -> LabelTree:
     """The tree of height one."""
     return LabelTree((pointers([len(labels)]),), frozen(labels.astype(np.int32)))
+
+
+def as_tree(tree: Any, n_labels: int, who: str) -> LabelTree:
+    """The tree on arrays of the types that a LabelTree has, where it may come as lists.
+
+    Raises DataError unless it is well formed and its labels are below n_labels.
+    """
+    try:
+        chunks, labels = tuple(map(_ints, tree.chunks)), _ints(tree.labels)
+    except (AttributeError, TypeError, ValueError):
+        raise DataError(
+            f"{who}: expected vectors of ints as chunks and labels of the tree"
+        ) from None
+    check_tree(LabelTree(chunks, labels), n_labels, who)
+    return LabelTree(tuple(map(frozen, chunks)), frozen(labels.astype(np.int32)))
+
+
+def _ints(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+        raise ValueError
+    return array.astype(np.int64)
 
 
 def check_tree(tree: LabelTree, n_labels: int, who: str) -> None:

@@ -159,7 +159,7 @@ def settings(estimator: Any) -> dict[str, Any]:
     plain = [f.name for f in fields(estimator) if not f.metadata.keys() & {"estimator", "matrix"}]
     saved = [name for name in plain if name not in names(RunParams)]
     values = {name: getattr(estimator, name) for name in saved}
-    if isinstance(values.get("tree"), LabelTree):
+    if hasattr(values.get("tree"), "chunks"):
         values["tree"] = "given"
     if not isinstance(values.get("random_state"), (int, np.integer)):
         values |= {"random_state": None} if "random_state" in values else {}

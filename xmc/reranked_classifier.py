@@ -96,6 +96,7 @@ class Given(NamedTuple):
 
     X: CSR, rows scaled as the base models want them.
     Y: CSR; not 0 where a label is true.
+    row_weights: of each row, None if all are 1.
     texts: that the rows come from, if they do.
     names: of the labels, for texts.
     related: which are broader and narrower.
@@ -104,6 +105,7 @@ class Given(NamedTuple):
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
+    row_weights: np.ndarray | None
     texts: list[str] | None
     names: NameIndex | None
     related: Beside | None
@@ -113,6 +115,16 @@ class Given(NamedTuple):
     def label_counts(self, rows: Any = slice(None)) -> np.ndarray:
         """int64, how many of these rows have each label."""
         return np.bincount(self.Y[rows].indices, minlength=self.Y.shape[1])
+
+    def train(self, bases: Sequence[Any], checkpoint: Checkpoint, rows: Any = None) -> list[Any]:
+        """Base models, fitted to all rows, or to these."""
+        X, Y, weights = self.X, self.Y, self.row_weights
+        if rows is not None:
+            X, Y, weights = X[rows], Y[rows], None if weights is None else weights[rows]
+        return [
+            base.fit(X, Y, sample_weight=weights, checkpoint=checkpoint.part(f"base{n}"))
+            for n, base in enumerate(bases)
+        ]
 
     def question(self, chosen: np.ndarray) -> Question:
         """The chosen rows, to be asked."""
@@ -153,6 +165,8 @@ class RerankedClassifier(RerankedParams, Estimator):
     choose: of several base models leave the last ones out where that costs less than 0.2 points of
         precision on held-out rows; and one-vs-all where it would take hours.
     label_features: (n_labels, n_features), each label's name as a row of X.
+
+    Base models heed sample_weight; the stage, and what else is known of labels, count a row once.
 
     Scores are probabilities. Without a threshold, `predict` takes the one that had the best
     micro-F1 on held-out rows.
@@ -326,10 +340,7 @@ class RerankedClassifier(RerankedParams, Estimator):
             "stage", Stage, lambda: self._stage(given, choices, data.seed, checkpoint)
         )
         self.held_out_ = stage.held_out
-        fitted = [
-            base.fit(given.X, given.Y, checkpoint=checkpoint.part(f"base{n}"))
-            for n, base in enumerate(choices[stage.chosen])
-        ]
+        fitted = given.train(choices[stage.chosen], checkpoint)
         sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
         bases = tuple(map(base_of, fitted))
         predictor = Reranked(bases, sources, stage.trees, stage.importance)
@@ -359,6 +370,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         return Given(
             sp.csr_matrix((data.X.data, *data.X[1::-1]), (n_rows, data.X.n_features)),
             sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
+            data.row_weights if len(data.row_weights) else None,
             None if described is None else described.texts,
             None if described is None else described.names,
             None if described is None else described.related,
@@ -406,11 +418,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         checkpoint: Checkpoint,
     ) -> Asked:
         """What models trained on the kept rows of a part say of those that are held out."""
-        X, Y = given.X[part.kept], given.Y[part.kept]
-        bases = [
-            base_of(base.fit(X, Y, checkpoint=checkpoint.part(f"base{n}")))
-            for n, base in enumerate(choices[0])
-        ]
+        bases = list(map(base_of, given.train(choices[0], checkpoint, part.kept)))
         sources, asked = given.sources(part.kept, self.neighbors), given.question(part.held)
         truth = given.Y[part.held] != 0
         known = known_labels(given.label_counts(), sources.label_counts)

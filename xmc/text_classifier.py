@@ -42,7 +42,14 @@ from .reranked_classifier import RerankedClassifier, as_tuple
 from .text import as_texts, fit_texts, fitted_on, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
-from .training_data import DescribedRows, as_label_matrix, as_label_texts, as_list, check_once
+from .training_data import (
+    DescribedRows,
+    as_label_matrix,
+    as_label_texts,
+    as_list,
+    as_row_weights,
+    check_once,
+)
 from .vocabulary import Vocabulary, split_id, split_qualifiers
 
 MOST_READ = 5000  # texts that show which words are frequent in texts
@@ -61,6 +68,7 @@ class Given(NamedTuple):
     """What a fit is given: texts, a label matrix or one class per text, what labels are called.
 
     vocabulary: with ids as the labels have them. notices: what there is to say of that.
+    row_weights: of each text; empty if all are 1.
     """
 
     texts: list[str]
@@ -69,6 +77,7 @@ class Given(NamedTuple):
     names: list[str] | None
     vocabulary: Vocabulary | None
     notices: tuple[str, ...]
+    row_weights: np.ndarray
 
     def known(self) -> dict[str, Any]:
         """All of it, by what people call it."""
@@ -78,6 +87,7 @@ class Given(NamedTuple):
             "labels": y,
             "ids of labels": self.ids,
             "names of labels": self.names,
+            "weights of texts": self.row_weights,
         }
 
     def described(self, X: Any) -> DescribedRows:
@@ -121,6 +131,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         texts: Any,
         labels: Any,
         *,
+        sample_weight: Any = None,
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | Mapping[str, str] | None = None,
         checkpoint: str | PathLike[str] | None = None,
@@ -133,11 +144,12 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             those that occur and those of the vocabulary, ascending, unless given.
         label_names: names in the order of the ids, or a mapping from id to name; a label without
             one has that of the vocabulary.
+        sample_weight: of each text, as estimators of matrices heed it.
         checkpoint: a folder that keeps what is finished. If a training is killed, the same call
             goes on from there and ends in the same model; you remove the folder when it has served.
         Raises ParameterError and DataError, both ValueErrors.
         """
-        given = self._given(texts, labels, label_ids, label_names)
+        given = self._given(texts, labels, label_ids, label_names, sample_weight)
         fresh: Any = as_of_now(self)  # until it is trained, this one answers as before
         fresh.notices_ = [*given.notices]
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
@@ -149,22 +161,29 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         self.__dict__.update({name: getattr(fresh, name) for name in learned})
         return self
 
-    def _given(self, texts: Any, labels: Any, label_ids: Any, label_names: Any) -> Given:
+    def _given(
+        self, texts: Any, labels: Any, label_ids: Any, label_names: Any, sample_weight: Any = None
+    ) -> Given:
         """What a fit is given, checked, with the labels of the vocabulary among its own."""
         who = type(self).__name__
         check(self)
         texts = as_texts(texts, who)
         y, ids = as_labels(labels, label_ids, who)
         _same_length(texts, y, who)
+        weights = as_row_weights(sample_weight, len(texts), who)
+        if not weights.all():
+            kept = np.flatnonzero(weights)
+            texts, y = [texts[row] for row in kept], _rows_of(y, kept)
+            weights = weights[kept]
         names = _names_in_order(label_names, ids, who)
         ids, names = _known(ids, names, y, who)
         if self.vocabulary is None:
-            return Given(texts, y, ids, names, None, ())
+            return Given(texts, y, ids, names, None, (), weights)
         vocabulary = self.vocabulary.as_in(ids or ())
         language, notices = self._language_of_names(vocabulary)
         y, every, names = with_concepts(y, ids, names, vocabulary, language, who)
         notices += self._renamed(vocabulary, ids or ())
-        return Given(texts, y, every, names, vocabulary, notices)
+        return Given(texts, y, every, names, vocabulary, notices, weights)
 
     def _language_of_names(self, vocabulary: Vocabulary) -> tuple[str | None, tuple[str, ...]]:
         """The language in which labels are named, None for the vocabulary's first one; notices."""
@@ -185,6 +204,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _learned(self, X: Any, given: Given, checkpoint: Checkpoint) -> Estimator:
         """The trained classifier: with a stage, if there is to be one and it helps."""
         known: dict[str, Any] = {
+            "sample_weight": given.row_weights if len(given.row_weights) else None,
             "label_ids": given.ids,
             "label_names": given.names,
             "checkpoint": checkpoint,
@@ -441,6 +461,15 @@ def as_labels(
     Y.sum_duplicates()
     Y.data[:] = 1
     return Y, ids
+
+
+def _rows_of(labels: Any, kept: np.ndarray) -> Any:
+    """The labels of some texts, in whatever form they are."""
+    if sp.issparse(labels):
+        return sp.csr_matrix(labels)[kept]
+    if hasattr(labels, "iloc"):
+        return labels.iloc[kept]
+    return labels[kept] if hasattr(labels, "shape") else [labels[row] for row in kept]
 
 
 def with_concepts(

@@ -25,9 +25,10 @@ from .inputs import as_targets, canonical
 from .kernels.gather import UNIT, squared_norms
 from .label_tree import LabelTree
 from .propensity import propensities_of
-from .training.problem import UserNegatives
+from .training.problem import EQUAL, UserNegatives
 
 MOST_COSTS = 1e9  # the largest of Y's values over the smallest, as costs
+WEIGHTS = 1e-9, 1e9  # of rows, besides 0: what float32 computes with
 
 
 class DescribedRows(NamedTuple):
@@ -41,6 +42,10 @@ class DescribedRows(NamedTuple):
     texts: list[str]
     names: NameIndex | None = None
     related: Beside | None = None
+
+    def of(self, kept: np.ndarray) -> DescribedRows:
+        """The same with the texts of the rows where `kept` is True."""
+        return self._replace(texts=[self.texts[row] for row in np.flatnonzero(kept)])
 
 
 class Widths(NamedTuple):
@@ -67,6 +72,7 @@ class TrainingData(NamedTuple):
     seed: int
     widths: Widths
     described: DescribedRows | None = None  # the same rows with their texts, where they have texts
+    row_weights: np.ndarray = EQUAL  # float32, of errors on each row; empty if all are 1
     checkpoint: Checkpoint = NOTHING_KEPT  # keeps finished jobs
 
     def given(self) -> dict[str, Any]:
@@ -75,12 +81,56 @@ class TrainingData(NamedTuple):
             "X": (self.X, self.widths.n_features, self.widths.kept_features),
             "y": (self.Y, self.widths.n_labels, self.widths.kept_labels, self.classes),
             "user_negatives": self.user_negatives,
+            "sample_weight": self.row_weights,
         }
 
     @property
     def label_counts(self) -> np.ndarray:
         """Training rows of each label."""
         return np.diff(self.rows_of_label.indptr)
+
+
+def as_row_weights(given: Any, n_rows: int, who: str) -> np.ndarray:
+    """The weight of each row, float32; nothing if all are 1. One number is the weight of each.
+
+    Raises DataError unless they are numbers of at least 0, within bounds, and one is above 0.
+    """
+    if given is None:
+        return EQUAL
+    try:
+        weights = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty((0, 0))
+    if weights.ndim == 0:
+        weights = np.full(n_rows, weights)
+    if weights.shape != (n_rows,):
+        got = f"{len(weights):,}" if weights.ndim == 1 else "something else"
+        raise DataError(
+            f"{who}: expected a number for each of {n_rows:,} rows as weights, got {got}"
+        )
+    wrong = ~((weights == 0) | ((weights >= WEIGHTS[0]) & (weights <= WEIGHTS[1])))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{who}: expected weights of rows that are 0 or from {WEIGHTS[0]:g} to {WEIGHTS[1]:g}, "
+            f"got {weights[row]:g} in row {row} (counted from 0)"
+        )
+    if not weights.any():
+        raise DataError(f"{who}: expected weights of rows that are not all zero")
+    return EQUAL if (weights == 1).all() else frozen(weights.astype(np.float32))
+
+
+def kept_negatives(given: Any, kept: np.ndarray, who: str) -> Any:
+    """The user's negatives of the rows where `kept` is True, where they have as many rows."""
+    if given is None:
+        return None
+    found = []
+    for level, M in enumerate(given):
+        csr = None if M is None else canonical(M, who, f"user_negatives[{level}]")
+        if csr is not None and csr.shape[0] == len(kept):  # others are refused once there is a tree
+            csr = csr[kept]
+        found.append(csr)
+    return found
 
 
 def as_label_matrix(y: Any, who: str) -> tuple[sp.csr_matrix, np.ndarray | None]:

@@ -244,7 +244,8 @@ def _chunk_bytes(problem: LevelProblem) -> np.ndarray:
     lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
     entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
     features = np.minimum(entries, n_features)
-    per_row = 4 * N_LANES * (2 if len(problem.nodes.costs) else 1) + 40
+    weighted = len(problem.nodes.costs) or len(problem.row_weights)
+    per_row = 4 * N_LANES * (2 if weighted else 1) + 40
     return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * n_features
 
 

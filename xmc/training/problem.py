@@ -16,6 +16,8 @@ from ..label_tree import LabelTree
 # take as long as it saves, and memory.
 NARROW = 128
 
+EQUAL = frozen(np.empty(0, np.float32))  # the weights of rows that all weigh 1
+
 UserNegatives = Sequence[Lists | None]  # of each level from the top, see LevelProblem
 
 
@@ -27,6 +29,7 @@ class MemberProblem(NamedTuple):
     tree: its leaves are the labels.
     seed: where the seeds of all its levels begin.
     user_negatives: of each level, what the user adds to its negatives; empty for nothing at all.
+    row_weights: float32, what an error on each row costs, times C; empty if all are 1.
     """
 
     X: Rows
@@ -34,6 +37,7 @@ class MemberProblem(NamedTuple):
     tree: LabelTree
     seed: tuple[int, ...]
     user_negatives: UserNegatives = ()
+    row_weights: np.ndarray = EQUAL
 
 
 class LevelProblem(NamedTuple):
@@ -47,6 +51,7 @@ class LevelProblem(NamedTuple):
     inner: whether the nodes have children.
     seed: where the seeds of its chunks begin.
     user_negatives: the nodes of the level above whose children each row trains by the user's wish.
+    row_weights: float32, what an error on each row costs, times C; empty if all are 1.
     """
 
     X: Rows
@@ -57,6 +62,7 @@ class LevelProblem(NamedTuple):
     inner: bool
     seed: tuple[int, ...]
     user_negatives: Lists | None = None
+    row_weights: np.ndarray = EQUAL
 
 
 class ChunkProblem(NamedTuple):
@@ -69,6 +75,7 @@ class ChunkProblem(NamedTuple):
     costs: float32, what an error on each positive costs; empty if all are 1.
     counts: int64, positives of each sibling.
     seed: decides the order in which rows are visited.
+    row_weights: float32, what an error on each row costs, times C; empty if all are 1.
     """
 
     indptr: np.ndarray
@@ -81,6 +88,7 @@ class ChunkProblem(NamedTuple):
     costs: np.ndarray
     counts: np.ndarray
     seed: np.uint64
+    row_weights: np.ndarray = EQUAL
 
     @property
     def n_rows(self) -> int:
@@ -111,14 +119,14 @@ def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
 
     That is teacher forcing; other schemes of negatives then change chunk_rows.
     """
-    X, Y, tree, seed, user_negatives = member
+    X, Y, tree, seed, user_negatives, weights = member
     of_user = dict(enumerate(user_negatives))
     above = _root_of(X.n_rows)
-    for level, nodes in enumerate(_nodes_by_level(Y, tree)):
+    for level, nodes in enumerate(_nodes_by_level(Y, tree, weights)):
         chunk_ptr = tree.chunks[level]
         rows = transposed(above, len(chunk_ptr) - 1)
         inner = level < tree.depth - 1
-        own = (*seed, level), of_user.get(level)
+        own = (*seed, level), of_user.get(level), weights
         yield LevelProblem(X, nodes, rows, chunk_ptr, level, inner, *own)
         above = Lists(nodes.indptr, nodes.ids)
 
@@ -128,11 +136,18 @@ def pose_chunk(problem: LevelProblem, n: int) -> ChunkProblem:
     indptr, rows = problem.chunk_rows
     seed = np.random.SeedSequence((*problem.seed, n)).generate_state(1, np.uint64)[0]
     first, last = problem.chunk_ptr[n : n + 2]
-    return pose(problem.X, problem.nodes, rows[indptr[n] : indptr[n + 1]], first, last, seed)
+    own = rows[indptr[n] : indptr[n + 1]]
+    return pose(problem.X, problem.nodes, own, first, last, seed, problem.row_weights)
 
 
 def pose(
-    X: Rows, nodes: Targets, rows: np.ndarray, first: int, last: int, seed: np.uint64
+    X: Rows,
+    nodes: Targets,
+    rows: np.ndarray,
+    first: int,
+    last: int,
+    seed: np.uint64,
+    row_weights: np.ndarray = EQUAL,
 ) -> ChunkProblem:
     """The problem of the siblings first..last-1 on the given rows.
 
@@ -148,7 +163,8 @@ def pose(
     norms = squared_norms(indptr, data).astype(np.float32)
     row_in_chunk, sibling, costs, counts = targets(*nodes, rows, first, last)
     positives = row_in_chunk, sibling, costs, counts
-    return ChunkProblem(indptr, indices, data, features, norms, *positives, seed)
+    weights = row_weights[rows] if len(row_weights) else EQUAL
+    return ChunkProblem(indptr, indices, data, features, norms, *positives, seed, weights)
 
 
 def sibling_groups(problem: ChunkProblem) -> list[np.ndarray]:
@@ -170,11 +186,11 @@ def _root_of(n_rows: int) -> Lists:
     return Lists(frozen(np.arange(n_rows + 1)), frozen(np.zeros(n_rows, np.int32)))
 
 
-def _nodes_by_level(Y: Targets, tree: LabelTree) -> list[Targets]:
+def _nodes_by_level(Y: Targets, tree: LabelTree, row_weights: np.ndarray) -> list[Targets]:
     """The nodes that each row has a label below, level by level from the top.
 
     A node costs what the row's labels below it cost together. On every level costs are then scaled
-    to a mean of 1, so that C means the same on all of them.
+    to a mean of 1, over rows by their weights, so that C means the same on all of them.
     """
     n_labels = 1 + max(int(Y.ids.max(initial=-1)), int(tree.labels.max(initial=-1)))
     leaf = np.full(n_labels, -1, np.int32)
@@ -182,10 +198,15 @@ def _nodes_by_level(Y: Targets, tree: LabelTree) -> list[Targets]:
     levels = [Targets(*map(frozen, relabel(*Y, leaf)))]
     for level in range(tree.depth - 1, 0, -1):
         levels.append(Targets(*map(frozen, fold(*levels[-1], tree.parents(level)))))
-    return [nodes._replace(costs=_of_mean_1(nodes.costs)) for nodes in reversed(levels)]
+    return [nodes._replace(costs=_of_mean_1(nodes, row_weights)) for nodes in reversed(levels)]
 
 
-def _of_mean_1(costs: np.ndarray) -> np.ndarray:
+def _of_mean_1(nodes: Targets, row_weights: np.ndarray) -> np.ndarray:
+    costs = nodes.costs
     if not len(costs):
         return costs
-    return frozen((costs / costs.mean(dtype=np.float64)).astype(np.float32))
+    if len(row_weights):
+        mean = np.average(costs, weights=np.repeat(row_weights, np.diff(nodes.indptr)))
+    else:
+        mean = costs.mean(dtype=np.float64)
+    return frozen((costs / mean).astype(np.float32))

@@ -3,7 +3,8 @@
 Ours are trained 16 side by side, by block dual coordinate descent; liblinear's one by one.
 
 Both minimise, per sibling, 1/2 |w|^2 + C sum_i loss(y_i w.x_i) over the chunk's rows; the bias is
-the weight of one more feature.
+the weight of one more feature. With ours, each term may have its own cost, times C: that of the
+positive, times the weight of the row.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def _solve_side_by_side(
     inverse = None
     if len(problem.costs):
         inverse = inverse_costs(row, sibling, problem.costs, lane, n_rows)
+    if len(problem.row_weights):
+        inverse = np.ones(n_rows * N_LANES, np.float32) if inverse is None else inverse
+        inverse /= np.repeat(problem.row_weights, N_LANES)
     W = _zeros((len(problem.features) + 1) * N_LANES)
     squared = params.loss == "squared_hinge"
     diagonal, upper = (0.5 / params.C, np.inf) if squared else (0.0, params.C)
