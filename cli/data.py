@@ -9,25 +9,26 @@ import click
 
 from xmc.cli.output import Notices
 from xmc.errors import DataError, ModelError, quoted
+from xmc.formats import MATRIX_FORMATS
 
 
 def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
-    """Rows with their labels as a Dataset, from X.npz and Y.npz or from one file."""
+    """Rows with their labels as a Dataset, from two matrices X and Y or from one file."""
     if len(paths) > 2:
         raise click.UsageError(f"expected X.npz Y.npz or one file, got {len(paths)} paths")
     check_stdin(paths[0], format)
     if len(paths) == 2:
-        return _read_pair(paths[0], paths[1], format)
+        return _read_pair(paths[0], paths[1], format, zero_based)
     return _read_file(paths[0], format, zero_based)
 
 
-def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
-    from xmc.io import Dataset, format_of, read_matrix
+def _read_pair(x_path: str, y_path: str, format: str | None, zero_based: bool) -> Any:
+    from xmc.io import Dataset, is_matrix, read_matrix
 
     for path in (x_path, y_path):
-        if format_of(path, format) != "npz":
-            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
-    X, Y = read_matrix(x_path), read_matrix(y_path)
+        if not is_matrix(path, format):
+            raise not_of_a_pair(path)
+    X, Y = (read_matrix(path, format=format, zero_based=zero_based) for path in (x_path, y_path))
     if X.shape[0] != Y.shape[0]:
         raise DataError(
             f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}"
@@ -35,12 +36,20 @@ def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
     return Dataset(X=X, Y=Y)
 
 
+def not_of_a_pair(path: str) -> DataError:
+    """The error of a path beside another one that isn't that of a matrix."""
+    matrices = ".npz, or .txt that begins with 'rows columns'"
+    return DataError(f"{path}: expected {matrices}; two paths are always X and Y")
+
+
 def _read_file(path: str, format: str | None, zero_based: bool) -> Any:
     from xmc.io import format_of, read
 
     format = format_of(path, format)
-    if format == "npz":
+    if format in MATRIX_FORMATS:
         hint = "an .npz file holds one of them; give X.npz Y.npz"
+        if format == "sparse":
+            hint = "a sparse matrix is one of them; give X.txt Y.txt"
         raise DataError(f"{path}: expected features and labels, {hint}")
     if format == "text":
         hint = "a .tsv file has lines id,id<TAB>text"

@@ -11,6 +11,7 @@ from xmc.cli import options
 from xmc.cli.data import check_k, check_stdin, default_ks, pad_columns
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
+from xmc.formats import MATRIX_FORMATS
 
 NAMES_HINT = "--label-names FILE tells their ids"
 
@@ -105,11 +106,12 @@ def command(
     zero_based: bool,
     output: Output,
 ) -> None:
-    """Measure predictions (PRED: .npz, .tsv or .jsonl) against the true labels of the same rows.
+    """Measure predictions (PRED) against the true labels (TRUTH) of the same rows.
 
-    TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
-    id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
-    that was never predicted counts as a miss, also one that the model doesn't know. A label that
+    PRED is .npz, .tsv, .jsonl, or a .txt that begins with `rows labels`. TRUTH is Y.npz, such a
+    .txt, or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by id if both sides have ids,
+    otherwise by column; --label-names gives ids to columns. A true label that was never predicted
+    counts as a miss, also one that the model doesn't know. A label that
     the file of --train-labels lacks has 0 training rows there. Scores from 0 to 1 are taken for
     probabilities, and ECE is their calibration error. --format and --zero-based describe TRUTH and
     the file of --train-labels.
@@ -154,7 +156,7 @@ def read_labels(path: str, format: str | None, zero_based: bool) -> LabelMatrix:
     if format == "text":
         raise DataError(f"{path}: expected rows with labels, got plain text")
     dataset = read(path, format=format, zero_based=zero_based)
-    M = dataset.X if format == "npz" else dataset.Y
+    M = dataset.X if format in MATRIX_FORMATS else dataset.Y
     return LabelMatrix(path, M, dataset.label_ids, headerless=format == "svmlight")
 
 

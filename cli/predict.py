@@ -18,7 +18,6 @@ from xmc.cli.data import (
     model_labels,
 )
 from xmc.cli.output import Output, on_terminal
-from xmc.errors import DataError
 from xmc.formats import PREDICTION_FORMATS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
@@ -46,7 +45,9 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     help="Give the labels whose probability is at least this, as --sets does.",
 )
 @click.option(
-    "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
+    "--out",
+    metavar="PATH",
+    help="File for the predictions: .npz, .tsv, .jsonl or .txt (rows label:score); - is stdout.",
 )
 @click.option("--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out.")
 @options.source
@@ -70,9 +71,10 @@ def command(
 ) -> None:
     """Rank the best labels of each row with the model in DIR.
 
-    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt). It may be gzipped and
-    end in .gz; - is stdin and needs --format. Without --out the labels go to stdout: as a list, or
-    as lines label<TAB>score<TAB>... if they are those of a FILE and stdout is no terminal.
+    FILE holds features (.npz, .svm, .txt that begins with 2 or 3 numbers) or texts (.tsv, plain
+    .txt). It may be gzipped and end in .gz; - is stdin and needs --format. Without --out the labels
+    go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those of a FILE and
+    stdout is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -127,9 +129,10 @@ def check_destination(out: str | None, format: str | None) -> None:
     if out is not None:
         from xmc.formats import prediction_format
 
-        if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
-            got = "stdout" if out == "-" else "gzip"
-            raise DataError(f"{out}: expected a plain file for npz, got {got}")
+        if prediction_format(out, format) == "npz":
+            from xmc.io.npz import check_plain
+
+            check_plain(out)
 
 
 def read_rows(

@@ -97,7 +97,8 @@ def command(
 ) -> None:
     """Train a model on labelled rows and save it in a folder.
 
-    Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or
+    Rows come from two matrices, each .npz or a .txt that begins with `rows columns`, or from one
+    file: .txt (XMC text), .svm (SVMlight) or
     .tsv (lines id,id<TAB>text). A file may be gzipped and end in .gz.
 
     \b

@@ -44,6 +44,25 @@ def test_a_pair_may_become_a_pair(tmp_path):
     assert same(tmp_path / "Y.npz", cli.home() / "Y.npz")
 
 
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz"])
+def test_pairs_of_sparse_text_come_back(tmp_path, suffix):
+    names = [tmp_path / f"{name}.{suffix}" for name in "XY"]
+    convert(cli.home() / "X.npz", cli.home() / "Y.npz", *names)
+    convert(*names, tmp_path / "X.npz", tmp_path / "Y.npz")
+    for name in ("X.npz", "Y.npz"):
+        assert same(tmp_path / name, cli.home() / name)
+
+
+def test_of_three_paths_the_first_two_are_a_pair_if_the_first_holds_one_matrix(tmp_path):
+    X = cli.write_lines(tmp_path / "X.txt", "2 3", "0:1.5 2:2", "")
+    Y = cli.write_lines(tmp_path / "Y.txt", "2 2", "1:1", "0:1 1:1")
+    convert(X, Y, tmp_path / "rows.txt")
+    assert (tmp_path / "rows.txt").read_text() == "2 3 2\n1 0:1.5 2:2\n0,1\n"
+    convert(tmp_path / "rows.txt", tmp_path / "X2.txt", tmp_path / "Y2.txt", "--out-one-based")
+    assert (tmp_path / "X2.txt").read_text() == "2 3\n1:1.5 3:2\n\n"
+    assert (tmp_path / "Y2.txt").read_text() == "2 2\n2:1\n1:1 2:1\n"
+
+
 def test_labelled_texts_become_plain_ones(tmp_path):
     source = cli.write_lines(tmp_path / "a.tsv", "x,y\tone text", "\tanother")
     convert(source, tmp_path / "a.txt")
@@ -230,8 +249,14 @@ def test_features_do_not_become_texts(tmp_path):
     assert line == f"{tmp_path / 'b.tsv'}: expected texts for format tsv, got none"
 
 
+def test_a_pair_is_not_zipped_twice(tmp_path):
+    out = tmp_path / "Y.npz.gz"
+    line = cli.refusal(tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", out)
+    assert line == f"{out}: expected a plain file for npz, got gzip"
+
+
 def test_a_pair_is_two_matrices(tmp_path):
     line = cli.refusal(
         tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", tmp_path / "b.svm"
     )
-    assert line == f"{tmp_path / 'b.svm'}: expected .npz, two paths are always X.npz Y.npz"
+    assert line == f"{tmp_path / 'b.svm'}: {cli.NO_MATRIX}"

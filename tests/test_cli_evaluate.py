@@ -46,6 +46,16 @@ def test_train_labels_bring_the_propensity_scored_metrics():
     assert {"PSP@1", "PSnDCG@5"} <= found.keys()
 
 
+def test_score_files_and_label_files_of_two_number_headers_measure_the_same(tmp_path):
+    for name in ("Y", "Y.tst"):
+        target = (tmp_path / f"{name}.txt", "--out-format", "sparse")
+        cli.done("convert", cli.home() / f"{name}.npz", *target, "--quiet")
+    found = evaluate(
+        cli.predictions("txt"), tmp_path / "Y.tst.txt", "--train-labels", tmp_path / "Y.txt"
+    )
+    assert found == expected(propensity=propensities(sp.load_npz(cli.home() / "Y.npz")))
+
+
 @pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
 def test_predictions_in_text_measure_the_same(suffix):
     names = ("--label-names", cli.home() / "labels.txt", "--train-labels", cli.home() / "Y.npz")

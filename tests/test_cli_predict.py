@@ -80,6 +80,22 @@ def test_matrices_in_text_give_the_same(tmp_path, format):
     assert shown == cli.predictions("tsv").read_text()
 
 
+def test_a_sparse_text_gives_the_same(tmp_path):
+    rows = tmp_path / "tst_X_Xf.txt"
+    cli.done("convert", cli.home() / "X.tst.npz", rows, "--out-format", "sparse", "--quiet")
+    shown = cli.done("predict", cli.named_model(), rows, "--quiet").stdout
+    assert shown == cli.predictions("tsv").read_text()
+
+
+def test_plain_text_that_begins_with_two_numbers_is_told_how_to_be_read(tmp_path):
+    notes = cli.write_lines(tmp_path / "notes.txt", "20 21", "a web browser")
+    line = cli.refusal(tmp_path, "predict", cli.text_model(), notes)
+    hint = "--format text reads it as plain text"
+    assert line == f"{notes}:2: expected column:value, got 'a'; {hint}"
+    shown = cli.done("predict", cli.text_model(), notes, "--format", "text").stdout
+    assert len(shown.splitlines()) == 2
+
+
 def test_headerless_rows_are_padded_to_the_width_of_the_model(tmp_path):
     narrow = cli.write_lines(tmp_path / "rows.svm", " 0:1 1:1")
     cli.done("predict", cli.model(), narrow)
@@ -229,7 +245,7 @@ def test_bad_rows_are_refused_with_their_line(tmp_path):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("pred.csv", "expected a name that ends in .npz, .tsv or .jsonl, got '{}'"),
+        ("pred.csv", "expected a name that ends in .npz, .tsv, .jsonl or .txt, got '{}'"),
         ("pred.npz.gz", "expected a plain file for npz, got gzip"),
         ("no/pred.npz", "expected an existing folder to write into, got '{.parent}'"),
     ],

@@ -400,11 +400,35 @@ def test_a_file_without_labels_is_refused(tmp_path, name, message):
     )
 
 
+def test_a_sparse_text_alone_is_refused(tmp_path):
+    path = cli.write_lines(tmp_path / "X.txt", "1 2", "0:1")
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    hint = "a sparse matrix is one of them; give X.txt Y.txt"
+    assert line == f"{path}: expected features and labels, {hint}"
+
+
+@pytest.mark.parametrize("names", [("X.txt", "Y.txt"), ("X.txt", "Y.npz"), ("X.npz", "Y.txt.gz")])
+def test_two_number_headers_are_pairs_and_give_the_same_model(tmp_path, names):
+    for name in names:
+        matrix = cli.home() / f"{name[0]}.npz"
+        form = "npz" if name.endswith(".npz") else "sparse"
+        cli.done("convert", matrix, tmp_path / name, "--out-format", form)
+    train(tmp_path, *(tmp_path / name for name in names))
+    assert cli.content(tmp_path / "model").values() == cli.content(cli.model()).values()
+
+
+def test_a_pair_may_count_from_one(tmp_path):
+    X = cli.write_lines(tmp_path / "X.txt", "3 4", "1:1 2:2", "2:1 3:1", "4:1")
+    Y = cli.write_lines(tmp_path / "Y.txt", "3 2", "1:1", "2:1", "1:1 2:1")
+    train(tmp_path, X, Y, "--one-based")
+    assert load(tmp_path / "model").model_.n_features == 4
+
+
 def test_two_files_must_be_matrices(tmp_path):
     line = cli.refusal(
         tmp_path, "train", cli.home() / "train.tsv", "Y.npz", "--model", tmp_path / "model"
     )
-    assert line == f"{cli.home() / 'train.tsv'}: expected .npz, two paths are always X.npz Y.npz"
+    assert line == f"{cli.home() / 'train.tsv'}: {cli.NO_MATRIX}"
 
 
 def test_label_names_must_fit_the_matrix(tmp_path):

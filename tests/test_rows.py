@@ -7,7 +7,14 @@ import scipy.sparse as sp
 
 from xmc.errors import DataError
 from xmc.io import rows as text_formats
-from xmc.io.rows import nearest_float32, read_svmlight, read_xmc, row_text, value_texts
+from xmc.io.rows import (
+    nearest_float32,
+    read_sparse,
+    read_svmlight,
+    read_xmc,
+    row_text,
+    value_texts,
+)
 
 
 @pytest.fixture
@@ -96,6 +103,37 @@ def test_svmlight_is_as_wide_as_its_ids(given):
 def test_svmlight_without_labels_and_features_has_no_columns(given):
     X, Y = read_svmlight(given("\n", "a.svm"))
     assert (X.shape, Y.shape) == ((1, 0), (1, 0))
+
+
+def test_a_sparse_matrix_keeps_its_order_and_blank_rows(given):
+    M = read_sparse(given("3 5\n4:1 2:0.5\n\n0:0 \n\n \n"))
+    assert (M.shape, M.indptr.tolist()) == ((3, 5), [0, 2, 2, 3])
+    assert (M.indices.tolist(), M.data.tolist()) == ([4, 2, 0], [1, 0.5, 0])
+    assert read_sparse(given("1 2\n2:1\n"), zero_based=False).indices.tolist() == [1]
+
+
+AS_TEXT = "; --format text reads it as plain text"
+SPARSE_FAULTS = [
+    ("1 2 3\n", ":1: expected a header 'rows columns', got '1 2 3'"),
+    ("0 2\n", ":1: expected at least one row and one column, got '0 2'"),
+    ("2 0\n\n\n", ":1: expected at least one row and one column, got '2 0'"),
+    ("1 2147483648\n", ":1: expected header numbers up to 2147483647, got '1 2147483648'"),
+    ("3 9\n0:1\n", f":1: expected 3 rows as the header says, got 1{AS_TEXT}"),
+    ("1 9\n0:1\n\n0:1\n", f":1: expected 1 rows as the header says, got 3{AS_TEXT}"),
+    ("1 9\n9:1\n", ":2: expected a column id from 0 to 8, got '9:1'"),
+    ("2 9\n0:1\n1:x\n", ":3: expected a finite float32 number, got '1:x'"),
+    ("2 9\n0:1\n3 1:2\n", f":3: expected column:value, got '3'{AS_TEXT}"),
+    ("2 9\n0:1\n3,4\n", f":3: expected column:value, got '3,4'{AS_TEXT}"),
+    ("2 9\n0:1 7\n\n", f":2: expected column:value, got '7'{AS_TEXT}"),
+    ("12 30\nlunch and dinner\n", f":2: expected column:value, got 'lunch'{AS_TEXT}"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SPARSE_FAULTS)
+def test_faults_in_a_sparse_matrix_have_a_line(given, text, message):
+    with pytest.raises(DataError) as caught:
+        read_sparse(given(text, "X.txt"))
+    assert str(caught.value) == f"X.txt{message}"
 
 
 XMC_FAULTS = [

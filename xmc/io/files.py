@@ -158,7 +158,8 @@ def _try_entry(folder: str) -> None:
 
 @contextmanager
 def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
-    """An unused path beside `path`. What is made there moves to `path` at the end.
+    """An unused path beside `path`, which ends as it does. What is made there moves to `path` at
+    the end.
 
     If anything fails, it is removed, and `path` stays as it was. With overwrite an old file, or an
     old folder with everything in it, is replaced: look before what it is. At no moment is neither
@@ -168,7 +169,8 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
     check_target(path, overwrite)
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
-    fresh = target.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
+    unused = f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(8)}"
+    fresh = target.with_name(unused + "".join(target.suffixes[-2:]))
     try:
         yield fresh
         _move(fresh, target)

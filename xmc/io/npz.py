@@ -43,12 +43,17 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
 
     Raises DataError if the path is stdout or gzipped, or if M holds NaN or infinity.
     """
-    if is_standard(path) or is_gzip(path):
-        got = "stdout" if is_standard(path) else "gzip"
-        raise DataError(f"{path}: expected a plain file for npz, got {got}")
+    check_plain(path)
     M = as_stored(M, str(path))
     with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
+
+
+def check_plain(path: FilePath) -> None:
+    """Raise DataError unless npz can be written there: what is zipped has a plain file."""
+    if is_standard(path) or is_gzip(path):
+        got = "stdout" if is_standard(path) else "gzip"
+        raise DataError(f"{path}: expected a plain file for npz, got {got}")
 
 
 def _check_kind(name: str, content: BinaryIO) -> None:

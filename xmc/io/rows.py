@@ -1,4 +1,4 @@
-"""Read and write rows of features and labels as text: XMC text and SVMlight."""
+"""Read and write rows as text: XMC text, SVMlight, and sparse matrices."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from .files import FilePath, empty_file, read_bytes, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
-HEADER = re.compile(rb"\s*(\d+)[ \t]+(\d+)[ \t]+(\d+)\s*")
+HEADER = re.compile(rb"\s*\d+([ \t]+\d+)*\s*")
+AS_TEXT = "; --format text reads it as plain text"
 BLOCK_BYTES = 1 << 22
 
 
-def is_header(line: bytes) -> bool:
-    """Whether the line is three integers, as XMC text begins."""
-    return HEADER.fullmatch(line.removeprefix(codecs.BOM_UTF8)) is not None
+def header_size(line: bytes) -> int:
+    """How many integers the line is; 0 if it is anything else."""
+    line = line.removeprefix(codecs.BOM_UTF8)
+    return len(line.split()) if HEADER.fullmatch(line) else 0
 
 
 def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -33,32 +35,50 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
     """
     content, name = read_bytes(path), source_name(path)
     start = content.index(b"\n") + 1
-    n_rows, n_features, n_labels = _header(bytes(content[:start]), name)
+    n_rows, n_features, n_labels = _header(bytes(content[:start]), name, "rows features labels")
     text = _Text(content, name, int(not zero_based), n_features, n_labels)
     X, Y = _parse(text, start, b"\n")
-    surplus = X.shape[0] - n_rows
-    if surplus < 0 or X.indptr[n_rows] < X.nnz or Y.indptr[n_rows] < Y.nnz:
-        raise DataError(f"{name}:1: expected {n_rows} rows as the header says, got {X.shape[0]}")
-    return X[:n_rows] if surplus else X, Y[:n_rows] if surplus else Y
+    _check_rows(text, n_rows, X, Y)
+    return _summed(X[:n_rows]), _distinct(Y[:n_rows])
 
 
-def _header(line: bytes, name: str) -> tuple[int, int, int]:
-    found = HEADER.fullmatch(line)
-    if found is None:
-        raise DataError(
-            f"{name}:1: expected a header 'rows features labels', got {quoted(line.strip())}"
-        )
-    digits = found.groups()
+def read_sparse(path: FilePath, zero_based: bool = True) -> sp.csr_matrix:
+    """The matrix of a file with a header `rows columns` and rows `c:v c:v`, in stored order.
+
+    Raises DataError, with the line, at anything else. As plain text may begin with two numbers,
+    the error then says how it is read.
+    """
+    content, name = read_bytes(path), source_name(path)
+    start = content.index(b"\n") + 1
+    n_rows, n_columns = _header(bytes(content[:start]), name, "rows columns")
+    text = _Text(content, name, int(not zero_based), n_columns, 0, "column")
+    M, no_labels = _parse(text, start, b"\n")
+    _check_rows(text, n_rows, M, no_labels)
+    return M[:n_rows]
+
+
+def _header(line: bytes, name: str, fields: str) -> list[int]:
+    """The numbers in the first line of a file; the first two are at least 1."""
+    words, got = fields.split(), quoted(line.strip())
+    if header_size(line) != len(words):
+        raise DataError(f"{name}:1: expected a header '{fields}', got {got}")
+    digits = line.split()
     if max(map(len, digits)) > 10 or max(map(int, digits)) > INT32_MAX:
+        raise DataError(f"{name}:1: expected header numbers up to {INT32_MAX}, got {got}")
+    numbers = list(map(int, digits))
+    if 0 in numbers[:2]:
+        expected = f"at least one row and one {words[1].removesuffix('s')}"
+        raise DataError(f"{name}:1: expected {expected}, got {got}")
+    return numbers
+
+
+def _check_rows(text: _Text, n_rows: int, X: sp.csr_matrix, Y: sp.csr_matrix) -> None:
+    """Raise DataError unless there are the rows of the header; blank lines may follow them."""
+    if X.shape[0] < n_rows or X.indptr[n_rows] < X.nnz or Y.indptr[n_rows] < Y.nnz:
         raise DataError(
-            f"{name}:1: expected header numbers up to {INT32_MAX}, got {quoted(line.strip())}"
+            f"{text.name}:1: expected {n_rows} rows as the header says, got {X.shape[0]}"
+            + text.hint
         )
-    n_rows, n_features, n_labels = map(int, digits)
-    if n_rows == 0 or n_features == 0:
-        raise DataError(
-            f"{name}:1: expected at least one row and one feature, got {quoted(line.strip())}"
-        )
-    return n_rows, n_features, n_labels
 
 
 def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -71,7 +91,7 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
     X, Y = _parse(text, 0, b"#")
     if X.shape[0] == 0:
         raise empty_file(path)
-    return _narrowed(X), _narrowed(Y)
+    return _narrowed(_summed(X)), _narrowed(_distinct(Y))
 
 
 def _narrowed(M: sp.csr_matrix) -> sp.csr_matrix:
@@ -87,10 +107,19 @@ class _Text(NamedTuple):
     base: int  # the smallest id
     n_features: int
     n_labels: int
+    feature: str = "feature"  # what a row's columns are called
+
+    @property
+    def hint(self) -> str:
+        """What errors say besides, where the file may be no such text at all."""
+        return AS_TEXT if self.feature == "column" else ""
 
 
 def _parse(text: _Text, start: int, comment: bytes) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """X and Y of the rows from byte `start` on; the byte `comment` ends what is read of a line."""
+    """X and Y of the rows from byte `start` on, as they stand there, duplicates and all.
+
+    The byte `comment` ends what is read of a line.
+    """
     from ..kernels import parse
 
     content = frozen(np.frombuffer(text.content, np.uint8))
@@ -108,19 +137,27 @@ def _parse(text: _Text, start: int, comment: bytes) -> tuple[sp.csr_matrix, sp.c
     if fault != parse.FINE:
         raise _fault(fault, text, at)
     _settle(text, values, doubts[:n_doubts])
-    X = _summed(values, features, feature_ptr[: n_rows + 1], text.n_features)
+    X = _matrix(values, features, feature_ptr[: n_rows + 1], text.n_features)
     ones = np.ones(label_ptr[n_rows], np.float32)
-    Y = _summed(ones, labels, label_ptr[: n_rows + 1], text.n_labels)
-    Y.data[:] = 1
-    return X, Y
+    return X, _matrix(ones, labels, label_ptr[: n_rows + 1], text.n_labels)
 
 
-def _summed(values: np.ndarray, columns: np.ndarray, ptr: np.ndarray, width: int) -> sp.csr_matrix:
-    """The matrix of these CSR arrays, sorted, duplicates summed."""
+def _matrix(values: np.ndarray, columns: np.ndarray, ptr: np.ndarray, width: int) -> sp.csr_matrix:
+    """The matrix of these CSR arrays, of which the first two may be longer than needed."""
     used = ptr[-1]
-    M = sp.csr_matrix((values[:used], columns[:used], ptr), shape=(len(ptr) - 1, width))
+    return sp.csr_matrix((values[:used], columns[:used], ptr), shape=(len(ptr) - 1, width))
+
+
+def _summed(M: sp.csr_matrix) -> sp.csr_matrix:
     M.sum_duplicates()
     return M
+
+
+def _distinct(Y: sp.csr_matrix) -> sp.csr_matrix:
+    """Y sorted; a label that comes twice in a row is there once."""
+    Y.sum_duplicates()
+    Y.data[:] = 1
+    return Y
 
 
 def _settle(text: _Text, values: np.ndarray, doubts: np.ndarray) -> None:
@@ -154,16 +191,19 @@ def _fault(fault: int, text: _Text, at: int) -> DataError:
     from ..kernels import parse
 
     token, line = _token(TOKEN, text.content, at), _line(text.content, at)
-    if fault == parse.LABEL_RANGE:
-        expected = _range("label", text.base, text.n_labels)
-        token = token.split(b",")[0]
-    elif fault == parse.FEATURE_RANGE:
-        expected = _range("feature", text.base, text.n_features)
+    hint = ""
+    if fault == parse.FEATURE_RANGE:
+        expected = _range(text.feature, text.base, text.n_features)
     elif fault == parse.BAD_VALUE:
         expected = "a finite float32 number"
+    elif fault == parse.BAD_FEATURE or b":" in token or text.feature == "column":
+        expected, hint = f"{text.feature}:value", text.hint
+    elif fault == parse.LABEL_RANGE:
+        expected = _range("label", text.base, text.n_labels)
+        token = token.split(b",")[0]
     else:
-        expected = "feature:value" if fault == parse.BAD_FEATURE or b":" in token else "label,label"
-    return DataError(f"{text.name}:{line}: expected {expected}, got {quoted(token)}")
+        expected = "label,label"
+    return DataError(f"{text.name}:{line}: expected {expected}, got {quoted(token)}{hint}")
 
 
 def _range(kind: str, base: int, count: int) -> str:
@@ -216,6 +256,13 @@ def row_text(
         used = format_rows(first, last, int(not zero_based), *arrays, out)
         yield out[:used].data
         first = last
+
+
+def sparse_text(M: sp.csr_matrix, zero_based: bool = True) -> Iterator[bytes]:
+    """A header `rows columns` and the rows of M as lines `c:v c:v`, many lines at a time."""
+    yield f"{M.shape[0]} {M.shape[1]}\n".encode()
+    for block in row_text(M, sp.csr_matrix((M.shape[0], 0)), zero_based):
+        yield bytes(block).removeprefix(b" ").replace(b"\n ", b"\n")
 
 
 def value_texts(values: np.ndarray) -> list[str]:
