@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_stdin, load_model, not_of_a_pair, pad_columns, read_labelled
+from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
 from xmc.formats import FORMATS, MATRIX_FORMATS, named_format
@@ -45,8 +45,7 @@ def command(
     paths: tuple[str, ...],
     fit_vectorizer: str | None,
     vectorizer: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     out_format: str | None,
     out_one_based: bool,
     output: Output,
@@ -69,13 +68,13 @@ def command(
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
     if not fit_vectorizer:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
-    check_stdin(paths[0], format)
-    sources, targets = split_paths(paths, format)
+    source.check_stdin(paths[0])
+    sources, targets = split_paths(paths, source)
     check_pair(targets, out_format)
     if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
     output.check(*targets, folder=fit_vectorizer, marker=VECTORIZER_FILE)
-    data = read_sources(sources, format, zero_based)
+    data = read_sources(sources, source)
     with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:
             data = fit(data, text_flags, stack, fit_vectorizer, output.overwrite)
@@ -87,14 +86,10 @@ def command(
     output.write_json(facts)
 
 
-def split_paths(
-    paths: tuple[str, ...], format: str | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split_paths(paths: tuple[str, ...], source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split into sources and targets; of three paths, the first two are a pair if the first holds
     one matrix, as that alone can't become two.
     """
-    from xmc.io import is_matrix
-
     n = len(paths)
     if n in (2, 4):
         return paths[: n // 2], paths[n // 2 :]
@@ -102,7 +97,8 @@ def split_paths(
         raise click.UsageError(
             "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"
         )
-    return (paths[:2], paths[2:]) if is_matrix(paths[0], format) else (paths[:1], paths[1:])
+    n_sources = 2 if source.format_of(paths[0]) in MATRIX_FORMATS else 1
+    return paths[:n_sources], paths[n_sources:]
 
 
 def check_pair(targets: tuple[str, ...], format: str | None) -> None:
@@ -122,13 +118,11 @@ def is_npz(path: str) -> bool:
     return path.lower().removesuffix(".gz").endswith(".npz")
 
 
-def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool) -> Any:
+def read_sources(sources: tuple[str, ...], source: Source) -> Any:
     """Read the sources as a Dataset."""
-    from xmc.io import read
-
     if len(sources) == 2:
-        return read_labelled(sources, format, zero_based)
-    return read(sources[0], format=format, zero_based=zero_based)
+        return read_labelled(sources, source)
+    return source.read(sources[0])
 
 
 def fit(

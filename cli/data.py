@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -12,23 +12,54 @@ from xmc.errors import DataError, ModelError, quoted
 from xmc.formats import MATRIX_FORMATS
 
 
-def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
+class Source(NamedTuple):
+    """How files are read, as the flags say."""
+
+    format: str | None = None
+    zero_based: bool = True
+    tsv_columns: str | None = None
+
+    def format_of(self, path: str) -> str:
+        """The format of a file."""
+        from xmc.io import format_of
+
+        return format_of(path, self.format)
+
+    def read(self, path: str) -> Any:
+        """The Dataset in a file."""
+        from xmc.io import read
+
+        return read(path, **self._asdict())
+
+    def is_headerless(self, path: str) -> bool:
+        """Whether the file has no header, so that its largest ids give the widths of its
+        matrices.
+        """
+        return self.format_of(path) == "svmlight"
+
+    def check_stdin(self, path: str | None) -> None:
+        """Raise a usage error if stdin is the input and its format isn't given."""
+        if path == "-" and self.format is None:
+            raise click.UsageError("stdin needs --format")
+
+
+def read_labelled(paths: Sequence[str], source: Source) -> Any:
     """Rows with their labels as a Dataset, from two matrices X and Y or from one file."""
     if len(paths) > 2:
         raise click.UsageError(f"expected X.npz Y.npz or one file, got {len(paths)} paths")
-    check_stdin(paths[0], format)
+    source.check_stdin(paths[0])
     if len(paths) == 2:
-        return _read_pair(paths[0], paths[1], format, zero_based)
-    return _read_file(paths[0], format, zero_based)
+        return _read_pair(paths[0], paths[1], source)
+    return _read_file(paths[0], source)
 
 
-def _read_pair(x_path: str, y_path: str, format: str | None, zero_based: bool) -> Any:
-    from xmc.io import Dataset, is_matrix, read_matrix
+def _read_pair(x_path: str, y_path: str, source: Source) -> Any:
+    from xmc.io import Dataset
 
     for path in (x_path, y_path):
-        if not is_matrix(path, format):
+        if source.format_of(path) not in MATRIX_FORMATS:
             raise not_of_a_pair(path)
-    X, Y = (read_matrix(path, format=format, zero_based=zero_based) for path in (x_path, y_path))
+    X, Y = (source.read(path).X for path in (x_path, y_path))
     if X.shape[0] != Y.shape[0]:
         raise DataError(
             f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}"
@@ -42,10 +73,8 @@ def not_of_a_pair(path: str) -> DataError:
     return DataError(f"{path}: expected {matrices}; two paths are always X and Y")
 
 
-def _read_file(path: str, format: str | None, zero_based: bool) -> Any:
-    from xmc.io import format_of, read
-
-    format = format_of(path, format)
+def _read_file(path: str, source: Source) -> Any:
+    format = source.format_of(path)
     if format in MATRIX_FORMATS:
         hint = "an .npz file holds one of them; give X.npz Y.npz"
         if format == "sparse":
@@ -54,14 +83,7 @@ def _read_file(path: str, format: str | None, zero_based: bool) -> Any:
     if format == "text":
         hint = "a .tsv file has lines id,id<TAB>text"
         raise DataError(f"{path}: expected rows with labels, got plain text; {hint}")
-    return read(path, format=format, zero_based=zero_based)
-
-
-def is_headerless(path: str, format: str | None) -> bool:
-    """Whether the file has no header, so that its largest ids give the widths of its matrices."""
-    from xmc.io import format_of
-
-    return format_of(path, format) == "svmlight"
+    return source.read(path)
 
 
 def pad_columns(M: Any, width: int) -> Any:
@@ -171,12 +193,6 @@ def _vectorized(model: Any, texts: list[str]) -> Any:
             "predict: expected rows of features, got texts; the model was not trained on texts"
         )
     return model.rows(texts)
-
-
-def check_stdin(path: str | None, format: str | None) -> None:
-    """Raise a usage error if stdin is the input and its format isn't given."""
-    if path == "-" and format is None:
-        raise click.UsageError("stdin needs --format")
 
 
 def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:

@@ -9,10 +9,9 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    Source,
     check_k,
-    check_stdin,
     features_for,
-    is_headerless,
     load_model,
     matrix_model,
     model_labels,
@@ -64,8 +63,7 @@ def command(
     threshold: float | None,
     out: str | None,
     out_format: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -83,7 +81,7 @@ def command(
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
-    check_stdin(path, format)
+    source.check_stdin(path)
     check_destination(out, out_format)
     if out == output.json_path == "-":
         raise click.UsageError("--out and --json can't both be stdout")
@@ -96,7 +94,7 @@ def command(
     if typed:
         check_k("predict", k, model.n_labels_)
     k = min(k, model.n_labels_)
-    X, documents = read_rows(model, path, list(texts), format, zero_based)
+    X, documents = read_rows(model, path, list(texts), source)
     started = time.monotonic()
     if sets or threshold is not None:
         most = k if typed else None  # only a typed k bounds sets
@@ -136,15 +134,15 @@ def check_destination(out: str | None, format: str | None) -> None:
 
 
 def read_rows(
-    model: Any, path: str | None, texts: list[str], format: str | None, zero_based: bool
+    model: Any, path: str | None, texts: list[str], source: Source
 ) -> tuple[Any, list[str] | None]:
     """X for the model, and the texts that it was made from, if there are any."""
-    from xmc.io import Dataset, read
+    from xmc.io import Dataset
 
     if path is None:
         return features_for(model, Dataset(texts=texts), False), texts
-    dataset = read(path, format=format, zero_based=zero_based)
-    return features_for(model, dataset, is_headerless(path, format)), dataset.texts
+    dataset = source.read(path)
+    return features_for(model, dataset, source.is_headerless(path)), dataset.texts
 
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:

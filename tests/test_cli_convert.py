@@ -63,6 +63,15 @@ def test_of_three_paths_the_first_two_are_a_pair_if_the_first_holds_one_matrix(t
     assert (tmp_path / "Y2.txt").read_text() == "2 2\n2:1\n1:1 2:1\n"
 
 
+def test_a_header_of_columns_becomes_no_row(tmp_path):
+    source = cli.write_lines(tmp_path / "a.tsv", "text\tlabels", "one text\tx, y")
+    told = cli.done("convert", source, tmp_path / "b.tsv").stderr.splitlines()
+    assert told[0] == (
+        f"convert: {source}: the first line, 'text<TAB>labels', is taken for names of columns"
+    )
+    assert (tmp_path / "b.tsv").read_text() == "x,y\tone text\n"
+
+
 def test_labelled_texts_become_plain_ones(tmp_path):
     source = cli.write_lines(tmp_path / "a.tsv", "x,y\tone text", "\tanother")
     convert(source, tmp_path / "a.txt")

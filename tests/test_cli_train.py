@@ -414,7 +414,8 @@ def test_two_number_headers_are_pairs_and_give_the_same_model(tmp_path, names):
         form = "npz" if name.endswith(".npz") else "sparse"
         cli.done("convert", matrix, tmp_path / name, "--out-format", form)
     train(tmp_path, *(tmp_path / name for name in names))
-    assert cli.content(tmp_path / "model").values() == cli.content(cli.model()).values()
+    found, expected = (cli.content(folder) for folder in (tmp_path / "model", cli.model()))
+    assert list(found.values()) == list(expected.values())
 
 
 def test_a_pair_may_count_from_one(tmp_path):
@@ -555,3 +556,38 @@ def test_help_lists_parameters_under_the_headings_of_their_groups():
     assert places == sorted(places)
     for flag, heading in (("--arity", 1), ("--C", 2), ("--beam-size", 3), ("--bias", 4)):
         assert places[heading] < text.index(f"\n  {flag} ") < [*places, len(text)][heading + 1]
+
+
+SWAPPED = [f"a {word} tree by the river\tb{i % 2}" for i, word in enumerate("abcdefghijkl")]
+
+
+def test_swapped_columns_are_refused_and_can_be_named(tmp_path):
+    path = cli.write_lines(tmp_path / "train.tsv", *SWAPPED)
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    assert line.endswith("--tsv-columns text,labels reads them so, labels,text as they are")
+    train(tmp_path, path, "--tsv-columns", "text,labels", "--one-vs-all")
+    assert load(tmp_path / "model").label_ids_ == ["b0", "b1"]
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_how_columns_were_read_is_told(tmp_path, quiet):
+    rows = [f"{line.partition(chr(9))[0]}\t<http://x/{i % 2}>" for i, line in enumerate(SWAPPED)]
+    path = cli.write_lines(tmp_path / "train.tsv", *rows)
+    flags = ("--model", tmp_path / "model", "--one-vs-all", "--no-rerank", *quiet)
+    told = cli.done("train", path, *flags).stderr.splitlines()
+    notice = f"train: {path}: the columns are taken for text<TAB><uri> <uri>"
+    assert (notice in told) == (not quiet)
+    assert load(tmp_path / "model").label_ids_ == ["http://x/0", "http://x/1"]
+
+
+def test_weights_of_ids_are_costs(tmp_path):
+    rows = [
+        f"{'a::5' if i % 2 else 'b::0.5'}\t{line.partition(chr(9))[0]}"
+        for i, line in enumerate(SWAPPED)
+    ]
+    path = cli.write_lines(tmp_path / "train.tsv", *rows)
+    for costs in ("relevance", "equal"):
+        train(tmp_path, path, "--one-vs-all", "--costs", costs, "--min-df", 1, "--overwrite")
+        assert load(tmp_path / "model").label_ids_ == ["a", "b"]
+        top = load(tmp_path / "model").predict_topk(["a tree by the river"], 2)
+        assert (top.scores[0, 0] - top.scores[0, 1] > 0.1) == (costs == "relevance")

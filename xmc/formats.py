@@ -12,6 +12,8 @@ FilePath = str | os.PathLike
 FORMATS = ("npz", "xmc", "svmlight", "sparse", "tsv", "text")
 MATRIX_FORMATS = ("npz", "sparse")  # a file holds one matrix, so that X and Y are two files
 SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line
+# What the columns of a .tsv hold; a header is a first line that only names them.
+TSV_COLUMNS = ("labels,text", "text,labels", "header,labels,text", "header,text,labels")
 PREDICTION_SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "sparse"}
 PREDICTION_FORMATS = tuple(PREDICTION_SUFFIXES.values())
 VOCABULARY_FORMATS = ("ttl", "rdf", "nt", "jsonld", "tsv", "txt", "csv", "jsonl")

@@ -5,7 +5,7 @@ JSON lines.
 """
 
 from ..formats import FORMATS
-from .datasets import Dataset, format_of, is_matrix, read, read_matrix, write, write_matrix
+from .datasets import Dataset, format_of, read, read_matrix, write, write_matrix
 from .files import check_target, read_lines, replacing
 from .label_ids import align_labels, read_label_names
 from .predictions import Predictions, prediction_rows, read_predictions, write_predictions
@@ -17,7 +17,6 @@ __all__ = [
     "align_labels",
     "check_target",
     "format_of",
-    "is_matrix",
     "prediction_rows",
     "read",
     "read_label_names",

@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
     """
 
     X: sp.csr_matrix | None = None  # (n_rows, n_features)
-    Y: sp.csr_matrix | None = None  # (n_rows, n_labels), every entry is 1
+    Y: sp.csr_matrix | None = None  # (n_rows, n_labels); an entry is a label's weight, else 1
     texts: list[str] | None = None  # one per row
     label_ids: list[str] | None = None  # of the columns of Y
 
@@ -48,15 +48,17 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     return {2: "sparse", 3: "xmc"}.get(size, "text")
 
 
-def is_matrix(path: FilePath, format: str | None = None) -> bool:
-    """Whether the file holds one matrix."""
-    return format_of(path, format) in MATRIX_FORMATS
-
-
-def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) -> Dataset:
+def read(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    tsv_columns: str | None = None,
+) -> Dataset:
     """The data set in a file; the path "-" is stdin.
 
     zero_based: whether ids in text with features count from 0; otherwise they count from 1.
+    tsv_columns: one of `xmc.formats.TSV_COLUMNS`, if a tsv file doesn't look like what it is.
     Raises DataError if the file isn't what its format says.
     """
     format = format_of(path, format)
@@ -65,7 +67,7 @@ def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) 
     if format == "text":
         return Dataset(texts=read_lines(path))
     if format == "tsv":
-        texts, Y, label_ids = documents.read_documents(path)
+        texts, Y, label_ids = documents.read_documents(path, tsv_columns)
         return Dataset(Y=Y, texts=texts, label_ids=label_ids)
     reader = text_formats.read_xmc if format == "xmc" else text_formats.read_svmlight
     return Dataset(*reader(path, zero_based))

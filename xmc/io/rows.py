@@ -39,7 +39,7 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
     text = _Text(content, name, int(not zero_based), n_features, n_labels)
     X, Y = _parse(text, start, b"\n")
     _check_rows(text, n_rows, X, Y)
-    return _summed(X[:n_rows]), _distinct(Y[:n_rows])
+    return _summed(X[:n_rows]), distinct_labels(Y[:n_rows])
 
 
 def read_sparse(path: FilePath, zero_based: bool = True) -> sp.csr_matrix:
@@ -91,7 +91,7 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
     X, Y = _parse(text, 0, b"#")
     if X.shape[0] == 0:
         raise empty_file(path)
-    return _narrowed(_summed(X)), _narrowed(_distinct(Y))
+    return _narrowed(_summed(X)), _narrowed(distinct_labels(Y))
 
 
 def _narrowed(M: sp.csr_matrix) -> sp.csr_matrix:
@@ -153,11 +153,18 @@ def _summed(M: sp.csr_matrix) -> sp.csr_matrix:
     return M
 
 
-def _distinct(Y: sp.csr_matrix) -> sp.csr_matrix:
-    """Y sorted; a label that comes twice in a row is there once."""
-    Y.sum_duplicates()
-    Y.data[:] = 1
-    return Y
+def distinct_labels(Y: sp.csr_matrix) -> sp.csr_matrix:
+    """Y sorted; a label that comes twice in a row is there once, with its larger weight."""
+    if (Y.data == 1).all():
+        Y.sum_duplicates()
+        Y.data[:] = 1
+        return Y
+    rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
+    order = np.lexsort((-Y.data, Y.indices, rows))
+    rows, columns = rows[order], Y.indices[order]
+    first = np.append(True, (np.diff(rows) != 0) | (np.diff(columns) != 0))
+    ends = np.append(0, np.cumsum(np.bincount(rows[first], minlength=Y.shape[0])))
+    return sp.csr_matrix((Y.data[order][first], columns[first], ends), shape=Y.shape)
 
 
 def _settle(text: _Text, values: np.ndarray, doubts: np.ndarray) -> None:
