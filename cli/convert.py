@@ -12,7 +12,7 @@ from xmc.cli import options
 from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
-from xmc.formats import FORMATS, MATRIX_FORMATS, named_format
+from xmc.formats import FORMATS, MATRIX_FORMATS, named_format, suffix_of
 
 WITH_FEATURES = (*MATRIX_FORMATS, "xmc", "svmlight")
 VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
@@ -53,8 +53,8 @@ def command(
 ) -> None:
     """Turn data from one format into another.
 
-    Formats are .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also gzipped as .gz. Features
-    and labels as matrices are always two paths, each .npz or a .txt that begins with `rows
+    Formats are .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also as .gz, .bz2, .xz or .zst.
+    Features and labels as matrices are always two paths, each .npz or a .txt that begins with `rows
     columns`. To turn texts into features, use --fit-vectorizer on the training rows, then
     --vectorizer on the test rows.
 
@@ -115,7 +115,7 @@ def check_pair(targets: tuple[str, ...], format: str | None) -> None:
 
 def is_npz(path: str) -> bool:
     """Whether the name says that the file is a matrix."""
-    return path.lower().removesuffix(".gz").endswith(".npz")
+    return suffix_of(path) == ".npz"
 
 
 def read_sources(sources: tuple[str, ...], source: Source) -> Any:
@@ -202,11 +202,7 @@ def write_targets(
 
 def wants_features(path: str, format: str | None) -> bool:
     """Whether the output format holds features."""
-    return (
-        format in WITH_FEATURES
-        if format
-        else is_npz(path) or path.lower().removesuffix(".gz").endswith(".svm")
-    )
+    return format in WITH_FEATURES if format else suffix_of(path) in (".npz", ".svm")
 
 
 def write_pair(

@@ -70,9 +70,9 @@ def command(
     """Rank the best labels of each row with the model in DIR.
 
     FILE holds features (.npz, .svm, .txt that begins with 2 or 3 numbers) or texts (.tsv, plain
-    .txt). It may be gzipped and end in .gz; - is stdin and needs --format. Without --out the labels
-    go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those of a FILE and
-    stdout is no terminal.
+    .txt). It may be compressed: .gz, .bz2, .xz or .zst. - is stdin and needs --format. Without
+    --out the labels go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those
+    of a FILE and stdout is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10

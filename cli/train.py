@@ -98,7 +98,7 @@ def command(
 
     Rows come from two matrices, each .npz or a .txt that begins with `rows columns`, or from one
     file: .txt (XMC text), .svm (SVMlight) or
-    .tsv (lines id,id<TAB>text). A file may be gzipped and end in .gz.
+    .tsv (lines id,id<TAB>text). A file may be compressed: .gz, .bz2, .xz or .zst.
 
     \b
     xmc train train.tsv --model model

@@ -11,6 +11,7 @@ FilePath = str | os.PathLike
 
 FORMATS = ("npz", "xmc", "svmlight", "sparse", "tsv", "text")
 MATRIX_FORMATS = ("npz", "sparse")  # a file holds one matrix, so that X and Y are two files
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")  # may follow any other suffix
 SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line
 # What the columns of a .tsv hold; a header is a first line that only names them.
 TSV_COLUMNS = ("labels,text", "text,labels", "header,labels,text", "header,text,labels")
@@ -20,8 +21,20 @@ VOCABULARY_FORMATS = ("ttl", "rdf", "nt", "jsonld", "tsv", "txt", "csv", "jsonl"
 VOCABULARY_SUFFIXES = {f".{format}": format for format in VOCABULARY_FORMATS}
 
 
+def compression_suffix(path: FilePath) -> str:
+    """The end of the name that says how the file is compressed, "" if none does."""
+    end = os.path.splitext(os.fspath(path).lower())[1]
+    return end if end in COMPRESSIONS else ""
+
+
+def suffix_of(path: FilePath) -> str:
+    """What a name ends in, in lower case, without the suffix of a compression."""
+    name = os.fspath(path).lower()
+    return os.path.splitext(name.removesuffix(compression_suffix(path)))[1]
+
+
 def named_format(path: FilePath, format: str | None) -> str:
-    """The format of a file: `format` if there is one, else what its name says without .gz.
+    """The format of a file: `format` if there is one, else what its name says.
 
     It is "txt" where only the first line can tell. Raises ParameterError if there is no such
     format, DataError if the name doesn't tell.
@@ -35,7 +48,7 @@ def named_format(path: FilePath, format: str | None) -> str:
     name = os.fspath(path)
     if name == "-":
         raise DataError(f"{name}: expected a format for stdin or stdout, got none")
-    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    suffix = suffix_of(path)
     if suffix == ".txt":
         return "txt"
     if suffix not in SUFFIXES:
@@ -69,7 +82,7 @@ def _by_suffix(path: FilePath, format: str | None, known: Mapping[str, str]) -> 
             raise ParameterError(f"format must be one of {names}, got {format!r}")
         return format
     name = os.fspath(path)
-    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    suffix = suffix_of(path)
     if suffix not in known:
         what = "stdin or stdout without a format" if name == "-" else quoted(name)
         *first, last = known
