@@ -19,7 +19,7 @@ from xmc.cli.data import (
     read_labelled,
 )
 from xmc.cli.inspect import size_text
-from xmc.cli.output import Output, print_table
+from xmc.cli.output import Notices, Output, print_table
 
 
 @click.command("compress", short_help="Shrink a model and measure what that costs.")
@@ -72,7 +72,9 @@ def command(
         options.refuse(ctx, ["train_labels", *Source._fields], "goes with rows to measure on")
     output.check(folder=target, marker="model.json")
     model = load_model(folder, threads)
-    rows = read_rows(model, sources, train_labels, source) if sources else None
+    rows = None
+    if sources:
+        rows = read_rows(model, sources, train_labels, source, output.notices)
     smaller = model.compress(weights, threshold)
     smaller.save(target, overwrite=output.overwrite)
     result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
@@ -87,6 +89,7 @@ def read_rows(
     sources: tuple[str, ...],
     train_labels: str | None,
     source: Source,
+    notices: Notices,
 ) -> tuple[Any, Any, Any]:
     """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
@@ -97,7 +100,7 @@ def read_rows(
     Y, ids = dataset.Y, model_labels(model)[0]
     if dataset.label_ids is not None and ids is not None:
         Y = align_labels(Y, dataset.label_ids, ids)[0]
-    X = features_for(model, dataset, source.is_headerless(sources[-1]))
+    X = features_for(model, dataset, source.is_headerless(sources[-1]), notices)
     if source.is_headerless(sources[-1]):
         Y = pad_columns(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:

@@ -119,10 +119,12 @@ def is_npz(path: str) -> bool:
 
 
 def read_sources(sources: tuple[str, ...], source: Source) -> Any:
-    """Read the sources as a Dataset."""
+    """Read the sources as a Dataset; rows of features without any label are an X alone."""
     if len(sources) == 2:
         return read_labelled(sources, source)
-    return source.read(sources[0])
+    data = source.read(sources[0])
+    no_labels = data.X is not None and data.Y is not None and data.Y.shape[1] == 0
+    return data._replace(Y=None) if no_labels else data
 
 
 def fit(

@@ -173,18 +173,30 @@ def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
     return model.label_ids_, model.label_names_
 
 
-def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
-    """X as the model takes it: its vectoriser reads texts; headerless rows are padded."""
+def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -> Any:
+    """X as the model takes it: its vectoriser reads texts; headerless rows are padded, or lose the
+    features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.
+    """
     if dataset.texts is not None:
         return _vectorized(model, dataset.texts)
     X, n_features = dataset.X, model.model_.n_features
-    if headerless and X.shape[1] < n_features:
-        X = pad_columns(X, n_features)
+    if headerless:
+        X = _known_features(X, n_features, notices)
     if X.shape[1] != n_features:
         raise DataError(
             f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}"
         )
     return X
+
+
+def _known_features(X: Any, n_features: int, notices: Notices) -> Any:
+    """X with so many columns; what is left out is said."""
+    import numpy as np
+
+    used = np.unique(X.indices)
+    unseen = int((used >= n_features).sum())
+    notices.say_if_any(unseen, len(used), "features that training lacks", "they are ignored")
+    return pad_columns(X[:, :n_features], n_features)
 
 
 def _vectorized(model: Any, texts: list[str]) -> Any:

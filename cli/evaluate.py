@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import click
@@ -12,7 +13,9 @@ from xmc.cli.data import Source, check_k, default_ks, pad_columns
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
 from xmc.formats import MATRIX_FORMATS
+from xmc.params import PropensityParams
 
+PROPENSITY_HELP = {f.name: f.metadata["help"] for f in fields(PropensityParams)}
 NAMES_HINT = "--label-names FILE tells their ids"
 
 
@@ -79,7 +82,7 @@ class Inputs(NamedTuple):
     metavar="NUMBER",
     default=0.55,
     show_default=True,
-    help="A of the propensities.",
+    help=f"{PROPENSITY_HELP['propensity_a']}.",
 )
 @click.option(
     "--propensity-b",
@@ -87,7 +90,7 @@ class Inputs(NamedTuple):
     metavar="NUMBER",
     default=1.5,
     show_default=True,
-    help="B of the propensities.",
+    help=f"{PROPENSITY_HELP['propensity_b']}.",
 )
 @options.label_names
 @options.source

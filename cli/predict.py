@@ -16,7 +16,7 @@ from xmc.cli.data import (
     matrix_model,
     model_labels,
 )
-from xmc.cli.output import Output, on_terminal
+from xmc.cli.output import Notices, Output, on_terminal
 from xmc.formats import PREDICTION_FORMATS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
@@ -94,7 +94,7 @@ def command(
     if typed:
         check_k("predict", k, model.n_labels_)
     k = min(k, model.n_labels_)
-    X, documents = read_rows(model, path, list(texts), source)
+    X, documents = read_rows(model, path, list(texts), source, output.notices)
     started = time.monotonic()
     if sets or threshold is not None:
         most = k if typed else None  # only a typed k bounds sets
@@ -134,15 +134,15 @@ def check_destination(out: str | None, format: str | None) -> None:
 
 
 def read_rows(
-    model: Any, path: str | None, texts: list[str], source: Source
+    model: Any, path: str | None, texts: list[str], source: Source, notices: Notices
 ) -> tuple[Any, list[str] | None]:
     """X for the model, and the texts that it was made from, if there are any."""
     from xmc.io import Dataset
 
     if path is None:
-        return features_for(model, Dataset(texts=texts), False), texts
+        return features_for(model, Dataset(texts=texts), False, notices), texts
     dataset = source.read(path)
-    return features_for(model, dataset, source.is_headerless(path)), dataset.texts
+    return features_for(model, dataset, source.is_headerless(path), notices), dataset.texts
 
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:

@@ -53,6 +53,17 @@ def test_pairs_of_sparse_text_come_back(tmp_path, suffix):
         assert same(tmp_path / name, cli.home() / name)
 
 
+def test_rows_without_any_label_are_one_matrix(tmp_path):
+    source = cli.write_lines(tmp_path / "a.svm", "0:1.5 2:2", " 1:1")
+    convert(source, tmp_path / "X.npz")
+    assert sp.load_npz(tmp_path / "X.npz").toarray().tolist() == [[1.5, 0, 2], [0, 1, 0]]
+    convert(source, tmp_path / "b.svm")
+    assert (tmp_path / "b.svm").read_text() == " 0:1.5 2:2\n 1:1\n"
+    line = cli.refusal(tmp_path, "convert", source, tmp_path / "A.npz", tmp_path / "B.npz")
+    reason = "expected labels to write, the rows have none; X alone is one path"
+    assert line == f"{tmp_path / 'B.npz'}: {reason}"
+
+
 def test_of_three_paths_the_first_two_are_a_pair_if_the_first_holds_one_matrix(tmp_path):
     X = cli.write_lines(tmp_path / "X.txt", "2 3", "0:1.5 2:2", "")
     Y = cli.write_lines(tmp_path / "Y.txt", "2 2", "1:1", "0:1 1:1")

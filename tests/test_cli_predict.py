@@ -217,10 +217,15 @@ def test_rows_of_another_width_are_refused(tmp_path):
     assert line == "predict: model was trained on 14,248 features, rows have 15,000"
 
 
-def test_headerless_rows_wider_than_the_model_are_refused(tmp_path):
-    rows = cli.write_lines(tmp_path / "rows.svm", " 15000:1")
-    line = cli.refusal(tmp_path, "predict", cli.model(), rows)
-    assert line == "predict: model was trained on 14,248 features, rows have 15,001"
+def test_features_of_headerless_rows_that_training_lacks_are_ignored(tmp_path):
+    """As a vectoriser does: what is left is scaled to length 1."""
+    known = cli.write_lines(tmp_path / "known.svm", " 0:1 5:2", " 7:1")
+    rows = cli.write_lines(tmp_path / "rows.svm", " 0:1 5:2 14248:9 15000:1", " 7:1 15000:1")
+    expected = cli.done("predict", cli.model(), known)
+    found = cli.done("predict", cli.model(), rows)
+    assert found.stdout == expected.stdout
+    assert expected.stderr == ""
+    assert found.stderr == ("predict: features that training lacks: 2 of 5; they are ignored\n")
 
 
 def test_a_header_of_another_width_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Read and write files. What is packed, and "-", need no care; a file appears whole or not at all."""
+"""Read and write files. Packed ones and "-" need no care; a file appears whole or not at all."""
 
 from __future__ import annotations
 
