@@ -81,6 +81,10 @@ def command(
         elif vectorizer:
             data = transform(data, vectorizer)
         write_targets(targets, data, out_format, not out_one_based, output.overwrite)
+    if len(targets) == 1 and data.Y is not None:  # only a matrix of its own holds weights
+        weights = int((data.Y.data != 1).sum() - (data.Y.data == 0).sum())
+        what = "weights of labels other than 1"
+        output.notices.say_if_any(weights, data.Y.nnz, what, "they are left out; X Y holds them")
     facts = count(data)
     output.notices.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
     output.write_json(facts)

@@ -64,6 +64,17 @@ def test_rows_without_any_label_are_one_matrix(tmp_path):
     assert line == f"{tmp_path / 'B.npz'}: {reason}"
 
 
+def test_weights_of_labels_reach_a_matrix_of_their_own_only(tmp_path):
+    source = cli.write_lines(tmp_path / "a.svm", "0:0.5,3 2:2", "1:2 1:1")
+    convert(source, tmp_path / "X.npz", tmp_path / "Y.npz")
+    assert sp.load_npz(tmp_path / "Y.npz").toarray().tolist() == [[0.5, 0, 0, 1], [0, 2, 0, 0]]
+    told = cli.done("convert", source, tmp_path / "b.svm").stderr.splitlines()
+    assert told[0] == (
+        "convert: weights of labels other than 1: 2 of 3; they are left out; X Y holds them"
+    )
+    assert (tmp_path / "b.svm").read_text() == "0,3 2:2\n1 1:1\n"
+
+
 def test_of_three_paths_the_first_two_are_a_pair_if_the_first_holds_one_matrix(tmp_path):
     X = cli.write_lines(tmp_path / "X.txt", "2 3", "0:1.5 2:2", "")
     Y = cli.write_lines(tmp_path / "Y.txt", "2 2", "1:1", "0:1 1:1")

@@ -90,6 +90,63 @@ def test_features_in_a_row_are_sorted_and_summed_and_labels_collapse(given):
     assert (Y.indices.tolist(), Y.data.tolist()) == ([1, 3], [1, 1])
 
 
+WEIGHTED = "3 9 5\n0:0.5, 3 3:1.5\n 2:7 4:1\n1:2 0:1\n"
+
+
+@pytest.mark.parametrize("read", [read_xmc, read_svmlight])
+def test_weights_of_labels_are_values_of_y(given, read):
+    """A file that has a comma behind a weight has labels where it begins a row, unless indented."""
+    text = WEIGHTED if read is read_xmc else WEIGHTED.partition("\n")[2]
+    X, Y = read(given(text))
+    assert Y.toarray()[:, :4].tolist() == [[0.5, 0, 0, 1], [0, 0, 0, 0], [0, 2, 0, 0]]
+    assert X.toarray()[:, :5].tolist() == [[0, 0, 0, 1.5, 0], [0, 0, 7, 0, 1], [1, 0, 0, 0, 0]]
+
+
+def test_without_a_comma_behind_a_weight_rows_begin_with_features(given):
+    X, Y = read_svmlight(given("0:0.5 3:1.2\n1,2 0:1\n", "a.svm"))
+    assert X.toarray().tolist() == [[0.5, 0, 0, np.float32(1.2)], [1, 0, 0, 0]]
+    assert Y.toarray().tolist() == [[0, 0, 0], [0, 1, 1]]
+
+
+def test_a_label_that_comes_twice_has_its_larger_weight(given):
+    _, Y = read_xmc(given("2 5 5\n3:2,1,3:0.5,3 0:1\n1:0.25,1:0.125\n"))
+    assert (Y.indices.tolist(), Y.data.tolist()) == ([1, 3, 1], [1, 2, 0.25])
+    assert Y.indptr.tolist() == [0, 2, 3]
+
+
+def test_doubtful_weights_are_read_exactly(given):
+    tokens = [t for t in midpoint_tokens(np.random.default_rng(2), 600) if t[0] != "-"]
+    tokens = [t for t in tokens if naive.nearest_float32(t) > 0]
+    _, Y = read_svmlight(given("\n".join(f"0:{token},1" for token in tokens), "a.svm"))
+    assert np.array_equal(Y.data[::2], [naive.nearest_float32(token) for token in tokens])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0:0,1 2:3", "expected a weight above 0 of a label, got '0:0'"),
+        ("1,0:-1 2:3", "expected a weight above 0 of a label, got '0:-1'"),
+        ("1,0:inf 2:3", "expected a weight above 0 of a label, got '0:inf'"),
+        ("0:7.0064923216240853e-46,1", "expected a weight above 0 of a label, got '7.006"),
+        ("1,9:2 2:3", "expected a label id from 0 to 8, got '9:2'"),
+        ("1, 9:2 2:3", "expected label,label, got '1,'"),
+        ("1,0:2 2:3 4", "expected feature:value, got '4'"),
+    ],
+)
+def test_faults_of_weights_have_a_line(given, row, message):
+    with pytest.raises(DataError) as caught:
+        read_xmc(given(f"2 9 9\n0 1:2\n{row}\n"))
+    assert str(caught.value).startswith(f"train.txt:3: {message}")
+
+
+def test_labels_have_no_weights_where_there_are_no_labels(given):
+    for text, expected in (("1 9 0\n0:1,2 3:4\n", "no label as the header says, got '0:1'"),):
+        with pytest.raises(DataError, match=f"train.txt:2: expected {expected}"):
+            read_xmc(given(text))
+    with pytest.raises(DataError, match="X.txt:3: expected column:value, got '3:4,5:6'"):
+        read_sparse(given("2 9\n0:1\n3:4,5:6\n", "X.txt"))
+
+
 def test_ids_may_count_from_one(given):
     X, Y = read_xmc(given("1 2 2\n1,2 1:5 2:6\n"), zero_based=False)
     assert (X.indices.tolist(), Y.indices.tolist()) == ([0, 1], [0, 1])

@@ -18,6 +18,7 @@ from .files import FilePath, empty_file, read_bytes, source_name
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
 HEADER = re.compile(rb"\s*\d+([ \t]+\d+)*\s*")
+FINITE, WEIGHT = "a finite float32 number", "a weight above 0 of a label"
 AS_TEXT = "; --format text reads it as plain text"
 BLOCK_BYTES = 1 << 22
 
@@ -31,7 +32,10 @@ def header_size(line: bytes) -> int:
 def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """X and Y of a file with a header `rows features labels` and rows `l1,l2 f:v f:v`.
 
-    Raises DataError, with the line, at anything else.
+    Labels may have weights, `l1:w,l2:w`, which are the values of Y. In a file without a comma
+    behind a weight, a row that begins with `0:0.5` has no labels and begins with a feature; in one
+    with weights, a blank stands before the features of a row without labels. Raises DataError, with
+    the line, at anything else.
     """
     content, name = read_bytes(path), source_name(path)
     start = content.index(b"\n") + 1
@@ -85,7 +89,7 @@ def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matri
     """X and Y of a file of rows `l1,l2 f:v f:v # comment`, as wide as their largest ids need.
 
     A blank line is a row without labels and features; a line that holds only a comment is none.
-    Raises DataError, with the line, at anything else.
+    Labels may have weights, as in `read_xmc`. Raises DataError, with the line, at anything else.
     """
     text = _Text(read_bytes(path), source_name(path), int(not zero_based), INT32_MAX, INT32_MAX)
     X, Y = _parse(text, 0, b"#")
@@ -126,20 +130,24 @@ def _parse(text: _Text, start: int, comment: bytes) -> tuple[sp.csr_matrix, sp.c
     n_lines, n_colons, n_commas = parse.count_marks(content)
     labels, label_ptr = np.empty(n_lines + n_commas, np.int32), np.empty(n_lines + 1, np.int64)
     features, feature_ptr = np.empty(n_colons, np.int32), np.empty(n_lines + 1, np.int64)
-    values = np.empty(n_colons, np.float32)
-    arrays = labels, label_ptr, features, values, feature_ptr
-    n_doubts, doubts = 1, np.empty((0, 2), np.int64)
-    while n_doubts > len(doubts):
+    weights, values = np.empty(len(labels), np.float32), np.empty(n_colons, np.float32)
+    arrays = labels, weights, label_ptr, features, values, feature_ptr
+    bounds = text.base, text.n_labels, text.n_features
+    n_doubts, weighted = 1024, 0
+    while True:
         doubts = np.empty((max(1024, n_doubts), 2), np.int64)
         fault, at, n_rows, n_doubts = parse.parse_rows(
-            content, start, text.base, text.n_labels, text.n_features, ord(comment), *arrays, doubts
+            content, start, *bounds, ord(comment), weighted, *arrays, doubts
         )
+        if fault == parse.WEIGHTS and text.n_labels:
+            weighted = 1
+        elif n_doubts <= len(doubts):
+            break
     if fault != parse.FINE:
         raise _fault(fault, text, at)
-    _settle(text, values, doubts[:n_doubts])
+    _settle(text, weights, values, doubts[:n_doubts])
     X = _matrix(values, features, feature_ptr[: n_rows + 1], text.n_features)
-    ones = np.ones(label_ptr[n_rows], np.float32)
-    return X, _matrix(ones, labels, label_ptr[: n_rows + 1], text.n_labels)
+    return X, _matrix(weights, labels, label_ptr[: n_rows + 1], text.n_labels)
 
 
 def _matrix(values: np.ndarray, columns: np.ndarray, ptr: np.ndarray, width: int) -> sp.csr_matrix:
@@ -167,20 +175,25 @@ def distinct_labels(Y: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((Y.data[order][first], columns[first], ends), shape=Y.shape)
 
 
-def _settle(text: _Text, values: np.ndarray, doubts: np.ndarray) -> None:
-    """Read the values again that the kernel couldn't round with certainty.
+def _settle(text: _Text, weights: np.ndarray, values: np.ndarray, doubts: np.ndarray) -> None:
+    """Read the numbers again that the kernel couldn't round with certainty.
 
-    doubts: the place of each in `values`, and where its digits begin in the text.
+    doubts: the place of each in `values`, or -1 - its place in `weights`; and where its digits
+    begin in the text.
     """
     if len(doubts) == 0:
         return
     starts = doubts[:, 1].tolist()
     tokens = [_token(NUMBER, text.content, at) for at in starts]
-    values[doubts[:, 0]] = exact = nearest_float32(tokens)
-    if np.isinf(exact).any():
-        first = int(np.argmax(np.isinf(exact)))
+    exact, is_value = nearest_float32(tokens), doubts[:, 0] >= 0
+    bad = np.isinf(exact) | ((exact <= 0) & ~is_value)
+    if bad.any():
+        first = int(np.argmax(bad))
+        expected = FINITE if is_value[first] else WEIGHT
         line, got = _line(text.content, starts[first]), quoted(tokens[first])
-        raise DataError(f"{text.name}:{line}: expected a finite float32 number, got {got}")
+        raise DataError(f"{text.name}:{line}: expected {expected}, got {got}")
+    values[doubts[is_value, 0]] = exact[is_value]
+    weights[-1 - doubts[~is_value, 0]] = exact[~is_value]
 
 
 def _token(pattern: re.Pattern[bytes], content: bytearray, at: int) -> bytes:
@@ -202,14 +215,17 @@ def _fault(fault: int, text: _Text, at: int) -> DataError:
     if fault == parse.FEATURE_RANGE:
         expected = _range(text.feature, text.base, text.n_features)
     elif fault == parse.BAD_VALUE:
-        expected = "a finite float32 number"
-    elif fault == parse.BAD_FEATURE or b":" in token or text.feature == "column":
+        expected = FINITE
+    elif fault == parse.BAD_WEIGHT:
+        expected = WEIGHT
+        token = token.split(b",")[0]
+    elif fault == parse.BAD_FEATURE or text.feature == "column":
         expected, hint = f"{text.feature}:value", text.hint
-    elif fault == parse.LABEL_RANGE:
+    elif fault in (parse.LABEL_RANGE, parse.WEIGHTS):
         expected = _range("label", text.base, text.n_labels)
         token = token.split(b",")[0]
     else:
-        expected = "label,label"
+        expected = "feature:value" if b":" in token else "label,label"
     return DataError(f"{text.name}:{line}: expected {expected}, got {quoted(token)}{hint}")
 
 
