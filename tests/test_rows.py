@@ -225,6 +225,15 @@ XMC_FAULTS = [
     ("1 9 9\n1.5 2:3\n", "train.txt:2: expected label,label, got '1.5'"),
     ("1 9 9\n1,,2 2:3\n", "train.txt:2: expected label,label, got '1,,2'"),
     ("1 9 9\n1 9:3\n", "train.txt:2: expected a feature id from 0 to 8, got '9:3'"),
+    (
+        "1 5 9\n1 7:3\n",
+        "train.txt:2: expected a feature id from 0 to 4, got '7:3'; "
+        "the header is 'rows features labels'",
+    ),
+    (
+        f"1 5 9\n1 {'7' * 5000}:3\n",
+        f"train.txt:2: expected a feature id from 0 to 4, got '{'7' * 25}...{'7' * 10}:3'",
+    ),
     ("1 9 9\n1,9 2:3\n", "train.txt:2: expected a label id from 0 to 8, got '9'"),
     ("1 9 0\n1 2:3\n", "train.txt:2: expected no label as the header says, got '1'"),
     ("1 9 9\n1 2:nan\n", "train.txt:2: expected a finite float32 number, got '2:nan'"),

@@ -214,6 +214,9 @@ def _fault(fault: int, text: _Text, at: int) -> DataError:
     hint = ""
     if fault == parse.FEATURE_RANGE:
         expected = _range(text.feature, text.base, text.n_features)
+        digits = token.split(b":")[0]
+        if len(digits) <= 10 and text.n_features <= int(digits) - text.base < text.n_labels:
+            hint = "; the header is 'rows features labels'"
     elif fault == parse.BAD_VALUE:
         expected = FINITE
     elif fault == parse.BAD_WEIGHT:
