@@ -48,7 +48,7 @@ lock: .run/tools/installed  ## renew requirements-dev.lock, the versions that th
 oldest:  ## run the tests with the oldest versions that setup.cfg allows
 	rm -rf .run/oldest
 	$(PYTHON) -m venv .run/oldest
-	sed -n 's/^    \([a-z-]*\)>=/\1==/p' setup.cfg | .run/oldest/bin/python $(INSTALL) -r /dev/stdin
+	sed -n 's/^    \([a-z.-]*\)>=/\1==/p' setup.cfg | .run/oldest/bin/python $(INSTALL) -r /dev/stdin
 	.run/oldest/bin/python $(INSTALL) --no-deps -e .
 	NUMBA_CACHE_DIR=$(CURDIR)/.run/oldest/numba .run/oldest/bin/pytest $(TESTS)
 

@@ -9,9 +9,9 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    Source,
     default_ks,
     features_for,
-    is_headerless,
     load_model,
     matrix_model,
     model_labels,
@@ -19,7 +19,7 @@ from xmc.cli.data import (
     read_labelled,
 )
 from xmc.cli.inspect import size_text
-from xmc.cli.output import Output, print_table
+from xmc.cli.output import Notices, Output, print_table
 
 
 @click.command("compress", short_help="Shrink a model and measure what that costs.")
@@ -57,8 +57,7 @@ def command(
     weights: str,
     threshold: float | None,
     train_labels: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -70,12 +69,12 @@ def command(
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
     """
     if not sources:
-        options.refuse(
-            ctx, ["train_labels", "format", "zero_based"], "goes with rows to measure on"
-        )
+        options.refuse(ctx, ["train_labels", *Source._fields], "goes with rows to measure on")
     output.check(folder=target, marker="model.json")
     model = load_model(folder, threads)
-    rows = read_rows(model, sources, train_labels, format, zero_based) if sources else None
+    rows = None
+    if sources:
+        rows = read_rows(model, sources, train_labels, source, output.notices)
     smaller = model.compress(weights, threshold)
     smaller.save(target, overwrite=output.overwrite)
     result = {"before": describe(model, folder, rows), "after": describe(smaller, target, rows)}
@@ -89,20 +88,20 @@ def read_rows(
     model: Any,
     sources: tuple[str, ...],
     train_labels: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
+    notices: Notices,
 ) -> tuple[Any, Any, Any]:
     """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
     from xmc.io import align_labels, read_matrix
     from xmc.metrics import sparse_propensities
 
-    dataset = read_labelled(sources, format, zero_based)
+    dataset = read_labelled(sources, source)
     Y, ids = dataset.Y, model_labels(model)[0]
     if dataset.label_ids is not None and ids is not None:
         Y = align_labels(Y, dataset.label_ids, ids)[0]
-    X = features_for(model, dataset, is_headerless(sources[-1], format))
-    if is_headerless(sources[-1], format):
+    X = features_for(model, dataset, source.is_headerless(sources[-1]), notices)
+    if source.is_headerless(sources[-1]):
         Y = pad_columns(Y, model.n_labels_)
     if Y.shape[1] < model.n_labels_:
         expected = f"expected {model.n_labels_:,} labels as the model has"

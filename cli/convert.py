@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_stdin, load_model, pad_columns, read_labelled
+from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
-from xmc.formats import FORMATS
+from xmc.formats import FORMATS, MATRIX_FORMATS, named_format, suffix_of
 
-MATRICES = ("npz", "xmc", "svmlight")
+WITH_FEATURES = (*MATRIX_FORMATS, "xmc", "svmlight")
 VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
 
 
@@ -45,8 +45,7 @@ def command(
     paths: tuple[str, ...],
     fit_vectorizer: str | None,
     vectorizer: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     out_format: str | None,
     out_one_based: bool,
     output: Output,
@@ -54,12 +53,14 @@ def command(
 ) -> None:
     """Turn data from one format into another.
 
-    Formats are .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also gzipped as .gz. Features
-    and labels as matrices are always two paths, X.npz Y.npz. To turn texts into features, use
-    --fit-vectorizer on the training rows, then --vectorizer on the test rows.
+    Formats are .npz, XMC .txt, SVMlight .svm, .tsv and plain .txt, also as .gz, .bz2, .xz or .zst.
+    Features and labels as matrices are always two paths, each .npz or a .txt that begins with `rows
+    columns`. To turn texts into features, use --fit-vectorizer on the training rows, then
+    --vectorizer on the test rows.
 
     \b
     xmc convert X.npz Y.npz rows.txt.gz
+    xmc convert trn_X_Xf.txt trn_X_Y.txt X.npz Y.npz
     xmc convert train.tsv X.trn.npz Y.trn.npz --fit-vectorizer tfidf
     xmc convert test.tsv X.tst.npz Y.tst.npz --vectorizer tfidf
     """
@@ -67,56 +68,67 @@ def command(
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
     if not fit_vectorizer:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
-    sources, targets = split_paths(paths)
-    check_stdin(sources[0], format)
-    check_pair(targets)
+    source.check_stdin(paths[0])
+    sources, targets = split_paths(paths, source)
+    check_pair(targets, out_format)
     if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
     output.check(*targets, folder=fit_vectorizer, marker=VECTORIZER_FILE)
-    data = read_sources(sources, format, zero_based)
+    data = read_sources(sources, source)
     with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:
             data = fit(data, text_flags, stack, fit_vectorizer, output.overwrite)
         elif vectorizer:
             data = transform(data, vectorizer)
         write_targets(targets, data, out_format, not out_one_based, output.overwrite)
+    if len(targets) == 1 and data.Y is not None:  # only a matrix of its own holds weights
+        weights = int((data.Y.data != 1).sum() - (data.Y.data == 0).sum())
+        what = "weights of labels other than 1"
+        output.notices.say_if_any(weights, data.Y.nnz, what, "they are left out; X Y holds them")
     facts = count(data)
     output.notices.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
     output.write_json(facts)
 
 
-def split_paths(paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split into sources and targets; two .npz paths on one side are a pair."""
+def split_paths(paths: tuple[str, ...], source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split into sources and targets; of three paths, the first two are a pair if the first holds
+    one matrix, as that alone can't become two.
+    """
     n = len(paths)
     if n in (2, 4):
         return paths[: n // 2], paths[n // 2 :]
-    from_pair, to_pair = (all(is_npz(path) for path in pair) for pair in (paths[:2], paths[-2:]))
-    if n != 3 or from_pair == to_pair:
+    if n != 3 or all(is_npz(path) for path in paths):
         raise click.UsageError(
             "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"
         )
-    return (paths[:2], paths[2:]) if from_pair else (paths[:1], paths[1:])
+    n_sources = 2 if source.format_of(paths[0]) in MATRIX_FORMATS else 1
+    return paths[:n_sources], paths[n_sources:]
 
 
-def check_pair(targets: tuple[str, ...]) -> None:
-    """Raise DataError if there are two targets and one is no plain .npz file."""
+def check_pair(targets: tuple[str, ...], format: str | None) -> None:
+    """Raise DataError if there are two targets and one can't be that of a matrix."""
+    from xmc.io.npz import check_plain
+
     for path in targets if len(targets) == 2 else ():
-        if not path.lower().endswith(".npz"):
-            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
+        form = named_format(path, format)
+        if form not in (*MATRIX_FORMATS, "txt"):
+            raise not_of_a_pair(path)
+        if form == "npz":
+            check_plain(path)
 
 
 def is_npz(path: str) -> bool:
     """Whether the name says that the file is a matrix."""
-    return path.lower().removesuffix(".gz").endswith(".npz")
+    return suffix_of(path) == ".npz"
 
 
-def read_sources(sources: tuple[str, ...], format: str | None, zero_based: bool) -> Any:
-    """Read the sources as a Dataset."""
-    from xmc.io import read
-
+def read_sources(sources: tuple[str, ...], source: Source) -> Any:
+    """Read the sources as a Dataset; rows of features without any label are an X alone."""
     if len(sources) == 2:
-        return read_labelled(sources, format, zero_based)
-    return read(sources[0], format=format, zero_based=zero_based)
+        return read_labelled(sources, source)
+    data = source.read(sources[0])
+    no_labels = data.X is not None and data.Y is not None and data.Y.shape[1] == 0
+    return data._replace(Y=None) if no_labels else data
 
 
 def fit(
@@ -186,7 +198,7 @@ def write_targets(
     from xmc.io import write
 
     if len(targets) == 2:
-        return write_pair(*targets, data, overwrite)
+        return write_pair(*targets, data, format, zero_based, overwrite)
     if data.X is None and wants_features(targets[0], format):
         raise click.UsageError(
             "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
@@ -196,15 +208,13 @@ def write_targets(
 
 def wants_features(path: str, format: str | None) -> bool:
     """Whether the output format holds features."""
-    return (
-        format in MATRICES
-        if format
-        else is_npz(path) or path.lower().removesuffix(".gz").endswith(".svm")
-    )
+    return format in WITH_FEATURES if format else suffix_of(path) in (".npz", ".svm")
 
 
-def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
-    """Write X and Y as .npz files; if one fails, neither appears."""
+def write_pair(
+    x_path: str, y_path: str, data: Any, format: str | None, zero_based: bool, overwrite: bool
+) -> None:
+    """Write X and Y as matrices; if one fails, neither appears."""
     from xmc.io import write_matrix
     from xmc.io.files import replacing
 
@@ -217,8 +227,8 @@ def write_pair(x_path: str, y_path: str, data: Any, overwrite: bool) -> None:
             f"{y_path}: expected labels to write, the rows have none; X alone is one path"
         )
     with replacing(x_path, overwrite) as x_fresh, replacing(y_path, overwrite) as y_fresh:
-        write_matrix(x_fresh, data.X)
-        write_matrix(y_fresh, data.Y)
+        for fresh, M in ((x_fresh, data.X), (y_fresh, data.Y)):
+            write_matrix(fresh, M, format=format, zero_based=zero_based)
 
 
 def count(data: Any) -> dict[str, Any]:

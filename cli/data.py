@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from xmc.cli.output import Notices
 from xmc.errors import DataError, ModelError, quoted
+from xmc.formats import MATRIX_FORMATS
 
 
-def read_labelled(paths: Sequence[str], format: str | None, zero_based: bool) -> Any:
-    """Rows with their labels as a Dataset, from X.npz and Y.npz or from one file."""
+class Source(NamedTuple):
+    """How files are read, as the flags say."""
+
+    format: str | None = None
+    zero_based: bool = True
+    tsv_columns: str | None = None
+
+    def format_of(self, path: str) -> str:
+        """The format of a file."""
+        from xmc.io import format_of
+
+        return format_of(path, self.format)
+
+    def read(self, path: str) -> Any:
+        """The Dataset in a file."""
+        from xmc.io import read
+
+        return read(path, **self._asdict())
+
+    def is_headerless(self, path: str) -> bool:
+        """Whether the file has no header, so that its largest ids give the widths of its
+        matrices.
+        """
+        return self.format_of(path) == "svmlight"
+
+    def check_stdin(self, path: str | None) -> None:
+        """Raise a usage error if stdin is the input and its format isn't given."""
+        if path == "-" and self.format is None:
+            raise click.UsageError("stdin needs --format")
+
+
+def read_labelled(paths: Sequence[str], source: Source) -> Any:
+    """Rows with their labels as a Dataset, from two matrices X and Y or from one file."""
     if len(paths) > 2:
         raise click.UsageError(f"expected X.npz Y.npz or one file, got {len(paths)} paths")
-    check_stdin(paths[0], format)
+    source.check_stdin(paths[0])
     if len(paths) == 2:
-        return _read_pair(paths[0], paths[1], format)
-    return _read_file(paths[0], format, zero_based)
+        return _read_pair(paths[0], paths[1], source)
+    return _read_file(paths[0], source)
 
 
-def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
-    from xmc.io import Dataset, format_of, read_matrix
+def _read_pair(x_path: str, y_path: str, source: Source) -> Any:
+    from xmc.io import Dataset
 
     for path in (x_path, y_path):
-        if format_of(path, format) != "npz":
-            raise DataError(f"{path}: expected .npz, two paths are always X.npz Y.npz")
-    X, Y = read_matrix(x_path), read_matrix(y_path)
+        if source.format_of(path) not in MATRIX_FORMATS:
+            raise not_of_a_pair(path)
+    X, Y = (source.read(path).X for path in (x_path, y_path))
     if X.shape[0] != Y.shape[0]:
         raise DataError(
             f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}"
@@ -35,24 +67,23 @@ def _read_pair(x_path: str, y_path: str, format: str | None) -> Any:
     return Dataset(X=X, Y=Y)
 
 
-def _read_file(path: str, format: str | None, zero_based: bool) -> Any:
-    from xmc.io import format_of, read
+def not_of_a_pair(path: str) -> DataError:
+    """The error of a path beside another one that isn't that of a matrix."""
+    matrices = ".npz, or .txt that begins with 'rows columns'"
+    return DataError(f"{path}: expected {matrices}; two paths are always X and Y")
 
-    format = format_of(path, format)
-    if format == "npz":
+
+def _read_file(path: str, source: Source) -> Any:
+    format = source.format_of(path)
+    if format in MATRIX_FORMATS:
         hint = "an .npz file holds one of them; give X.npz Y.npz"
+        if format == "sparse":
+            hint = "a sparse matrix is one of them; give X.txt Y.txt"
         raise DataError(f"{path}: expected features and labels, {hint}")
     if format == "text":
         hint = "a .tsv file has lines id,id<TAB>text"
         raise DataError(f"{path}: expected rows with labels, got plain text; {hint}")
-    return read(path, format=format, zero_based=zero_based)
-
-
-def is_headerless(path: str, format: str | None) -> bool:
-    """Whether the file has no header, so that its largest ids give the widths of its matrices."""
-    from xmc.io import format_of
-
-    return format_of(path, format) == "svmlight"
+    return source.read(path)
 
 
 def pad_columns(M: Any, width: int) -> Any:
@@ -142,18 +173,30 @@ def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
     return model.label_ids_, model.label_names_
 
 
-def features_for(model: Any, dataset: Any, headerless: bool) -> Any:
-    """X as the model takes it: its vectoriser reads texts; headerless rows are padded."""
+def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -> Any:
+    """X as the model takes it: its vectoriser reads texts; headerless rows are padded, or lose the
+    features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.
+    """
     if dataset.texts is not None:
         return _vectorized(model, dataset.texts)
     X, n_features = dataset.X, model.model_.n_features
-    if headerless and X.shape[1] < n_features:
-        X = pad_columns(X, n_features)
+    if headerless:
+        X = _known_features(X, n_features, notices)
     if X.shape[1] != n_features:
         raise DataError(
             f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}"
         )
     return X
+
+
+def _known_features(X: Any, n_features: int, notices: Notices) -> Any:
+    """X with so many columns; what is left out is said."""
+    import numpy as np
+
+    used = np.unique(X.indices)
+    unseen = int((used >= n_features).sum())
+    notices.say_if_any(unseen, len(used), "features that training lacks", "they are ignored")
+    return pad_columns(X[:, :n_features], n_features)
 
 
 def _vectorized(model: Any, texts: list[str]) -> Any:
@@ -162,12 +205,6 @@ def _vectorized(model: Any, texts: list[str]) -> Any:
             "predict: expected rows of features, got texts; the model was not trained on texts"
         )
     return model.rows(texts)
-
-
-def check_stdin(path: str | None, format: str | None) -> None:
-    """Raise a usage error if stdin is the input and its format isn't given."""
-    if path == "-" and format is None:
-        raise click.UsageError("stdin needs --format")
 
 
 def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import read_labelled
+from xmc.cli.data import Source, read_labelled
 from xmc.cli.output import Output, print_table
 from xmc.datasets.registry import PUBLIC, SHAPES, SPLIT
 
@@ -83,8 +83,7 @@ def add(
     train: str,
     test: str,
     out: str,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     output: Output,
 ) -> None:
     """Check that TRAIN and TEST are the files of the data set NAME, and save them as matrices.
@@ -96,7 +95,7 @@ def add(
     """
     output.check(folder=out)
     check_replaceable(out)
-    parts = {path: read_labelled([path], format, zero_based) for path in (train, test)}
+    parts = {path: read_labelled([path], source) for path in (train, test)}
     facts = identify(name, parts)
     write_parts(out, [M for part in parts.values() for M in (part.X, part.Y)], output.overwrite)
     output.notices.say(

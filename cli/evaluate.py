@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import click
 
 from xmc.cli import options
-from xmc.cli.data import check_k, check_stdin, default_ks, pad_columns
+from xmc.cli.data import Source, check_k, default_ks, pad_columns
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.errors import DataError
+from xmc.formats import MATRIX_FORMATS
+from xmc.params import PropensityParams
 
+PROPENSITY_HELP = {f.name: f.metadata["help"] for f in fields(PropensityParams)}
 NAMES_HINT = "--label-names FILE tells their ids"
 
 
@@ -78,7 +82,7 @@ class Inputs(NamedTuple):
     metavar="NUMBER",
     default=0.55,
     show_default=True,
-    help="A of the propensities.",
+    help=f"{PROPENSITY_HELP['propensity_a']}.",
 )
 @click.option(
     "--propensity-b",
@@ -86,7 +90,7 @@ class Inputs(NamedTuple):
     metavar="NUMBER",
     default=1.5,
     show_default=True,
-    help="B of the propensities.",
+    help=f"{PROPENSITY_HELP['propensity_b']}.",
 )
 @options.label_names
 @options.source
@@ -101,17 +105,17 @@ def command(
     propensity_a: float,
     propensity_b: float,
     label_names: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     output: Output,
 ) -> None:
-    """Measure predictions (PRED: .npz, .tsv or .jsonl) against the true labels of the same rows.
+    """Measure predictions (PRED) against the true labels (TRUTH) of the same rows.
 
-    TRUTH is Y.npz or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by
-    id if both sides have ids, otherwise by column; --label-names gives ids to columns. A true label
-    that was never predicted counts as a miss, also one that the model doesn't know. A label that
-    the file of --train-labels lacks has 0 training rows there. Scores from 0 to 1 are taken for
-    probabilities, and ECE is their calibration error. --format and --zero-based describe TRUTH and
+    PRED is .npz, .tsv, .jsonl, or a .txt that begins with `rows labels`. TRUTH is Y.npz, such a
+    .txt, or a file of rows with labels: XMC text, SVMlight or tsv. Labels are matched by id if both
+    sides have ids, otherwise by column; --label-names gives ids to columns. A true label that was
+    never predicted counts as a miss, also one that the model doesn't know. A label that the file of
+    --train-labels lacks has 0 training rows there. Scores from 0 to 1 are taken for probabilities,
+    and ECE is their calibration error. --format, --zero-based and --tsv-columns describe TRUTH and
     the file of --train-labels.
 
     \b
@@ -119,10 +123,10 @@ def command(
     """
     if train_labels is None:
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels")
-    check_stdin(truth, format)
+    source.check_stdin(truth)
     output.check()
     output.notices.compiling()
-    inputs = read_inputs(predictions, truth, train_labels, format, zero_based)
+    inputs = read_inputs(predictions, truth, train_labels, source)
     check_rows(inputs)
     inputs = match_labels(add_ids(inputs, label_names))
     asked = [k for some in ks for k in some]
@@ -135,26 +139,22 @@ def command(
     output.write_json(metrics)
 
 
-def read_inputs(
-    predictions: str, truth: str, train: str | None, format: str | None, zero_based: bool
-) -> Inputs:
+def read_inputs(predictions: str, truth: str, train: str | None, source: Source) -> Inputs:
     """Predictions, truth, and the labels of the training rows if their file is given."""
     from xmc.io import read_predictions
 
     pred = LabelMatrix(predictions, *read_predictions(predictions))
-    true = read_labels(truth, format, zero_based)
-    return Inputs(pred, true, None if train is None else read_labels(train, format, zero_based))
+    true = read_labels(truth, source)
+    return Inputs(pred, true, None if train is None else read_labels(train, source))
 
 
-def read_labels(path: str, format: str | None, zero_based: bool) -> LabelMatrix:
+def read_labels(path: str, source: Source) -> LabelMatrix:
     """The labels of the rows in a file."""
-    from xmc.io import format_of, read
-
-    format = format_of(path, format)
+    format = source.format_of(path)
     if format == "text":
         raise DataError(f"{path}: expected rows with labels, got plain text")
-    dataset = read(path, format=format, zero_based=zero_based)
-    M = dataset.X if format == "npz" else dataset.Y
+    dataset = source.read(path)
+    M = dataset.X if format in MATRIX_FORMATS else dataset.Y
     return LabelMatrix(path, M, dataset.label_ids, headerless=format == "svmlight")
 
 

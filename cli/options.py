@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from xmc import __version__
+from xmc.cli.data import Source
 from xmc.cli.output import Output
-from xmc.formats import FORMATS
+from xmc.formats import FORMATS, TSV_COLUMNS
 from xmc.methods import METHODS
 from xmc.params import SolverParams, TextParams, by_heading, names
 
@@ -63,7 +64,7 @@ def command_name(ctx: click.Context) -> str:
     return ctx.info_name or ""
 
 
-source = combined(
+source_flags = combined(
     click.option(
         "--format",
         type=click.Choice(FORMATS),
@@ -73,9 +74,29 @@ source = combined(
         "--zero-based/--one-based",
         default=True,
         show_default=True,
-        help="Whether ids in XMC text and SVMlight count from 0 or from 1.",
+        help="Whether ids in text with features count from 0 or from 1.",
+    ),
+    click.option(
+        "--tsv-columns",
+        type=click.Choice(TSV_COLUMNS),
+        help="What the columns of a .tsv hold; a header is a first line that only names them.  "
+        "[default: labels,text, unless they look otherwise]",
     ),
 )
+
+
+def source(command: Callable) -> Callable:
+    """Add the flags for what is read; the command receives them as one parameter, `source`."""
+
+    @wraps(command)
+    def with_source(
+        *args: Any, format: str | None, zero_based: bool, tsv_columns: str | None, **flags: Any
+    ) -> Any:
+        return command(*args, source=Source(format, zero_based, tsv_columns), **flags)
+
+    return source_flags(with_source)
+
+
 label_names = click.option(
     "--label-names",
     metavar="FILE",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -21,10 +22,14 @@ def say(text: str, err: bool = False) -> None:
 
 
 class Notices:
-    """Lines on stderr that begin with the command's name; none if quiet."""
+    """Lines on stderr that begin with the command's name; none if quiet.
+
+    What is logged about files that are read and replaced becomes such lines.
+    """
 
     def __init__(self, who: str, quiet: bool):
         self.who, self.quiet = who, quiet
+        logging.getLogger("xmc.files").handlers = [_Teller(self.say)]
 
     def say(self, text: str) -> None:
         if not self.quiet:
@@ -40,6 +45,17 @@ class Notices:
         from xmc.kernels.cache import listen
 
         listen(self.say)
+
+
+class _Teller(logging.Handler):
+    """Hands what is logged to a function."""
+
+    def __init__(self, say: Callable[[str], None]):
+        super().__init__()
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.say(record.getMessage())
 
 
 class Output:

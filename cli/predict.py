@@ -9,16 +9,15 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    Source,
     check_k,
-    check_stdin,
     features_for,
-    is_headerless,
     load_model,
     matrix_model,
     model_labels,
 )
-from xmc.cli.output import Output, on_terminal
-from xmc.errors import DataError, printable
+from xmc.cli.output import Notices, Output, on_terminal
+from xmc.errors import printable
 from xmc.formats import PREDICTION_FORMATS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
@@ -46,7 +45,9 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     help="Give the labels whose probability is at least this, as --sets does.",
 )
 @click.option(
-    "--out", metavar="PATH", help="File for the predictions: .npz, .tsv or .jsonl; - is stdout."
+    "--out",
+    metavar="PATH",
+    help="File for the predictions: .npz, .tsv, .jsonl or .txt (rows label:score); - is stdout.",
 )
 @click.option("--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out.")
 @options.source
@@ -63,16 +64,16 @@ def command(
     threshold: float | None,
     out: str | None,
     out_format: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     threads: int | None,
     output: Output,
 ) -> None:
     """Rank the best labels of each row with the model in DIR.
 
-    FILE holds features (.npz, XMC .txt, .svm) or texts (.tsv, plain .txt). It may be gzipped and
-    end in .gz; - is stdin and needs --format. Without --out the labels go to stdout: as a list, or
-    as lines label<TAB>score<TAB>... if they are those of a FILE and stdout is no terminal.
+    FILE holds features (.npz, .svm, .txt that begins with 2 or 3 numbers) or texts (.tsv, plain
+    .txt). It may be compressed: .gz, .bz2, .xz or .zst. - is stdin and needs --format. Without
+    --out the labels go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those
+    of a FILE and stdout is no terminal.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -81,7 +82,7 @@ def command(
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
-    check_stdin(path, format)
+    source.check_stdin(path)
     check_destination(out, out_format)
     if out == output.json_path == "-":
         raise click.UsageError("--out and --json can't both be stdout")
@@ -94,7 +95,7 @@ def command(
     if typed:
         check_k("predict", k, model.n_labels_)
     k = min(k, model.n_labels_)
-    X, documents = read_rows(model, path, list(texts), format, zero_based)
+    X, documents = read_rows(model, path, list(texts), source, output.notices)
     started = time.monotonic()
     if sets or threshold is not None:
         most = k if typed else None  # only a typed k bounds sets
@@ -127,21 +128,22 @@ def check_destination(out: str | None, format: str | None) -> None:
     if out is not None:
         from xmc.formats import prediction_format
 
-        if prediction_format(out, format) == "npz" and (out == "-" or out.endswith(".gz")):
-            got = "stdout" if out == "-" else "gzip"
-            raise DataError(f"{out}: expected a plain file for npz, got {got}")
+        if prediction_format(out, format) == "npz":
+            from xmc.io.npz import check_plain
+
+            check_plain(out)
 
 
 def read_rows(
-    model: Any, path: str | None, texts: list[str], format: str | None, zero_based: bool
+    model: Any, path: str | None, texts: list[str], source: Source, notices: Notices
 ) -> tuple[Any, list[str] | None]:
     """X for the model, and the texts that it was made from, if there are any."""
-    from xmc.io import Dataset, read
+    from xmc.io import Dataset
 
     if path is None:
-        return features_for(model, Dataset(texts=texts), False), texts
-    dataset = read(path, format=format, zero_based=zero_based)
-    return features_for(model, dataset, is_headerless(path, format)), dataset.texts
+        return features_for(model, Dataset(texts=texts), False, notices), texts
+    dataset = source.read(path)
+    return features_for(model, dataset, source.is_headerless(path), notices), dataset.texts
 
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import click
 
 from xmc.cli import options
 from xmc.cli.data import (
+    Source,
     check_concepts,
     default_ks,
-    is_headerless,
     name_columns,
     names_by_vocabulary,
     names_of_ids,
@@ -108,15 +108,15 @@ def command(
     dry_run: bool,
     label_names: str | None,
     vocabulary: str | None,
-    format: str | None,
-    zero_based: bool,
+    source: Source,
     output: Output,
     **flags: Any,
 ) -> None:
     """Train a model on labelled rows and save it in a folder.
 
-    Rows come from two matrices, X.npz Y.npz, or from one file: .txt (XMC text), .svm (SVMlight) or
-    .tsv (lines id,id<TAB>text). A file may be gzipped and end in .gz.
+    Rows come from two matrices, each .npz or a .txt that begins with `rows columns`, or from one
+    file: .txt (XMC text), .svm (SVMlight) or
+    .tsv (lines id,id<TAB>text). A file may be compressed: .gz, .bz2, .xz or .zst.
 
     \b
     xmc train train.tsv --model model
@@ -137,7 +137,7 @@ def command(
     below = (estimator,) if named else base_models(ctx, model_flags, output.quiet)
     output.notices.compiling()
     return_freed_arrays()
-    data = read_training(sources, format, zero_based, label_names)
+    data = read_training(sources, source, label_names)
     if row_weights is not None:
         data = data._replace(row_weights=read_row_weights(row_weights, data.Y.shape[0]))
     concepts = None
@@ -198,15 +198,15 @@ def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> None:
 
 
 def read_training(
-    sources: tuple[str, ...], format: str | None, zero_based: bool, label_names: str | None
+    sources: tuple[str, ...], source: Source, label_names: str | None
 ) -> LabelledRows:
     """Read the rows, and the ids and names of their labels."""
-    dataset = read_labelled(sources, format, zero_based)
+    dataset = read_labelled(sources, source)
     Y, ids, names = dataset.Y, dataset.label_ids, None
     if label_names and ids is not None:
         names = names_of_ids(ids, label_names)
     elif label_names:
-        Y, ids, names = name_columns(Y, label_names, is_headerless(sources[-1], format))
+        Y, ids, names = name_columns(Y, label_names, source.is_headerless(sources[-1]))
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
 
 

@@ -24,6 +24,7 @@ MIX = (
 )  # click before 8.2
 MAIN = "from xmc.cli.main import main; main()"
 N_ROWS, N_TEST = 1200, 150
+NO_MATRIX = "expected .npz, or .txt that begins with 'rows columns'; two paths are always X and Y"
 
 _folder = TemporaryDirectory(prefix="xmc-test-cli-")
 

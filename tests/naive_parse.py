@@ -1,5 +1,6 @@
 """Slow twins of the kernels that read and write numbers and rows, in exact arithmetic."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -31,17 +32,25 @@ def shortest(value):
 
 
 def parse_rows(lines, base):
-    """Rows `l1,l2 f:v f:v` as a list of (labels, features, values)."""
-    rows = []
-    for line in lines:
-        tokens = line.split()
-        labels = tokens.pop(0).split(",") if tokens and ":" not in tokens[0] else []
-        pairs = [token.split(":") for token in tokens]
-        values = [nearest_float32(value) for _, value in pairs]
-        rows.append(
-            ([int(label) - base for label in labels], [int(f) - base for f, _ in pairs], values)
-        )
-    return rows
+    """Rows `l1:w,l2 f:v f:v` as a list of (labels, weights, features, values)."""
+    rows = [[token.split(",") for token in re.sub(r",\s+", ",", line).split()] for line in lines]
+    weighted = any(len(token) > 1 and ":" in "".join(token) for row in rows for token in row[:1])
+    return [
+        _row(tokens, base, weighted and line[:1] not in " \t")
+        for line, tokens in zip(lines, rows, strict=True)
+    ]
+
+
+def _row(tokens, base, weighted):
+    first = tokens[0] if tokens else []
+    labelled = len(first) > 1 or (first and (weighted or ":" not in first[0]))
+    labels = [f"{label}:1".split(":")[:2] for label in (first if labelled else [])]
+    pairs = [token[0].split(":") for token in tokens[bool(labelled) :]]
+    return tuple(
+        [read(pair[part]) for pair in part_pairs]
+        for part_pairs in (labels, pairs)
+        for part, read in enumerate((lambda number: int(number) - base, nearest_float32))
+    )
 
 
 def format_rows(rows, base):

@@ -44,6 +44,56 @@ def test_a_pair_may_become_a_pair(tmp_path):
     assert same(tmp_path / "Y.npz", cli.home() / "Y.npz")
 
 
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz"])
+def test_pairs_of_sparse_text_come_back(tmp_path, suffix):
+    names = [tmp_path / f"{name}.{suffix}" for name in "XY"]
+    convert(cli.home() / "X.npz", cli.home() / "Y.npz", *names)
+    convert(*names, tmp_path / "X.npz", tmp_path / "Y.npz")
+    for name in ("X.npz", "Y.npz"):
+        assert same(tmp_path / name, cli.home() / name)
+
+
+def test_rows_without_any_label_are_one_matrix(tmp_path):
+    source = cli.write_lines(tmp_path / "a.svm", "0:1.5 2:2", " 1:1")
+    convert(source, tmp_path / "X.npz")
+    assert sp.load_npz(tmp_path / "X.npz").toarray().tolist() == [[1.5, 0, 2], [0, 1, 0]]
+    convert(source, tmp_path / "b.svm")
+    assert (tmp_path / "b.svm").read_text() == " 0:1.5 2:2\n 1:1\n"
+    line = cli.refusal(tmp_path, "convert", source, tmp_path / "A.npz", tmp_path / "B.npz")
+    reason = "expected labels to write, the rows have none; X alone is one path"
+    assert line == f"{tmp_path / 'B.npz'}: {reason}"
+
+
+def test_weights_of_labels_reach_a_matrix_of_their_own_only(tmp_path):
+    source = cli.write_lines(tmp_path / "a.svm", "0:0.5,3 2:2", "1:2 1:1")
+    convert(source, tmp_path / "X.npz", tmp_path / "Y.npz")
+    assert sp.load_npz(tmp_path / "Y.npz").toarray().tolist() == [[0.5, 0, 0, 1], [0, 2, 0, 0]]
+    told = cli.done("convert", source, tmp_path / "b.svm").stderr.splitlines()
+    assert told[0] == (
+        "convert: weights of labels other than 1: 2 of 3; they are left out; X Y holds them"
+    )
+    assert (tmp_path / "b.svm").read_text() == "0,3 2:2\n1 1:1\n"
+
+
+def test_of_three_paths_the_first_two_are_a_pair_if_the_first_holds_one_matrix(tmp_path):
+    X = cli.write_lines(tmp_path / "X.txt", "2 3", "0:1.5 2:2", "")
+    Y = cli.write_lines(tmp_path / "Y.txt", "2 2", "1:1", "0:1 1:1")
+    convert(X, Y, tmp_path / "rows.txt")
+    assert (tmp_path / "rows.txt").read_text() == "2 3 2\n1 0:1.5 2:2\n0,1\n"
+    convert(tmp_path / "rows.txt", tmp_path / "X2.txt", tmp_path / "Y2.txt", "--out-one-based")
+    assert (tmp_path / "X2.txt").read_text() == "2 3\n1:1.5 3:2\n\n"
+    assert (tmp_path / "Y2.txt").read_text() == "2 2\n2:1\n1:1 2:1\n"
+
+
+def test_a_header_of_columns_becomes_no_row(tmp_path):
+    source = cli.write_lines(tmp_path / "a.tsv", "text\tlabels", "one text\tx, y")
+    told = cli.done("convert", source, tmp_path / "b.tsv").stderr.splitlines()
+    assert told[0] == (
+        f"convert: {source}: the first line, 'text<TAB>labels', is taken for names of columns"
+    )
+    assert (tmp_path / "b.tsv").read_text() == "x,y\tone text\n"
+
+
 def test_labelled_texts_become_plain_ones(tmp_path):
     source = cli.write_lines(tmp_path / "a.tsv", "x,y\tone text", "\tanother")
     convert(source, tmp_path / "a.txt")
@@ -230,8 +280,14 @@ def test_features_do_not_become_texts(tmp_path):
     assert line == f"{tmp_path / 'b.tsv'}: expected texts for format tsv, got none"
 
 
+def test_a_pair_is_not_zipped_twice(tmp_path):
+    out = tmp_path / "Y.npz.gz"
+    line = cli.refusal(tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", out)
+    assert line == f"{out}: expected a plain file for npz, got gzip"
+
+
 def test_a_pair_is_two_matrices(tmp_path):
     line = cli.refusal(
         tmp_path, "convert", "X.npz", "Y.npz", tmp_path / "a.npz", tmp_path / "b.svm"
     )
-    assert line == f"{tmp_path / 'b.svm'}: expected .npz, two paths are always X.npz Y.npz"
+    assert line == f"{tmp_path / 'b.svm'}: {cli.NO_MATRIX}"

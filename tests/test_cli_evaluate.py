@@ -46,6 +46,16 @@ def test_train_labels_bring_the_propensity_scored_metrics():
     assert {"PSP@1", "PSnDCG@5"} <= found.keys()
 
 
+def test_score_files_and_label_files_of_two_number_headers_measure_the_same(tmp_path):
+    for name in ("Y", "Y.tst"):
+        target = (tmp_path / f"{name}.txt", "--out-format", "sparse")
+        cli.done("convert", cli.home() / f"{name}.npz", *target, "--quiet")
+    found = evaluate(
+        cli.predictions("txt"), tmp_path / "Y.tst.txt", "--train-labels", tmp_path / "Y.txt"
+    )
+    assert found == expected(propensity=propensities(sp.load_npz(cli.home() / "Y.npz")))
+
+
 @pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
 def test_predictions_in_text_measure_the_same(suffix):
     names = ("--label-names", cli.home() / "labels.txt", "--train-labels", cli.home() / "Y.npz")
@@ -335,3 +345,11 @@ def test_plain_text_is_no_truth(tmp_path):
     notes = cli.write_lines(tmp_path / "notes.txt", "some text")
     line = cli.refusal(tmp_path, "evaluate", cli.predictions("npz"), notes)
     assert line == f"{notes}: expected rows with labels, got plain text"
+
+
+def test_default_ks_are_lowered_to_the_labels_that_there_are(tmp_path):
+    pred = cli.write_lines(tmp_path / "pred.txt", "2 2", "0:0.5 1:0.25", "1:0.5")
+    truth = cli.write_lines(tmp_path / "truth.txt", "2 2", "0:1", "0:1")
+    assert {name for name in evaluate(pred, truth) if name.startswith("P@")} == {"P@1"}
+    line = cli.refusal(tmp_path, "evaluate", pred, truth, "-k", 3)
+    assert line == "evaluate: k must be an int from 1 to 2, the number of labels, got 3"

@@ -80,6 +80,22 @@ def test_matrices_in_text_give_the_same(tmp_path, format):
     assert shown == cli.predictions("tsv").read_text()
 
 
+def test_a_sparse_text_gives_the_same(tmp_path):
+    rows = tmp_path / "tst_X_Xf.txt"
+    cli.done("convert", cli.home() / "X.tst.npz", rows, "--out-format", "sparse", "--quiet")
+    shown = cli.done("predict", cli.named_model(), rows, "--quiet").stdout
+    assert shown == cli.predictions("tsv").read_text()
+
+
+def test_plain_text_that_begins_with_two_numbers_is_told_how_to_be_read(tmp_path):
+    notes = cli.write_lines(tmp_path / "notes.txt", "20 21", "a web browser")
+    line = cli.refusal(tmp_path, "predict", cli.text_model(), notes)
+    hint = "--format text reads it as plain text"
+    assert line == f"{notes}:2: expected column:value, got 'a'; {hint}"
+    shown = cli.done("predict", cli.text_model(), notes, "--format", "text").stdout
+    assert len(shown.splitlines()) == 2
+
+
 def test_headerless_rows_are_padded_to_the_width_of_the_model(tmp_path):
     narrow = cli.write_lines(tmp_path / "rows.svm", " 0:1 1:1")
     cli.done("predict", cli.model(), narrow)
@@ -201,10 +217,15 @@ def test_rows_of_another_width_are_refused(tmp_path):
     assert line == "predict: model was trained on 14,248 features, rows have 15,000"
 
 
-def test_headerless_rows_wider_than_the_model_are_refused(tmp_path):
-    rows = cli.write_lines(tmp_path / "rows.svm", " 15000:1")
-    line = cli.refusal(tmp_path, "predict", cli.model(), rows)
-    assert line == "predict: model was trained on 14,248 features, rows have 15,001"
+def test_features_of_headerless_rows_that_training_lacks_are_ignored(tmp_path):
+    """As a vectoriser does: what is left is scaled to length 1."""
+    known = cli.write_lines(tmp_path / "known.svm", " 0:1 5:2", " 7:1")
+    rows = cli.write_lines(tmp_path / "rows.svm", " 0:1 5:2 14248:9 15000:1", " 7:1 15000:1")
+    expected = cli.done("predict", cli.model(), known)
+    found = cli.done("predict", cli.model(), rows)
+    assert found.stdout == expected.stdout
+    assert expected.stderr == ""
+    assert found.stderr == ("predict: features that training lacks: 2 of 5; they are ignored\n")
 
 
 def test_a_header_of_another_width_is_refused(tmp_path):
@@ -229,7 +250,7 @@ def test_bad_rows_are_refused_with_their_line(tmp_path):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("pred.csv", "expected a name that ends in .npz, .tsv or .jsonl, got '{}'"),
+        ("pred.csv", "expected a name that ends in .npz, .tsv, .jsonl or .txt, got '{}'"),
         ("pred.npz.gz", "expected a plain file for npz, got gzip"),
         ("no/pred.npz", "expected an existing folder to write into, got '{.parent}'"),
     ],

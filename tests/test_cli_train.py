@@ -443,11 +443,36 @@ def test_a_file_without_labels_is_refused(tmp_path, name, message):
     )
 
 
+def test_a_sparse_text_alone_is_refused(tmp_path):
+    path = cli.write_lines(tmp_path / "X.txt", "1 2", "0:1")
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    hint = "a sparse matrix is one of them; give X.txt Y.txt"
+    assert line == f"{path}: expected features and labels, {hint}"
+
+
+@pytest.mark.parametrize("names", [("X.txt", "Y.txt"), ("X.txt", "Y.npz"), ("X.npz", "Y.txt.gz")])
+def test_two_number_headers_are_pairs_and_give_the_same_model(tmp_path, names):
+    for name in names:
+        matrix = cli.home() / f"{name[0]}.npz"
+        form = "npz" if name.endswith(".npz") else "sparse"
+        cli.done("convert", matrix, tmp_path / name, "--out-format", form)
+    train(tmp_path, *(tmp_path / name for name in names))
+    found, expected = (cli.content(folder) for folder in (tmp_path / "model", cli.model()))
+    assert list(found.values()) == list(expected.values())
+
+
+def test_a_pair_may_count_from_one(tmp_path):
+    X = cli.write_lines(tmp_path / "X.txt", "3 4", "1:1 2:2", "2:1 3:1", "4:1")
+    Y = cli.write_lines(tmp_path / "Y.txt", "3 2", "1:1", "2:1", "1:1 2:1")
+    train(tmp_path, X, Y, "--one-based")
+    assert load(tmp_path / "model").model_.n_features == 4
+
+
 def test_two_files_must_be_matrices(tmp_path):
     line = cli.refusal(
         tmp_path, "train", cli.home() / "train.tsv", "Y.npz", "--model", tmp_path / "model"
     )
-    assert line == f"{cli.home() / 'train.tsv'}: expected .npz, two paths are always X.npz Y.npz"
+    assert line == f"{cli.home() / 'train.tsv'}: {cli.NO_MATRIX}"
 
 
 def test_label_names_must_fit_the_matrix(tmp_path):
@@ -613,3 +638,38 @@ def test_the_checkpoint_is_looked_at_before_data_are_read(tmp_path):
     ):
         line = cli.refusal(tmp_path, "train", "no.tsv", "--model", tmp_path / "model", *args)
         assert line == f"{args[1]}: {told}"
+
+
+SWAPPED = [f"a {word} tree by the river\tb{i % 2}" for i, word in enumerate("abcdefghijkl")]
+
+
+def test_swapped_columns_are_refused_and_can_be_named(tmp_path):
+    path = cli.write_lines(tmp_path / "train.tsv", *SWAPPED)
+    line = cli.refusal(tmp_path, "train", path, "--model", tmp_path / "model")
+    assert line.endswith("--tsv-columns text,labels reads them so, labels,text as they are")
+    train(tmp_path, path, "--tsv-columns", "text,labels", "--one-vs-all")
+    assert load(tmp_path / "model").label_ids_ == ["b0", "b1"]
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_how_columns_were_read_is_told(tmp_path, quiet):
+    rows = [f"{line.partition(chr(9))[0]}\t<http://x/{i % 2}>" for i, line in enumerate(SWAPPED)]
+    path = cli.write_lines(tmp_path / "train.tsv", *rows)
+    flags = ("--model", tmp_path / "model", "--one-vs-all", "--no-rerank", *quiet)
+    told = cli.done("train", path, *flags).stderr.splitlines()
+    notice = f"train: {path}: the columns are taken for text<TAB><uri> <uri>"
+    assert (notice in told) == (not quiet)
+    assert load(tmp_path / "model").label_ids_ == ["http://x/0", "http://x/1"]
+
+
+def test_weights_of_ids_are_costs(tmp_path):
+    rows = [
+        f"{'a::5' if i % 2 else 'b::0.5'}\t{line.partition(chr(9))[0]}"
+        for i, line in enumerate(SWAPPED)
+    ]
+    path = cli.write_lines(tmp_path / "train.tsv", *rows)
+    for costs in ("relevance", "equal"):
+        train(tmp_path, path, "--one-vs-all", "--costs", costs, "--min-df", 1, "--overwrite")
+        assert load(tmp_path / "model").label_ids_ == ["a", "b"]
+        top = load(tmp_path / "model").predict_topk(["a tree by the river"], 2)
+        assert (top.scores[0, 0] - top.scores[0, 1] > 0.1) == (costs == "relevance")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.errors import DataError
+from xmc.errors import DataError, ParameterError
 from xmc.io.documents import document_text, plain_text, read_documents
 from xmc.io.label_ids import align_labels
 
@@ -88,3 +88,86 @@ def test_unknown_labels_become_columns_at_the_end():
 def test_no_labels_align_to_nothing():
     aligned, ids = align_labels(sp.csr_matrix((2, 0), dtype=np.float32), [], ["a"])
     assert (aligned.shape, aligned.nnz, ids) == ((2, 1), 0, ["a"])
+
+
+def test_a_blank_may_follow_a_comma_between_ids(given):
+    assert read_documents(given("545, 32\tone\n", "a.tsv"))[2] == ["32", "545"]
+
+
+def test_ids_may_have_weights(given, caplog):
+    _, Y, ids = read_documents(given("b::0.5,a::2\tone\nb,b::3e-1\ttwo\n", "a.tsv"))
+    assert ids == ["a", "b"]
+    assert Y.toarray().tolist() == [[2, 0.5], [0, 1]]
+    assert caplog.messages == ["a.tsv: ids have weights after ::, as in 'b::0.5'"]
+
+
+def test_what_follows_two_colons_is_part_of_the_id_if_none_is_a_number(given, caplog):
+    assert read_documents(given("use::game,lang::nan\tone\n", "a.tsv"))[2] == [
+        "lang::nan",
+        "use::game",
+    ]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a::1\tone\nb::x\ttwo\n",
+            "a.tsv:2: expected a number after ::, as other ids have their weights there, "
+            "got 'b::x'",
+        ),
+        ("a::1\tone\nb,a::0\ttwo\n", "a.tsv:2: expected a weight above 0 after ::, got 'a::0'"),
+        ("a::-2\tone\n", "a.tsv:1: expected a weight above 0 after ::, got 'a::-2'"),
+        ("a::1e39\tone\n", "a.tsv:1: expected a weight above 0 after ::, got 'a::1e39'"),
+        (
+            '"Tales, English",x\tone\n',
+            "a.tsv:1: expected ids without commas, got '\"Tales, English\", x'; "
+            "quotes don't keep an id together",
+        ),
+    ],
+)
+def test_weights_and_commas_that_cannot_be_read_have_a_line(given, text, message):
+    with pytest.raises(DataError) as caught:
+        read_documents(given(text, "a.tsv"))
+    assert str(caught.value) == message
+
+
+def test_columns_may_be_named(given):
+    swapped = given("one text\tb, a\nno labels\t\nwith\ttab\ta\n", "a.tsv")
+    texts, Y, ids = read_documents(swapped, "text,labels")
+    assert (texts, ids) == (["one text", "no labels", "with\ttab"], ["a", "b"])
+    assert Y.toarray().tolist() == [[1, 1], [0, 0], [1, 0]]
+    headed = given("Titel\tThemen\none\ta\n", "a.tsv")
+    assert read_documents(headed, "header,text,labels")[::2] == (["one"], ["a"])
+    assert read_documents(headed, "header,labels,text")[::2] == (["a"], ["one"])
+
+
+def test_columns_that_are_named_are_believed(given, caplog):
+    """What looks like a header, or like Annif's order, is what the user says."""
+    texts, _, ids = read_documents(given("label\ttext\na\t<b:c>\n", "a.tsv"), "labels,text")
+    assert (texts, ids) == (["text", "<b:c>"], ["a", "label"])
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\tb\nabc\n", "a.tsv:2: expected text<TAB>id,id, got 'abc'"),
+        ("a\tb\nabc\tx,,y\n", "a.tsv:2: expected text<TAB>id,id, got 'abc\\tx,,y'"),
+    ],
+)
+def test_faults_in_swapped_columns_have_a_line(given, text, message):
+    with pytest.raises(DataError) as caught:
+        read_documents(given(text, "a.tsv"), "text,labels")
+    assert str(caught.value) == message
+
+
+def test_an_unknown_order_of_columns_is_refused(given):
+    with pytest.raises(ParameterError, match="tsv_columns must be one of 'labels,text', .*'b,a'"):
+        read_documents(given("a\tb\n", "a.tsv"), "b,a")
+
+
+def test_a_header_alone_is_an_empty_file(given):
+    with pytest.raises(DataError, match="a.tsv: expected at least one row, got an empty file"):
+        read_documents(given("labels\ttext\n", "a.tsv"))

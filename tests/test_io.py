@@ -75,6 +75,27 @@ def test_npz_fills_x_alone(tmp_path):
     assert data[1:] == (None, None, None)
 
 
+def test_a_sparse_text_fills_x_alone_and_keeps_every_bit(tmp_path):
+    X = random_dataset().X
+    for name in ("X.txt", "X.txt.gz"):
+        io.write_matrix(tmp_path / name, X)
+        data = io.read(tmp_path / name)
+        assert same(data.X, X)
+        assert data[1:] == (None, None, None)
+    io.write(tmp_path / "one.txt", Dataset(X=X), format="sparse", zero_based=False)
+    assert same(io.read_matrix(tmp_path / "one.txt", zero_based=False), X)
+
+
+def test_a_matrix_is_read_from_no_other_format(tmp_path):
+    io.write(tmp_path / "a.txt", random_dataset())
+    with pytest.raises(DataError) as caught:
+        io.read_matrix(tmp_path / "a.txt")
+    matrix = "a matrix, .npz or a .txt that begins with 'rows columns'"
+    assert str(caught.value) == f"{tmp_path / 'a.txt'}: expected {matrix}, got format xmc"
+    with pytest.raises(DataError, match=f"a.svm: expected {matrix}, got format svmlight"):
+        io.write_matrix("a.svm", ONE)
+
+
 def test_a_matrix_is_sorted_and_its_duplicates_are_summed(tmp_path):
     io.write_matrix(
         tmp_path / "M.npz", sp.csr_matrix((np.float32([1, 2, 3]), [2, 0, 2], [0, 3]), shape=(1, 3))
@@ -139,7 +160,10 @@ def test_features_without_labels_are_written(tmp_path):
         ("a.svm", b"", "svmlight"),
         ("a.txt", b"3 4 5\n1 2:3\n", "xmc"),
         ("a.txt", b"\xef\xbb\xbf3 4 5\r\n", "xmc"),
-        ("a.txt", b"3 4\n", "text"),
+        ("a.txt", b"3 4\n0:1\n", "sparse"),
+        ("a.txt", b"\xef\xbb\xbf3 4\r\n", "sparse"),
+        ("a.txt", b"3\n", "text"),
+        ("a.txt", b"3 -4\n", "text"),
         ("a.txt", b"3 4 5 6\n", "text"),
         ("a.txt", b"in 2024 again\n", "text"),
         ("a.txt.gz", gzip.compress(b"3 4 5\n"), "xmc"),

@@ -27,12 +27,12 @@ def entries(P, ids):
     ]
 
 
-@pytest.mark.parametrize("name", ["p.npz", "p.tsv", "p.jsonl", "p.tsv.gz", "p.jsonl.gz"])
+@pytest.mark.parametrize("name", ["p.npz", "p.txt", "p.tsv", "p.jsonl", "p.tsv.gz", "p.jsonl.gz"])
 @pytest.mark.parametrize("ids", [IDS, None], ids=["ids", "no ids"])
 def test_predictions_come_back_best_first(tmp_path, name, ids):
     write_predictions(tmp_path / name, TOP, 3, label_ids=ids)
     P, back = read_predictions(tmp_path / name)
-    if "npz" in name:
+    if name in ("p.npz", "p.txt"):
         assert (back, P.shape) == (None, (4, 3))
         back = ids or range(3)
     else:
@@ -91,7 +91,7 @@ def test_a_format_that_is_given_wins(format):
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(
-        ParameterError, match="format must be one of 'npz', 'tsv', 'jsonl', got 'csv'"
+        ParameterError, match="format must be one of 'npz', 'tsv', 'jsonl', 'sparse', got 'csv'"
     ):
         prediction_format("p.tsv", "csv")
 
@@ -99,10 +99,10 @@ def test_an_unknown_format_is_refused():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("p.txt", "p.txt: expected a name that ends in .npz, .tsv or .jsonl, got 'p.txt'"),
+        ("p.csv", "p.csv: expected a name that ends in .npz, .tsv, .jsonl or .txt, got 'p.csv'"),
         (
             "-",
-            "-: expected a name that ends in .npz, .tsv or .jsonl, "
+            "-: expected a name that ends in .npz, .tsv, .jsonl or .txt, "
             "got stdin or stdout without a format",
         ),
     ],

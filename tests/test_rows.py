@@ -7,7 +7,14 @@ import scipy.sparse as sp
 
 from xmc.errors import DataError
 from xmc.io import rows as text_formats
-from xmc.io.rows import nearest_float32, read_svmlight, read_xmc, row_text, value_texts
+from xmc.io.rows import (
+    nearest_float32,
+    read_sparse,
+    read_svmlight,
+    read_xmc,
+    row_text,
+    value_texts,
+)
 
 
 @pytest.fixture
@@ -83,6 +90,63 @@ def test_features_in_a_row_are_sorted_and_summed_and_labels_collapse(given):
     assert (Y.indices.tolist(), Y.data.tolist()) == ([1, 3], [1, 1])
 
 
+WEIGHTED = "3 9 5\n0:0.5, 3 3:1.5\n 2:7 4:1\n1:2 0:1\n"
+
+
+@pytest.mark.parametrize("read", [read_xmc, read_svmlight])
+def test_weights_of_labels_are_values_of_y(given, read):
+    """A file that has a comma behind a weight has labels where it begins a row, unless indented."""
+    text = WEIGHTED if read is read_xmc else WEIGHTED.partition("\n")[2]
+    X, Y = read(given(text))
+    assert Y.toarray()[:, :4].tolist() == [[0.5, 0, 0, 1], [0, 0, 0, 0], [0, 2, 0, 0]]
+    assert X.toarray()[:, :5].tolist() == [[0, 0, 0, 1.5, 0], [0, 0, 7, 0, 1], [1, 0, 0, 0, 0]]
+
+
+def test_without_a_comma_behind_a_weight_rows_begin_with_features(given):
+    X, Y = read_svmlight(given("0:0.5 3:1.2\n1,2 0:1\n", "a.svm"))
+    assert X.toarray().tolist() == [[0.5, 0, 0, np.float32(1.2)], [1, 0, 0, 0]]
+    assert Y.toarray().tolist() == [[0, 0, 0], [0, 1, 1]]
+
+
+def test_a_label_that_comes_twice_has_its_larger_weight(given):
+    _, Y = read_xmc(given("2 5 5\n3:2,1,3:0.5,3 0:1\n1:0.25,1:0.125\n"))
+    assert (Y.indices.tolist(), Y.data.tolist()) == ([1, 3, 1], [1, 2, 0.25])
+    assert Y.indptr.tolist() == [0, 2, 3]
+
+
+def test_doubtful_weights_are_read_exactly(given):
+    tokens = [t for t in midpoint_tokens(np.random.default_rng(2), 600) if t[0] != "-"]
+    tokens = [t for t in tokens if naive.nearest_float32(t) > 0]
+    _, Y = read_svmlight(given("\n".join(f"0:{token},1" for token in tokens), "a.svm"))
+    assert np.array_equal(Y.data[::2], [naive.nearest_float32(token) for token in tokens])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0:0,1 2:3", "expected a weight above 0 of a label, got '0:0'"),
+        ("1,0:-1 2:3", "expected a weight above 0 of a label, got '0:-1'"),
+        ("1,0:inf 2:3", "expected a weight above 0 of a label, got '0:inf'"),
+        ("0:7.0064923216240853e-46,1", "expected a weight above 0 of a label, got '7.006"),
+        ("1,9:2 2:3", "expected a label id from 0 to 8, got '9:2'"),
+        ("1, 9:2 2:3", "expected label,label, got '1,'"),
+        ("1,0:2 2:3 4", "expected feature:value, got '4'"),
+    ],
+)
+def test_faults_of_weights_have_a_line(given, row, message):
+    with pytest.raises(DataError) as caught:
+        read_xmc(given(f"2 9 9\n0 1:2\n{row}\n"))
+    assert str(caught.value).startswith(f"train.txt:3: {message}")
+
+
+def test_labels_have_no_weights_where_there_are_no_labels(given):
+    for text, expected in (("1 9 0\n0:1,2 3:4\n", "no label as the header says, got '0:1'"),):
+        with pytest.raises(DataError, match=f"train.txt:2: expected {expected}"):
+            read_xmc(given(text))
+    with pytest.raises(DataError, match="X.txt:3: expected column:value, got '3:4,5:6'"):
+        read_sparse(given("2 9\n0:1\n3:4,5:6\n", "X.txt"))
+
+
 def test_ids_may_count_from_one(given):
     X, Y = read_xmc(given("1 2 2\n1,2 1:5 2:6\n"), zero_based=False)
     assert (X.indices.tolist(), Y.indices.tolist()) == ([0, 1], [0, 1])
@@ -96,6 +160,37 @@ def test_svmlight_is_as_wide_as_its_ids(given):
 def test_svmlight_without_labels_and_features_has_no_columns(given):
     X, Y = read_svmlight(given("\n", "a.svm"))
     assert (X.shape, Y.shape) == ((1, 0), (1, 0))
+
+
+def test_a_sparse_matrix_keeps_its_order_and_blank_rows(given):
+    M = read_sparse(given("3 5\n4:1 2:0.5\n\n0:0 \n\n \n"))
+    assert (M.shape, M.indptr.tolist()) == ((3, 5), [0, 2, 2, 3])
+    assert (M.indices.tolist(), M.data.tolist()) == ([4, 2, 0], [1, 0.5, 0])
+    assert read_sparse(given("1 2\n2:1\n"), zero_based=False).indices.tolist() == [1]
+
+
+AS_TEXT = "; --format text reads it as plain text"
+SPARSE_FAULTS = [
+    ("1 2 3\n", ":1: expected a header 'rows columns', got '1 2 3'"),
+    ("0 2\n", ":1: expected at least one row and one column, got '0 2'"),
+    ("2 0\n\n\n", ":1: expected at least one row and one column, got '2 0'"),
+    ("1 2147483648\n", ":1: expected header numbers up to 2147483647, got '1 2147483648'"),
+    ("3 9\n0:1\n", f":1: expected 3 rows as the header says, got 1{AS_TEXT}"),
+    ("1 9\n0:1\n\n0:1\n", f":1: expected 1 rows as the header says, got 3{AS_TEXT}"),
+    ("1 9\n9:1\n", ":2: expected a column id from 0 to 8, got '9:1'"),
+    ("2 9\n0:1\n1:x\n", ":3: expected a finite float32 number, got '1:x'"),
+    ("2 9\n0:1\n3 1:2\n", f":3: expected column:value, got '3'{AS_TEXT}"),
+    ("2 9\n0:1\n3,4\n", f":3: expected column:value, got '3,4'{AS_TEXT}"),
+    ("2 9\n0:1 7\n\n", f":2: expected column:value, got '7'{AS_TEXT}"),
+    ("12 30\nlunch and dinner\n", f":2: expected column:value, got 'lunch'{AS_TEXT}"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SPARSE_FAULTS)
+def test_faults_in_a_sparse_matrix_have_a_line(given, text, message):
+    with pytest.raises(DataError) as caught:
+        read_sparse(given(text, "X.txt"))
+    assert str(caught.value) == f"X.txt{message}"
 
 
 XMC_FAULTS = [
@@ -130,6 +225,15 @@ XMC_FAULTS = [
     ("1 9 9\n1.5 2:3\n", "train.txt:2: expected label,label, got '1.5'"),
     ("1 9 9\n1,,2 2:3\n", "train.txt:2: expected label,label, got '1,,2'"),
     ("1 9 9\n1 9:3\n", "train.txt:2: expected a feature id from 0 to 8, got '9:3'"),
+    (
+        "1 5 9\n1 7:3\n",
+        "train.txt:2: expected a feature id from 0 to 4, got '7:3'; "
+        "the header is 'rows features labels'",
+    ),
+    (
+        f"1 5 9\n1 {'7' * 5000}:3\n",
+        f"train.txt:2: expected a feature id from 0 to 4, got '{'7' * 25}...{'7' * 10}:3'",
+    ),
     ("1 9 9\n1,9 2:3\n", "train.txt:2: expected a label id from 0 to 8, got '9'"),
     ("1 9 0\n1 2:3\n", "train.txt:2: expected no label as the header says, got '1'"),
     ("1 9 9\n1 2:nan\n", "train.txt:2: expected a finite float32 number, got '2:nan'"),

@@ -199,14 +199,14 @@ class PropensityParams:
 
     propensity_a: float = param(
         0.55,
-        "A of the propensities; 0.6 for Amazon, 0.5 for Wikipedia",
+        "A of the propensities; 0.6 for Amazon-670K and -3M, 0.5 for Wikipedia-500K and WikiLSHTC",
         kind=float,
         low=0,
         high=10,
     )
     propensity_b: float = param(
         1.5,
-        "B of the propensities; 2.6 for Amazon, 0.4 for Wikipedia",
+        "B of the propensities; 2.6 for Amazon-670K and -3M, 0.4 for Wikipedia-500K and WikiLSHTC",
         kind=float,
         low=0.001,
         high=1e6,

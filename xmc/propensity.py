@@ -51,7 +51,8 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
     It follows from the label's number of training rows N_l:
     p_l = 1 / (1 + C (N_l + b)^-a),  C = max(0, log N - 1) (b + 1)^a,  N training rows.
     The C of Jain et al. (KDD 2016) is negative for N <= 2, where p would leave (0, 1]; with the
-    maximum, p is 1 there. Wikipedia-like sets use (0.5, 0.4), Amazon-like (0.6, 2.6).
+    maximum, p is 1 there. Papers use (0.6, 2.6) for Amazon-670K and
+    Amazon-3M, (0.5, 0.4) for WikiLSHTC-325K and Wikipedia-500K, and the defaults for all others.
     """
     _check_constants(a, b)
     Y = true_labels(Y_train, "propensities", "Y_train")

@@ -68,8 +68,8 @@ class Vocabulary:
 
         Formats are SKOS (.ttl .rdf .nt .jsonld, which need the extra xmc-trees[skos]), .tsv (lines
         id<TAB>name or id<TAB>language<TAB>name), .txt (id<TAB>name or only id), Annif's .csv, and
-        .jsonl as in xmc/io/vocabularies.py; .gz may follow. The first name that an id has in a
-        language is preferred, later ones are alternative.
+        .jsonl as in xmc/io/vocabularies.py; each may be compressed. The first name
+        that an id has in a language is preferred, later ones are alternative.
         """
         format = vocabulary_format(path, format)
         entries = read_skos(path, format) if format in PARSERS else READERS[format](path)

@@ -9,24 +9,26 @@ from typing import NamedTuple
 import scipy.sparse as sp
 
 from ..errors import DataError
-from ..formats import named_format
+from ..formats import MATRIX_FORMATS, named_format
 from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
 from .files import FilePath, create_file, open_bytes, read_lines, source_name
 from .npz import MATRIX, as_stored, read_npz, write_npz
 
+ONE_MATRIX = "a matrix, .npz or a .txt that begins with 'rows columns'"
+
 
 class Dataset(NamedTuple):
     """What a file holds; a part that it doesn't hold is None.
 
-    An npz file holds X alone, whatever its columns mean. XMC text and SVMlight hold X and Y, tsv
-    files texts, Y and label_ids, plain text only texts. Matrices are float32 CSR, sorted, without
-    duplicates.
+    An npz file and a sparse matrix as text hold X alone, whatever its columns mean. XMC text and
+    SVMlight hold X and Y, tsv files texts, Y and label_ids, plain text only texts. Matrices are
+    float32 CSR, sorted, without duplicates.
     """
 
     X: sp.csr_matrix | None = None  # (n_rows, n_features)
-    Y: sp.csr_matrix | None = None  # (n_rows, n_labels), every entry is 1
+    Y: sp.csr_matrix | None = None  # (n_rows, n_labels); an entry is a label's weight, else 1
     texts: list[str] | None = None  # one per row
     label_ids: list[str] | None = None  # of the columns of Y
 
@@ -34,44 +36,65 @@ class Dataset(NamedTuple):
 def format_of(path: FilePath, format: str | None = None) -> str:
     """The format of a file: `format` if there is one, else what its name says without .gz.
 
-    A .txt file is XMC text if its first line is three integers, else plain text. Raises
-    ParameterError if there is no such format, DataError if the path doesn't tell.
+    A .txt file is XMC text if its first line is three integers, a sparse matrix if it is two, else
+    plain text. Raises ParameterError if there is no such format, DataError if the path doesn't
+    tell.
     """
     format = named_format(path, format)
     if format != "txt":
         return format
     with open_bytes(path) as file:
-        return "xmc" if text_formats.is_header(file.readline(100)) else "text"
+        size = text_formats.header_size(file.readline(100))
+    return {2: "sparse", 3: "xmc"}.get(size, "text")
 
 
-def read(path: FilePath, *, format: str | None = None, zero_based: bool = True) -> Dataset:
+def read(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    tsv_columns: str | None = None,
+) -> Dataset:
     """The data set in a file; the path "-" is stdin.
 
-    zero_based: whether ids in XMC text and SVMlight count from 0; otherwise they count from 1.
+    zero_based: whether ids in text with features count from 0; otherwise they count from 1.
+    tsv_columns: one of `xmc.formats.TSV_COLUMNS`, if a tsv file doesn't look like what it is.
     Raises DataError if the file isn't what its format says.
     """
     format = format_of(path, format)
-    if format == "npz":
-        return Dataset(X=read_matrix(path))
+    if format in MATRIX_FORMATS:
+        return Dataset(X=read_matrix(path, format=format, zero_based=zero_based))
     if format == "text":
         return Dataset(texts=read_lines(path))
     if format == "tsv":
-        texts, Y, label_ids = documents.read_documents(path)
+        texts, Y, label_ids = documents.read_documents(path, tsv_columns)
         return Dataset(Y=Y, texts=texts, label_ids=label_ids)
     reader = text_formats.read_xmc if format == "xmc" else text_formats.read_svmlight
     return Dataset(*reader(path, zero_based))
 
 
-def read_matrix(path: FilePath) -> sp.csr_matrix:
-    """The sparse matrix in an .npz file as float32 CSR, sorted, duplicates summed.
+def read_matrix(
+    path: FilePath, *, format: str | None = None, zero_based: bool = True
+) -> sp.csr_matrix:
+    """The sparse matrix in a file, npz or text, as float32 CSR, sorted, duplicates summed.
 
     Raises DataError if the file holds no such matrix, or one without a row or column, or a number
     that isn't finite.
     """
-    M = read_npz(path)
+    M = read_stored(path, format=format, zero_based=zero_based)
     M.sum_duplicates()
     check_finite(M, source_name(path), MATRIX)
     return M
+
+
+def read_stored(
+    path: FilePath, *, format: str | None = None, zero_based: bool = True
+) -> sp.csr_matrix:
+    """As `read_matrix`, but each row's entries keep their order."""
+    format = format_of(path, format)
+    if format not in MATRIX_FORMATS:
+        raise DataError(f"{source_name(path)}: expected {ONE_MATRIX}, got format {format}")
+    return read_npz(path) if format == "npz" else text_formats.read_sparse(path, zero_based)
 
 
 def write(
@@ -85,15 +108,17 @@ def write(
     """Write those parts of the data set that the format holds; the path "-" is stdout.
 
     A .txt file becomes XMC text if the data set has an X, else plain text. A row has the labels
-    where Y isn't 0. zero_based: whether ids in XMC text and SVMlight count from 0; otherwise they
+    where Y isn't 0. zero_based: whether ids in text with features count from 0; otherwise they
     count from 1. Raises DataError if the format needs other parts, if the path exists and overwrite
     is False, or if it can't be written.
     """
     format = named_format(path, format)
     if format == "txt":
         format = "text" if dataset.X is None else "xmc"
-    if format == "npz":
-        return write_matrix(path, _one_matrix(path, dataset), overwrite=overwrite)
+    if format in MATRIX_FORMATS:
+        M = _one_matrix(path, dataset, format)
+        how = {"zero_based": zero_based, "overwrite": overwrite}
+        return write_matrix(path, M, format=format, **how)
     rows = _document_rows if format in ("tsv", "text") else _matrix_rows
     blocks = rows(os.fspath(path), dataset, format, zero_based)
     with create_file(path, overwrite) as file:
@@ -101,21 +126,41 @@ def write(
             file.write(block)
 
 
-def write_matrix(path: FilePath, M: sp.spmatrix, *, overwrite: bool = False) -> None:
-    """Write a sparse matrix as .npz: as CSR in its stored order, uncompressed.
+def write_matrix(
+    path: FilePath,
+    M: sp.spmatrix,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    overwrite: bool = False,
+) -> None:
+    """Write a sparse matrix in its stored order: uncompressed .npz, or text, a .txt.
 
     Raises DataError if it is empty or not finite, if the path exists and overwrite is False, or if
     it can't be written.
     """
-    write_npz(path, M, overwrite)
+    if matrix_format(path, format) == "npz":
+        return write_npz(path, M, overwrite)
+    M = as_stored(M, os.fspath(path))
+    with create_file(path, overwrite) as file:
+        file.writelines(text_formats.sparse_text(M, zero_based))
 
 
-def _one_matrix(path: FilePath, dataset: Dataset) -> sp.csr_matrix:
+def matrix_format(path: FilePath, format: str | None = None) -> str:
+    """The format in which one matrix is written to the path, by its name if none is given."""
+    format = named_format(path, format)
+    format = "sparse" if format == "txt" else format
+    if format not in MATRIX_FORMATS:
+        raise DataError(f"{os.fspath(path)}: expected {ONE_MATRIX}, got format {format}")
+    return format
+
+
+def _one_matrix(path: FilePath, dataset: Dataset, format: str) -> sp.csr_matrix:
     matrices = [M for M in (dataset.X, dataset.Y) if M is not None]
     if len(matrices) != 1:
         name = os.fspath(path)
         raise DataError(
-            f"{name}: expected one matrix for npz, got {len(matrices)}; a pair is two paths"
+            f"{name}: expected one matrix for {format}, got {len(matrices)}; a pair is two paths"
         )
     return matrices[0]
 

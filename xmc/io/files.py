@@ -1,11 +1,10 @@
-"""Read and write files. Gzip and "-" need no care, and a file appears whole or not at all."""
+"""Read and write files. Packed ones and "-" need no care; a file appears whole or not at all."""
 
 from __future__ import annotations
 
 import codecs
 import ctypes
 import errno
-import gzip
 import logging
 import os
 import secrets
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import DataError, quoted
+from .compression import Codec, codec_of, is_damage
 
 FilePath = str | os.PathLike
 CHUNK = 1 << 20
@@ -38,33 +38,33 @@ def source_name(path: FilePath) -> str:
     return "stdin" if is_standard(path) else os.fspath(path)
 
 
-def is_gzip(path: FilePath) -> bool:
-    """Whether the path ends in .gz."""
-    return os.fspath(path).lower().endswith(".gz")
-
-
 @contextmanager
 def open_bytes(path: FilePath) -> Iterator[BinaryIO]:
-    """The bytes of a file, unzipped if its path ends in .gz; the path "-" is stdin.
+    """The bytes of a file, unpacked if its path says that it is compressed; the path "-" is stdin.
 
     Raises DataError if they can't be read.
     """
-    name = source_name(path)
+    name, codec = source_name(path), codec_of(path)
     try:
-        with _open(path) as file:
+        with _open(path, codec) as file:
             yield file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: expected a gzip file, got a damaged or truncated one") from error
-    except OSError as error:
+    except DataError:
+        raise
+    except Exception as error:
+        if codec is not None and is_damage(error, codec):
+            expected = f"expected a {codec.name} file"
+            raise DataError(f"{name}: {expected}, got a damaged or truncated one") from error
+        if not isinstance(error, OSError):
+            raise
         raise DataError(f"{name}: can't be read: {error.strerror or error}") from error
 
 
-def _open(path: FilePath) -> Any:
+def _open(path: FilePath, codec: Codec | None) -> Any:
     if is_standard(path):
         if sys.stdin is None:
             raise OSError(errno.EBADF, "it is closed")
         return nullcontext(sys.stdin.buffer)
-    return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
+    return open(path, "rb") if codec is None else codec.open(path)
 
 
 def read_bytes(path: FilePath) -> bytearray:
@@ -159,7 +159,8 @@ def _try_entry(folder: str) -> None:
 
 @contextmanager
 def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
-    """An unused path beside `path`. What is made there moves to `path` at the end.
+    """An unused path beside `path`, which ends as it does. What is made there moves to `path` at
+    the end.
 
     If anything fails, it is removed, and `path` stays as it was. With overwrite an old file, or an
     old folder with everything in it, is replaced: look before what it is. At no moment is neither
@@ -190,9 +191,10 @@ def remove_folder(path: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    """An unused path beside the target, which tells who made it."""
+    """An unused path beside the target, which tells who made it and ends as the target does."""
     own = f"{os.getpid()}-{_begun(os.getpid())}"
-    return target.with_name(f"{_own_prefix()}{own}-{secrets.token_hex(8)}")
+    end = "".join(target.suffixes[-2:])
+    return target.with_name(f"{_own_prefix()}{own}-{secrets.token_hex(8)}{end}")
 
 
 def _own_prefix() -> str:
@@ -285,7 +287,7 @@ def _remove(path: Path) -> None:
 def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
     """A file to write bytes to, which appears at `path` as `replacing` says; "-" is stdout.
 
-    It is gzipped if the path ends in .gz, without time or name, so that equal content gives equal
+    It is compressed if the path says so, without time or name, so that equal content gives equal
     bytes.
     """
     if is_standard(path):
@@ -297,8 +299,9 @@ def create_file(path: FilePath, overwrite: bool = False) -> Iterator[BinaryIO]:
     if os.path.isdir(path):
         raise DataError(f"{os.fspath(path)}: expected a file, got a folder")
     with replacing(path, overwrite) as fresh, open(fresh, "xb") as file:
-        if not is_gzip(path):
+        codec = codec_of(path)
+        if codec is None:
             yield file
             return
-        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+        with codec.pack(file) as packed:
             yield cast(BinaryIO, packed)

@@ -13,7 +13,10 @@ from .files import FilePath, numbered_lines, source_name
 
 
 def csr_by_id(
-    values: np.ndarray, columns: Sequence[int], ptr: Sequence[int], ids: list[str]
+    values: np.ndarray,
+    columns: Sequence[int] | np.ndarray,
+    ptr: Sequence[int],
+    ids: list[str],
 ) -> tuple[sp.csr_matrix, list[str]]:
     """The matrix of these CSR arrays, its columns sorted by their ids; and the sorted ids.
 

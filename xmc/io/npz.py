@@ -12,7 +12,8 @@ import scipy.sparse as sp
 
 from ..errors import DataError, quoted
 from ..inputs import as_csr, check_finite, check_not_empty
-from .files import FilePath, create_file, is_gzip, is_standard, open_bytes, source_name
+from .compression import codec_of
+from .files import FilePath, create_file, is_standard, open_bytes, source_name
 
 MATRIX = "the matrix"  # what errors call it, after the name of its file
 DEFLATE = 1032  # bytes that one byte of a deflated file can stand for, at most
@@ -27,7 +28,7 @@ def read_npz(path: FilePath) -> sp.csr_matrix:
     """
     name = source_name(path)
     with open_bytes(path) as file:
-        content = io.BytesIO(file.read()) if is_gzip(path) or is_standard(path) else file
+        content = io.BytesIO(file.read()) if codec_of(path) or is_standard(path) else file
         _check_kind(name, content)
         try:
             most_rows = EMPTY_ROWS + _stored_size(content)
@@ -82,12 +83,18 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
 
     Raises DataError if the path is stdout or gzipped, or if M holds NaN or infinity.
     """
-    if is_standard(path) or is_gzip(path):
-        got = "stdout" if is_standard(path) else "gzip"
-        raise DataError(f"{path}: expected a plain file for npz, got {got}")
+    check_plain(path)
     M = as_stored(M, str(path))
     with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
+
+
+def check_plain(path: FilePath) -> None:
+    """Raise DataError unless npz can be written there: what is zipped has a plain file."""
+    codec = codec_of(path)
+    if is_standard(path) or codec is not None:
+        got = "stdout" if codec is None else codec.name
+        raise DataError(f"{path}: expected a plain file for npz, got {got}")
 
 
 def _check_kind(name: str, content: BinaryIO) -> None:

@@ -1,7 +1,7 @@
 """Read and write predictions, best first, a line for each row in text.
 
-npz: a matrix of scores.  tsv: `label<TAB>score<TAB>label<TAB>score`.  jsonl: an object a row,
-`{"labels": [{"id": ..., "name": ..., "score": ...}]}`.
+npz, sparse: a matrix of scores.  tsv: `label<TAB>score<TAB>label<TAB>score`.  jsonl: an object a
+row, `{"labels": [{"id": ..., "name": ..., "score": ...}]}`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError, quoted
-from ..formats import prediction_format
+from ..formats import MATRIX_FORMATS, prediction_format
 from ..topk import TopK
+from .datasets import read_stored, write_matrix
 from .files import FilePath, create_file, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
-from .npz import as_stored, read_npz, write_npz
+from .npz import as_stored
 from .rows import nearest_float32, value_texts
 
 JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
@@ -34,7 +35,7 @@ class Predictions(NamedTuple):
     """
 
     P: sp.csr_matrix  # (n_rows, n_labels), each row's entries in stored order
-    label_ids: list[str] | None  # None if they come from an npz file
+    label_ids: list[str] | None  # None if they come from a matrix
 
 
 def write_predictions(
@@ -59,8 +60,8 @@ def write_predictions(
             raise DataError(
                 f"{os.fspath(path)}: expected {n_labels} label {what}, got {len(known)}"
             )
-    if format == "npz":
-        return write_npz(path, P, overwrite)
+    if format in MATRIX_FORMATS:
+        return write_matrix(path, P, format=format, overwrite=overwrite)
     if format == "tsv":
         for label in label_ids or ():
             check_id(label, os.fspath(path))
@@ -113,14 +114,14 @@ def _json_lines(
 
 
 def read_predictions(path: FilePath, *, format: str | None = None) -> Predictions:
-    """The predictions in a file of any of the three formats.
+    """The predictions in a file of any of the formats.
 
-    Those in text have one column per id that occurs, in ascending order of ids. Raises DataError,
+    Those with ids have one column per id that occurs, in ascending order of ids. Raises DataError,
     with the line, at anything that `write_predictions` doesn't write.
     """
     format = prediction_format(path, format)
-    if format == "npz":
-        return Predictions(read_npz(path), None)
+    if format in MATRIX_FORMATS:
+        return Predictions(read_stored(path, format=format), None)
     columns, counts = array("i"), array("q", [0])
     scores: list[str] = []
     found: dict[str, int] = {}

@@ -3,21 +3,27 @@
     name         dtype    shape          what
     text         uint8    any            the last byte is a newline, so no scan looks for the end
     labels       int32    all labels     written: as they stand in the text, in any order
+    weights      float32  all labels     written: their weights, 1 where none is
     label_ptr    int64    n_rows + 1     written: where each row's labels start
     features     int32    all features   written: as they stand in the text, in any order
     values       float32  all features   written: their values, zeros too
     feature_ptr  int64    n_rows + 1     written: where each row's features start
-    doubts       int64    any x 2        written: the values that must be read again, exactly
+    doubts       int64    any x 2        written: the numbers that must be read again, exactly
 
 The arrays that are written may be longer than needed; `count_marks` gives lengths that suffice.
 Places are numbers of bytes.
+
+A label may have a weight, `0:0.5,3:1 f:v`. Alone it looks like a feature, `0:0.5 f:v`, and without
+labels a row begins with a feature. In a text where no label surely has a weight, as only a comma
+tells, what begins a row is a feature. Otherwise it is a label with a weight, unless a blank stands
+before it.
 """
 
 import numpy as np
 
 from . import inner, kernel
 
-FINE, BAD_LABEL, BAD_FEATURE, LABEL_RANGE, FEATURE_RANGE, BAD_VALUE = range(6)
+FINE, BAD_LABEL, BAD_FEATURE, LABEL_RANGE, FEATURE_RANGE, BAD_VALUE, BAD_WEIGHT, WEIGHTS = range(8)
 
 TAB, NEWLINE, RETURN, SPACE, HASH, PLUS = 9, 10, 13, 32, 35, 43
 COMMA, MINUS, POINT, ZERO, NINE, COLON = 44, 45, 46, 48, 57, 58
@@ -149,27 +155,69 @@ def read_value(text, i):
 
 
 @inner
-def parse_labels(text, i, base, n_labels, comment, labels, filled):
-    """(fault, place, filled) after a first token `l1,l2`, which may be missing.
+def note_doubt(doubts, n_d, entry, place):
+    """One more than n_d; the doubt is written if there is room for it."""
+    if n_d < doubts.shape[0]:
+        doubts[n_d, 0], doubts[n_d, 1] = entry, place
+    return n_d + 1
+
+
+@inner
+def has_comma(text, i, comment):
+    """Whether the token at i holds a comma."""
+    while not ends_token(text[i], comment):
+        if text[i] == COMMA:
+            return True
+        i += 1
+    return False
+
+
+@inner
+def read_weight(text, i, comment):
+    """(fault, weight, end, sure) of the weight of a label from i on."""
+    weight, end, sure = read_value(text, i)
+    if end < 0 or not (text[end] == COMMA or ends_token(text[end], comment)):
+        return BAD_WEIGHT, weight, i, sure
+    if sure and not (weight > 0 and weight < np.inf):
+        return BAD_WEIGHT, weight, i, sure
+    return FINE, weight, end, sure
+
+
+@inner
+def parse_labels(text, i, base, n_labels, comment, weighted, labels, weights, filled, doubts, n_d):
+    """(fault, place, filled, n_doubts) after a first field `l1,l2` or `l1:w,l2:w`, which may be
+    missing; a blank may follow a comma.
 
     Its labels are written from labels[filled] on, and counted in the `filled` that is returned.
     """
-    start = i
+    start, indented = i, i > 0 and (text[i - 1] == SPACE or text[i - 1] == TAB)
     if ends_token(text[i], comment):
-        return FINE, i, filled
+        return FINE, i, filled, n_d
     while True:
         label, end = read_id(text, i)
-        if text[end] == COLON and i == start and end > start:
-            return FINE, start, filled
+        weight, sure, place = np.float32(1), True, end + 1
+        if text[end] == COLON and end > i:
+            if not has_comma(text, i, comment):
+                if i == start and (indented or not weighted):
+                    return FINE, start, filled, n_d
+                if not weighted and text[i - 1] != COMMA:
+                    return BAD_LABEL, start, filled, n_d
+            if not weighted:
+                return WEIGHTS, i, filled, n_d
+            fault, weight, end, sure = read_weight(text, place, comment)
+            if fault != FINE:
+                return fault, i, filled, n_d
         if label < 0 or not (text[end] == COMMA or ends_token(text[end], comment)):
-            return BAD_LABEL, start, filled
+            return BAD_LABEL, start, filled, n_d
         if label < base or label - base >= n_labels:
-            return LABEL_RANGE, i, filled
-        labels[filled] = label - base
+            return LABEL_RANGE, i, filled, n_d
+        if not sure:
+            n_d = note_doubt(doubts, n_d, -1 - filled, place)
+        labels[filled], weights[filled] = label - base, weight
         filled += 1
         if text[end] != COMMA:
-            return FINE, end, filled
-        i = end + 1
+            return FINE, end, filled, n_d
+        i = skip_blanks(text, end + 1)
 
 
 @kernel
@@ -180,7 +228,9 @@ def parse_rows(
     n_labels,
     n_features,
     comment,
+    weighted,
     labels,
+    weights,
     label_ptr,
     features,
     values,
@@ -191,15 +241,18 @@ def parse_rows(
 
     Returns (fault, place, n_rows, n_doubts). If there is a fault, the faulty token begins at that
     place. Ids in the text count from `base`. `comment` is the byte that hides the rest of its line,
-    a newline if nothing does; a line that holds only a comment is no row. `doubts` gets the entry
-    and the place of each doubtful value; those that don't fit in are counted only.
+    a newline if nothing does; a line that holds only a comment is no row. If `weighted` is 0 and a
+    label surely has a weight, that is the fault WEIGHTS. `doubts` gets the entry and the place of
+    each doubtful value, -1 - entry if it is a weight; those that don't fit in are counted only.
     """
     label_ptr[0], feature_ptr[0] = 0, 0
     i, row, n_l, n_f, n_d = start, 0, 0, 0, 0
     while i < text.shape[0]:
         i = skip_blanks(text, i)
         skipped = text[i] == comment and comment != NEWLINE
-        fault, i, n_l = parse_labels(text, i, base, n_labels, comment, labels, n_l)
+        fault, i, n_l, n_d = parse_labels(
+            text, i, base, n_labels, comment, weighted, labels, weights, n_l, doubts, n_d
+        )
         if fault != FINE:
             return fault, i, row, n_d
         while True:
@@ -215,9 +268,7 @@ def parse_rows(
             if end < 0 or not ends_token(text[end], comment) or (sure and np.isinf(value)):
                 return BAD_VALUE, i, row, n_d
             if not sure:
-                if n_d < doubts.shape[0]:
-                    doubts[n_d, 0], doubts[n_d, 1] = n_f, colon + 1
-                n_d += 1
+                n_d = note_doubt(doubts, n_d, n_f, colon + 1)
             features[n_f], values[n_f] = feature - base, value
             n_f += 1
             i = end
