@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 TOP = Path(__file__).resolve().parent.parent
 FOLDERS = {
@@ -63,10 +64,11 @@ def test_the_lock_has_all_that_setup_cfg_names_in_versions_that_it_allows(setup_
     text = (TOP / "requirements-dev.lock").read_text(encoding="utf-8")
     pinned = [Requirement(line.rstrip(" \\")) for line in re.findall(r"^\w.*", text, re.M)]
     extras = setup_cfg["options.extras_require"].values()
-    named = "\n".join([setup_cfg["options"]["install_requires"], *extras]).split()
-    for requirement in map(Requirement, named):
+    lines = "\n".join([setup_cfg["options"]["install_requires"], *extras]).splitlines()
+    for requirement in map(Requirement, filter(None, lines)):
         if requirement.name != "xmc-trees":
-            versions = [str(one.specifier)[2:] for one in pinned if one.name == requirement.name]
+            name = canonicalize_name(requirement.name)
+            versions = [str(one.specifier)[2:] for one in pinned if one.name == name]
             assert versions, f"requirements-dev.lock lacks {requirement.name}: make lock"
             assert all(map(requirement.specifier.contains, versions)), requirement
 
