@@ -1,9 +1,12 @@
 """Answers are the same whoever asks beside, and from wherever."""
 
+import copy
 import multiprocessing
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pkgutil import iter_modules
 
 import joblib
 import planted
@@ -11,7 +14,13 @@ import pytest
 from planted import X_TEST, X, Y
 from sklearn.base import clone
 
-from xmc import LabelTreeClassifier, OneVsAllClassifier, TextClassifier
+import xmc.kernels
+from xmc import (
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+    TextClassifier,
+)
 
 TREES = LabelTreeClassifier(**planted.SMALL, n_trees=2, n_jobs=2)
 TEXTS = [" ".join(f"word{n}" for n in row.indices) for row in X]
@@ -136,6 +145,22 @@ def test_loky_inside_threads_is_as_good():
         assert list(threads.map(ask, range(2))) == [[answer(model)]] * 2
 
 
-def test_a_copied_or_pickled_model_answers_the_same():
-    model = clone(TREES).fit(X, Y)
-    assert answer(pickle.loads(pickle.dumps(model))) == answer(model)
+def n_compiled():
+    """How many kernels there are, each for the types of its arguments."""
+    modules = [
+        import_module(f"xmc.kernels.{found.name}") for found in iter_modules(xmc.kernels.__path__)
+    ]
+    kernels = {id(own): own for module in modules for own in vars(module).values()}
+    return sum(len(getattr(own, "signatures", ())) for own in kernels.values())
+
+
+@pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy])
+@pytest.mark.parametrize("name", ["trees", "reranked"])
+def test_a_copied_or_pickled_model_answers_the_same_with_the_same_kernels(name, copied):
+    bases = (clone(TREES), OneVsAllClassifier(random_state=0))
+    model = {"trees": TREES, "reranked": RerankedClassifier(bases, random_state=0)}[name]
+    model = clone(model).fit(X, Y)
+    expected, before = (answer(model), bits(model.predict_topk(X_TEST[:1], 5))), n_compiled()
+    other = copied(model)
+    assert (answer(other), bits(other.predict_topk(X_TEST[:1], 5))) == expected
+    assert n_compiled() == before

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
-from typing import NamedTuple
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,6 +54,17 @@ def frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def freeze(value: Any) -> None:
+    """Make the arrays read-only that a tuple or a dataclass is made of, as a copy's aren't."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif is_dataclass(value):
+        freeze(tuple(getattr(value, f.name) for f in fields(value)))
+    elif isinstance(value, tuple):
+        for own in value:
+            freeze(own)
 
 
 def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
-from .arrays import Lists, Rows, frozen
+from .arrays import Lists, Rows, freeze, frozen
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .frames import is_frame
@@ -383,6 +383,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_ranker"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        freeze(
+            vars(self).get("model_")
+        )  # or kernels would compile again, for arrays of another kind
 
     def _training_data(
         self, X: Any, y: Any, user_negatives: Any = None, sample_weight: Any = None
