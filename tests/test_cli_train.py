@@ -174,7 +174,9 @@ def test_what_a_range_can_not_say_is_refused_before_anything_is_read(tmp_path):
     line = cli.refusal(
         tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan"
     )
-    wanted = "C must be a finite number > 0, or a tuple of such, one per level"
+    wanted = (
+        "C must be a finite number >= 1e-09 and <= 1000000000, or a tuple of such, one per level"
+    )
     assert line == f"LabelTreeClassifier: {wanted}, got nan"
 
 
