@@ -159,8 +159,8 @@ def test_one_vs_all_refuses_every_flag_of_trees():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--n-trees", "0"], "Invalid value for '--n-trees': 0 is not in the range x>=1."),
-        (["--C", "0"], "Invalid value for '--C': 0.0 is not in the range x>0."),
+        (["--n-trees", "0"], "Invalid value for '--n-trees': 0 is not in the range 1<=x<=100."),
+        (["--C", "0"], "Invalid value for '--C': 0.0 is not in the range 1e-09<=x<=1000000000."),
         (["--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1."),
         (["--valid", "1"], "Invalid value for '--valid': 1.0 is not in the range 0<x<1."),
         (["third.npz"], "expected X.npz Y.npz or one file, got 3 paths"),
