@@ -162,8 +162,8 @@ def test_one_vs_all_refuses_every_flag_of_trees():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--n-trees", "0"], "Invalid value for '--n-trees': 0 is not in the range x>=1."),
-        (["--C", "0"], "Invalid value for '--C': 0.0 is not in the range x>0."),
+        (["--n-trees", "0"], "Invalid value for '--n-trees': 0 is not in the range 1<=x<=100."),
+        (["--C", "0"], "Invalid value for '--C': 0.0 is not in the range 1e-09<=x<=1000000000."),
         (["--threads", "0"], "Invalid value for '--threads': 0 is not in the range x>=1."),
         (["--valid", "1"], "Invalid value for '--valid': 1.0 is not in the range 0<x<1."),
         (["third.npz"], "expected X.npz Y.npz or one file, got 3 paths"),
@@ -177,7 +177,9 @@ def test_what_a_range_can_not_say_is_refused_before_anything_is_read(tmp_path):
     line = cli.refusal(
         tmp_path, "train", "no-such-file.txt", "--model", tmp_path / "model", "--C", "nan"
     )
-    wanted = "C must be a finite number > 0, or a tuple of such, one per level"
+    wanted = (
+        "C must be a finite number >= 1e-09 and <= 1000000000, or a tuple of such, one per level"
+    )
     assert line == f"LabelTreeClassifier: {wanted}, got nan"
 
 

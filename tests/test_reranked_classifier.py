@@ -425,7 +425,7 @@ def test_a_forecast_counts_every_training_and_leaves_the_model_alone(fitted):
         ((), "classifier must be one of xmc's estimators of matrices, a tuple of such or None"),
         ((BASE, None), "classifier must be one of xmc's estimators of matrices, a tuple of such"),
         ("tree", "classifier must be one of xmc's estimators of matrices, a tuple of such or None"),
-        ((OneVsAllClassifier(C=-1),), "OneVsAllClassifier: C must be a finite number > 0"),
+        ((OneVsAllClassifier(C=-1),), "OneVsAllClassifier: C must be a finite number >= 1e-09"),
     ],
     ids=["normalize", "tail", "stage", "empty", "None", "str", "C"],
 )

@@ -361,7 +361,6 @@ class FeatureParams:
         "length of a row's products of two features beside its own, 0 for none",
         kind=float,
         low=0,
-        high=10**6,
     )
 
 
