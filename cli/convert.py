@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def split_paths(paths: tuple[str, ...], source: Source) -> tuple[tuple[str, ...]
         raise click.UsageError(
             "expected SRC DST, where one side, or each, may be a pair X.npz Y.npz"
         )
-    n_sources = 2 if source.format_of(paths[0]) in MATRIX_FORMATS else 1
+    is_pair = os.path.exists(paths[1]) and source.format_of(paths[0]) in MATRIX_FORMATS
+    n_sources = 2 if is_pair else 1
     return paths[:n_sources], paths[n_sources:]
 
 

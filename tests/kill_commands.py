@@ -164,6 +164,8 @@ def kill_often(name: str, case: Case, n_cases: int, rng: np.random.Generator) ->
         finish(run(case))
         seen["right at the end"] += state(case) == new
         seen["nothing beside"] += set(os.listdir()) == beside
+        for entry in set(os.listdir()) - beside:
+            print(f"{name} left {entry}", file=sys.stderr)
     print(f"{name}: {n_cases} kills within {seconds:.2f} s: {dict(seen)}", flush=True)
     wrong = seen["NEITHER"] or min(seen["right at the end"], seen["nothing beside"]) < n_cases
     if wrong:

@@ -142,14 +142,13 @@ def check_target(path: FilePath, overwrite: bool = False) -> None:
     if os.path.exists(target) and not overwrite:
         raise DataError(f"{name}: exists already; overwrite replaces it")
     try:
-        _try_entry(os.path.dirname(target))
+        _try_entry(_temporary(Path(target)))
     except OSError as error:
         raise DataError(f"{name}: can't be written: {error.strerror or error}") from error
 
 
-def _try_entry(folder: str) -> None:
-    """Make an entry in the folder and remove it, as only that shows that one can be made."""
-    trial = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(8)}")
+def _try_entry(trial: Path) -> None:
+    """Make an entry and remove it, as only that shows that one can be made."""
     try:
         os.mkdir(trial)
     finally:
