@@ -165,6 +165,13 @@ def test_a_folder_is_replaced_at_once_or_in_steps(tmp_path, monkeypatch, exchang
     assert (listing(path), listing(tmp_path)) == (["new"], ["a"])
 
 
+def test_an_error_about_what_is_made_inside_names_the_path_that_people_know(tmp_path):
+    with pytest.raises(DataError) as error, replacing(tmp_path / "a") as fresh:
+        fresh.mkdir()
+        raise DataError(f"{fresh / 'X.npz'}: can't be written: No space left on device")
+    assert str(error.value) == f"{tmp_path / 'a'}/X.npz: can't be written: No space left on device"
+
+
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, caplog):
     dead = subprocess.Popen(["true"])
     dead.wait()

@@ -178,6 +178,8 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
         raise DataError(
             f"{os.fspath(path)}: can't be written: {error.strerror or error}"
         ) from error
+    except DataError as error:  # of what is made inside: people know the path, not the temporary
+        raise DataError(str(error).replace(str(fresh), os.fspath(path))) from error
     finally:
         _remove(fresh)
 
