@@ -82,7 +82,8 @@ def command(
         elif vectorizer:
             data = transform(data, vectorizer)
         write_targets(targets, data, out_format, not out_one_based, output.overwrite)
-    if len(targets) == 1 and data.Y is not None:  # only a matrix of its own holds weights
+    in_rows = len(targets) == 1 and named_format(targets[0], out_format) != "tsv"
+    if in_rows and data.Y is not None:  # only a matrix of its own holds weights, or ids of a .tsv
         weights = int((data.Y.data != 1).sum() - (data.Y.data == 0).sum())
         what = "weights of labels other than 1"
         output.notices.say_if_any(weights, data.Y.nnz, what, "they are left out; X Y holds them")

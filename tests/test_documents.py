@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import DataError, ParameterError
+from xmc.io import Dataset, read, write
 from xmc.io.documents import document_text, plain_text, read_documents
 from xmc.io.label_ids import align_labels
 
@@ -171,3 +172,23 @@ def test_an_unknown_order_of_columns_is_refused(given):
 def test_a_header_alone_is_an_empty_file(given):
     with pytest.raises(DataError, match="a.tsv: expected at least one row, got an empty file"):
         read_documents(given("labels\ttext\n", "a.tsv"))
+
+
+def test_weights_are_written_and_read_again(tmp_path):
+    Y = sp.csr_matrix(np.array([[0.5, 0], [1, 3.25]], np.float32))
+    write(tmp_path / "a.tsv", Dataset(None, Y, ["one", "two"], ["a", "b"]))
+    assert (tmp_path / "a.tsv").read_text() == "a::0.5\tone\na::1,b::3.25\ttwo\n"
+    assert (read(tmp_path / "a.tsv").Y != Y).nnz == 0
+
+
+def test_an_id_that_looks_weighted_stays_itself(tmp_path):
+    Y = sp.csr_matrix(np.eye(2, dtype=np.float32))
+    write(tmp_path / "a.tsv", Dataset(None, Y, ["one", "two"], ["a::3", "b"]))
+    assert read(tmp_path / "a.tsv").label_ids == ["a::3", "b"]
+
+
+def test_a_uri_with_a_comma_is_refused(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("one\t<http://x/a,b> <http://x/c>\n")
+    with pytest.raises(DataError, match=r"a.tsv:1: expected URIs without commas, got '<http://x/a"):
+        read(path)

@@ -15,7 +15,7 @@ from ..formats import TSV_COLUMNS
 from .columns import SAMPLE, Columns, find_columns, ids_of
 from .files import FilePath, empty_file, log, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
-from .rows import distinct_labels, nearest_float32
+from .rows import distinct_labels, nearest_float32, value_texts
 
 WEIGHTED = re.compile(r"(.+)::([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 
@@ -43,7 +43,10 @@ def read_documents(
         if row is None or "" in ids:
             expected = "text<TAB>id,id" if shape.text_first else "id,id<TAB>text"
             raise DataError(f"{name}:{number}: expected {expected}, got {quoted(line)}")
-        _check_quotes(ids, f"{name}:{number}")
+        if columns is None:
+            _check_quotes(ids, f"{name}:{number}")
+        if any("," in label for label in ids):  # of URIs within <>
+            raise DataError(f"{name}:{number}: expected URIs without commas, got {quoted(row[0])}")
         numbers.extend([found.setdefault(label, len(found)) for label in ids])
         first_lines.extend([number] * (len(found) - len(first_lines)))
         counts.append(len(numbers))
@@ -69,12 +72,12 @@ def _columns(named: str | None, sample: Sequence[str], name: str) -> tuple[Colum
 
 def _check_quotes(ids: Sequence[str], where: str) -> None:
     """Raise DataError if a comma within quotes has cut an id."""
-    for label in ids:
-        if label[0] == '"' and (len(label) == 1 or label[-1] != '"'):
-            raise DataError(
-                f"{where}: expected ids without commas, got {quoted(', '.join(ids))}; "
-                "quotes don't keep an id together"
-            )
+    ends = [(label[0] == '"', label[-1] == '"' and len(label) > 1) for label in ids]
+    if (True, False) in ends and (False, True) in ends[ends.index((True, False)) :]:
+        raise DataError(
+            f"{where}: expected ids without commas, got {quoted(', '.join(ids))}; "
+            "quotes don't keep an id together"
+        )
 
 
 def _weights(
@@ -109,17 +112,22 @@ def _weight_notice(found: Sequence[str]) -> list[str]:
 
 
 def document_text(
-    texts: Sequence[str], Y: sp.csr_matrix | None, ids: Sequence[str], name: str
+    texts: Sequence[str], Y: sp.csr_matrix, ids: Sequence[str], name: str
 ) -> Iterator[bytes]:
-    """The lines `id,id<TAB>text`.
+    """The lines `id,id<TAB>text`, or `id::0.5,id::1<TAB>text` if values of Y aren't 1, or if an id
+    looks as if a weight stood behind it.
 
     Raises DataError if a text spans lines, or if an id holds a comma, a tab or a line break.
     """
     for label in ids:
         check_id(label, name, ",")
+    labels = [ids[column] for column in Y.indices]
+    if (Y.data != 1).any() or any(map(WEIGHTED.fullmatch, ids)):
+        weights = value_texts(Y.data)
+        labels = [f"{label}::{weight}" for label, weight in zip(labels, weights, strict=True)]
     for row, text in enumerate(texts):
-        columns = Y.indices[Y.indptr[row] : Y.indptr[row + 1]] if Y is not None else []
-        yield f"{','.join([ids[c] for c in columns])}\t{_one_line(text, row, name)}\n".encode()
+        own = ",".join(labels[Y.indptr[row] : Y.indptr[row + 1]])
+        yield f"{own}\t{_one_line(text, row, name)}\n".encode()
 
 
 def plain_text(texts: Sequence[str], name: str) -> Iterator[bytes]:
