@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,33 +107,26 @@ def mutmut(*arguments: str, seconds: float | None = None) -> str:
         return process.communicate()[0]
 
 
-def first_lines(module: ast.Module) -> dict[str, int]:
-    """The line on which each function begins, by the name that mutmut gives it."""
-    found = {}
-    for node in module.body:
-        if isinstance(node, ast.ClassDef):
-            methods = [one for one in node.body if isinstance(one, ast.FunctionDef)]
-            found |= {f"xǁ{node.name}ǁ{one.name}": _first_line(one) for one in methods}
-        elif isinstance(node, ast.FunctionDef):
-            found[f"x_{node.name}"] = _first_line(node)
+def functions(text: str) -> dict[str, tuple[int, list[str]]]:
+    """Where each function begins and its lines, by the name that mutmut gives it."""
+    lines, found = text.splitlines(), {}
+    for node in ast.parse(text).body:
+        for one in node.body if isinstance(node, ast.ClassDef) else [node]:
+            if isinstance(one, ast.FunctionDef):
+                prefix = f"xǁ{node.name}ǁ" if one is not node else "x_"
+                name = one.name if "__mutmut_" in one.name else prefix + one.name
+                found[name] = one.lineno, lines[one.lineno - 1 : one.end_lineno]
     return found
 
 
-def _first_line(function: ast.FunctionDef) -> int:
-    return min([function.lineno, *(one.lineno for one in function.decorator_list)])
-
-
-def read_diff(diff: str) -> tuple[int, str, str]:
-    """How many lines after the first of its function a change stands, what was there, what is."""
-    body = diff.partition("\n@@")[2].splitlines()
-    start = int(re.search(r"-(\d+)", body[0])[1])
-    kept = [line for line in body[1:] if not line.startswith("+")]
-    offset = next((n for n, line in enumerate(kept) if line.startswith("-")), 0)
-    before, after = (
-        " ".join(without_comment(line[1:]) for line in body if line.startswith(sign))
-        for sign in "-+"
-    )
-    return start - 1 + offset, before, after
+def difference(before: list[str], after: list[str]) -> tuple[int, str, str]:
+    """The number of the first line that differs, and what differs, without comments."""
+    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    differ = [code for code in codes if code[0] != "equal"]
+    (_, start, _, other_start, _), (_, _, end, _, other_end) = differ[0], differ[-1]
+    sides = before[start:end], after[other_start:other_end]
+    one, other = (" ".join(map(without_comment, side)) for side in sides)
+    return start, one, other
 
 
 def without_comment(line: str) -> str:
@@ -151,11 +144,15 @@ def results(file: str) -> Iterator[tuple[str, str]]:
 
 def survivors(file: str, names: list[str]) -> Iterator[Mutant]:
     """What each mutant of those names changes, and where."""
-    lines = first_lines(ast.parse((TOP / file).read_text(encoding="utf-8")))
+    ours = functions((TOP / file).read_text(encoding="utf-8"))
+    theirs = functions((WORK / "mutants" / file).read_text(encoding="utf-8"))
     for name in names:
-        offset, before, after = read_diff(mutmut("show", name))
-        function = name.rpartition(".")[2].partition("__mutmut_")[0]
-        yield Mutant(file, lines[function] + offset, before, after)
+        mutant = name.rpartition(".")[2]
+        function = mutant.partition("__mutmut_")[0]
+        original = f"{function}__mutmut_orig"
+        after = [line.replace(mutant, original) for line in theirs[mutant][1]]
+        offset, one, other = difference(theirs[original][1], after)
+        yield Mutant(file, ours[function][0] + offset, one, other)
 
 
 def report(file: str, seconds: float) -> int:
@@ -170,7 +167,7 @@ def report(file: str, seconds: float) -> int:
     found = list(survivors(file, left))
     new = [one for one in found if (one.file, f"{one.before} -> {one.after}") not in known()]
     for one in sorted(new):
-        print(one)
+        print(one, flush=True)
     print(
         f"{file}: {len(states)} changes, {len(new)} survive, {len(found) - len(new)} known to, "
         f"{unchecked} not tried",

@@ -1,19 +1,8 @@
 """What the mutation run reads: its table of tests, its list of changes that can't matter."""
 
-import ast
-
 import mutants
 import pytest
 
-DIFF = """# xmc.topk.x_check_k__mutmut_4: survived
---- xmc/topk.py
-+++ xmc/topk.py
-@@ -3,5 +3,5 @@
-     first = 1
--    if 1 <= k:  # the usual case
-+    if 2 <= k:  # the usual case
-         return k
-"""
 SAME_NAMES = """
 def one(): ...
 
@@ -45,9 +34,15 @@ def test_every_change_that_cannot_matter_has_a_reason_above_it():
     assert all(block.startswith("# ") and "\n" in block for block in blocks)
 
 
-def test_a_diff_gives_the_line_and_both_sides_without_comments():
-    assert mutants.read_diff(DIFF) == (3, "if 1 <= k:", "if 2 <= k:")
+def test_a_difference_gives_the_line_and_both_sides_without_comments():
+    before = ["def f(k):", "    if 1 <= k:  # the usual case", "        return k"]
+    after = [before[0], before[1].replace("1", "2"), before[2]]
+    assert mutants.difference(before, after) == (1, "if 1 <= k:", "if 2 <= k:")
 
 
-def test_functions_begin_at_their_decorators_and_classes_keep_theirs_apart():
-    assert mutants.first_lines(ast.parse(SAME_NAMES)) == {"x_one": 2, "xǁTwoǁone": 6}
+def test_functions_of_classes_are_kept_apart():
+    found = mutants.functions(SAME_NAMES)
+    assert {name: (n, len(lines)) for name, (n, lines) in found.items()} == {
+        "x_one": (2, 1),
+        "xǁTwoǁone": (7, 1),
+    }
