@@ -223,6 +223,12 @@ def test_propensities_of_very_many_labels_may_be_a_vector(case):
     assert vector == metrics.report(Y, top, propensity=metrics.sparse_propensities(Y))
 
 
+def test_propensities_of_few_labels_may_be_sparse(case):
+    Y, top, _ = case
+    vector = metrics.report(Y, top, propensity=metrics.propensities(Y))
+    assert vector == metrics.report(Y, top, propensity=metrics.sparse_propensities(Y))
+
+
 def test_a_label_that_comes_twice_is_refused_whatever_its_number():
     Y, twice = (
         sp.csr_matrix((1, INT32_MAX), dtype=bool),
@@ -581,6 +587,8 @@ def test_wrong_predictions_are_refused(predictions, message):
         (np.array([1, 0, 0.5]), "propensity must be above 0 and at most 1, got 0.0"),
         (np.array([1, np.nan, 0.5]), "propensity must be above 0 and at most 1, got nan"),
         (np.array([1, 12.5, 0.5]), "propensity must be above 0 and at most 1, got 12.5"),
+        (np.array([1, 1.5, 0.5]), "propensity must be above 0 and at most 1, got 1.5"),
+        ([[1], [1, 0.5]], "propensity must be an array of numbers, got list"),
     ],
 )
 @pytest.mark.parametrize("metric", [metrics.psp_at_k, metrics.psndcg_at_k])
