@@ -105,7 +105,7 @@ def entry(dtype, shape, start, end):
     ("entries", "message"),
     [
         ({"z": entry("I32", [2], 0, 4)}, "z: expected 8 bytes, got 4"),
-        ({"z": entry("I16", [2, 1], 0, 5)}, "z: expected 4 bytes, got 5"),
+        ({"z": entry("I16", [2, 1], 1, 6)}, "z: expected 4 bytes, got 5"),
         ({"z": entry("U8", [1, 1, 4], 0, 4)}, "z: expected 2 dimensions at most, got 3"),
         (
             {"z": entry("U8", [-4], 0, 4)},
@@ -140,6 +140,7 @@ def test_what_is_wrong_with_a_header_is_said(tmp_path, entries, message):
 
 def test_arrays_may_stand_in_any_order_of_the_header_and_be_empty(tmp_path):
     entries = {
+        "end": entry("F32", [0], 4, 4),
         "b": entry("U8", [2], 2, 4),
         "none": entry("F64", [0, (1 << 48) - 1], 0, 0),
         "a": entry("U8", [1, 2], 0, 2),
@@ -151,9 +152,17 @@ def test_arrays_may_stand_in_any_order_of_the_header_and_be_empty(tmp_path):
     assert found["none"].shape == (0, (1 << 48) - 1)
 
 
+def test_an_array_is_aligned_by_where_it_stands_in_the_file(tmp_path):
+    entries = {"y": entry("U8", [1], 0, 1), "z": entry("I32", [1], 1, 5)}
+    text = json.dumps(entries).encode()
+    write_raw(tmp_path / "file", text + b" " * ((3 - len(text)) % 4), b"1\2\0\0\0")
+    assert tensors.read(tmp_path / "file")["z"].tolist() == [2]
+
+
 def test_large_numbers_come_first_then_names_and_the_data_begin_at_a_line_of_the_cache(path):
     entries, data = header(path)
     assert list(entries) == ["b.c", "g", "a", "d", "f", "e", "\u00fc"]
+    assert "\u00fc".encode() in path.read_bytes()
     assert (path.stat().st_size - len(data)) % tensors.ALIGNED == 0
     assert path.stat().st_size - len(data) < 8 + tensors.ALIGNED + len(
         json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
@@ -200,6 +209,31 @@ def test_a_file_without_a_length_is_none_of_arrays(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(ValueError, match=f"^expected a file of arrays, got {len(content)} bytes$"):
         tensors.read(tmp_path / "file")
+
+
+def test_a_file_of_a_length_alone_has_no_header(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(8))
+    with pytest.raises(ValueError, match="^Expecting value"):
+        tensors.read(tmp_path / "file")
+
+
+def test_a_header_of_one_byte_more_than_the_file_has_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes((3).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ValueError, match="^expected a header of the 10 bytes, got one of 3$"):
+        tensors.read(tmp_path / "file")
+
+
+def test_a_file_is_opened_to_be_read_as_bytes(path):
+    with tensors.open_regular(path) as file:
+        assert file.read() == path.read_bytes()
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    with pytest.raises(OSError) as error:
+        tensors.open_regular(tmp_path)
+    found = error.value
+    assert (type(found), found.errno) == (OSError, 0)
+    assert (found.strerror, found.filename) == ("expected a regular file", str(tmp_path))
 
 
 def test_a_header_nested_too_deeply_is_said_to_be(path):
