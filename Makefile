@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
-.PHONY: help run test lint types bounds oracles coverage lock oldest newest dist sdist-test sbom audit clean \
+.PHONY: help run test lint types bounds oracles coverage mutants lock oldest newest dist sdist-test sbom audit clean \
 	figures peers bench-train bench-predict
 
 help:  ## list the targets
@@ -38,6 +38,10 @@ oracles: .venv/test-installed  ## run the kernel tests with kernels as plain Pyt
 coverage: .venv/test-installed  ## run the tests, print which lines they miss and the share that they reach
 	$(BIN)/coverage run --data-file=.run/coverage -m pytest -q
 	$(BIN)/coverage report --data-file=.run/coverage
+
+# Some files instead of all that it knows: FILES="xmc/topk.py ...". Changes that cannot matter: tests/data/mutants.txt.
+mutants: .venv/mutmut-installed  ## change the code in one place at a time, print what no test notices: SECONDS=600
+	$(BIN)/python tests/mutants.py $(if $(SECONDS),--seconds $(SECONDS)) $(FILES)
 
 # One lock for every platform and every Python that setup.cfg allows. Who installs the package gets setup.cfg's ranges.
 lock: .run/tools/installed  ## renew requirements-dev.lock, the versions that the tests run with
@@ -121,6 +125,10 @@ clean:  ## remove caches, outputs and builds; .venv stays
 	@$(BIN)/python $(INSTALL) --require-hashes -r requirements-dev.lock
 	@$(BIN)/python $(INSTALL) --no-deps -e .
 	@touch .venv/installed $@
+
+.venv/mutmut-installed: .venv/test-installed
+	@$(BIN)/python $(INSTALL) 'mutmut>=3.8'
+	@touch $@
 
 .run/tools/installed:
 	@$(PYTHON) -m venv .run/tools

@@ -223,6 +223,12 @@ def test_propensities_of_very_many_labels_may_be_a_vector(case):
     assert vector == metrics.report(Y, top, propensity=metrics.sparse_propensities(Y))
 
 
+def test_propensities_of_few_labels_may_be_sparse(case):
+    Y, top, _ = case
+    vector = metrics.report(Y, top, propensity=metrics.propensities(Y))
+    assert vector == metrics.report(Y, top, propensity=metrics.sparse_propensities(Y))
+
+
 def test_a_label_that_comes_twice_is_refused_whatever_its_number():
     Y, twice = (
         sp.csr_matrix((1, INT32_MAX), dtype=bool),
@@ -581,6 +587,8 @@ def test_wrong_predictions_are_refused(predictions, message):
         (np.array([1, 0, 0.5]), "propensity must be above 0 and at most 1, got 0.0"),
         (np.array([1, np.nan, 0.5]), "propensity must be above 0 and at most 1, got nan"),
         (np.array([1, 12.5, 0.5]), "propensity must be above 0 and at most 1, got 12.5"),
+        (np.array([1, 1.5, 0.5]), "propensity must be above 0 and at most 1, got 1.5"),
+        ([[1], [1, 0.5]], "propensity must be an array of numbers, got list"),
     ],
 )
 @pytest.mark.parametrize("metric", [metrics.psp_at_k, metrics.psndcg_at_k])
@@ -835,3 +843,72 @@ def test_a_row_whose_only_label_the_model_does_not_know_counts_as_missed():
     assert found["nDCG@2"] == pytest.approx(100 * (1 + 0) / 2)
     assert found["PSP@2"] == pytest.approx(100 * (1 + 1) / (4 + 1 + 4))
     assert (found["n_labels"], found["n_rows_without_labels"]) == (4, 0)
+
+
+P_OF_EYE = {"propensity": np.ones(3)}
+DOORS = [
+    (metrics.precision_at_k, {}),
+    (metrics.recall_at_k, {}),
+    (metrics.ndcg_at_k, {}),
+    (metrics.psp_at_k, P_OF_EYE),
+    (metrics.psndcg_at_k, P_OF_EYE),
+    (metrics.coverage_at_k, {}),
+    (metrics.f1_at_k, {}),
+    (metrics.ece_at_k, {}),
+    (metrics.reliability, {}),
+]
+
+
+@pytest.mark.parametrize(("metric", "settings"), DOORS)
+def test_every_metric_begins_its_errors_with_its_name(metric, settings):
+    said = f"^{metric.__name__}: Y_true has 3 rows, predictions have 2$"
+    with pytest.raises(DataError, match=said):
+        metric(EYE, sp.csr_matrix((2, 3)), 1, **settings)
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_a_report_begins_its_errors_with_its_name(per_row):
+    with pytest.raises(DataError, match="^report: Y_true has 3 rows, predictions have 2$"):
+        metrics.report(EYE, sp.csr_matrix((2, 3)), (1,), per_row=per_row)
+    with pytest.raises(DataError, match="^report: Y_true has 3 labels, propensity has 2$"):
+        metrics.report(EYE, TOP, (1, 2), np.ones(2), per_row=per_row)
+
+
+def test_a_report_has_the_ece_of_each_k(case):
+    Y, top, _ = case
+    top = as_probabilities(top)
+    found = metrics.report(Y, top, (1, 6))
+    for k in (1, 6):
+        cut = TopK(top.labels[:, :k], top.scores[:, :k])
+        assert found[f"ECE@{k}"] == metrics.ece_at_k(Y, cut, k)
+
+
+def test_no_share_is_above_one_by_rounding():
+    p = np.array([0.2, 0.5, 0.6])
+    worst_first = TopK(np.int32([[2, 1, 0]]), np.float32([[3, 2, 1]]))
+    assert sum(1 / p[::-1]) > sum(1 / p)
+    assert metrics.psp_at_k([[1, 1, 1]], worst_first, 3, propensity=p) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_without_labels_or_predictions_warn_of_nothing():
+    found = metrics.report(sp.csr_matrix((3, 3)), sp.csr_matrix((3, 3)), (1, 3), np.ones(3))
+    assert {value for name, value in found.items() if "@" in name} == {0.0}
+    metrics.report(sp.csr_matrix((3, 3)), sp.csr_matrix((3, 3)), (1, 3), np.ones(3), per_row=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_bins_without_scores_have_no_means():
+    top = TopK(np.int32([[0, 1]]), np.float32([[0.9495, 0.1495]]))
+    found = metrics.reliability([[1, 0]], top, 2, 1000)
+    filled = np.flatnonzero(found.counts)
+    assert filled.tolist() == [149, 949]
+    for means in (found.mean_scores, found.true_shares):
+        assert np.flatnonzero(~np.isnan(means)).tolist() == filled.tolist()
+
+
+def test_the_first_label_is_a_prediction_as_any_other():
+    first = TopK(np.int32([[0], [-1]]), np.float32([[1.5], [7]]))
+    assert metrics.report(np.eye(2), first, [1])["n_rows_without_predictions"] == 1
+    with pytest.raises(DataError, match="must be from 0 to 1, got 1.5 in row 0$"):
+        metrics.ece_at_k(np.eye(2), first, 1)

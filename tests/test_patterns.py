@@ -44,5 +44,24 @@ def test_what_is_no_text_or_too_long_is_refused(pattern):
 
 
 def test_references_to_groups_are_refused():
-    with pytest.raises(ValueError, match="doesn't refer to its groups"):
+    with pytest.raises(ValueError, match="^expected a token_pattern that doesn't refer to its groups$"):
         check_pattern(r"(a+)\1")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a" * 1000, "a{0,100}b{0,100}c{0,100}d{0,100}", r"\w*(?:a*|b*|c*)", r"(?:ab+)?c"]
+)
+def test_what_stays_at_the_bound_is_fine(pattern):
+    check_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["a{0,101}b{0,101}c{0,101}", r"\w*(?:a*|b*c*)", r"(a*)b*(c*)"])
+def test_long_repeats_add_up_wherever_they_stand(pattern):
+    with pytest.raises(ValueError, match="^expected a token_pattern with 2 long repeats at most$"):
+        check_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", [r"(?:(a)?(?(1)b|c))*", r"(?:a|bc){2}", r"(?:x(?:a|bc)){2}"])
+def test_a_choice_inside_a_repeat_is_refused(pattern):
+    with pytest.raises(ValueError, match="^expected a token_pattern without repeats inside"):
+        check_pattern(pattern)

@@ -118,6 +118,12 @@ def test_inputs_are_not_changed_and_may_be_read_only():
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [
+        (np.eye(3).tolist(), "predictions must be a TopK or a sparse matrix, got list"),
+        (
+            TopK(np.eye(3, dtype=int), np.eye(3)[:2]),
+            ("labels and scores must be 2-D and alike, got (3, 3) and (2, 3)"),
+        ),
+        (TopK(np.int32([[0]] * 2), np.float32([[1]] * 2)), "Y_true has 3 rows, predictions have 2"),
         (np.eye(3), "predictions must be a TopK or a sparse matrix, got ndarray"),
         (sp.csr_matrix((2, 3)), "Y_true has 3 rows, predictions have 2"),
         (sp.csr_matrix((3, 4)), "Y_true has 3 labels, predictions have 4"),
@@ -136,6 +142,19 @@ def test_wrong_predictions_are_refused(predictions, message):
     with pytest.raises(DataError) as error:
         best_threshold(np.eye(3), predictions)
     assert str(error.value) == f"best_threshold: {message}"
+
+
+def test_wrong_truth_is_refused_by_its_name():
+    with pytest.raises(DataError) as error:
+        best_threshold([1, 0], sp.csr_matrix((2, 3)))
+    assert str(error.value) == (
+        "best_threshold: expected Y_true to be a 2-D numeric matrix, got 1-D int64"
+    )
+
+
+def test_predictions_without_places_name_no_label():
+    none = TopK(np.empty((2, 0), np.int32), np.empty((2, 0), np.float32))
+    assert best_threshold(np.eye(2), none) == np.inf
 
 
 def test_metrics_has_them_too():

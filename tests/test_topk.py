@@ -65,6 +65,11 @@ def test_a_label_beyond_the_columns_is_refused():
         top.to_csr(4)
 
 
+def test_scores_that_are_no_matrix_are_refused():
+    with pytest.raises(DataError, match="^TopK: expected P to be a 2-D numeric matrix, got 1-D"):
+        TopK.from_csr(np.ones(3), 1)
+
+
 def test_other_formats_than_csr_are_read():
     P = sp.csr_matrix(np.float32([[0.5, 0, 0.7], [0, 0.1, 0]]))
     for form in (sp.csc_matrix, sp.coo_array):
@@ -84,7 +89,7 @@ def test_no_rows_give_no_predictions():
     assert TopK(np.empty((0, 2), np.int32), np.empty((0, 2), np.float32)).to_csr(4).shape == (0, 4)
 
 
-@pytest.mark.parametrize("k", [1, 3, np.int32(2), np.uint8(3)])
+@pytest.mark.parametrize("k", [1, 3, np.int32(1), np.int32(2), np.uint8(3)])
 def test_as_many_labels_as_there_are_can_be_asked_for(k):
     found = check_k("who", k, 3)
     assert type(found) is int and found == k

@@ -284,7 +284,7 @@ def _recall(judged: Judged, k: int) -> float:
 
 
 def _ndcg(judged: Judged, k: int) -> float:
-    return min(1.0, float(_row_ndcg(judged, k).mean()))
+    return float(_row_ndcg(judged, k).mean())
 
 
 def _row_precision(judged: Judged, k: int) -> np.ndarray:

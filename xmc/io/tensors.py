@@ -37,11 +37,13 @@ LONGEST = 100 << 20  # of a header, as the format has it
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a new file, and make sure that it is on the disk.
 
-    Raises ValueError for an array of objects or of texts.
+    Raises ValueError for an array of objects or of texts, or of more than two dimensions.
     """
     for name, array in arrays.items():
         if array.dtype not in CODES:
             raise ValueError(f"{name}: expected an array of numbers, got {array.dtype}")
+        if array.ndim > 2:
+            raise ValueError(f"{name}: expected 2 dimensions at most, got {array.ndim}")
     order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     header, end = {}, 0
     for name in order:
@@ -112,9 +114,11 @@ def _entry(name: str, fields: dict[str, Any]) -> tuple[str, int, int, np.dtype, 
     numbers = [start, end, *shape]
     if not all(type(number) is int and 0 <= number < 1 << 48 for number in numbers):
         raise ValueError(f"{name}: expected a shape and offsets that are sizes, got {numbers}")
+    if len(shape) > 2:
+        raise ValueError(f"{name}: expected 2 dimensions at most, got {len(shape)}")
     n_bytes = dtype.itemsize
     for size in shape:
         n_bytes *= size
-    if end - start != n_bytes or len(shape) > 2:
+    if end - start != n_bytes:
         raise ValueError(f"{name}: expected {n_bytes:,} bytes, got {end - start:,}")
     return name, start, end, dtype, tuple(shape)
