@@ -35,7 +35,7 @@ bounds: .venv/test-installed  ## run the kernel tests with bounds checks
 oracles: .venv/test-installed  ## run the kernel tests with kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest $(KERNEL_TESTS)
 
-coverage: .venv/test-installed  ## run the tests, print which lines they miss and the share that they reach
+coverage: .venv/test-installed  ## run the tests, print which lines and branches they miss
 	$(BIN)/coverage run --data-file=.run/coverage -m pytest -q
 	$(BIN)/coverage report --data-file=.run/coverage
 

@@ -16,11 +16,13 @@ from xmc.checkpoint import (
     Identity,
     KeptInFolder,
     check_checkpoint,
+    is_begun,
     opened,
     remove,
 )
 from xmc.datasets import load_sample, sample_texts
 from xmc.io.files import remove_folder
+from xmc.io.folder import write_folder
 from xmc.training import level
 
 IDENTITY = Identity(settings={"C": 1.0}, data={"rows": "abc"})
@@ -92,6 +94,35 @@ def test_without_a_folder_all_jobs_are_done():
     assert worker.done == [2, 2]
 
 
+def test_without_a_folder_jobs_are_told_and_run_as_parallel_runs_them(monkeypatch):
+    told = []
+    found(NOTHING_KEPT, Worker(), [3, 1], n_jobs=1, done=told.append)
+    assert sorted(told) == [0, 1]
+    monkeypatch.setattr(room, "run", lambda *given: given)
+    given = print, [(1,), (2,)], 2, told.append
+    assert NOTHING_KEPT.run("squares", Found, *given) == given
+
+
+def test_what_one_job_gives_is_kept_as_others_are(tmp_path):
+    for done in ([5], []):
+        worker = Worker()
+        result = KeptInFolder(tmp_path).once("square", Found, lambda own=worker: own(5))
+        assert (result.n, result.squares.tolist()) == (5, [0, 1, 4, 9, 16])
+        assert worker.done == done
+
+
+def test_jobs_that_are_kept_are_run_by_as_many_threads_as_others(tmp_path, monkeypatch):
+    asked = []
+
+    def results_of(function, jobs, n_jobs):
+        asked.append(n_jobs)
+        return map(function, *zip(*jobs, strict=True))
+
+    monkeypatch.setattr(room, "results_of", results_of)
+    found(KeptInFolder(tmp_path), Worker(), [3, 1], n_jobs=2)
+    assert asked == [2]
+
+
 def test_jobs_are_written_down_every_few_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "EVERY", 0)
     found(KeptInFolder(tmp_path), Worker(), [3, 1, 2], n_jobs=1)
@@ -106,6 +137,44 @@ def test_a_damaged_result_is_refused_and_says_what_to_do(tmp_path):
     arrays.write_bytes(raw)
     with pytest.raises(ModelError, match=r"checksum differs; remove .*squares-0, and its part is"):
         found(KeptInFolder(tmp_path), Worker(), [3, 1])
+
+
+@pytest.mark.parametrize(
+    ("meta", "reason"),
+    [
+        ({"jobs": [0, 1], "plan": [[["i8", 1], 1]]}, "zip"),
+        ({"jobs": [0], "plan": [[["i8", 1], 1], [["i8", 1], 1]]}, "zip"),
+        ({"jobs": [0], "plan": [[["f4", 1], 1]]}, "no 'f4'"),
+        ({"plan": [[["i8", 1], 1]]}, "no 'jobs'"),
+    ],
+)
+def test_results_that_do_not_fit_their_jobs_are_refused(tmp_path, meta, reason):
+    kept = tmp_path / "squares-0"
+    write_folder(kept, room.FILE, meta, {"i8": np.arange(2)}, overwrite=False)
+    with pytest.raises(ModelError) as error:
+        found(KeptInFolder(tmp_path), Worker(), [1, 2])
+    assert str(error.value).startswith(f"{kept}: jobs.json can't be read: {reason}")
+    assert str(error.value).endswith(f"; remove {kept}, and its part is trained again")
+
+
+def test_a_checkpoint_has_begun_once_it_says_what_is_trained(tmp_path):
+    assert not is_begun(tmp_path / "kept")
+    with opened(tmp_path / "kept", lambda: IDENTITY):
+        pass
+    assert is_begun(tmp_path / "kept")
+    assert not is_begun(tmp_path)
+
+
+def test_what_says_what_a_checkpoint_is_goes_last(tmp_path, monkeypatch):
+    with opened(tmp_path / "kept", lambda: IDENTITY) as checkpoint:
+        for part in ("a", "z"):
+            found(checkpoint.part(part), Worker(), [3])
+    removed = []
+    monkeypatch.setattr(room, "remove_folder", lambda path: removed.append(path.name))
+    with pytest.raises(OSError, match="not empty"):
+        remove(tmp_path / "kept")
+    assert removed[-1] == room.IDENTITY
+    assert sorted(removed) == ["a.squares-0", "training", "z.squares-0"]
 
 
 def test_a_checkpoint_goes_on_only_with_the_same_training(tmp_path):

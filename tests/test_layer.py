@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.layer import assemble, pack, page_counts, repacked, unpack
+from xmc.layer import DTYPES, assemble, check_layer, pack, page_counts, repacked, unpack
 
 N_FEATURES = 90
 
@@ -147,3 +147,95 @@ def test_buckets_hold_about_eight_features(rng):
 
 def test_chunks_have_a_page_per_256_children():
     assert page_counts(np.array([0, 0, 1, 257, 514, 1026])).tolist() == [0, 1, 1, 2, 2]
+
+
+@pytest.fixture
+def layer(rng):
+    return packed(*sparse(rng, [3, 0, 400]), rng)
+
+
+def refusal(layer, n_features=N_FEATURES):
+    with pytest.raises(ValueError) as error:
+        check_layer(layer, n_features, "tree0.level1")
+    return str(error.value)
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("widths", [[3, 0, 400], [1], []])
+def test_a_layer_that_was_packed_is_sound(rng, widths, weights):
+    check_layer(packed(*sparse(rng, widths), rng, weights), N_FEATURES, "tree0.level1")
+
+
+@pytest.mark.parametrize("part", [*DTYPES, "weight"])
+def test_another_type_is_refused_by_the_name_of_its_array(layer, part):
+    expected = DTYPES.get(part, "('<f4', '|i1', '<u2')")
+    changed = layer._replace(**{part: getattr(layer, part).astype(np.float64)})
+    assert refusal(changed) == f"tree0.level1.{part}: expected {expected}, got float64"
+
+
+CHANGES = {
+    "2-D": lambda array: array[None],
+    "one more": lambda array: np.concatenate([array, array[-1:]]),
+    "one less": lambda array: array[:-1],
+    "none": lambda array: array[:0],
+    "a later start": lambda array: np.concatenate([array[:1] + 1, array[1:]]),
+    "a later end": lambda array: np.concatenate([array[:-1], array[-1:] + 1]),
+    "an earlier end": lambda array: np.concatenate([array[:-1], array[-1:] - 1]),
+    "a fall": lambda array: np.concatenate([array[:1], array[-1:] + 1, array[2:]]),
+}
+LENGTHS = ["2-D", "one more", "one less", "none"]
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        *((part, change) for part in DTYPES if part[-4:] == "_ptr" for change in CHANGES),
+        *((part, change) for part in DTYPES if part[-4:] != "_ptr" for change in LENGTHS),
+        *(("weight", change) for change in LENGTHS),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(layer, part, change):
+    changed = CHANGES[change](getattr(layer, part))
+    assert refusal(layer._replace(**{part: changed})) == (
+        "tree0.level1: expected arrays that fit each other, their lengths don't"
+    )
+
+
+@pytest.mark.parametrize("n_columns", [1, 3])
+def test_buckets_are_pairs(layer, n_columns):
+    bucket = np.zeros((len(layer.bucket), n_columns), np.uint32)
+    assert "expected arrays that fit each other" in refusal(layer._replace(bucket=bucket))
+
+
+@pytest.mark.parametrize("n_features", [1, 60, 200, 1_234])
+def test_buckets_are_those_of_the_features(layer, n_features):
+    said = f"tree0.level1: expected buckets for {n_features:,} features"
+    assert refusal(layer, n_features) == said
+
+
+def test_no_bucket_spans_more_than_256_features(rng):
+    layer = packed(np.ones((201, 1), np.float32), [0, 1], rng)
+    wide = np.uint32([[0, 0], [200, 200]])
+    for shift in (8, 9):
+        changed = layer._replace(shift=np.uint8([shift]), bucket=wide, bucket_ptr=np.array([0, 2]))
+        if shift == 8:
+            check_layer(changed, 200, "tree0.level1")
+        else:
+            assert refusal(changed, 200) == "tree0.level1: expected buckets for 200 features"
+
+
+@pytest.mark.parametrize("part", ["scale", "bias_weight"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scales_and_bias_weights_are_finite(layer, part, value):
+    changed = getattr(layer, part).copy()
+    changed[1] = value
+    said = "tree0.level1: expected finite scales and bias weights"
+    assert refusal(layer._replace(**{part: changed})) == said
+
+
+@pytest.mark.parametrize("page", [0, 2])
+def test_a_page_whose_buckets_do_not_fit_its_features_is_named(layer, page):
+    bucket = layer.bucket.copy()
+    bucket[layer.bucket_ptr[page]] += 1
+    said = f"tree0.level1: expected buckets that fit the features of page {page}"
+    assert refusal(layer._replace(bucket=bucket)) == said

@@ -44,8 +44,9 @@ def test_what_is_no_text_or_too_long_is_refused(pattern):
 
 
 def test_references_to_groups_are_refused():
-    told = "^expected a token_pattern that doesn't refer to its groups$"
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(
+        ValueError, match="^expected a token_pattern that doesn't refer to its groups$"
+    ):
         check_pattern(r"(a+)\1")
 
 

@@ -26,7 +26,7 @@ def best_threshold_of(scores: np.ndarray, is_true: np.ndarray, n_true: int) -> f
     go together. Of thresholds that are equally good it is the highest: inf, which keeps nothing, if
     no candidate is true.
     """
-    order = np.argsort(scores, kind="stable")[::-1]
+    order = np.argsort(scores)[::-1]
     best_first = np.asarray(scores)[order]
     last = np.flatnonzero(np.append(best_first[1:] != best_first[:-1], True)[: len(best_first)])
     n_hits = np.cumsum(np.asarray(is_true)[order])[last]
