@@ -46,7 +46,7 @@ TESTS = {
     "xmc/layer.py": "layer",
     "xmc/model_files.py": "model_files",
     "xmc/ranking/search.py": "search",
-    "xmc/ranking/trees.py": "search",
+    "xmc/ranking/trees.py": "trees search",
     "xmc/ranking/ranker.py": "ranker",
     "xmc/training/level.py": "level",
     "xmc/training/problem.py": "level solver",

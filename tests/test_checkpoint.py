@@ -87,6 +87,13 @@ def test_parts_keep_their_jobs_apart(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["tree1.squares-0", "tree11.squares-0"]
 
 
+def test_a_stage_may_have_a_dash_in_its_name(tmp_path):
+    for done in ([3], []):
+        worker = Worker()
+        found(KeptInFolder(tmp_path).part("tree-1"), worker, [3])
+        assert worker.done == done
+
+
 def test_without_a_folder_all_jobs_are_done():
     worker = Worker()
     for _ in range(2):

@@ -4,6 +4,7 @@ import pytest
 
 from xmc.arrays import frozen
 from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID
+from xmc.params import LabelTreeParams
 from xmc.ranking import search as search_room
 from xmc.ranking.search import (
     Candidates,
@@ -11,10 +12,12 @@ from xmc.ranking.search import (
     as_topk,
     beam,
     label_candidates,
+    probability_at_0,
     rank,
     row_blocks,
     rows_per_batch,
     scored,
+    search_of,
 )
 from xmc.ranking.tail import Tail, with_tail
 
@@ -214,7 +217,7 @@ def test_a_member_twice_ranks_as_once(rng):
     assert ranked(X, (member, member), 3) == ranked(X, (member,), 3)
 
 
-@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("n_members", [1, 2, 3])
 def test_answers_do_not_depend_on_blocks_of_rows(rng, n_members):
     members = tuple(naive.random_member(rng, N_FEATURES) for _ in range(n_members))
     X, search = random_rows(rng, 100), Search(3, 1.0, L3_HINGE)
@@ -325,3 +328,39 @@ def test_batches_are_large_unless_candidates_are_written_down(rng):
     assert 1 <= few < search_room.MOST_ROWS
     assert rows_per_batch((member,), tail) == few
     assert rows_per_batch((member, member), search) < few
+
+
+def test_tail_classifiers_and_boost_act_on_what_is_ranked(rng):
+    member, X = naive.random_member(rng, N_FEATURES), random_rows(rng, 10)
+    n_labels = len(member.tree.labels)
+    tail = Tail(naive.random_rows(rng, n_labels, N_FEATURES), 2.0, 0.3)
+    boost = frozen(rng.random(n_labels).astype(np.float32))
+    for members in ((member,), (member, member)):
+        search = Search(3, 1.0, L3_HINGE, boost, tail)
+        found = scored(X, label_candidates(X, members, search), search)
+        assert same_bits(rank(X, members, search, 4), as_topk(found, 4))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_parameters_say_how_to_descend(transform):
+    found = search_of(LabelTreeParams(beam_size=7, bias=2, score_transform=transform))
+    assert found[:3] == (7, 2.0, TRANSFORMS[transform])
+    assert len(found.boost) == 0 and found.tail is None
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"), [(L3_HINGE, np.exp(-1)), (L2_HINGE, np.exp(-1)), (LOG_SIGMOID, 0.5)]
+)
+def test_a_margin_of_0_has_the_probability_that_the_transform_says(transform, expected):
+    found = probability_at_0(transform)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_batch_has_as_many_rows_as_candidates_of_the_widest_beams_allow(rng, monkeypatch):
+    member = naive.random_member(rng, N_FEATURES, (3, 4, 50, 6))
+    widest = sum(sorted(np.diff(member.tree.chunks[-1]))[-2:])
+    search = Search(2, 1.0, L3_HINGE)
+    for most, expected in ((widest * 7 + 7, 7), (widest * 7 + 6, 6), (1, 1)):
+        monkeypatch.setattr(search_room, "MOST_CANDIDATES", most)
+        assert rows_per_batch((member,), search, all_candidates=True) == expected
