@@ -150,6 +150,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_names: Sequence[str] | None,
         checkpoint: str | PathLike[str] | Checkpoint | None,
     ) -> None:
+        """Train this very estimator; what it learned so far is gone even if that fails."""
         data = self._training_data(X, y, user_negatives, sample_weight)
         who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
@@ -386,9 +387,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        freeze(
-            vars(self).get("model_")
-        )  # or kernels would compile again, for arrays of another kind
+        # Or kernels would compile again, for arrays that can be written to.
+        freeze(vars(self).get("model_"))
 
     def _training_data(
         self, X: Any, y: Any, user_negatives: Any = None, sample_weight: Any = None
@@ -406,7 +406,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         Y, classes = as_label_matrix(y, who)
         same_rows(csr, Y, who)
         weights = as_row_weights(sample_weight, Y.shape[0], who)
-        if not weights.all():
+        if not weights.all():  # rows of weight 0 are left out
             kept = weights > 0
             csr, Y = csr[kept], Y[kept]
             weights = as_row_weights(weights[kept], Y.shape[0], who)
