@@ -5,7 +5,7 @@ INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
 .PHONY: help run test lint types bounds oracles coverage mutants lock oldest newest dist sdist-test sbom audit clean \
-	figures peers bench-train bench-predict
+	figures docs peers bench-train bench-predict
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -92,6 +92,11 @@ audit: .venv/test-installed  ## check licences; known vulnerabilities, too: ADVI
 
 figures: .venv/installed  ## draw the figures of the documents
 	$(BIN)/python docs/figures.py
+
+# Pages are read from the top of the checkout; a warning is an error.
+docs: .venv/test-installed  ## make a site of the documents in .run/docs
+	rm -rf .run/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d .run/doctrees . .run/docs
 
 XMC_PEERS ?= .venv/peers
 BENCH = $(if $(SETS),--sets $(SETS)) $(if $(ONLY),--only $(ONLY)) $(if $(REPEATS),--repeats $(REPEATS)) --peers $(XMC_PEERS)
