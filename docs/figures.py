@@ -1,4 +1,4 @@
-"""The figures of how-it-works.md, drawn from what a small model really holds.
+"""The figures of the pages; those of how-it-works.md show what a small model really holds.
 
     python docs/figures.py [FOLDER]
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import toy
+from drawings import DRAWINGS
 from svg import BLUE, GREEN, GREY, INK, PALE, PAPER, RED, YELLOW, Drawing
 
 from xmc import TextClassifier
@@ -321,6 +322,8 @@ def main(folder: Path) -> None:
     model = toy.train()
     for name, figure in FIGURES.items():
         figure(model).save(folder / f"{name}.svg")
+    for name, drawing in DRAWINGS.items():
+        drawing().save(folder / f"{name}.svg")
 
 
 if __name__ == "__main__":

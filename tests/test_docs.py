@@ -70,8 +70,9 @@ def test_the_figures_are_those_that_the_script_draws(figures, tmp_path):
 
 
 def test_every_figure_is_shown(figures):
-    shown = re.findall(r"\]\((\w+)\.svg\)", text_of("docs/how-it-works.md"))
-    assert sorted(shown) == sorted(figures["FIGURES"])
+    pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
+    shown = re.findall(r"\]\((\w+)\.svg\)", pages)
+    assert sorted(shown) == sorted([*figures["FIGURES"], *figures["DRAWINGS"]])
 
 
 def test_the_numbers_of_the_descent_are_those_of_the_model(toy):

@@ -1,5 +1,6 @@
-"""The pages of the site: what they show runs and prints what they say, and the site has them all."""
+"""The pages of the site: what they show runs and prints what they say, and figures are kept ones."""
 
+import csv
 import re
 import runpy
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from xmc.datasets.recipes import read_recipe, recipe_names
 
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
@@ -42,11 +45,30 @@ def test_what_a_page_shows_runs_in_order_and_prints_what_it_says(
             assert printed == text
 
 
-def test_the_site_leads_to_every_page():
-    home = (DOCS / "index.md").read_text(encoding="utf-8")
-    named = re.search(r"^```\{toctree\}.*?^```", home, re.MULTILINE | re.DOTALL)[0].split()
-    pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
-    assert pages <= set(named)
+def rows_of(page):
+    """The cells of each table's rows."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*", text, re.M)
+    ]
+
+
+def test_expected_figures_are_those_of_the_recipes():
+    shown = {tuple(row) for row in rows_of("reproduction.md")}
+    for name in recipe_names():
+        for run in read_recipe(name).runs:
+            if run.expected:
+                figures = [f"{value:.2f}" for value in run.expected.values()]
+                assert (run.name, *figures, f"({run.tolerance})") in shown
+
+
+def test_published_figures_are_those_that_are_kept():
+    with open(TOP / "datasets" / "published.csv", encoding="utf-8", newline="") as file:
+        kept = [list(row.values()) for row in csv.DictReader(file)]
+    kept = {(row[0], row[2], *row[4:]) for row in kept}
+    shown = {tuple(row) for row in rows_of("reproduction.md") if row[0][0].isupper() and row[-1]}
+    assert len(shown) > 10
+    assert shown <= kept
 
 
 @pytest.fixture(scope="module")
