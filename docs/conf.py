@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from docstrings import as_rst, parameters_of  # noqa: E402
+from docstrings import as_rst, field_of, parameters_of  # noqa: E402
 
 project = "xmc"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -32,6 +32,6 @@ def setup(app):
 
 
 def rewrite(app, what, name, thing, options, lines):
-    lines[:] = as_rst(lines)
+    lines[:] = field_of(name) if lines[:1] and lines[0].startswith("Alias for") else as_rst(lines)
     if what == "class":
         lines += parameters_of(thing)

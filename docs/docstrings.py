@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import is_dataclass
+from inspect import getsource
+from pydoc import locate
 
 from xmc.params import by_heading, rule_text
 
 CODE = re.compile(r"(`[^`]+`)")
 SIGNS = re.compile(r"([\\*_|])")
 EXPLAINED = re.compile(r"([a-z]\w*(?:, \w+)*): (?=\S)")
-IN_COLUMNS = re.compile(r"(\S+(?: \S+)*) {3,}(?=\S)")
+IN_COLUMNS = re.compile(r"([^\s.:]+(?: [^\s.:]+)*) {2,}(?=\S)")
 
 
 def as_rst(lines):
@@ -28,6 +30,13 @@ def as_rst(lines):
             found.append("  " * (item and text != "") + escaped(text))
         item = bool(head) or (item and text != "" and not text.startswith("Raises "))
     return [*found, ""]
+
+
+def field_of(name):
+    """The comment behind a field of a NamedTuple, which says its shape."""
+    owner, _, field = name.rpartition(".")
+    found = re.search(rf"^ +{field}: [^#\n]*# (.*)", getsource(locate(owner)), re.MULTILINE)
+    return [escaped(found[1]) if found else "", ""]
 
 
 def escaped(text):

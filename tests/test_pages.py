@@ -101,3 +101,8 @@ def test_a_name_within_a_sentence_stays_there(docstrings):
 
 def test_signs_of_a_docstring_dont_act(docstrings):
     assert docstrings["escaped"]("label_ids_ of `k` * 2") == r"label\_ids\_ of ``k`` \* 2"
+
+
+def test_a_field_is_told_by_the_comment_behind_it(docstrings):
+    assert docstrings["field_of"]("xmc.topk.TopK.labels") == ["(n\\_rows, k) int32", ""]
+    assert docstrings["field_of"]("xmc.text_classifier.Suggestion.id") == ["", ""]

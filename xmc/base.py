@@ -121,8 +121,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     ) -> Estimator:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
 
-        In a matrix y what is not zero is true. label_ids, label_names: what people call its
-        columns.
+        In a matrix y what is not zero is true.
+        label_ids, label_names: what people call its columns, n_labels str.
         sample_weight: of each row, what an error on it costs, times C; 2 is the row given twice,
         and a row of weight 0 is left out. Only the linear classifiers heed it: labels are clustered
         and counted by rows, each of which counts once.
@@ -195,7 +195,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         raise NotImplementedError
 
     def forecast(self, X: Any, y: Any) -> Forecast:
-        """What `fit` would take: time, memory and model size."""
+        """What `fit` would take: seconds, and bytes of memory and of the model.
+
+        Raises ParameterError if this kind of model can't tell.
+        """
         raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
 
     def predict_topk(
@@ -208,8 +211,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         With tail_share, tail classifiers have their share in the scores; with optimize="psp" they
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
+        With calibration, or a last stage, scores are the probabilities learned on held-out rows.
         sets: only the labels that `predict` gives with this threshold; k may then be None, which
         is the size of the largest set.
+        Raises DataError if X has another width than in training, ParameterError at k below 1 or
+        above n_labels.
         """
         if (
             not sets
@@ -236,12 +242,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     @of_now
     def predict(self, X: Any, threshold: float | None = None) -> Any:
-        """The set of labels of each row, as 0/1 CSR; with 1-D y, the best class.
+        """The set of labels of each row, (n_rows, n_labels) 0/1 CSR; with 1-D y, the best class.
 
         A label belongs to the set if its path probability, averaged over the trees, reaches the
-        threshold: without one, what a margin of 0 gives on one level, exp(-1) for both hinges and
-        0.5 for log_sigmoid. Tail classifiers and `optimize` change the order of labels, not sets.
-        A margin of exactly 0 is then left out: it says nothing, as of an empty row without bias.
+        threshold, from 0 to 1. Without one it is what held-out rows have found, where there is
+        calibration or a last stage, and else what a margin of 0 gives on one level, exp(-1) for
+        both hinges and 0.5 for log_sigmoid; a margin of exactly 0 is then left out: it says
+        nothing, as of an empty row without bias. Tail classifiers and `optimize` change the order
+        of labels, not sets. Raises DataError if X has another width than in training.
         """
         model = self._fitted()
         if model.classes is not None:
@@ -259,9 +267,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     @of_now
     def predict_proba(self, X: Any) -> Any:
-        """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by.
+        """The scores of all labels that are found, those that `predict_topk` ranks by, as CSR
+        (n_rows, n_labels).
 
-        With 1-D y, dense and scaled to sum to 1 per row.
+        With 1-D y, dense and scaled to sum to 1 per row. Raises DataError if X has another width
+        than in training.
         """
         model = self._fitted()
         P = self._csr(self._answers(X, lambda rows, search: all_scores(model, search, rows)))
@@ -273,7 +283,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     @of_now
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """P@1: the share of rows whose best label is true; with 1-D y, the accuracy."""
+        """P@1, from 0 to 1: the share of rows whose best label is true; with 1-D y, the accuracy.
+
+        sample_weight: (n_rows,), what a row counts. Raises DataError if X and y don't fit.
+        """
         if self._fitted().classes is not None:
             y = sound(y, type(self).__name__, "y") if sp.issparse(y) else y
             return super().score(X, y, sample_weight)
@@ -328,7 +341,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return told if label is None else told[0]
 
     def ranker(self) -> Ranker:
-        """What ranks one row at a time, fast, from as many threads as you like."""
+        """What ranks one row at a time, fast, from as many threads as you like: a Ranker, which
+        keeps the parameters of now.
+        """
         model = self._fitted()
         check(self)  # beam_size and others may have been set since
         return Ranker(
@@ -345,7 +360,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
         """A smaller copy: weights stored as `weights` says, those below the threshold dropped.
 
+        weights: "float32", "float16" or "int8".
         Without a threshold all are kept. Weights that are stored so already keep their bits.
+        Raises ParameterError at another word or a threshold below 0.
         """
         model = self._fitted()
         smaller = copy(self)
@@ -358,7 +375,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
-        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
+        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite` and it is
+        a model, or if it can't be written.
+        """
         model_files.save(path, self._saved(), overwrite)
 
     def _saved(self) -> model_files.Saved:

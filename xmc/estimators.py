@@ -115,9 +115,10 @@ class TreeEstimator(Estimator):
         return params
 
     def forecast(self, X: Any, y: Any) -> Forecast:
-        """What `fit` would take: time, memory and model size.
+        """What `fit` would take: seconds, and bytes of memory and of the model.
 
-        It grows the trees and trains a sample of their scorers.
+        It grows the trees and trains a sample of their scorers. Raises DataError and ParameterError
+        as `fit` does.
         """
         fresh = clone(self)  # a trained model stays one
         fresh._renumbers = self._renumbers

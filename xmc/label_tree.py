@@ -23,6 +23,7 @@ class LabelTree(NamedTuple):
 
     @property
     def depth(self) -> int:
+        """How many levels of scorers it has."""
         return len(self.chunks)
 
     def parents(self, level: int) -> np.ndarray:
@@ -32,7 +33,9 @@ class LabelTree(NamedTuple):
         )
 
     def restricted_to(self, kept: np.ndarray) -> LabelTree:
-        """The tree of the labels where `kept` is True, without the nodes that this leaves empty."""
+        """The tree of the labels where `kept`, (n_labels,) bool, is True, without the nodes that
+        this leaves empty.
+        """
         alive = kept[self.labels]
         labels, chunks = self.labels[alive], []
         for level in reversed(range(self.depth)):

@@ -8,6 +8,9 @@ is a TopK, taken in the order it stands, or a sparse matrix of scores: its store
 first, equal scores in stored order. It may know fewer labels than `Y_true`: true labels that it
 doesn't know count as misses. An empty place counts as a miss.
 
+All of them raise DataError if rows or labels don't fit each other, or a matrix is damaged, and
+ParameterError unless k is an int from 1 to the number of labels.
+
 In the formulas, n is the number of rows, Y_i the true labels of row i and l_i1 ... l_ik its best k
 predictions; hit_ij is 1 if l_ij is in Y_i, else 0, and score_ij is the score of l_ij.
 """
@@ -78,7 +81,8 @@ def recall_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     """nDCG@k: 1/n sum_i [sum_j hit_ij / log2(j + 1)] / [sum_{j <= min(k, |Y_i|)} 1 / log2(j + 1)].
 
-    Rows without true labels count 0.
+    Rows without true labels count 0. Järvelin and Kekäläinen, ACM TOIS 2002, for labels that are
+    true or not.
     """
     return _ndcg(judge("ndcg_at_k", Y_true, predictions, (k,)), k)
 
@@ -88,7 +92,7 @@ def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: Pr
 
     It is a ratio of two sums over all rows, not a mean of ratios. Predictions reach the largest sum
     if they are each row's k true labels of smallest p. `propensity` holds p of every column of
-    `Y_true`, see `propensities`. Jain et al., KDD 2016.
+    `Y_true`, (n_labels,), see `propensities`. Jain et al., KDD 2016.
     """
     judged = judge("psp_at_k", Y_true, predictions, (k,))
     p = checked_propensity("psp_at_k", propensity, judged)
@@ -127,7 +131,7 @@ def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = 
     macro: the mean of 2 h_l / (t_l + s_l) over the labels with t_l + s_l > 0.
     micro: 2 sum h_l / (sum t_l + sum s_l).
     samples: the mean over rows of 2 sum_j hit_ij / (|Y_i| + s_i), s_i of the k places not empty.
-    All are 0 if no row has true labels.
+    All are 0 if no row has true labels. Raises ParameterError at another average.
     """
     if average not in AVERAGES:
         raise ParameterError(
@@ -155,7 +159,8 @@ def reliability(
 ) -> Reliability:
     """What ECE@k sums up, bin by bin: how many scores, their mean, and the share that hit.
 
-    Raises DataError unless the scores in the k places are from 0 to 1.
+    Raises DataError unless the scores in the k places are from 0 to 1, ParameterError unless n_bins
+    is an int >= 1.
     """
     if type(n_bins) is not int or n_bins < 1:
         raise ParameterError(f"reliability: n_bins must be an int >= 1, got {n_bins!r}")
@@ -209,6 +214,7 @@ def report(
     PSnDCG-ideal@k  as PSP-ideal@k
 
     Coverage, macro-F1, micro-F1 and ECE count labels or scores, not rows, and have no such arrays.
+    Raises ParameterError if `ks` is empty.
     """
     if not np.iterable(ks) or not len(ks):
         raise ParameterError(f"report: ks must be a sequence of ints, got {ks!r}")

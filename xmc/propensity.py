@@ -36,7 +36,7 @@ class SparsePropensities(NamedTuple):
 
 
 def sparse_propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> SparsePropensities:
-    """The same numbers as `propensities`, for metrics of very many labels."""
+    """The same numbers as `propensities`, for metrics of very many labels; it raises the same."""
     _check_constants(a, b)
     Y = true_labels(Y_train, "propensities", "Y_train")
     labels, counts = np.unique(np.append(Y.indices, 0), return_counts=True)
@@ -53,6 +53,7 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
     The C of Jain et al. (KDD 2016) is negative for N <= 2, where p would leave (0, 1]; with the
     maximum, p is 1 there. Papers use (0.6, 2.6) for Amazon-670K and
     Amazon-3M, (0.5, 0.4) for WikiLSHTC-325K and Wikipedia-500K, and the defaults for all others.
+    Raises ParameterError at an a or b out of range, DataError if Y_train is damaged.
     """
     _check_constants(a, b)
     Y = true_labels(Y_train, "propensities", "Y_train")

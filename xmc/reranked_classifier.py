@@ -278,13 +278,15 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     @property
     def evidence_names_(self) -> list[str]:
-        """What the columns of the evidence are called."""
+        """What the columns of the evidence are called, as docs/how-it-works.md explains them."""
         predictor: Any = self._fitted().predictor
         return columns_of(predictor.bases, predictor.sources)
 
     @property
     def evidence_weights_(self) -> np.ndarray:
-        """The mean absolute share of each column in the log-odds of held-out candidates."""
+        """(n_columns,), the mean absolute share of each column in the log-odds of held-out
+        candidates: Shapley values of the trees.
+        """
         predictor: Any = self._fitted().predictor
         return predictor.importance
 

@@ -59,7 +59,7 @@ LEAST_ROWS = 1000  # of training, from which on "auto" tries a last stage
 
 
 class Suggestion(NamedTuple):
-    """A label for a text, as people want it."""
+    """A label for a text, as people want it; the score is from 0 to 1."""
 
     id: str
     name: str
@@ -114,6 +114,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         with or without a training row.
     rerank: whether there is a stage. "auto": if there are enough rows for it to learn, and held-out
         ones say that it helps.
+
     Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
     What ranks can be set on the trained copy: `model.classifier_.set_params(optimize="psp")`.
 
@@ -272,7 +273,10 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | Mapping[str, str] | None = None,
     ) -> Forecast:
-        """What `fit` would take: time, memory and model size."""
+        """What `fit` would take: seconds, and bytes of memory and of the model.
+
+        Raises DataError and ParameterError as `fit` does.
+        """
         given = self._given(texts, labels, label_ids, label_names)
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
         X = fit_texts(vectorizer, given.texts)
@@ -291,28 +295,37 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def predict_topk(
         self, texts: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
     ) -> TopK:
-        """The best k labels of each text, columns of label_ids_: (n_texts, k), best first.
+        """The best k labels of each text, columns of label_ids_: (n_texts, k) int32 and float32,
+        best first.
 
         sets, threshold: as for the classifier; only the labels that `predict` gives.
+        Raises DataError at what is no text, ParameterError at k below 1 or above n_labels.
         """
         X = self.rows(texts)
         return self._fitted().predict_topk(X, k, sets=sets, threshold=threshold)
 
     @of_now
     def predict(self, texts: Any, threshold: float | None = None) -> Any:
-        """The set of labels of each text, as 0/1 CSR; with one label per text, the best class."""
+        """The set of labels of each text, (n_texts, n_labels) 0/1 CSR; with one label per text, the
+        best class.
+
+        threshold: from 0 to 1; without one, that of the classifier. Raises DataError at what is no
+        text.
+        """
         return self._fitted().predict(self.rows(texts), threshold)
 
     @of_now
     def predict_proba(self, texts: Any) -> Any:
-        """The scores of all labels that are found, as CSR: those that `predict_topk` ranks by."""
+        """The scores of all labels that are found, those that `predict_topk` ranks by, as CSR
+        (n_texts, n_labels).
+        """
         return self._fitted().predict_proba(self.rows(texts))
 
     @of_now
     def suggest(self, texts: Any, k: int = 5) -> list:
         """The best k labels with ids and names: a list for one text, a list of lists for several.
 
-        k may be larger than the number of labels.
+        k may be larger than the number of labels. Raises DataError at what is no text.
         """
         if not isinstance(texts, str):
             n_labels = self._fitted().model_.n_labels
@@ -353,7 +366,12 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
 
     @of_now
     def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
-        """P@1: the share of texts whose best label is true. labels: as in `fit`."""
+        """P@1, from 0 to 1: the share of texts whose best label is true.
+
+        labels: as in `fit`.
+        sample_weight: (n_texts,), what a text counts.
+        Raises DataError if texts and labels don't fit.
+        """
         estimator = self._fitted()
         if not _are_lists_of_ids(labels):
             return estimator.score(self.rows(texts), labels, sample_weight)
@@ -363,20 +381,28 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return weighted_mean(hit, sample_weight, type(self).__name__)
 
     def ranker(self) -> Ranker:
-        """What ranks one text or row at a time, fast, from as many threads as you like."""
+        """What ranks one text or row at a time, fast, from as many threads as you like: a Ranker,
+        which keeps the parameters of now.
+        """
         return self._fitted().ranker().of_texts(self.vectorizer_)
 
     def compress(
         self, weights: str = "int8", weight_threshold: float | None = None
     ) -> TextClassifier:
-        """A smaller copy: weights stored as `weights` says, those below the threshold dropped."""
+        """A smaller copy: weights stored as `weights` says, those below the threshold dropped.
+
+        weights: "float32", "float16" or "int8".
+        Raises ParameterError at another word or a threshold below 0.
+        """
         smaller = copy(self)
         smaller.classifier_ = self._fitted().compress(weights, weight_threshold)
         smaller.classifier = _below(smaller.classifier_)
         return smaller
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
-        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite`."""
+        """Write the model folder. Raises ModelError if `path` exists, unless `overwrite` and it is
+        a model, or if it can't be written.
+        """
         saved = (
             self._fitted()
             ._saved()

@@ -37,7 +37,10 @@ def best_threshold(Y_true: Matrix, predictions: Predictions, average: str = "mic
 def best_threshold_of(scores: np.ndarray, is_true: np.ndarray, n_true: int) -> float:
     """The threshold t with the best micro-F1 of the candidates that `scores >= t` keeps.
 
-    scores: (n,), without NaN.  is_true: (n,) bool.  n_true: all true labels, candidates or not.
+    scores: (n,), without NaN.
+    is_true: (n,) bool.
+    n_true: all true labels, candidates or not.
+
     It is the lowest score that stays, so no rounding moves a candidate across. Equal scores stay or
     go together. Of thresholds that are equally good it is the highest: inf, which keeps nothing, if
     no candidate is true.

@@ -33,14 +33,17 @@ class TopK(NamedTuple):
         )
 
     def widened(self, k: int) -> TopK:
-        """The same with k places."""
+        """The same with k places, at least as many as there are: (n_rows, k)."""
         more = (0, 0), (0, k - self.labels.shape[1])
         labels = np.pad(self.labels, more, constant_values=-1)
         return TopK(labels, np.pad(self.scores, more, constant_values=-np.inf))
 
     @classmethod
     def from_csr(cls, P: sp.csr_matrix, k: int) -> TopK:
-        """The best k entries of each row of P; entries of equal score keep their stored order."""
+        """The best k entries of each row of P; entries of equal score keep their stored order.
+
+        P: (n_rows, n_labels), scores. Raises DataError if P is damaged.
+        """
         P = sp.csr_matrix(sound(P, "TopK", "P"))
         counts = np.diff(P.indptr)
         rows = np.repeat(np.arange(P.shape[0]), counts)

@@ -69,7 +69,8 @@ class Vocabulary:
         Formats are SKOS (.ttl .rdf .nt .jsonld, which need the extra xmc-trees[skos]), .tsv (lines
         id<TAB>name or id<TAB>language<TAB>name), .txt (id<TAB>name or only id), Annif's .csv, and
         .jsonl as in xmc/io/vocabularies.py; each may be compressed. The first name
-        that an id has in a language is preferred, later ones are alternative.
+        that an id has in a language is preferred, later ones are alternative. Raises DataError,
+        with the line, if the file isn't what its format says, ParameterError at another format.
         """
         format = vocabulary_format(path, format)
         entries = read_skos(path, format) if format in PARSERS else READERS[format](path)
@@ -83,7 +84,11 @@ class Vocabulary:
         names: Iterable[tuple[str, str, str, str | None]],
         broader: Iterable[tuple[str, str]] = (),
     ) -> Vocabulary:
-        """The vocabulary of these names, (id, name, kind, language), and pairs (id, broader id)."""
+        """The vocabulary of these names, (id, name, kind, language), and pairs (id, broader id).
+
+        A kind is "preferred", "alternative" or "hidden"; a language is a code, or None. Raises
+        ParameterError at another kind, DataError at what is no text.
+        """
         entries = Entries(broader=list(broader))
         for concept, name, kind, language in names:
             if kind not in KINDS:
@@ -179,31 +184,43 @@ class Vocabulary:
         """The preferred names of these ids with their qualifiers.
 
         Where there is none in `language`, it is the first preferred one of any; where there is none
-        at all, or no such concept, the id.
+        at all, or no such concept, the id. Raises ParameterError if no name is in the language.
         """
         first, place = self._preferred(language), self._place
         found = ((concept, first[place[concept]] if concept in place else -1) for concept in ids)
         return [concept if n < 0 else self._whole(n) for concept, n in found]
 
     def preferred(self, concept: str, language: str | None = None) -> str:
-        """The preferred name of a concept as `names_of` finds it."""
+        """The preferred name of a concept as `names_of` finds it.
+
+        Raises ParameterError if there is no such concept, or no name in the language.
+        """
         i, code = self._number(concept), self._code(language)
         found = [n for n in self._span(i) if self.name_kinds[n] == PREFERRED]
         found.sort(key=lambda n: code is None or self.name_languages[n] != code)
         return self._whole(found[0]) if found else concept
 
     def all_names(self, concept: str) -> list[Name]:
-        """All names of a concept, the preferred ones first."""
+        """All names of a concept, the preferred ones first.
+
+        Raises ParameterError if there is no such concept.
+        """
         return [self._name(n) for n in self._span(self._number(concept))]
 
     def broader(self, concept: str) -> list[str]:
-        """The ids of the concepts that are one step broader."""
+        """The ids of the concepts that are one step broader.
+
+        Raises ParameterError if there is no such concept.
+        """
         pairs, i = self.broader_pairs, self._number(concept)
         a, b = np.searchsorted(pairs[:, 0], [i, i + 1])
         return [self.ids[j] for j in pairs[a:b, 1]]
 
     def narrower(self, concept: str) -> list[str]:
-        """The ids of the concepts that are one step narrower."""
+        """The ids of the concepts that are one step narrower.
+
+        Raises ParameterError if there is no such concept.
+        """
         pairs, i = self._narrower_pairs, self._number(concept)
         a, b = np.searchsorted(pairs[:, 0], [i, i + 1])
         return [self.ids[j] for j in pairs[a:b, 1]]

@@ -108,9 +108,10 @@ def write(
     """Write those parts of the data set that the format holds; the path "-" is stdout.
 
     A .txt file becomes XMC text if the data set has an X, else plain text. A row has the labels
-    where Y isn't 0. zero_based: whether ids in text with features count from 0; otherwise they
-    count from 1. Raises DataError if the format needs other parts, if the path exists and overwrite
-    is False, or if it can't be written.
+    where Y isn't 0.
+    zero_based: whether ids in text with features count from 0; otherwise they count from 1.
+    Raises DataError if the format needs other parts, if the path exists and overwrite is False, or
+    if it can't be written.
     """
     format = named_format(path, format)
     if format == "txt":

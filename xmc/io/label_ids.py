@@ -38,7 +38,7 @@ def align_labels(
     """M with each column moved to where `to_ids` has its id; and the ids of all columns.
 
     label_ids: the ids of the columns of M. Those that `to_ids` lacks come after it, in their order.
-    Each row's entries keep their order.
+    Each row's entries keep their order. Raises DataError if M is damaged.
     """
     M = sp.csr_matrix(sound(M, "align_labels", "M"))
     to_ids = list(to_ids)

@@ -79,7 +79,8 @@ def prediction_rows(
 ) -> list[dict[str, Any]]:
     """What the lines of `write_predictions` in jsonl say: {"labels": [{"id", "name", "score"}]}.
 
-    Without label_ids an id is the number of a column; without label_names there is no name.
+    Without label_ids an id is the number of a column; without label_names there is no name. Raises
+    DataError if a label is no column.
     """
     lines = _json_lines(top.to_csr(n_labels), label_ids, label_names)
     return [json.loads(line) for line in lines]

@@ -24,8 +24,9 @@ FLOAT32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
 class Ranker:
     """Ranks the labels of one row or one text per call; may be called from many threads at once.
 
-    It keeps the parameters that the model had when the ranker was made. who: what errors begin
-    with. kept_features, kept_labels: of the model, which the predictor numbers anew.
+    It keeps the parameters that the model had when the ranker was made.
+    who: what errors begin with.
+    kept_features, kept_labels: of the model, which the predictor numbers anew.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Ranker:
         return ranker
 
     def __call__(self, x: Any, k: Any = 5) -> TopK:
-        """The best k labels of x, (1, k), as `predict_topk` ranks it.
+        """The best k labels of x, (1, k) int32 and float32, as `predict_topk` ranks it.
 
         x: a sparse matrix of one row, a 1-D sparse array, or a text. Raises DataError and
         ParameterError as `predict_topk` does.
