@@ -25,8 +25,8 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors languages params patterns formats topk arrays numbering scratch frames soundness "
-    "inputs propensity judged threshold metrics xmc.io xmc.io.* vocabulary parallel progress "
-    "memory checkpoint",
+    "inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary parallel "
+    "progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
