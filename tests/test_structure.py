@@ -16,6 +16,7 @@ PACKAGES = {
     "xmc.evidence": TOP / "xmc" / "evidence",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
+    "xmc.serving": TOP / "xmc" / "serving",
     "xmc.training": TOP / "xmc" / "training",
     "xmc.datasets": TOP / "datasets",
     "xmc.cli": TOP / "cli",
@@ -30,7 +31,7 @@ FLOORS = [
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files identity analyzers text features training_data base estimators "
     "stage reranked_classifier text_classifier loading presets",
-    "xmc.datasets xmc.datasets.*",
+    "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",
 ]
 SKLEARN = 3  # the floor that may import it
