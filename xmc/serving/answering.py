@@ -37,7 +37,7 @@ def error(
 ) -> Response:
     """An error as JSON; below /v1 as Annif words it, a problem by RFC 9457."""
     headers = {**(headers or {}), **({"Retry-After": "1"} if status == 503 else {})}
-    if request.url.path.startswith(f"{ANNIF}/"):
+    if request.scope["path"].startswith(f"{ANNIF}/"):
         problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": printable(line)}
         return as_json(problem, status, "application/problem+json", headers)
     return Response(error_body(line), status, headers, media_type="application/json")

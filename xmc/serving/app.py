@@ -34,7 +34,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PATHS = ("/predict", "/explain", "/feedback", "/models", "/health", "/metrics", "/openapi.json")
+POSTED = ("/predict", "/explain", "/feedback")
+ASKED = ("/models", "/health", "/metrics", "/openapi.json")
+ENDPOINTS = (*POSTED, *ASKED, *PAGE_FILES, ANNIF, OTHER)  # that are counted apart
 
 
 class Settings(NamedTuple):
@@ -51,8 +53,7 @@ class Settings(NamedTuple):
 
     def metrics(self) -> Metrics:
         """Counters that all workers share, if they are made before these are forked."""
-        endpoints = (*PATHS, *PAGE_FILES, ANNIF, OTHER)
-        return Metrics(endpoints, names_of(self.folders), self.n_workers)
+        return Metrics(ENDPOINTS, names_of(self.folders), self.n_workers)
 
 
 def create(
@@ -74,11 +75,19 @@ def create(
         yield
         watching.cancel()
 
-    handlers: Any = {XmcError: _refused, HTTPException: _not_found}
+    handlers: Any = {XmcError: _refused, HTTPException: _not_found, Exception: _failed}
     app = Starlette(routes=_routes(settings), lifespan=running, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # it would believe what the header Host says
     app.state.models, app.state.metrics = models, metrics
     app.state.settings, app.state.held = settings, Held()
-    return Door(app, metrics, app.state.held, (*PATHS, *PAGE_FILES, ANNIF))
+    return Door(app, metrics, app.state.held, _endpoint)
+
+
+def _endpoint(path: str) -> str:
+    """What a path is counted as."""
+    if path.startswith(f"{ANNIF}/"):
+        return ANNIF
+    return path if path in ENDPOINTS else OTHER
 
 
 def _places(settings: Settings) -> list[tuple[str, str]]:
@@ -184,7 +193,7 @@ async def describe(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """The page where people try the models, or a file that it needs."""
-    path = PAGE / PAGE_FILES[request.url.path]
+    path = PAGE / PAGE_FILES[request.scope["path"]]
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
     return Response(path.read_bytes(), media_type=TYPES[path.suffix], headers=headers)
 
@@ -203,5 +212,10 @@ async def _refused(request: Request, reason: Exception) -> Response:
 async def _not_found(request: Request, reason: Exception) -> Response:
     """Starlette's errors, of paths and methods, as JSON."""
     status, detail = getattr(reason, "status_code", 500), getattr(reason, "detail", "error")
-    line = f"{request.method} {request.url.path}: {detail.lower()}"
+    line = f"{request.method} {request.scope['path']}: {detail.lower()}"
     return error(request, status, line, getattr(reason, "headers", None))
+
+
+async def _failed(request: Request, reason: Exception) -> Response:
+    """A bug of ours: the door logs its trace, which the answer must not have."""
+    return error(request, 500, "internal error; the log has it by this X-Request-ID")

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ..errors import printable
 from .bodies import Held
-from .metrics import OTHER, Metrics
+from .metrics import Metrics
 
 LOG = logging.getLogger("xmc.serving")
 MOST_REQUESTS = 1_000  # that are answered at the same time
@@ -34,11 +34,11 @@ def error_body(line: str) -> bytes:
 class Door:
     """An ASGI application around another one; each request goes through it, whatever comes of it.
 
-    endpoints: paths that are counted by themselves; of others, a first part such as "/v1".
+    named: under which name requests of a path are counted.
     """
 
-    def __init__(self, app: Any, metrics: Metrics, held: Held, endpoints: tuple[str, ...]):
-        self.app, self.metrics, self.held, self.endpoints = app, metrics, held, endpoints
+    def __init__(self, app: Any, metrics: Metrics, held: Held, named: Callable[[str], str]):
+        self.app, self.metrics, self.held, self.named = app, metrics, held, named
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
@@ -60,10 +60,8 @@ class Door:
     async def _answered(self, scope: Scope, receive: Callable, answer: Answer) -> None:
         try:
             await self.app(scope, receive, answer.send)
-        except Exception:  # a bug of ours: the log has its trace, the answer must not
+        except Exception:
             LOG.exception("%s: internal error", answer.request_id)
-            if not answer.status:
-                await answer.error(500, "internal error; the log has it by this X-Request-ID")
 
     def _count(self, by: int) -> None:
         self.in_flight += by
@@ -73,9 +71,7 @@ class Door:
         """Count the request, and log its line."""
         seconds = time.monotonic() - answer.started
         path = scope["path"]
-        first = f"/{path.split('/')[1]}"
-        known = (own for own in (path, first) if own in self.endpoints)
-        self.metrics.count_request(next(known, OTHER), answer.status, seconds)
+        self.metrics.count_request(self.named(path), answer.status, seconds)
         what = f"{scope['method']} {printable(path)[:100]}"
         LOG.info("%s %d %.0f ms %s", what, answer.status, 1000 * seconds, answer.request_id)
 

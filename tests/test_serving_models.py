@@ -1,0 +1,155 @@
+"""A folder that is replaced is taken up; a broken one changes nothing."""
+
+import asyncio
+import logging
+import shutil
+
+import pytest
+from serving_tools import colours, numbers, trained
+
+from xmc import ModelError, ParameterError, load
+from xmc.serving.fields import Refused
+from xmc.serving.models import Loaded, Served, names_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(colours(), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def said(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("xmc.serving"), "propagate", True)
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def served(folder, seen):
+    return Served("model", str(folder), 1, lambda size: None, seen.append)
+
+
+def answer(one):
+    return asyncio.run(one.answers(one.now, ["a red plum"], 5))
+
+
+def test_a_folder_that_is_replaced_answers_from_then_on(folder, said):
+    one = served(folder, seen := [])
+    before, other = answer(one), trained(C=100.0)
+    other.save(folder, overwrite=True)
+    asyncio.run(one.renew())
+    assert answer(one) != before
+    assert [label["score"] for label in answer(one)[0]] == pytest.approx(
+        [found.score for found in other.suggest("a red plum")]
+    )
+    assert seen == ["loaded"] and said.messages == ["model: the new model answers from now on"]
+
+
+def test_a_folder_that_stays_is_not_loaded_again(folder):
+    one = served(folder, seen := [])
+    now = one.now
+    asyncio.run(one.renew())
+    assert one.now is now and seen == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "no arrays", "nothing in it"])
+def test_a_broken_folder_leaves_the_old_model_and_is_told_once(folder, said, damage):
+    one = served(folder, seen := [])
+    before = answer(one)
+    if damage == "cut":
+        (folder / "model.json").write_text('{"format": 3')
+    elif damage == "no arrays":
+        (folder / "arrays.safetensors").rename(folder / "elsewhere")
+    else:
+        folder.rename(folder.with_name("other"))
+        if damage == "nothing in it":
+            folder.mkdir()
+    for _ in range(3):
+        asyncio.run(one.renew())
+    assert answer(one) == before and seen == ["broken"]
+    (line,) = said.messages
+    assert line.startswith("model: the old model goes on, as the new one fails: ")
+
+
+def test_a_folder_that_is_mended_is_taken_up(folder):
+    one = served(folder, seen := [])
+    kept = folder.rename(folder.with_name("kept"))
+    asyncio.run(one.renew())
+    kept.rename(folder)
+    asyncio.run(one.renew())
+    assert seen == ["broken", "loaded"]
+
+
+def test_a_model_that_loads_but_can_t_answer_is_broken(folder, monkeypatch):
+    one = served(folder, seen := [])
+    trained().save(folder, overwrite=True)
+    monkeypatch.setattr(Loaded, "answers", lambda *args: 1 / 0)
+    asyncio.run(one.renew())
+    assert seen == ["broken"]
+
+
+def test_a_link_that_leads_to_another_folder_is_taken_up(tmp_path):
+    (tmp_path / "now").symlink_to(colours())
+    one = served(tmp_path / "now", seen := [])
+    trained(C=3.0).save(tmp_path / "second")
+    (tmp_path / "next").symlink_to("second")
+    (tmp_path / "next").rename(tmp_path / "now")
+    asyncio.run(one.renew())
+    assert seen == ["loaded"]
+
+
+def test_models_are_called_as_their_folders_are():
+    assert names_of(["a/b/", "./c"]) == ["b", "c"]
+    with pytest.raises(ParameterError, match="^serve: expected folders of different names, got b"):
+        names_of(["a/b", "c/b"])
+
+
+def test_a_folder_without_a_model_can_t_be_served(tmp_path):
+    with pytest.raises(ModelError, match="expected a folder with a model.json, got nothing there"):
+        served(tmp_path / "nothing", [])
+
+
+def test_labels_without_ids_are_called_by_their_numbers():
+    model = Loaded(numbers(), 1)
+    assert [model.place_of(label) for label in ("0", "2")] == [0, 2]
+    for label in ("3", "-1", "01", "x", "²", "9" * 30):
+        with pytest.raises(Refused, match="^label: expected the id of a label, got "):
+            model.place_of(label)
+
+
+def test_one_class_per_row_is_answered_by_its_name(tmp_path):
+    from xmc import TextClassifier
+
+    texts = ["a red plum", "a blue sky", "the red one", "blue"]
+    model = TextClassifier(min_df=1, rerank=False).fit(texts, ["red", "blue", "red", "blue"])
+    model.save(tmp_path / "model")
+    ((best,),) = Loaded(str(tmp_path / "model"), 1).answers(["red"], 1)
+    assert (best["id"], best["name"]) == ("red", "red")
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_features_of_a_data_frame_go_by_their_names(tmp_path):
+    import pandas as pd
+
+    from xmc import LabelTreeClassifier
+
+    X = pd.DataFrame({"width": [1.0, 0, 1, 0], "height": [0, 1.0, 0, 1]})
+    LabelTreeClassifier(random_state=0).fit(X, [0, 1, 0, 1]).save(tmp_path / "model")
+    model = Loaded(str(tmp_path / "model"), 1)
+    rows = model.read("rows", [{"height": 2.0}, {"width": 1}])
+    assert [row[0]["id"] for row in model.answers(rows, 1)] == ["1", "0"]
+    with pytest.raises(Refused, match='^rows: expected the name of a feature, got "depth"'):
+        model.read("rows", [{"depth": 1}])
+
+
+def test_the_features_of_a_row_may_come_in_any_order():
+    model = Loaded(numbers(), 1)
+    rows = [{"5": 1.0, "0": 0.5, "3": 2.0}, {"0": 0.5, "3": 2.0, "5": 1.0}]
+    one, other = model.answers(model.read("rows", rows), 3)
+    assert one == other
+
+
+def test_the_answers_are_the_model_s_own():
+    found = load(colours()).suggest("a green apple", 3)
+    (answers,) = Loaded(colours(), 1).answers(["a green apple"], 3)
+    assert [(own["id"], own["name"]) for own in answers] == [own[:2] for own in found]
