@@ -144,6 +144,7 @@ class Server(NamedTuple):
 
     process: subprocess.Popen
     port: int
+    folder: Path
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """The answer over a connection of its own."""
@@ -179,7 +180,7 @@ def serving(folder: Path, *args: object) -> Iterator[Server]:
             time.sleep(0.05)
         assert process.poll() is None, process.communicate()[1]
         port = int(json.loads(told.read_text())["url"].rstrip("/").rpartition(":")[2])
-        yield Server(process, port)
+        yield Server(process, port, folder)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -304,6 +304,44 @@ def test_metrics_count_requests_and_items():
     assert "xmc_requests_in_flight 1" in lines  # this one
 
 
+def test_a_label_is_explained_by_the_words_and_numbers_of_the_model(app):
+    (told,) = post(app, "/explain", {"text": "a red plum", "label": "fruit"}).json["explanations"]
+    expected = load(colours()).explain("a red plum", "fruit").to_dict()
+    assert told == json.loads(json.dumps(expected))
+    assert (told["label"], told["name"], told["text"]) == ("fruit", "Fruit", "a red plum")
+    assert max(told["words"], key=lambda word: word["weight"])["word"] == "plum"
+
+
+def test_without_a_label_the_best_k_are_explained(app):
+    told = post(app, "/explain", {"text": "a red plum", "k": 3}).json["explanations"]
+    best = [label["id"] for label in suggestions("a red plum", 3)]
+    assert [own["label"] for own in told] == best
+    assert [own["place"] for own in told] == [1, 2, 3]
+
+
+def test_rows_are_explained_by_their_features(both):
+    body = {"row": {"0": 1.0}, "label": "0", "model": "numbers"}
+    (told,) = post(both, "/explain", body).json["explanations"]
+    assert told["models"][0]["members"][0]["nodes"][0]["features"][0]["feature"] == "0"
+
+
+UNEXPLAINED = [
+    ({"text": "a"}, {"label": "friut"}, "got 'friut'; the closest is 'fruit'"),
+    ({"text": "a"}, {"label": 7}, "label: expected a text that isn't empty, got 7"),
+    ({"text": "a"}, {"texts": ["a"]}, "known are text, row, label, k, model"),
+    ({"row": {}}, {}, "row: this model takes texts, not rows"),
+    ({"row": {}}, {"text": "a"}, "body: expected one of text, row, got text and row"),
+    ({"row": {}}, {"label": "3", "model": "numbers"}, "expected the id of a label, got '3'"),
+    ({"row": {}}, {"label": "9" * 5000, "model": "numbers"}, "9...999999999999'"),
+]
+
+
+@pytest.mark.parametrize(("asked", "more", "end"), UNEXPLAINED)
+def test_what_can_t_be_explained_is_a_422_with_one_line(both, asked, more, end):
+    answer = post(both, "/explain", {"model": "colours"} | asked | more)
+    assert (answer.status, answer.error[-len(end) :]) == (422, end)
+
+
 def test_feedback_is_refused_without_known_labels(app):
     def line(**fields):
         return post(app, "/feedback", {"text": "a"} | fields).error

@@ -11,6 +11,7 @@ from serving_tools import colours, get, numbers, service, serving
 import xmc.serving.app
 
 FILES = {path.name: path.read_text(encoding="utf-8") for path in xmc.serving.app.PAGE.iterdir()}
+KEPT = "kept.jsonl"
 in_a_browser = pytest.mark.skipif(not (browser.DRIVER and browser.BROWSER), reason=browser.MISSING)
 
 
@@ -65,7 +66,7 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for name, model in (("first", colours()), ("second", colours()), ("third", numbers())):
         shutil.copytree(model, folder / name)
-    flags = "--quiet", "--feedback", folder / "said.jsonl"
+    flags = "--quiet", "--feedback", folder / KEPT
     with serving(folder, "first", "second", "third", *flags) as server:
         yield server
 
@@ -103,7 +104,7 @@ def test_it_shows_labels_with_bars_best_first(page):
 
 
 @in_a_browser
-def test_what_is_marked_is_kept_as_feedback(page, tmp_path_factory):
+def test_what_is_marked_is_kept_as_feedback(page, server):
     labelled(page)
     assert page.run("return document.getElementById('send').disabled")
     page.click("#labels li:nth-child(1) .right")
@@ -114,8 +115,7 @@ def test_what_is_marked_is_kept_as_feedback(page, tmp_path_factory):
     ids = page.run("return [...document.querySelectorAll('#labels li')].map(e => e.dataset.id)")
     page.click("#send")
     page.wait("document.getElementById('status').innerText.startsWith('Your feedback is kept')")
-    (kept_in,) = tmp_path_factory.getbasetemp().glob("models*/said.jsonl")
-    (line,) = kept_in.read_text().splitlines()
+    (line,) = (server.folder / KEPT).read_text().splitlines()
     kept = json.loads(line)
     assert (kept["text"], kept["accepted"], kept["rejected"]) == ("a red plum", ids[:1], ids[1:2])
 

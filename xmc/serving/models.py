@@ -74,9 +74,10 @@ class Loaded:
 
     def explain(self, item: Any, label: str) -> dict[str, Any]:
         """Why a label has its score for an item. Raises an XmcError if there is no such label."""
-        if self.takes == "text":
-            return self.model.explain(item, label).to_dict()
-        return self.model.explain(self._matrix([item]), self.place_of(label)).to_dict()
+        if self.ids is None:
+            self.place_of(label)
+        asked = item if self.takes == "text" else self._matrix([item])
+        return self.model.explain(asked, label).to_dict()
 
     def place_of(self, label: str) -> int:
         """The column of a label. Raises Refused if there is none of this id."""

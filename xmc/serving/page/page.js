@@ -125,8 +125,12 @@ async function toggleReason(item, id) {
 
 /** What an explanation says, as elements. */
 function parts(explanation) {
-  const words = (explanation.words || []).map((one) => [one.word, one.weight]);
-  const evidence = (explanation.evidence || []).map((one) => [one.source, one.share]);
+  const pulls = new Map(); // a word may stand in several places
+  for (const { word, weight } of explanation.words) {
+    pulls.set(word, (pulls.get(word) || 0) + weight);
+  }
+  const words = [...pulls];
+  const evidence = explanation.evidence.map((one) => [one.source, one.share]);
   const found = [];
   if (words.length) found.push(...table("Words that speak for it or against it", words));
   if (evidence.length) found.push(...table("What the last stage weighed, as log-odds", evidence));
