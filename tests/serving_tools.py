@@ -147,10 +147,10 @@ class Server(NamedTuple):
     folder: Path
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """The answer over a connection of its own."""
+        """The answer over a connection of its own; a body that is bytes goes as it is."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            content = None if body is None else json.dumps(body).encode()
+            content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             sent = {"Content-Type": "application/json"} if content else {}
             connection.request(method, path, content, sent | headers)
             response = connection.getresponse()
@@ -168,6 +168,7 @@ class Server(NamedTuple):
 def serving(folder: Path, *args: object) -> Iterator[Server]:
     """`xmc serve` in a folder, on a free port; it is ended if the test doesn't."""
     told = folder / "listening.json"
+    told.unlink(missing_ok=True)
     command = [sys.executable, "-c", MAIN, "serve", *map(str, args), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--json", str(told), "--overwrite"],

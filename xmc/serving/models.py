@@ -6,12 +6,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import ModelError, ParameterError, quoted
+from ..errors import ModelError, ParameterError, XmcError, quoted
 from ..io.folder import ARRAYS
 from ..io.rows import value_texts
 from ..loading import load
@@ -57,8 +58,18 @@ class Loaded:
         self._place: dict[str, int] | None = None
         columns = self.model.model_.feature_names_in
         self._column = None if columns is None else {name: n for n, name in enumerate(columns)}
-        self.answers([TRIED_ON[self.takes]] * 2, 1)  # what can't answer counts as broken
-        self.answers([TRIED_ON[self.takes]], 1)
+        self._try()
+
+    def _try(self) -> None:
+        """Ask for each kind of answer: a model that can't answer must count as broken, and nobody
+        shall wait while kernels are compiled.
+        """
+        tried = TRIED_ON[self.takes]
+        self.answers([tried] * 2, 1)
+        (best,) = self.answers([tried], 1)
+        with suppress(XmcError):  # some kinds of models can't explain themselves
+            for label in best:
+                self.explain(tried, label["id"])
 
     def read(self, field: str, items: list) -> list:
         """Texts or rows as `answers` takes them. Raises Refused if they are not what it takes."""
