@@ -180,6 +180,11 @@ def test_a_port_that_is_taken_is_one_line(folder):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_host_that_is_unknown_is_one_line(tmp_path):
+    line = cli.refusal(tmp_path, "serve", "model", "--host", "nowhere.invalid")
+    assert line.startswith("serve: can't listen on nowhere.invalid, port 8000: ")
+
+
 def test_what_is_no_model_is_one_line(tmp_path, workers):
     args = "serve", tmp_path / "none", "--port", 0, "--workers", workers
     process = cli.start(*args, "--quiet", cwd=tmp_path)

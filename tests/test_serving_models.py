@@ -102,6 +102,9 @@ def test_models_are_called_as_their_folders_are():
     assert names_of(["a/b/", "./c"]) == ["b", "c"]
     with pytest.raises(ParameterError, match="^serve: expected folders of different names, got b"):
         names_of(["a/b", "c/b"])
+    for odd in ("/", "a/b\n", "a/\udcff"):
+        with pytest.raises(ParameterError, match="a name that can be shown, got .*; serve a link"):
+            names_of([odd])
 
 
 def test_a_folder_without_a_model_can_t_be_served(tmp_path):

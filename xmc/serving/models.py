@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import ModelError, ParameterError, XmcError, quoted
+from ..errors import ModelError, ParameterError, XmcError, printable, quoted
 from ..io.folder import ARRAYS
 from ..io.rows import value_texts
 from ..loading import load
@@ -210,10 +210,13 @@ class Models:
 def names_of(folders: Sequence[str]) -> list[str]:
     """What the models in these folders are called: the last part of each path.
 
-    Raises ParameterError if two are called alike.
+    Raises ParameterError if two are called alike, or if a name can't be shown.
     """
     names = [os.path.basename(os.path.abspath(folder)) for folder in folders]
     for n, name in enumerate(names):
+        if not name or printable(name) != name:
+            what = f"serve: expected a folder with a name that can be shown, got {quoted(name)}"
+            raise ParameterError(f"{what}; serve a link to it")
         if name in names[:n]:
             raise ParameterError(f"serve: expected folders of different names, got {name} twice")
     return names
