@@ -49,8 +49,7 @@ def test_two_hundred_clients_at_once_each_get_the_answer_to_their_own_text(folde
     assert [labels(answer) for answer in answers] == [expected(model, *own) for own in questions]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("workers", "asked"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
 def test_asked_to_end_it_answers_what_has_come_and_exits_with_0(folder, workers, asked):
     body = json.dumps({"text": "a red plum"}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
@@ -163,14 +162,6 @@ def test_it_says_where_it_listens_and_logs_a_line_for_each_request(folder):
     assert len(lines) == 3
 
 
-def test_feedback_lies_beside_the_folder(folder):
-    with serving(folder, "model/", "--quiet") as server:
-        given = {"text": "a plum", "accepted": ["fruit"], "rejected": []}
-        assert server.ask("POST", "/feedback", given).status == 200
-    (line,) = (folder / "model.feedback.jsonl").read_text().splitlines()
-    assert json.loads(line)["accepted"] == ["fruit"]
-
-
 def test_a_port_that_is_taken_is_one_line(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -179,12 +170,12 @@ def test_a_port_that_is_taken_is_one_line(folder):
     assert line.startswith(expected)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_host_that_is_unknown_is_one_line(tmp_path):
     line = cli.refusal(tmp_path, "serve", "model", "--host", "nowhere.invalid")
     assert line.startswith("serve: can't listen on nowhere.invalid, port 8000: ")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_no_model_is_one_line(tmp_path, workers):
     args = "serve", tmp_path / "none", "--port", 0, "--workers", workers
     process = cli.start(*args, "--quiet", cwd=tmp_path)
@@ -211,12 +202,16 @@ def test_without_the_extra_one_line_names_it(monkeypatch, tmp_path):
     assert line == "serve: serving needs starlette and uvicorn: pip install xmc-trees[serve]"
 
 
-def test_several_models_are_told_apart(folder):
+def test_several_models_are_told_apart_and_feedback_lies_beside_each(folder):
     shutil.copytree(numbers(), folder / "numbers")
-    with serving(folder, "model", "numbers", "--quiet") as server:
+    with serving(folder, "model/", "numbers", "--quiet") as server:
         rows = {"rows": [{"0": 1}], "model": "numbers", "k": 1}
         assert server.ask("POST", "/predict", rows).json["results"][0]["labels"][0]["id"] == "0"
         assert server.ask("POST", "/predict", {"text": "a"}).status == 422
+        given = {"text": "a plum", "accepted": ["fruit"], "model": "model"}
+        assert server.ask("POST", "/feedback", given).status == 200
+    (line,) = (folder / "model.feedback.jsonl").read_text().splitlines()
+    assert json.loads(line)["accepted"] == ["fruit"]
 
 
 def test_the_trace_of_a_bug_follows_its_line(capsys):
