@@ -9,7 +9,18 @@ import cli_tools as cli
 import pytest
 from serving_tools import serving
 
-from xmc.serving import annif, app, batching, bodies, door, forms, metrics, openapi, workers
+from xmc.serving import (
+    annif,
+    app,
+    batching,
+    bodies,
+    door,
+    forms,
+    metrics,
+    openapi,
+    protocol,
+    workers,
+)
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = (TOP / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -120,6 +131,7 @@ def test_every_metric_is_told():
         f"({forms.MOST_BYTES:,} bytes)",
         f"more than {bodies.SECONDS} seconds to arrive",
         f"more than {forms.MOST_LABELS:,} labels",
+        f"ended after {protocol.SECONDS} seconds",
         f"more than {door.MOST_REQUESTS:,} requests at once",
         f"more than {bodies.MOST_HELD // 10**6} MB at once",
         f"up to {batching.MOST_TOGETHER} texts",

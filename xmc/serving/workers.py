@@ -16,6 +16,7 @@ import uvicorn
 from ..errors import ParameterError, XmcError
 from .app import Settings, create
 from .metrics import Metrics
+from .protocol import Protocol
 
 LOG = logging.getLogger("xmc.serving")
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -70,7 +71,7 @@ def answer(
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
