@@ -237,7 +237,7 @@ def test_unknown_paths_and_methods_are_json_too(app):
 
 
 def test_a_bug_is_a_500_without_its_trace_and_the_log_has_it(app, monkeypatch, caplog):
-    monkeypatch.setattr("xmc.serving.models.Loaded.answers", lambda *args: 1 / 0)
+    monkeypatch.setattr("xmc.serving.loaded.Loaded.answers", lambda *args: 1 / 0)
     monkeypatch.setattr(logging.getLogger("xmc.serving"), "propagate", True)
     answer = post(app, "/predict", {"text": "a"}, {"X-Request-ID": "mine"})
     expected = "internal error; the log has it by this X-Request-ID"

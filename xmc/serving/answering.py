@@ -16,7 +16,8 @@ from . import feedback
 from .door import error_body
 from .fields import Refused
 from .forms import MOST_LABELS
-from .models import Loaded, Served
+from .loaded import Loaded
+from .models import Served
 
 ANNIF = "/v1"
 

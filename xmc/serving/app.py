@@ -22,8 +22,9 @@ from .bodies import Held, json_of
 from .door import Door
 from .fields import BODY
 from .forms import EXPLAIN, FEEDBACK, PREDICT
+from .loaded import Loaded
 from .metrics import OTHER, Metrics
-from .models import Loaded, Models, Served, names_of
+from .models import Models, Served, names_of
 from .openapi import document
 
 WATCH = 1.0  # seconds between looks at the model folders
