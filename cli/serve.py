@@ -66,11 +66,14 @@ def command(
     """
     require_extra()
     from xmc.serving.app import Settings
+    from xmc.serving.feedback import check
     from xmc.serving.models import names_of
     from xmc.serving.workers import listen, serve, url_of
 
     output.check()
     names = names_of(folders)
+    if feedback is not None:
+        check(feedback)
     listen_to_log(output)
     n_jobs = threads or max(1, (os.cpu_count() or 1) // workers)
     settings = Settings(folders, n_jobs, workers, feedback, annif)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cli_tools as cli
 import pytest
@@ -45,7 +47,9 @@ def test_two_hundred_clients_at_once_each_get_the_answer_to_their_own_text(folde
                 questions,
             )
         )
+        counted = server.ask("GET", "/metrics").body.decode()
     model = load(folder / "model")
+    assert int(re.search(r'batches_total{model="model"} (\d+)', counted)[1]) < 200
     assert [labels(answer) for answer in answers] == [expected(model, *own) for own in questions]
 
 
@@ -99,10 +103,12 @@ def test_a_worker_that_dies_is_replaced_and_counters_go_on(folder):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ps as Linux has it")
-def test_workers_end_when_their_parent_is_gone(folder):
+def test_workers_map_one_file_and_end_when_their_parent_is_gone(folder):
     with serving(folder, "model", "--workers", 2) as server:
         until(lambda: len(children(server.process)) == 2)
         workers = children(server.process)
+        mapped = [Path(f"/proc/{worker}/maps").read_text() for worker in workers]
+        assert all(f"{folder}/model/arrays.safetensors" in own for own in mapped)
         server.process.kill()
         until(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in workers))
 
@@ -185,6 +191,11 @@ def test_what_is_no_model_is_one_line(tmp_path, workers):
         "expected a folder with a model.json, got nothing there"
     )
     assert process.returncode == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_feedback_that_couldn_t_be_kept_is_one_line(tmp_path):
+    line = cli.refusal(tmp_path, "serve", "model", "--feedback", tmp_path)
+    assert line == f"{tmp_path}: expected a file that can be written to"
 
 
 def test_folders_of_one_name_are_one_line(tmp_path):

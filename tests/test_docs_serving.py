@@ -129,6 +129,7 @@ def test_every_metric_is_told():
         f"`rows` | up to {forms.MOST_ITEMS:,} rows",
         f"how many labels, 1 to {forms.MOST_K:,}, {forms.K.default} if",
         f"({forms.MOST_BYTES:,} bytes)",
+        f"up to {forms.MOST_EXPLAINED:,} characters",
         f"more than {bodies.SECONDS} seconds to arrive",
         f"more than {forms.MOST_LABELS:,} labels",
         f"ended after {protocol.SECONDS} seconds",

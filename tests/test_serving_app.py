@@ -317,6 +317,8 @@ def test_without_a_label_the_best_k_are_explained(app):
     best = [label["id"] for label in suggestions("a red plum", 3)]
     assert [own["label"] for own in told] == best
     assert [own["place"] for own in told] == [1, 2, 3]
+    all_ = post(app, "/explain", {"text": "a red plum", "k": 1000}).json["explanations"]
+    assert len(all_) == 5
 
 
 def test_rows_are_explained_by_their_features(both):
@@ -326,6 +328,7 @@ def test_rows_are_explained_by_their_features(both):
 
 
 UNEXPLAINED = [
+    ({"text": "a" * 100_001}, {}, "characters at most, got a text of 100,001 characters"),
     ({"text": "a"}, {"label": "friut"}, "got 'friut'; the closest is 'fruit'"),
     ({"text": "a"}, {"label": 7}, "label: expected a text that isn't empty, got 7"),
     ({"text": "a"}, {"texts": ["a"]}, "known are text, row, label, k, model"),

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from xmc.serving.feedback import default_path, keep
+from xmc import DataError
+from xmc.serving.feedback import check, default_path, keep
 
 
 def kept(path):
@@ -60,6 +61,14 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         keep(str(path), [{"text": "b"}])
     assert path.read_bytes() == before
+
+
+def test_a_file_that_can_t_be_written_to_is_refused_beforehand(tmp_path):
+    for path in (tmp_path / "nowhere" / "said", tmp_path):
+        with pytest.raises(DataError, match=f"^{path}: expected a file that can be written to$"):
+            check(str(path))
+    check(str(tmp_path / "said"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_lies_beside_the_folder_of_the_model():

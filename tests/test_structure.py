@@ -140,6 +140,12 @@ def test_only_parallel_starts_threads():
     assert users == {"xmc.parallel", "xmc.scratch"}  # the second keeps arrays of each
 
 
+def test_only_the_service_speaks_http_and_is_asynchronous():
+    users = {m for m, names in IMPORTS.items() if "asyncio" in names}
+    users |= {m for m, names in THEIRS.items() if names & {"starlette", "uvicorn"}}
+    assert users and {m for m in users if not m.startswith("xmc.serving.")} == {"xmc.cli.serve"}
+
+
 def test_kernels_import_nothing_but_kernels_numpy_and_the_compiler():
     for module in MODULES:
         if module.startswith("xmc.kernels."):

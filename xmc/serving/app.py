@@ -22,7 +22,6 @@ from .bodies import Held, json_of
 from .door import Door
 from .fields import BODY
 from .forms import EXPLAIN, FEEDBACK, PREDICT
-from .loaded import Loaded
 from .metrics import OTHER, Metrics
 from .models import Models, Served, names_of
 from .openapi import document
@@ -139,16 +138,8 @@ async def explain(request: Request) -> Response:
     field, items = _items(given, EXPLAIN.one_of)
     model = served.now
     (item,) = model.read(field, items)
-    labels = await _to_explain(served, model, item, given)
-    return as_json({"explanations": [await served.explain(model, item, own) for own in labels]})
-
-
-async def _to_explain(served: Served, model: Loaded, item: Any, given: dict[str, Any]) -> list[str]:
-    """The label that is asked about, or the best k."""
-    if given["label"] is not None:
-        return [given["label"]]
-    (best,) = await served.answers(model, [item], given["k"])
-    return [label["id"] for label in best]
+    told = await served.explain(model, item, given["label"], given["k"])
+    return as_json({"explanations": told})
 
 
 async def give_feedback(request: Request) -> Response:

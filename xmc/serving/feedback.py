@@ -10,10 +10,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from ..errors import DataError
+
 
 def default_path(folder: str) -> str:
     """Where feedback on a model is kept: beside its folder, which is replaced as a whole."""
     return f"{os.path.normpath(folder)}.feedback.jsonl"
+
+
+def check(path: str) -> None:
+    """Raise DataError if feedback couldn't be kept in this file."""
+    place = path if os.path.exists(path) else os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.access(place, os.W_OK):
+        raise DataError(f"{path}: expected a file that can be written to")
 
 
 def keep(path: str, records: list[dict[str, Any]]) -> None:

@@ -63,11 +63,15 @@ class Whole:
 
 @dataclass(frozen=True)
 class Text:
-    """A text that isn't blank."""
+    """A text that isn't blank, and not longer than `most` characters, if that is given."""
+
+    most: int | None = None
 
     def check(self, value: Any, where: str) -> str:
         if not isinstance(value, str) or not value.strip():
             raise wrong(where, "a text that isn't empty", value)
+        if self.most is not None and len(value) > self.most:
+            raise wrong(where, f"{self.most:,} characters at most", value)
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -75,7 +79,8 @@ class Text:
         return value
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1}
+        longest = {} if self.most is None else {"maxLength": self.most}
+        return {"type": "string", "minLength": 1} | longest
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ MOST_ITEMS = 1_000  # texts or rows of a request
 MOST_K = 1_000  # labels for each
 MOST_LABELS = 100_000  # of an answer, all together
 MOST_IDS = 1_000  # accepted or rejected at once
+MOST_EXPLAINED = 100_000  # characters of a text that is explained
 
 K = Field(Whole(1, MOST_K), "How many labels, best first; all if there are fewer.", 5)
 MODEL = Field(Text(), "The model, by the name that /models tells; needed if there are several.")
@@ -27,7 +28,7 @@ PREDICT = Record(
 )
 EXPLAIN = Record(
     {
-        "text": TEXT,
+        "text": Field(Text(MOST_EXPLAINED), "A text that was labelled."),
         "row": ROW,
         "label": Field(Text(), "The id of the label to explain; without one, the best k are."),
         "k": K,

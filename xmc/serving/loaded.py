@@ -47,10 +47,9 @@ class Loaded:
         """
         tried = TRIED_ON[self.takes]
         self.answers([tried] * 2, 1)
-        (best,) = self.answers([tried], 1)
+        self.answers([tried], 1)
         with suppress(XmcError):  # some kinds of models can't explain themselves
-            for label in best:
-                self.explain(tried, label["id"])
+            self.explain(tried, None, 1)
 
     def read(self, field: str, items: list) -> list:
         """Texts or rows as `answers` takes them. Raises Refused if they are not what it takes."""
@@ -64,12 +63,16 @@ class Loaded:
         top = self.model.predict_topk(items if self.takes == "text" else self._matrix(items), k)
         return [self._labels(*row) for row in zip(top.labels, _scores(top), strict=True)]
 
-    def explain(self, item: Any, label: str) -> dict[str, Any]:
-        """Why a label has its score for an item. Raises an XmcError if there is no such label."""
-        if self.ids is None:
+    def explain(self, item: Any, label: str | None, k: int) -> list[dict[str, Any]]:
+        """Why a label has its score for an item, or why each of the best k has.
+
+        Raises an XmcError if there is no such label.
+        """
+        if label is not None and self.ids is None:
             self.place_of(label)
         asked = item if self.takes == "text" else self._matrix([item])
-        return self.model.explain(asked, label).to_dict()
+        told = self.model.explain(asked, label, min(k, self.n_labels))
+        return [one.to_dict() for one in (told if label is None else [told])]
 
     def place_of(self, label: str) -> int:
         """The column of a label. Raises Refused if there is none of this id."""

@@ -55,10 +55,10 @@ class Served:
         """The best labels of each item; the calls of several requests are put together."""
         return await self.batcher.ask(model, items, k)
 
-    async def explain(self, model: Loaded, item: Any, label: str) -> dict[str, Any]:
-        """Why a label has its score; one at a time, as each takes a processor."""
+    async def explain(self, model: Loaded, item: Any, label: str | None, k: int) -> list[dict]:
+        """Why labels have their scores; one request at a time, as each takes a processor."""
         async with self.explaining:
-            return await asyncio.to_thread(model.explain, item, label)
+            return await asyncio.to_thread(model.explain, item, label, k)
 
     async def renew(self) -> None:
         """Load the folder if it isn't the one that was seen last; a broken one changes nothing."""
