@@ -90,3 +90,64 @@ def test_the_schema_says_what_is_checked(form):
         assert told["description"] == field.help and told["type"]
         assert told.get("default") == field.default
     assert schema["properties"].get("k", {"maximum": 1000})["maximum"] == 1000
+
+
+SCHEMAS = [
+    (Whole(1, 3), {"type": "integer", "minimum": 1, "maximum": 3}),
+    (Text(), {"type": "string", "minLength": 1}),
+    (Text(9), {"type": "string", "minLength": 1, "maxLength": 9}),
+    (Row(), {"type": "object", "additionalProperties": {"type": "number"}}),
+    (
+        ListOf(Whole(1, 3), 5, 2),
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": 3},
+            "minItems": 2,
+            "maxItems": 5,
+        },
+    ),
+    (
+        Record({"size": Field(Whole(1, 3), "How large.", 2)}, open=True),
+        {
+            "type": "object",
+            "properties": {
+                "size": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 3,
+                    "description": "How large.",
+                    "default": 2,
+                }
+            },
+            "additionalProperties": True,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "schema"), SCHEMAS)
+def test_kinds_are_described_as_json_schema_has_it(kind, schema):
+    assert kind.schema() == schema
+
+
+LINES = [
+    (Row(), [1], "body: expected an object of features and their values, got a list of 1"),
+    (Row(), {"a": "b"}, 'body["a"]: expected a finite number, got "b"'),
+    (Row(), {"a": True}, 'body["a"]: expected a finite number, got true'),
+    (ListOf(Text(), 2), "ab", 'body: expected a list of 0 to 2, got "ab"'),
+    (ListOf(Text(), 2, 1), [], "body: expected a list of 1 to 2, got []"),
+    (ListOf(Text(), 2), ["a"] * 3, "body: expected a list of 0 to 2, got a list of 3"),
+    (Text(2), "abc", 'body: expected 2 characters at most, got "abc"'),
+    (Whole(1, 3), 4, "body: expected an int from 1 to 3, got 4"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "line"), LINES)
+def test_what_is_of_another_kind_is_told_in_a_line(kind, value, line):
+    assert refused(kind, value) == line
+
+
+def test_what_is_sound_comes_back():
+    assert Row().check({"a": 1, "b": -0.5}, BODY) == {"a": 1, "b": -0.5}
+    assert ListOf(Whole(1, 3), 2).check([1, 3], BODY) == [1, 3]
+    assert Text(2).check("ab", BODY) == "ab"
