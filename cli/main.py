@@ -27,6 +27,7 @@ COMMANDS = (
     "convert",
     "datasets",
     "reproduce",
+    "serve",
     "warmup",
 )
 FAILED, PIPE_CLOSED = 1, 141

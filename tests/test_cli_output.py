@@ -38,6 +38,7 @@ COMMANDS = {
     "add": ("datasets", "add", "wiki10-31k", "a.txt", "b.txt", "--out", "{outputs}/wiki"),
     "list": ("datasets", "list", "--json", "{outputs}/j"),
     "reproduce": ("reproduce", "debtags", "--json", "{outputs}/j"),
+    "serve": ("serve", "no-model", "--json", "{outputs}/j"),
     "warmup": ("warmup", "--json", "{outputs}/j"),
 }
 

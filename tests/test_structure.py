@@ -17,6 +17,7 @@ PACKAGES = {
     "xmc.explaining": TOP / "xmc" / "explaining",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
+    "xmc.serving": TOP / "xmc" / "serving",
     "xmc.training": TOP / "xmc" / "training",
     "xmc.datasets": TOP / "datasets",
     "xmc.cli": TOP / "cli",
@@ -32,7 +33,7 @@ FLOORS = [
     "methods model model_files calibration identity analyzers text features training_data base "
     "estimators stage reranked_classifier text_classifier loading presets "
     "xmc.explaining xmc.explaining.*",
-    "xmc.datasets xmc.datasets.*",
+    "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",
 ]
 SKLEARN = 3  # the floor that may import it
@@ -138,6 +139,12 @@ def test_only_parallel_starts_threads():
         if {name.split(".")[0] for name in names} & THREADS
     }
     assert users == {"xmc.parallel", "xmc.scratch"}  # the second keeps arrays of each
+
+
+def test_only_the_service_speaks_http_and_is_asynchronous():
+    users = {m for m, names in IMPORTS.items() if "asyncio" in names}
+    users |= {m for m, names in THEIRS.items() if names & {"starlette", "uvicorn"}}
+    assert users and {m for m in users if not m.startswith("xmc.serving.")} == {"xmc.cli.serve"}
 
 
 def test_kernels_import_nothing_but_kernels_numpy_and_the_compiler():
