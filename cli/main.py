@@ -21,6 +21,8 @@ COMMANDS = (
     "train",
     "predict",
     "evaluate",
+    "compare",
+    "report",
     "inspect",
     "compress",
     "convert",
@@ -38,6 +40,8 @@ LESS_MEMORY = {
     "evaluate": "fewer rows or a smaller -k",
     "convert": "fewer rows at a time",
     "compress": "fewer rows to measure on",
+    "compare": "fewer rows or a smaller -k",
+    "report": "fewer rows or a smaller -k",
 }
 
 

@@ -14,6 +14,7 @@ PACKAGES = {
     "xmc": TOP / "xmc",
     "xmc.kernels": TOP / "xmc" / "kernels",
     "xmc.evidence": TOP / "xmc" / "evidence",
+    "xmc.reporting": TOP / "xmc" / "reporting",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
     "xmc.training": TOP / "xmc" / "training",
@@ -23,13 +24,14 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors languages params patterns formats topk arrays numbering scratch frames soundness "
+    "errors svg languages params patterns formats topk arrays numbering scratch frames soundness "
     "inputs propensity judged threshold metrics xmc.io xmc.io.* vocabulary parallel progress "
     "memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files identity analyzers text features training_data base estimators "
     "stage reranked_classifier text_classifier loading presets",
+    "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",
 ]

@@ -12,12 +12,19 @@ MONO = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 class Drawing:
-    """What is drawn later lies above; y grows downwards."""
+    """What is drawn later lies above; y grows downwards.
 
-    def __init__(self, width: int, height: int):
+    paper: the colour below all; none where the drawing stands in a page that has its own.
+    title: what it shows, for those who hear it.
+    """
+
+    def __init__(self, width: int, height: int, paper: str = PAPER, title: str = ""):
         self.width, self.height = width, height
         self.parts: list[str] = []
-        self.box(0, 0, width, height, fill=PAPER, stroke="none")
+        if title:
+            self._add("title", escape(title, quote=False))
+        if paper != "none":
+            self.box(0, 0, width, height, fill=paper, stroke="none")
 
     def box(
         self,
