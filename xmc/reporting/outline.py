@@ -29,7 +29,7 @@ class Bounds(NamedTuple):
     """How much of a model's trees is shown."""
 
     n_nodes: int  # of all trees
-    n_children: int  # of one node
+    n_children: int  # of one node; in a flat tree more, as there is room for them
     depth: int  # levels
 
 
@@ -52,6 +52,26 @@ class Outline(NamedTuple):
     root: Node
     n_nodes: int  # below the root, labels among them
     n_shown: int
+
+
+def node_text(node: Node) -> str:
+    """What a node is: a label by its name, or how many labels are below it."""
+    return node.name or f"{node.n_labels:,} labels"
+
+
+def words_text(node: Node) -> str:
+    """The words of a node, on one line."""
+    return ", ".join(node.words)
+
+
+def more_text(node: Node) -> str:
+    """What is left out below a node of which some children are shown; "" if it is nothing."""
+    if not node.n_more or not node.children:
+        return ""
+    what = "label" if node.n_more == node.n_more_labels else "node"
+    plural = "" if node.n_more == 1 else "s"
+    of = "" if what == "label" else f" with {node.n_more_labels:,} labels"
+    return f"and {node.n_more:,} more {what}{plural}{of}"
 
 
 def outlines(model: Any, labels: Labels, bounds: Bounds) -> list[Outline]:
@@ -114,11 +134,12 @@ def _unfolded(tree: LabelTree, n_rows: list[np.ndarray], bounds: Bounds) -> dict
     """The children that are shown of each node that is unfolded, those with most rows first."""
     shown: dict[Place, np.ndarray] = {}
     waiting, left = [(0, 0, 0)], bounds.n_nodes
+    most = max(bounds.n_children, bounds.n_nodes // 10 ** (tree.depth - 1))
     while waiting and left > 0:
         _, depth, n = heappop(waiting)
         first, last = tree.chunks[depth][n : n + 2].tolist()
         below = n_rows[depth + 1][first:last]
-        order = np.argsort(-below, kind="stable")[: min(bounds.n_children, left)]
+        order = np.argsort(-below, kind="stable")[: min(most, left)]
         shown[depth, n] = first + order
         left -= len(order)
         if depth + 1 < min(tree.depth, bounds.depth):

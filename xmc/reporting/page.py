@@ -16,11 +16,11 @@ from .bootstrap import N_SAMPLES
 from .figures import calibration_figure, fates_figure, intervals_figure, shorten
 from .groups import Table, bin_names
 from .misses import FATES, TOO_LOW, UNREACHED, LabelCount
-from .outline import Node, Outline
+from .outline import Node, Outline, more_text, node_text, words_text
 from .report import Report
 from .style import STYLE
 
-LONGEST_NAME = 80  # characters of a label's name
+LONGEST_NAME, LONGEST_WORDS = 80, 160  # characters
 # Nothing may be loaded, whatever stands in the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -188,29 +188,22 @@ def _trees(outlines: Sequence[Outline]) -> str:
 
 def _tree(outline: Outline) -> str:
     shown = f"{outline.n_shown:,} of {outline.n_nodes:,} nodes shown"
-    children = "".join(map(_node, outline.root.children))
-    return _details(f"{_text(outline.title)}: {shown}", f"<ul>{children}{_more(outline.root)}</ul>")
+    return _details(f"{_text(outline.title)}: {shown}", _below(outline.root))
 
 
 def _node(node: Node) -> str:
-    words = (
-        f" <i>{_text(shorten(', '.join(node.words), 2 * LONGEST_NAME))}</i>" if node.words else ""
-    )
-    rows = f" <small>{node.n_rows:,}</small>"
-    if node.name:
-        return f"<li><b>{_name(node.name)}</b>{rows}{words}</li>"
-    head = f"{node.n_labels:,} labels{rows}{words}"
+    words = _text(shorten(words_text(node), LONGEST_WORDS))
+    beside = f" <small>{node.n_rows:,}</small>" + (f" <i>{words}</i>" if words else "")
+    head = f"<b>{_name(node.name)}</b>{beside}" if node.name else f"{node_text(node)}{beside}"
     if not node.children:
         return f"<li>{head}</li>"
-    children = "".join(map(_node, node.children))
-    return f"<li>{_details(head, f'<ul>{children}{_more(node)}</ul>')}</li>"
+    return f"<li>{_details(head, _below(node))}</li>"
 
 
-def _more(node: Node) -> str:
-    """What is left out below a node."""
-    if not node.n_more:
-        return ""
-    return f"<li><small>and {node.n_more:,} more with {node.n_more_labels:,} labels</small></li>"
+def _below(node: Node) -> str:
+    """The children of a node, and what is left out of them."""
+    rest = f"<li><small>{more_text(node)}</small></li>" if more_text(node) else ""
+    return f"<ul>{''.join(map(_node, node.children))}{rest}</ul>"
 
 
 def _section(title: str, note: str, inner: str) -> str:

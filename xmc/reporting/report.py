@@ -33,7 +33,7 @@ from .outline import Bounds, Outline, outlines
 from .ratios import ratios
 
 WHO = "report"
-BOUNDS = Bounds(n_nodes=1500, n_children=50, depth=8)
+BOUNDS = Bounds(n_nodes=1500, n_children=20, depth=8)
 
 
 class Facts(NamedTuple):
