@@ -173,6 +173,18 @@ def model_labels(model: Any) -> tuple[list[str] | None, list[str] | None]:
     return model.label_ids_, model.label_names_
 
 
+def read_rows(
+    model: Any, path: str | None, texts: list[str], source: Source, notices: Notices
+) -> tuple[Any, list[str] | None]:
+    """X for the model, and the texts that it was made from, if there are any."""
+    from xmc.io import Dataset
+
+    if path is None:
+        return features_for(model, Dataset(texts=texts), False, notices), texts
+    dataset = source.read(path)
+    return features_for(model, dataset, source.is_headerless(path), notices), dataset.texts
+
+
 def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -> Any:
     """X as the model takes it: its vectoriser reads texts; headerless rows are padded, or lose the
     features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.

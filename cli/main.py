@@ -20,6 +20,7 @@ from xmc.errors import XmcError
 COMMANDS = (
     "train",
     "predict",
+    "explain",
     "evaluate",
     "compare",
     "report",

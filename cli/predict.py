@@ -11,12 +11,12 @@ from xmc.cli import options
 from xmc.cli.data import (
     Source,
     check_k,
-    features_for,
     load_model,
     matrix_model,
     model_labels,
+    read_rows,
 )
-from xmc.cli.output import Notices, Output, on_terminal
+from xmc.cli.output import Output, on_terminal
 from xmc.errors import printable
 from xmc.formats import PREDICTION_FORMATS
 
@@ -132,18 +132,6 @@ def check_destination(out: str | None, format: str | None) -> None:
             from xmc.io.npz import check_plain
 
             check_plain(out)
-
-
-def read_rows(
-    model: Any, path: str | None, texts: list[str], source: Source, notices: Notices
-) -> tuple[Any, list[str] | None]:
-    """X for the model, and the texts that it was made from, if there are any."""
-    from xmc.io import Dataset
-
-    if path is None:
-        return features_for(model, Dataset(texts=texts), False, notices), texts
-    dataset = source.read(path)
-    return features_for(model, dataset, source.is_headerless(path), notices), dataset.texts
 
 
 def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:

@@ -351,7 +351,7 @@ def _dtype(rng: Random, arrays: dict, name: str) -> None:
     if arrays[name].dtype != object:
         try:
             arrays[name] = arrays[name].astype(rng.choice(DTYPES))
-        except (ValueError, TypeError):  # not everything is a date
+        except (ValueError, TypeError, RuntimeError):  # not everything is a date, or short
             arrays[name] = arrays[name].astype(object)
 
 

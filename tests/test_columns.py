@@ -100,6 +100,7 @@ def test_texts_before_uris_are_read_as_annif_writes_them():
         ("a b, c", ["a b", "c"]),
         ("a,,b", ["a", "", "b"]),
         ("<http://x/1> <http://x/2,3>", ["http://x/1", "http://x/2,3"]),
+        ("<u:1>\u2028 <u:2>\x0c<u:3>\r,\x85<u:4>", ["u:1", "u:2", "u:3", "u:4"]),
         ("<u:1>,<u:2>\t<u:3>", ["u:1", "u:2", "u:3"]),
         ("http://x/1 http://x/2", ["http://x/1", "http://x/2"]),
         ("<5, >3", ["<5", ">3"]),

@@ -187,6 +187,14 @@ def test_an_id_that_looks_weighted_stays_itself(tmp_path):
     assert read(tmp_path / "a.tsv").label_ids == ["a::3", "b"]
 
 
+def test_half_a_line_break_before_the_ids_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"one\r\t<u:1>\r\ntwo\t<u:2>\n")
+    texts, Y, ids = read_documents(path)
+    assert (texts, ids) == (["one", "two"], ["u:1", "u:2"])
+    assert [*document_text(texts, Y, ids, "a")] == [b"u:1\tone\n", b"u:2\ttwo\n"]
+
+
 def test_a_uri_with_a_comma_is_refused(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("one\t<http://x/a,b> <http://x/c>\n")

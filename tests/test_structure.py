@@ -14,6 +14,7 @@ PACKAGES = {
     "xmc": TOP / "xmc",
     "xmc.kernels": TOP / "xmc" / "kernels",
     "xmc.evidence": TOP / "xmc" / "evidence",
+    "xmc.explaining": TOP / "xmc" / "explaining",
     "xmc.reporting": TOP / "xmc" / "reporting",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
@@ -30,7 +31,7 @@ FLOORS = [
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files identity analyzers text features training_data base estimators "
-    "stage reranked_classifier text_classifier loading presets",
+    "stage reranked_classifier text_classifier loading presets xmc.explaining xmc.explaining.*",
     "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",

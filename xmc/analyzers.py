@@ -59,6 +59,12 @@ class Stems:
             stems = stems + [" ".join(stems[i : i + n]) for i in range(len(words) - n + 1)]
         return stems
 
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where each feature begins and ends, in their order; if they are to be lower case, the
+        text is.
+        """
+        yield from sequences([word.span() for word in WORDS.finditer(text)], 1, self.max_ngram)
+
 
 @dataclass(frozen=True)
 class Chars:
@@ -77,6 +83,17 @@ class Chars:
             found += _ngrams(run, self.shortest, self.longest)
         return found
 
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """As in Stems; the blanks around a word are left out."""
+        for run in RUNS.finditer(text):
+            start, end = run.span()
+            if _is_unspaced(run[0]):
+                places = _places(end - start, *UNSPACED_LENGTHS)
+            else:
+                places, start = _places(end - start + 2, self.shortest, self.longest), start - 1
+            for first, last in places:
+                yield max(start + first, run.start()), min(start + last, end)
+
 
 ANALYZERS = {"stems": Stems, "chars": Chars}
 
@@ -89,20 +106,32 @@ def words_of(text: str) -> list[str]:
 @lru_cache(maxsize=2**16)
 def _ngrams(run: str, shortest: int, longest: int) -> tuple[str, ...]:
     """The n-grams of one word, or of Chinese or Japanese without a blank."""
-    if "\u3005" <= run[0] and re.match(f"[{UNSPACED}]", run):
-        return _windows(run, *UNSPACED_LENGTHS)
-    return _windows(f" {run} ", shortest, longest)
+    lengths = UNSPACED_LENGTHS if _is_unspaced(run) else (shortest, longest)
+    run = run if _is_unspaced(run) else f" {run} "
+    return tuple(run[first:last] for first, last in _places(len(run), *lengths))
 
 
-def _windows(run: str, shortest: int, longest: int) -> tuple[str, ...]:
-    """All n-grams, short ones first; a run that is shorter than the shortest is one itself."""
-    if len(run) <= shortest:
-        return (run,)
-    return tuple(
-        run[i : i + n]
-        for n in range(shortest, min(longest, len(run)) + 1)
-        for i in range(len(run) - n + 1)
-    )
+def _is_unspaced(run: str) -> bool:
+    return "\u3005" <= run[0] and re.match(f"[{UNSPACED}]", run) is not None
+
+
+def _places(length: int, shortest: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Where n-grams begin and end, short ones first; what is shorter than these is one itself."""
+    if length <= shortest:
+        yield 0, length
+        return
+    for n in range(shortest, min(longest, length) + 1):
+        for first in range(length - n + 1):
+            yield first, first + n
+
+
+def sequences(
+    places: list[tuple[int, int]], shortest: int, longest: int
+) -> Iterator[tuple[int, int]]:
+    """Where sequences of so many words begin and end, short ones first."""
+    for n in range(shortest, longest + 1):
+        for first in range(len(places) - n + 1):
+            yield places[first][0], places[first + n - 1][1]
 
 
 class TextVectorizer:

@@ -18,6 +18,8 @@ from . import model_files
 from .arrays import Lists, Rows, freeze, frozen
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
+from .explaining.build import Named, Row, column_of, explain
+from .explaining.occurrences import Occurrence
 from .frames import is_frame
 from .identity import identity_of
 from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
@@ -279,6 +281,47 @@ class Estimator(ClassifierMixin, BaseEstimator):
             raise DataError(f"{who}: expected {self.n_labels_:,} labels in Y, got {Y.shape[1]:,}")
         hit = np.asarray(Y[np.arange(len(best)), best] != 0).ravel()
         return weighted_mean(hit, sample_weight, who)
+
+    @of_now
+    def explain(self, X: Any, label: Any = None, k: int = 3) -> Any:
+        """Why a label has its score for the only row of X: an Explanation, whose numbers add up.
+
+        label: its id, name or class, or else its column. Without one, a list that explains the best
+        k labels. Raises DataError if the model doesn't know the label.
+        """
+        return self._explained(X, label, k)
+
+    def _explained(
+        self,
+        X: Any,
+        label: Any,
+        k: int,
+        text: str | None = None,
+        occurrences: Sequence[Occurrence] = (),
+        **naming: Any,
+    ) -> Any:
+        """As `explain`; text: that the row comes from, and where its features stand; naming: fields
+        of Named that are known.
+        """
+        model, who = self._fitted(), type(self).__name__
+        check(self)
+        asked = self._rows(X)
+        if asked.n_rows != 1:
+            raise DataError(f"{who}: expected one row to explain, got {asked.n_rows:,}")
+        own = range(model.n_labels) if model.classes is None else model.classes.tolist()
+        ids = self.label_ids_ or own  # with no ids there may be very many labels
+        names = self.label_names_ or ids
+        columns = getattr(self, "feature_names_in_", None)
+        features = str if columns is None else columns.__getitem__
+        known: dict[str, Any] = {"features": features, "names_of": lambda n: [str(names[n])]}
+        if label is None:
+            best = self.predict_topk(X, check_k("explain", k, model.n_labels)).labels[0]
+            labels = best[best >= 0].tolist()
+        else:
+            labels = [column_of(label, ids, self.label_names_, who)]
+        row, search = Row(asked, text, [*occurrences]), self._search()
+        told = explain(model, search, who, row, labels, Named(ids, names, **(known | naming)))
+        return told if label is None else told[0]
 
     def ranker(self) -> Ranker:
         """What ranks one row at a time, fast, from as many threads as you like."""

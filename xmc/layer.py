@@ -140,6 +140,20 @@ def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return feature, child.astype(np.int64), _in_steps(stored) * layer.scale[page]
 
 
+def weights_of(layer: Layer, node: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features, ascending, and the weights (float32) of a node's scorer; no bias."""
+    parent = parent_of(layer, node)
+    child = node - int(layer.chunk_ptr[parent])
+    feature, own, weight = unpack(layer, int(layer.page_ptr[parent]) + child // PAGE)
+    mine = own == child % PAGE
+    return feature[mine], weight[mine]
+
+
+def parent_of(layer: Layer, node: int) -> int:
+    """The node of the level above whose child this one is."""
+    return int(np.searchsorted(layer.chunk_ptr, node, side="right")) - 1
+
+
 def _entries(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, child and stored weight of each entry of a page, by feature, then child."""
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)

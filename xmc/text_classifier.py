@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from os import PathLike
@@ -23,6 +23,7 @@ from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
 from .evidence.names import NameIndex, name_index
 from .evidence.sources import relatives
+from .explaining.occurrences import Occurrence, occurrences
 from .identity import identity_of
 from .io.label_ids import align_labels, csr_by_id
 from .model import Model
@@ -317,6 +318,35 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return self.suggest([texts], k)[0]
 
     @of_now
+    def explain(self, text: str, label: Any = None, k: int = 3) -> Any:
+        """Why a label has its score for a text: an Explanation, whose numbers add up.
+
+        label: its id or its name. Without one, a list that explains the best k labels. Raises
+        DataError, which names the closest one, if the model doesn't know the label.
+        """
+        who = type(self).__name__
+        if not isinstance(text, str):
+            raise DataError(f"{who}: expected one text to explain, got {type(text).__name__}")
+        classifier, X = self._fitted(), self.rows([text])
+        found = occurrences(self.vectorizer_, text)
+        return classifier._explained(
+            X, label, k, text, found, features=self._features_in(found), names_of=self._names_of
+        )
+
+    def _features_in(self, found: Sequence[Occurrence]) -> Callable[[int], str]:
+        """What features are called, as their vectoriser does."""
+        known = {own.feature: own.name for own in found}
+        if known:
+            return known.__getitem__
+        return self.vectorizer_.get_feature_names_out().__getitem__
+
+    def _names_of(self, label: int) -> list[str]:
+        """All names of a label, in the order in which texts are searched for them."""
+        ids, names = self.label_ids_, self.label_names_
+        vocabulary = self.vocabulary and self.vocabulary.as_in(ids or ())
+        return several_names(label, ids, names or (), vocabulary)
+
+    @of_now
     def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
         """P@1: the share of texts whose best label is true. labels: as in `fit`."""
         estimator = self._fitted()
@@ -506,16 +536,26 @@ def names_of_labels(
 ) -> NameIndex | None:
     """All names of each label, to be looked for in such texts; none where there are only ids."""
     found: list[tuple[int, str]] = []
-    for label, name in enumerate(names or ()):
-        own = None if ids is None else ids[label]
-        several = [] if name == own else [split_qualifiers(name)[0]]
-        if vocabulary is not None and own is not None and own in vocabulary:
-            several += [known.name for known in vocabulary.all_names(own)]
-        found += ((label, text) for text in dict.fromkeys(several))  # each once
+    for label in range(len(names or ())):
+        found += ((label, name) for name in several_names(label, ids, names or (), vocabulary))
     if not found:
         return None
     labels, texts = zip(*found, strict=True)
     return name_index(texts, np.array(labels, np.int32), len(names or ()), some_texts)
+
+
+def several_names(
+    label: int,
+    ids: Sequence[str] | None,
+    names: Sequence[str],
+    vocabulary: Vocabulary | None,
+) -> list[str]:
+    """All names of a label, each once."""
+    own = None if ids is None else ids[label]
+    several = [] if names[label] == own else [split_qualifiers(names[label])[0]]
+    if vocabulary is not None and own is not None and own in vocabulary:
+        several += [known.name for known in vocabulary.all_names(own)]
+    return [*dict.fromkeys(several)]
 
 
 def _known(ids: Any, names: Any, y: Any, who: str) -> tuple[list[str] | None, list[str] | None]:

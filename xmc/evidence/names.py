@@ -205,6 +205,23 @@ def evidence_of(
     return kernels.figures(*_names(index), index.label_indptr, *found, cand_indptr, cand_ids, place)
 
 
+def best_name(index: NameIndex, found: Mentions, label: int) -> int:
+    """The name of the label that `evidence_of` compares with the only text; -1 if it has none."""
+    place = zeros("place", len(index.idf), np.int32)
+    return int(kernels.best_name(*_names(index), index.label_indptr, *found, label, place))
+
+
+def shares_of_name(index: NameIndex, name: int, words: Sequence[str]) -> np.ndarray:
+    """float64, the part of a name's n-grams, as they weigh, that each of these words has."""
+    of_words = mentions(index, words)
+    own = index.name_terms[index.name_indptr[name] : index.name_indptr[name + 1]]
+    kept = np.isin(of_words.terms, own[own < index.n_grams])
+    word = np.repeat(np.arange(len(words)), np.diff(of_words.indptr))[kept]
+    mass = np.bincount(word, index.idf[of_words.terms[kept]] ** 2.0, len(words))
+    norm = float(index.norms[name, 0])
+    return mass / (norm * norm or 1.0)
+
+
 @cache
 def kinds() -> np.ndarray:
     """What each character is: see xmc/kernels/names.py."""

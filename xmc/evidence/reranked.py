@@ -15,9 +15,9 @@ import numpy as np
 from ..arrays import Rows
 from ..kernels.evidence import base_evidence, less_the_best, union
 from ..ranking.predictor import Predictor
-from ..ranking.search import Candidates, Search
+from ..ranking.search import Candidates, Search, scored
 from ..topk import TopK
-from .boosted import BoostedTrees, check, log_odds
+from .boosted import BoostedTrees, check, contributions, log_odds
 from .names import mentions
 from .sources import Question, Sources, expected, fill, hear, named, surest
 from .sources import check as check_sources
@@ -65,6 +65,31 @@ class Evidence(NamedTuple):
     values: np.ndarray
 
 
+class Weighed(NamedTuple):
+    """How the last stage comes to the score of a label.
+
+    score: what ranks; 0 where the label is no candidate.
+    columns: what the evidence is called.
+    values: float32, the evidence; NaN where nothing is known.
+    shares: float64, what each adds to the log-odds.
+    start: what the log-odds of all candidates start from.
+    bases: what each base model knows of its own score.
+    is_candidate: if not, the evidence is what it would be if it were.
+    """
+
+    score: float
+    columns: list[str]
+    values: np.ndarray
+    shares: np.ndarray
+    start: float
+    bases: tuple[Any, ...]
+    is_candidate: bool
+
+    @property
+    def log_odds(self) -> float:
+        return self.start + float(self.shares.sum())
+
+
 @dataclass(frozen=True, eq=False)
 class Reranked(Predictor):
     """Base models, what is known of labels beside them, and the trees that weigh it."""
@@ -78,6 +103,22 @@ class Reranked(Predictor):
         found = collect(self.bases, self.sources, X)
         margin = log_odds(self.trees, found.values)
         return Candidates(found.indptr, found.ids, *probabilities(margin))
+
+    def reasons(self, asked: Question, search: Search, label: int) -> Weighed:
+        known = collect(self.bases, self.sources, asked, np.array([[label]], np.int32))
+        own = known.ids == label
+        of_label = self.candidates(asked, search)
+        score = scored(asked.rows, of_label, search).score[of_label.ids == label]
+        shares = contributions(self.trees, known.values[own])[0]
+        return Weighed(
+            float(score.sum()),
+            columns_of(self.bases, self.sources),
+            known.values[own][0],
+            shares[:-1],
+            float(shares[-1]),
+            tuple(base.predictor.reasons(asked.rows, base.search, label) for base in self.bases),
+            len(score) > 0,
+        )
 
     @property
     def reads_texts(self) -> bool:
@@ -127,11 +168,20 @@ def columns_of(bases: Sequence[Any], sources: Sources) -> list[str]:
     return [*own, *known, *(f"{name}_less_best" for name in known if name in COMPARED)]
 
 
-def collect(bases: Sequence[Base], sources: Sources, asked: Question) -> Evidence:
-    """The candidates of each row, and all that is known of each."""
+def collect(
+    bases: Sequence[Base],
+    sources: Sources,
+    asked: Question,
+    more: np.ndarray | None = None,
+) -> Evidence:
+    """The candidates of each row, and all that is known of each.
+
+    more: int32, (rows, any), labels that are to be among them.
+    """
     tops = [_best(base, asked) for base in bases]
     heard = hear(sources, asked, tops[0])
-    indptr, ids = union(np.hstack([*(top.labels for top in tops), *heard.tops]))
+    wanted = [*(top.labels for top in tops), *heard.tops, *([] if more is None else [more])]
+    indptr, ids = union(np.hstack(wanted))
     columns = columns_of(bases, sources)
     values = np.full((len(ids), len(columns)), np.nan, np.float32)
     for n, top in enumerate(tops):

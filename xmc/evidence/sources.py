@@ -174,11 +174,16 @@ def hear(sources: Sources, asked: Question, top: TopK) -> Heard:
     if sources.label_index is not None:
         tops.append(nearest(sources.label_index, asked.rows, N_BEST).rows)
     if sources.neighbors is not None:
-        near = nearest(sources.neighbors.rows, asked.rows, N_NEIGHBORS, LEFT_OUT)
+        near = nearest_rows(sources.neighbors, asked.rows)
         tops.append(votes(near, sources.neighbors.labels, N_BEST).labels)
     if sources.related is not None:
         tops.append(_best_expected(sources.related, sure))
     return Heard(tops, near, sure)
+
+
+def nearest_rows(neighbors: Neighbors, rows: Rows) -> Near:
+    """The known rows that are nearest to each of these."""
+    return nearest(neighbors.rows, rows, N_NEIGHBORS, LEFT_OUT)
 
 
 def surest(top: TopK) -> TopK:

@@ -44,14 +44,15 @@ class Columns(NamedTuple):
             return (field, text) if tab else None
         found = URIS_LAST.search(line)
         at = found.start() if found else line.rfind("\t")
-        return None if at < 0 else (line[at + 1 :], line[:at])
+        # A text can't be written again that ends in half a line break.
+        return None if at < 0 else (line[at + 1 :], line[:at].rstrip("\r"))
 
 
 def ids_of(field: str) -> list[str]:
     """The ids in a field: between commas, between blanks if they are URIs, or within <>."""
     field = field.strip()
     if URIS.fullmatch(field):
-        return [part.rstrip(" \t,>") for part in field.split("<")[1:]]
+        return [part.partition(">")[0] for part in field.split("<")[1:]]
     return [label.strip() for label in BETWEEN_IDS.split(field)] if field else []
 
 

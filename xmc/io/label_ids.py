@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from heapq import nlargest
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +12,8 @@ import scipy.sparse as sp
 from ..errors import DataError, quoted
 from ..soundness import sound
 from .files import FilePath, numbered_lines, source_name
+
+MOST_COMPARED, LEAST_ALIKE = 100, 0.3  # ids or names that may be what was meant
 
 
 def csr_by_id(
@@ -70,3 +74,22 @@ def read_label_names(path: FilePath) -> tuple[list[str], list[str]]:
         ids[label] = None
         names.append(name or label)
     return list(ids), names
+
+
+def closest(wanted: str, known: Sequence[str]) -> str | None:
+    """The one that is most alike, None if none is. Of very many, only those are compared that share
+    most pairs of characters: comparing all would take half a minute.
+    """
+    pairs = _pairs(wanted)
+    some = nlargest(MOST_COMPARED, known, key=lambda own: _shared(pairs, _pairs(own)))
+    found = get_close_matches(wanted, some, 1, LEAST_ALIKE)
+    return found[0] if found else None
+
+
+def _pairs(text: str) -> set[str]:
+    text = text.lower()
+    return {text[n : n + 2] for n in range(len(text) - 1)}
+
+
+def _shared(a: set[str], b: set[str]) -> float:
+    return len(a & b) / (1 + len(a) + len(b))

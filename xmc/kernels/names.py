@@ -163,6 +163,22 @@ def figures(
     return out
 
 
+@kernel
+def best_name(
+    idf, text_idf, n_grams, name_indptr, name_terms, norms, label_indptr,
+    indptr, terms, counts, firsts, label, place,
+):  # fmt: skip
+    """The name of a label that fits the only text best, as `figures` compares it; -1 if it has
+    none. place: as there.
+    """
+    names = Names(idf, text_idf, n_grams, name_indptr, name_terms, norms)
+    text = _empty_text(place, indptr)
+    _open(terms, counts, firsts, names, text)
+    best = _best_name(label_indptr[label], label_indptr[label + 1], names, text)
+    _close(terms, text)
+    return best
+
+
 @inner
 def _best_name(first, end, names, text):
     """The name of first..end-1 that fits best, of equal ones the first; -1 if none has n-grams."""

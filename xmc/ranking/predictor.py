@@ -38,6 +38,10 @@ class Predictor(ABC):
         """Rows as the methods above take them; texts: that they come from, if they do."""
         return X
 
+    def reasons(self, asked: Any, search: Search, label: int) -> Any:
+        """How it comes to the label's score for the only row, None where that can't be told."""
+        return None
+
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
         """Rows that are ranked at once, or whose candidates are all written down at once."""
         return ROWS_PER_BATCH

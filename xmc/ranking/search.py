@@ -229,6 +229,11 @@ def search_of(params: LabelTreeParams) -> Search:
 
 def probability_at_0(transform: int) -> np.float32:
     """The probability of a label whose margin is 0, on a tree of one level."""
+    return np.float32(probability(log_probability(0, transform)))
+
+
+def log_probability(margin: float, transform: int) -> np.float32:
+    """log p of a child with this margin, given its parent."""
     out = np.empty(1, np.float32)
-    add_log_probabilities(np.zeros(1, np.float32), 1, np.float32(0), transform, out)
-    return np.float32(probability(out[0]))
+    add_log_probabilities(np.array([margin], np.float32), 1, np.float32(0), transform, out)
+    return out[0]

@@ -13,6 +13,7 @@ from ..layer import Layer, check_layer, repacked
 from ..member import Member
 from ..numbering import old_numbers
 from ..topk import TopK
+from .paths import Paths, paths_to
 from .predictor import Predictor
 from .search import Candidates, Search, label_candidates, rank, rows_per_batch
 
@@ -36,6 +37,9 @@ class Trees(Predictor):
 
     def rank(self, X: Rows, search: Search, k: int) -> TopK:
         return rank(X, self.members, search, k)
+
+    def reasons(self, asked: Rows, search: Search, label: int) -> Paths:
+        return paths_to(asked, self.members, search, label)
 
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
         return rows_per_batch(self.members, search, all_candidates)
