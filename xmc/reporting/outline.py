@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.pages import PAGE
+from ..explaining.build import numbered
 from ..label_tree import LabelTree
-from ..layer import Layer, unpack
+from ..layer import Layer, weights_of
 from ..member import Member
 from ..ranking.trees import Trees
 from .labels import Labels
@@ -85,8 +85,10 @@ def outlines(model: Any, labels: Labels, bounds: Bounds) -> list[Outline]:
 def _trees(model: Any) -> Iterator[tuple[str, Member]]:
     """The trees of a model or of its base models, their labels as the user numbers them."""
     predictor, kept = model.model_.predictor, model.model_.kept_labels
-    bases = [(f"{base.estimator}, ", base.predictor) for base in getattr(predictor, "bases", ())]
-    for name, own in bases or [("", predictor)]:
+    bases = getattr(predictor, "bases", ())
+    kinds = [f"{kind}, " for kind in numbered([base.estimator for base in bases])]
+    several = list(zip(kinds, (base.predictor for base in bases), strict=True))
+    for name, own in several or [("", predictor)]:
         if isinstance(own, Trees):
             members = own.members_with(kept)
             for n, member in enumerate(members, 1):
@@ -153,23 +155,14 @@ def _words_of_nodes(
 ) -> dict[Place, list[str]]:
     """The telling words of each node that is shown."""
     told = {}
-    for (depth, n), children in shown.items():
-        found = telling(member.layers[depth], n, children, N_READ)
-        for child, features in zip(children.tolist(), found, strict=True):
-            told[depth + 1, child] = words.of(features)
+    for (depth, _), children in shown.items():
+        for child in children.tolist():
+            told[depth + 1, child] = words.of(telling(member.layers[depth], child, N_READ))
     return told
 
 
-def telling(layer: Layer, chunk: int, children: np.ndarray, n: int) -> list[np.ndarray]:
-    """For some children of a node, the n features of largest weight above 0, the largest first."""
-    pages = range(int(layer.page_ptr[chunk]), int(layer.page_ptr[chunk + 1]))
-    parts = [(NOTHING, NOTHING, np.empty(0, np.float32))]
-    for nth, page in enumerate(pages):
-        feature, child, weight = unpack(layer, page)
-        node = child + int(layer.chunk_ptr[chunk]) + PAGE * nth
-        kept = (weight > 0) & np.isin(node, children)
-        parts.append((feature[kept], node[kept], weight[kept]))
-    features, nodes, weights = map(np.concatenate, zip(*parts, strict=True))
-    order = np.lexsort((features, -weights, nodes))
-    first, last = (np.searchsorted(nodes[order], children, side) for side in ("left", "right"))
-    return [features[order[a:b]] for a, b in zip(first, np.minimum(last, first + n), strict=True)]
+def telling(layer: Layer, node: int, n: int) -> np.ndarray:
+    """The n features of largest weight above 0 of a node's scorer, the largest first."""
+    features, weights = weights_of(layer, node)
+    order = np.argsort(-weights, kind="stable")[:n]
+    return features[order[weights[order] > 0]]
