@@ -13,6 +13,7 @@ from xmc.cli.output import Output, print_table, say
 from xmc.errors import DataError, printable
 
 DRAWINGS = (".svg", ".dot")
+DRAWN = {"n_nodes": 150, "n_children": 5, "depth": 4}  # of all trees, of one node, levels
 
 
 @click.command("inspect", short_help="Show what a model folder holds.")
@@ -64,7 +65,7 @@ def draw_trees(folder: str, path: str, output: Output) -> None:
     from xmc.reporting.tree_figure import tree_figure
 
     model = load_model(folder, None)
-    found = outlines(model, labels_of(model), Bounds(n_nodes=150, n_children=5, depth=4))
+    found = outlines(model, labels_of(model), Bounds(**DRAWN))
     if not found:
         kind = type(matrix_model(model)).__name__
         raise DataError(f"{folder}: expected a model with trees to draw, {kind} has none")

@@ -37,7 +37,7 @@ def found():
 def test_both_have_the_metrics_of_evaluate(found):
     assert found.a == report(Y, GOOD, KS, P) and found.b == report(Y, BAD, KS, P)
     assert [own.name for own in found.differences] == [name for name in found.a if "@" in name]
-    assert all(own.value == found.a[own.name] - found.b[own.name] for own in found.differences)
+    assert all(own.difference == found.a[own.name] - found.b[own.name] for own in found.differences)
 
 
 def test_differences_are_of_the_same_resamples(monkeypatch):
@@ -58,7 +58,7 @@ def test_a_paired_interval_is_narrower_than_two_apart(found):
     column = ratios(Y, GOOD, KS).names.index("R@3")
     same = compare(Y, GOOD, GOOD, ks=KS, propensity=P)
     assert np.ptp(np.percentile((a - b)[:, column], [2.5, 97.5])) > 0 == same.differences[5].high
-    assert own.low < own.value < own.high
+    assert own.low < own.difference < own.high
 
 
 def test_figures_that_are_no_sums_over_rows_have_no_interval(found):
@@ -68,7 +68,7 @@ def test_figures_that_are_no_sums_over_rows_have_no_interval(found):
 
 def test_equal_predictions_differ_in_nothing():
     same = compare(Y, GOOD, GOOD, ks=KS)
-    assert {(own.value, own.low, own.high, own.a_ahead) for own in same.differences[:8]} == {
+    assert {(own.difference, own.low, own.high, own.a_ahead) for own in same.differences[:8]} == {
         (0, 0, 0, 0)
     }
     assert (same.n_only_a, same.n_only_b, same.only_a, same.examples) == (0, 0, [], [])

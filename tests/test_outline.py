@@ -18,7 +18,7 @@ from xmc.reporting.words import N_WORDS
 
 ALL = Bounds(n_nodes=10**6, n_children=10**6, depth=99)
 FEW = Bounds(n_nodes=12, n_children=2, depth=9)
-HOSTILE = 'a"]; evil [\\" <b>&\u202e\x1b[31m'
+HOSTILE = 'a"]; evil [\\" <b>&\u202e\x1b[31m\uffff'
 
 
 def outlined(model, bounds=ALL):

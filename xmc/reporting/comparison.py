@@ -32,7 +32,7 @@ class Difference(NamedTuple):
     """
 
     name: str
-    value: float
+    difference: float
     low: float
     high: float
     a_ahead: float

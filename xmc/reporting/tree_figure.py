@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import printable
 from ..svg import BLUE, GREY, INK, Drawing
 from .figures import shorten
 from .outline import Node, Outline, more_text, node_text, words_text
@@ -45,7 +44,7 @@ def _draw(out: Drawing, node: Node, title: str, x: float, y: float) -> float:
 def _line(out: Drawing, node: Node, title: str, x: float, y: float) -> None:
     """What is told of a node, on one line."""
     most = max(10, int(WORDS_AT - x) // CHARACTER)
-    out.text(x, y, shorten(printable(title), most), bold=bool(node.name), fill=INK)
+    out.text(x, y, shorten(title, most), bold=bool(node.name), fill=INK)
     if node.words:
-        words = shorten(printable(words_text(node)), LONGEST_WORDS)
+        words = shorten(words_text(node), LONGEST_WORDS)
         out.text(WORDS_AT, y, words, size=11, fill=BLUE)
