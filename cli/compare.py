@@ -38,12 +38,13 @@ USUAL_K = 5
 
 
 class Side(NamedTuple):
-    """What one of the two predicts; if it is a model, what it calls its labels and has learned."""
+    """What one of the two predicts; if it is a model, what it calls its labels, and how many
+    training rows they have.
+    """
 
     pred: LabelMatrix
     names: list[str] | None = None
-    learned: Any = None  # a Model
-    label_counts: Any = None
+    trained: Any = None  # TrainingRows
 
 
 class Matched(NamedTuple):
@@ -108,9 +109,9 @@ def command(
     asked = [k for some in ks for k in some]
     k = max(asked, default=USUAL_K)
     sides = [read_side(path, dataset, true, k, threads, source, output.notices) for path in (a, b)]
-    if train_labels is None and all(side.learned is None for side in sides):
+    if train_labels is None and all(side.trained is None for side in sides):
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels or a model")
-    train = read_counts(train_labels, sides, true, source)
+    train = read_counts(train_labels, sides, source)
     matched = match(true, sides, train, label_names, (propensity_a, propensity_b))
     found = measured(matched, asked, seed, output.notices)
     labels = labels_of(matched.true, sides, label_names)
@@ -151,6 +152,7 @@ def read_side(
 ) -> Side:
     """The predictions in a file, or those of the model in a folder."""
     from xmc.io import read_predictions
+    from xmc.reporting.training_rows import training_rows
 
     if not os.path.isdir(path):
         side = Side(LabelMatrix(path, *read_predictions(path)))
@@ -163,25 +165,35 @@ def read_side(
     ids, names = model_labels(model)
     # Where the truth has no ids, its columns are those of the model.
     pred = LabelMatrix(path, top.to_csr(n_labels), None if true.ids is None else ids)
-    return Side(pred, names or ids, model.model_, model.label_counts_)
+    return Side(pred, names or ids, training_rows(model))
 
 
 def read_counts(
-    path: str | None, sides: Sequence[Side], true: LabelMatrix, source: Source
+    path: str | None, sides: Sequence[Side], source: Source
 ) -> tuple[LabelMatrix, int] | None:
     """The training rows of each label, as a matrix of one row, and how many rows there are."""
-    import scipy.sparse as sp
+    import numpy as np
+
+    from xmc.inputs import true_labels
 
     if path is not None:
         train = read_labels(path, source)
-        counts = sp.csr_matrix(train.M.getnnz(axis=0)[None, :])
-        return train._replace(M=counts), train.M.shape[0]
+        labels, counts = np.unique(true_labels(train.M, path, "Y").indices, return_counts=True)
+        M = as_one_row(labels, counts, train.n_labels)
+        return train._replace(M=M), train.M.shape[0]
     for side in sides:
-        if side.learned is not None:
-            counts = sp.csr_matrix(side.label_counts[None, :])
-            own = side.pred._replace(M=counts, headerless=True)
-            return own, side.learned.n_rows
+        if side.trained is not None:
+            labels, counts, n_rows = side.trained
+            M = as_one_row(labels, counts, side.pred.n_labels)
+            return side.pred._replace(M=M, headerless=True), n_rows
     return None
+
+
+def as_one_row(labels: Any, counts: Any, n_labels: int) -> Any:
+    """The counts of labels as a matrix, whose columns can be matched as those of others are."""
+    import scipy.sparse as sp
+
+    return sp.csr_matrix((counts, labels, [0, len(labels)]), shape=(1, n_labels))
 
 
 def match(
@@ -208,14 +220,11 @@ def match(
 
 def propensity_of(counts: LabelMatrix, n_rows: int, constants: tuple[float, float]) -> Any:
     """The propensities of labels that have these training rows, out of n_rows."""
-    import numpy as np
+    from xmc.reporting.training_rows import TrainingRows
 
-    from xmc.propensity import SparsePropensities, propensities_of
-
-    labels = np.union1d(counts.M.indices, [0]).astype(np.int32)
-    own = counts.M[0, labels].toarray().ravel()
-    values = propensities_of(np.append(own, 0), n_rows, *constants)
-    return SparsePropensities(labels, values, counts.n_labels)
+    counts.M.sort_indices()
+    trained = TrainingRows(counts.M.indices, counts.M.data, n_rows)
+    return trained.propensities(*constants, counts.n_labels)
 
 
 def measured(matched: Matched, asked: Sequence[int], seed: int, notices: Notices) -> Any:

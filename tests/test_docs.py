@@ -3,7 +3,6 @@
 import re
 import runpy
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -94,24 +93,26 @@ def test_the_numbers_of_the_descent_are_those_of_the_model(toy):
 REPORTS = " ".join(text_of("docs/reports.md").split())
 
 
+def options_of(*names):
+    return {o for name in names for p in xmc.get_command(None, name).params for o in p.opts}
+
+
 def test_flags_of_reports_are_those_of_the_commands():
-    for name, given in re.findall(r"`?xmc (\w+) ?([^`#\n]*)", text_of("docs/reports.md")):
-        options = {o for p in xmc.get_command(None, name).params for o in p.opts}
-        assert set(re.findall(r"--[\w-]+", given)) <= options
-    known = {
-        o
-        for name in ("report", "compare", "inspect")
-        for p in xmc.get_command(None, name).params
-        for o in p.opts
-    }
-    assert set(re.findall(r"(?<!-)--[a-z][\w-]+", REPORTS)) - {"--vocabulary"} <= known
+    typed = re.findall(r"(?:^    |`)xmc (\w+) ?([^`#\n]*)", text_of("docs/reports.md"), re.M)
+    assert {name for name, _ in typed} == {"report", "compare", "inspect", "evaluate"}
+    for name, given in typed:
+        assert set(re.findall(r"--[\w-]+", given)) <= options_of(name)
+    named = set(re.findall(r"--[a-z][\w-]+", REPORTS))
+    assert named - {"--vocabulary"} <= options_of("report", "compare", "inspect")
 
 
-def test_functions_of_reports_exist():
-    paths = re.findall(r"`(?:xmc\.reporting\.)?(\w+)\.(\w+)`", REPORTS.partition("## Figures")[0])
-    assert len(paths) == 6
-    for module, name in paths:
-        assert callable(getattr(import_module(f"xmc.reporting.{module}"), name))
+def test_the_example_of_reports_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text_of("docs/reports.md"), re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "docs/reports.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("P@5 ") for line in lines)
+    assert names["html"].startswith("<!doctype html>")
 
 
 def test_numbers_of_reports_are_those_of_the_code():

@@ -16,11 +16,16 @@ from xmc.reporting.groups import (
     overall,
 )
 from xmc.reporting.ratios import ratios
+from xmc.reporting.training_rows import TrainingRows
 from xmc.topk import TopK
 
 KS = (1, 3)
 COUNTS = np.random.default_rng(5).choice([0, 1, 3, 7, 50, 300], planted.N_LABELS)
 P = propensities(planted.Y)
+
+
+def trained(counts):
+    return TrainingRows(np.arange(len(counts), dtype=np.int32), counts, 300)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def top():
 
 @pytest.fixture(scope="module")
 def by_bin(top):
-    return by_frequency(planted.Y_TEST, top, KS, P, COUNTS, 0)
+    return by_frequency(planted.Y_TEST, top, KS, P, trained(COUNTS), 0)
 
 
 def test_a_bin_has_the_metrics_of_its_labels_alone(by_bin, top):
@@ -59,7 +64,7 @@ def test_a_bin_has_the_interval_that_it_would_have_alone(by_bin, top):
 
 
 def test_a_bin_without_true_labels_has_no_recall(top):
-    table = by_frequency(planted.Y_TEST, top, KS, P, np.full(planted.N_LABELS, 7), 0)
+    table = by_frequency(planted.Y_TEST, top, KS, P, trained(np.full(planted.N_LABELS, 7)), 0)
     empty = dict(zip(table.names, table.groups[0].figures.value, strict=True))
     assert (empty["P@1"], table.groups[0].n_true) == (0, 0)
     assert np.isnan([empty["R@1"], empty["PSP@3"]]).all()

@@ -20,6 +20,7 @@ from xmc.reporting.misses import (
     label_counts,
     most_suggested,
 )
+from xmc.reporting.training_rows import training_rows
 from xmc.topk import TopK
 
 K = 2
@@ -42,9 +43,8 @@ def test_fates_are_those_counted_row_by_row(narrow, monkeypatch, places):
     X, Y = planted.X_TEST, planted.Y_TEST
     judged, truth, best = judged_of(narrow, X, Y)
     reached = [set(row) - {-1} for row in narrow.predict_topk(X, planted.N_LABELS).labels.tolist()]
-    counts = narrow.label_counts_
-    found = fates(narrow, X, judged, counts).counts
-    assert found.tolist() == naive.fates(truth, best, reached, counts.tolist())
+    found = fates(narrow, X, judged, training_rows(narrow)).counts
+    assert found.tolist() == naive.fates(truth, best, reached, narrow.label_counts_.tolist())
     assert (found.sum(axis=0) > 0).all()  # all fates occur
     assert found.sum() == Y.nnz
 

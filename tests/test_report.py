@@ -189,6 +189,21 @@ def test_pages_of_many_labels_stay_small(model, found):
     assert "1,500 of 5,000 nodes shown" in html
 
 
+def test_memory_goes_by_the_labels_that_occur():
+    def spread(Y):
+        return sp.csr_matrix((Y.data, Y.indices * 50_000_000, Y.indptr), (Y.shape[0], 2 * 10**9))
+
+    wide = LabelTreeClassifier(**planted.SMALL).fit(planted.X, spread(planted.Y))
+    narrow = LabelTreeClassifier(**planted.SMALL).fit(planted.X, planted.Y)
+    found = report(wide, planted.X_TEST, spread(planted.Y_TEST))
+    expected = report(narrow, planted.X_TEST, planted.Y_TEST)
+    same = {name for name in found.metrics if "@" in name and not name.startswith("PS")}
+    assert {n: found.metrics[n] for n in same} == {n: expected.metrics[n] for n in same}
+    assert found.fates.counts.tolist() == expected.fates.counts.tolist()
+    assert [own[1:] for own in found.over] == [own[1:] for own in expected.over]
+    assert page(found).count("<li>") == page(expected).count("<li>")
+
+
 def test_margins_have_no_calibration(found):
     html = page(found._replace(calibration=None))
     assert "they are no probabilities" in html

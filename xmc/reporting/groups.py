@@ -14,6 +14,7 @@ from ..judged import Predictions
 from ..metrics import Propensity
 from .bootstrap import Interval, ends, interval, samples
 from .ratios import Ratios, apart, beside, ratios
+from .training_rows import TrainingRows
 
 METRICS = ("P", "PSP", "R")
 BINS = (0, 1, 2, 5, 10, 100)  # of training rows of a label: where each begins
@@ -63,14 +64,14 @@ def by_frequency(
     predictions: Predictions,
     ks: Sequence[int],
     propensity: Propensity,
-    counts: np.ndarray,
+    trained: TrainingRows,
     seed: int,
 ) -> Table:
     """The figures of each bin: what they are if only its labels count as true.
 
-    So the P@k of all bins add up to that of all labels. counts: training rows of each label.
+    So the P@k of all bins add up to that of all labels.
     """
-    bins = bin_of(counts)
+    bins = bin_of(trained.of(Y.indices))
     parts = [_restricted(Y, bins == n) for n in range(len(BINS))]
     figures = [ratios(own, predictions, ks, propensity, METRICS) for own in parts]
     lows, highs = (apart(end, figures) for end in ends(samples(beside(figures), seed)))
@@ -105,7 +106,6 @@ def _group(name: str, Y: sp.csr_matrix, figures: Interval) -> Group:
 
 
 def _restricted(Y: sp.csr_matrix, kept: np.ndarray) -> sp.csr_matrix:
-    """Y with only the entries in the kept columns."""
-    entries = kept[Y.indices]
-    before = np.concatenate([[0], np.cumsum(entries)])
-    return sp.csr_matrix((Y.data[entries], Y.indices[entries], before[Y.indptr]), Y.shape)
+    """Y with only the kept entries."""
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return sp.csr_matrix((Y.data[kept], Y.indices[kept], before[Y.indptr]), Y.shape)

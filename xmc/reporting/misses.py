@@ -12,6 +12,7 @@ from ..numbering import old_numbers
 from ..ranking.trees import Trees
 from ..training_data import DescribedRows
 from .groups import BINS, bin_of
+from .training_rows import TrainingRows
 
 # What becomes of a true label, in the order in which it is asked.
 FOUND, TOO_LOW, NO_ROWS, UNREACHED = range(4)
@@ -43,20 +44,19 @@ class Confusion(NamedTuple):
     n_rows: int
 
 
-def fates(model: Any, rows: Any, judged: Judged, counts: np.ndarray) -> Fates:
+def fates(model: Any, rows: Any, judged: Judged, trained: TrainingRows) -> Fates:
     """What became of each true label in the top k, and of those that are missed, why.
 
     It is among the row's candidates but not among the best k; or no training row has it; or the
-    search never reached it. model: an estimator of matrices. rows: as it takes them. counts:
-    training rows of each label, by the user's number.
+    search never reached it. model: an estimator of matrices. rows: as it takes them.
     """
     row = np.repeat(np.arange(len(judged.labels)), judged.n_true)
     label = old_numbers(judged.true.indices, judged.true.kept)
-    fate = np.full(len(row), FOUND)
+    counts, fate = trained.of(label), np.full(len(row), FOUND)
     missed = np.flatnonzero(~found_labels(judged))
-    fate[missed] = np.where(counts[label[missed]] == 0, NO_ROWS, UNREACHED)
+    fate[missed] = np.where(counts[missed] == 0, NO_ROWS, UNREACHED)
     fate[missed[among_candidates(model, rows, row[missed], label[missed])]] = TOO_LOW
-    which = bin_of(counts[label]) * len(FATES) + fate
+    which = bin_of(counts) * len(FATES) + fate
     found = np.bincount(which, minlength=len(BINS) * len(FATES))
     return Fates(found.reshape(len(BINS), len(FATES)))
 
@@ -77,7 +77,7 @@ def among_candidates(model: Any, rows: Any, row: np.ndarray, label: np.ndarray) 
         return np.isin(label, reached)
     n_labels, found = model.n_labels_, np.zeros(len(row), bool)
     asked = np.unique(row)
-    size = max(1, min(MOST_ROWS, MOST_PLACES // n_labels))
+    size = max(1, min(MOST_ROWS, MOST_PLACES // model.model_.n_kept_labels))
     for start in range(0, len(asked), size):
         block = asked[start : start + size]
         P = sp.csr_matrix(model.predict_proba(rows_at(rows, block)))  # labels ascend

@@ -18,6 +18,7 @@ from ..layer import Layer, weights_of
 from ..member import Member
 from ..ranking.trees import Trees
 from .labels import Labels
+from .training_rows import TrainingRows, training_rows
 from .words import N_WORDS, Words
 
 N_READ = 3 * N_WORDS  # features, as several may be one word
@@ -76,10 +77,10 @@ def more_text(node: Node) -> str:
 
 def outlines(model: Any, labels: Labels, bounds: Bounds) -> list[Outline]:
     """An outline of each tree of a trained model; none of a model without trees."""
-    words, counts = Words(model), model.label_counts_
+    words, trained = Words(model), training_rows(model)
     trees = list(_trees(model))
     share = bounds._replace(n_nodes=bounds.n_nodes // max(1, len(trees)))
-    return [_outline(title, own, words, labels, counts, share) for title, own in trees]
+    return [_outline(title, own, words, labels, trained, share) for title, own in trees]
 
 
 def _trees(model: Any) -> Iterator[tuple[str, Member]]:
@@ -96,10 +97,16 @@ def _trees(model: Any) -> Iterator[tuple[str, Member]]:
 
 
 def _outline(
-    title: str, member: Member, words: Words, labels: Labels, counts: np.ndarray, bounds: Bounds
+    title: str,
+    member: Member,
+    words: Words,
+    labels: Labels,
+    trained: TrainingRows,
+    bounds: Bounds,
 ) -> Outline:
     tree = member.tree
-    n_labels, n_rows = _at_and_below(tree, np.ones_like(counts)), _at_and_below(tree, counts)
+    n_labels = _at_and_below(tree, np.ones(len(tree.labels), np.int64))
+    n_rows = _at_and_below(tree, trained.of(tree.labels))
     shown = _unfolded(tree, n_rows, bounds)
     told = _words_of_nodes(member, shown, words)
 
@@ -124,8 +131,8 @@ def _outline(
 
 
 def _at_and_below(tree: LabelTree, values: np.ndarray) -> list[np.ndarray]:
-    """By depth, the sum of the labels' values at and below each node."""
-    found = [values[tree.labels].astype(np.int64)]
+    """By depth, the sum of the leaves' values at and below each node."""
+    found = [values]
     for chunks in reversed(tree.chunks):
         before = np.concatenate([[0], np.cumsum(found[0])])
         found.insert(0, before[chunks[1:]] - before[chunks[:-1]])

@@ -180,8 +180,8 @@ def _trees(outlines: Sequence[Outline]) -> str:
     if not outlines:
         return ""
     note = (
-        "Nodes with most training rows come first; the words are the features of largest weight "
-        "above 0. A row counts once for each of its labels."
+        "Nodes with most training rows come first. The small number says how many, a row counting "
+        "once for each of its labels; the words are the features of largest weight above 0."
     )
     return _section("The trees", note, "".join(map(_tree, outlines)))
 

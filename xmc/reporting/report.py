@@ -6,14 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import scipy.sparse as sp
 
 from .. import metrics
 from ..errors import DataError
 from ..inputs import as_csr, true_labels
 from ..judged import judge
-from ..propensity import propensities_of
 from ..text import as_texts
 from ..topk import TopK, check_k
 from .bootstrap import N_SAMPLES, Interval
@@ -31,6 +29,7 @@ from .misses import (
 )
 from .outline import Bounds, Outline, outlines
 from .ratios import ratios
+from .training_rows import training_rows
 
 WHO = "report"
 BOUNDS = Bounds(n_nodes=1500, n_children=20, depth=8)
@@ -97,9 +96,8 @@ def report(
     known = labels or labels_of(model)
     X, top, seconds = _ranked(model, rows, max(ks))
     judged = judge(WHO, Y, top, ks)
-    counts = np.zeros(Y.shape[1], np.int64)
-    counts[: model.n_labels_] = model.label_counts_
-    p = propensity_of(model, counts)
+    trained, estimator = training_rows(model), _estimator(model)
+    p = trained.propensities(estimator.propensity_a, estimator.propensity_b, Y.shape[1])
     figures = ratios(Y, top, ks, p, METRICS)
     tallies = label_counts(judged)
     return Report(
@@ -110,10 +108,10 @@ def report(
         seed,
         metrics.report(Y, top, ks, p),
         overall(figures, Y, seed),
-        by_frequency(Y, top, ks, p, counts, seed),
+        by_frequency(Y, top, ks, p, trained, seed),
         [by_values(own, values, figures, Y, seed) for own, values in (columns or {}).items()],
         _calibration(Y, top, max(ks)),
-        fates(_estimator(model), X, judged, counts),
+        fates(estimator, X, judged, trained),
         most_suggested(tallies),
         most_suggested(tallies, -1),
         confusions(judged),
@@ -129,13 +127,6 @@ def check_columns(columns: Mapping[str, Sequence[str]], n_rows: int) -> None:
                 f"{WHO}: expected a value of {name!r} for each of {n_rows:,} rows, "
                 f"got {len(values):,}"
             )
-
-
-def propensity_of(model: Any, counts: np.ndarray) -> np.ndarray:
-    """The propensity of each label, by the training rows that it has, with the model's a and b."""
-    estimator = _estimator(model)
-    a, b = estimator.propensity_a, estimator.propensity_b
-    return propensities_of(counts, model.model_.n_rows, a, b)
 
 
 def _checked(model: Any, rows: Any, Y_true: Any, ks: Sequence[int]) -> sp.csr_matrix:

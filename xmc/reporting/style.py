@@ -54,6 +54,6 @@ li { overflow-wrap: anywhere; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   .wide { overflow: visible; }
   .figures, tr, h2, h3 { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, p { break-after: avoid; }
 }
 """
