@@ -64,6 +64,7 @@ def test_make_run_types_what_is_shown(monkeypatch, tmp_path):
         "xmc/ranking",
         "xmc/training",
         "xmc/evidence",
+        "xmc/explaining",
         "xmc/reporting",
     ],
 )

@@ -30,8 +30,9 @@ FLOORS = [
     "memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
-    "methods model model_files identity analyzers text features training_data base estimators "
-    "stage reranked_classifier text_classifier loading presets xmc.explaining xmc.explaining.*",
+    "methods model model_files calibration identity analyzers text features training_data base "
+    "estimators stage reranked_classifier text_classifier loading presets "
+    "xmc.explaining xmc.explaining.*",
     "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.*",
     "xmc.cli xmc.cli.*",

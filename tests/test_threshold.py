@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from sklearn.metrics import f1_score, precision_recall_curve
 
 from xmc import metrics
-from xmc.errors import DataError
+from xmc.errors import DataError, ParameterError
 from xmc.threshold import best_threshold, best_threshold_of
 from xmc.topk import TopK
 
@@ -49,6 +49,40 @@ def test_threshold_of_matrices_agrees_with_scikit_learn(seed):
     f1 = (2 * precision * recall / total)[:-1][thresholds > 0]  # what isn't stored has score 0
     kept = scores >= best_threshold(Y, P)
     assert f1_score(true, kept) == pytest.approx(f1.max())
+
+
+@pytest.mark.parametrize("average", ["samples", "macro"])
+@pytest.mark.parametrize("seed", range(8))
+def test_no_threshold_is_better_on_average(seed, average):
+    Y, P = scored(seed)
+    P.data = np.round(P.data * 12) / 12 + np.float32(0.01)  # with ties
+
+    def f1(threshold):
+        kept = P.toarray() >= threshold
+        if average == "samples":
+            some = Y.getnnz(axis=1) > 0
+            return f1_score(Y.toarray()[some], kept[some], average=average, zero_division=0)
+        named = (Y.toarray() | kept).any(axis=0)
+        own = Y.toarray()[:, named], kept[:, named]
+        return f1_score(*own, average=average, zero_division=0)
+
+    tried = [*np.unique(P.data)]
+    best = max(map(f1, tried))
+    found = best_threshold(Y, P, average)
+    assert f1(found) == pytest.approx(best)
+    assert found == max(t for t in tried if f1(t) > best - 1e-9)
+
+
+def test_an_unknown_average_is_refused():
+    with pytest.raises(
+        ParameterError, match="best_threshold: average must be one of 'macro', 'micro', 'samples',"
+    ):
+        best_threshold(np.eye(2), sp.csr_matrix(np.eye(2)), "weighted")
+
+
+def test_without_a_hit_nothing_is_kept_on_any_average():
+    for average in ("macro", "micro", "samples"):
+        assert best_threshold([[0, 1]], sp.csr_matrix([[0.5, 0.0]]), average) == np.inf
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])

@@ -36,9 +36,10 @@ from .params import (
     tree_params,
 )
 from .progress import Progress
+from .ranking.calibration import Calibration
 from .ranking.predictor import Predictor
 from .ranking.ranker import Ranker
-from .ranking.search import Candidates, Search, as_topk, row_blocks, scored
+from .ranking.search import Candidates, Search, best_of, row_blocks
 from .ranking.tail import tail_embeddings
 from .soundness import sound
 from .topk import TopK, check_k
@@ -65,11 +66,13 @@ class Learned(NamedTuple):
 
     n_passes: over the rows, the most that its solver needed.
     threshold: probability from which a label belongs to a row's set, where it was learned, too.
+    calibration: what scores are as probabilities, likewise.
     """
 
     predictor: Predictor
     n_passes: int
     threshold: float | None = None
+    calibration: Calibration | None = None
 
 
 def as_of_now(estimator: Any) -> Any:
@@ -182,6 +185,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             label_names,
             None if columns is None else list(columns),
             learned.threshold,
+            learned.calibration,
             data.widths.kept_features,
             data.widths.kept_labels,
         )
@@ -545,13 +549,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__}: sets must be False with one label per row"
             )
         _check_threshold(threshold, type(self).__name__)
-        parts = self._answers(
-            X,
-            lambda rows, search: scored(rows, label_sets(model, search, rows, threshold), search),
-        )
-        if k is None:
-            k = max(1, max(int(np.diff(part.indptr).max()) for part in parts))
-        return self._topk([as_topk(part, k) for part in parts])
+        most = k or model.n_kept_labels
+
+        def best(rows: Any, search: Search) -> TopK:
+            found = label_sets(model, search, rows, threshold)
+            widest = int(np.diff(found.indptr).max(initial=0))
+            return best_of(rows, found, search, max(1, min(most, widest)))
+
+        parts = self._answers(X, best)
+        width = k or max(part.labels.shape[1] for part in parts)
+        return self._topk([part.widened(width) for part in parts])
 
     def _topk(self, parts: list[TopK]) -> TopK:
         """The rows of all parts, one part after another, with labels as the user numbers them."""

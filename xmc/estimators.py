@@ -11,18 +11,22 @@ from sklearn.base import clone
 
 from .arrays import Rows
 from .base import Estimator, Learned
-from .errors import DataError
+from .calibration import N_CANDIDATES, SHARE_HELD, calibrated_on, held_out
+from .errors import DataError, ParameterError
 from .label_tree import LabelTree, as_tree, one_vs_all
 from .member import Member
 from .numbering import new_numbers
-from .parallel import n_threads
+from .parallel import n_threads, run
 from .params import (
     LabelTreeParams,
     OneVsAllParams,
     tree_params,
 )
 from .progress import Progress
+from .ranking.calibration import Calibration
+from .ranking.search import row_blocks, search_of
 from .ranking.trees import Trees
+from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
@@ -42,6 +46,35 @@ class TreeEstimator(Estimator):
         return predictor.members_with(self.model_.kept_labels)
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
+        learned = Learned(*self._trained(data, progress))
+        if self.calibration is None:
+            return learned
+        calibration, threshold = self._calibrated(data, progress)
+        return learned._replace(threshold=threshold, calibration=calibration)
+
+    def _calibrated(self, data: TrainingData, progress: Progress) -> tuple[Calibration, float]:
+        """What trees say of held-out rows that were trained on the others."""
+        who = type(self).__name__
+        if data.user_negatives is not None:
+            raise ParameterError(f"{who}: calibration must be None with user_negatives")
+        if self.tail_share:
+            raise ParameterError(f"{who}: calibration must be None with tail_share")
+        held = held_out(data.X.n_rows, data.seed, who)
+        kept, asked = data.of(~held), data.of(held)
+        trees, _ = self._trained(
+            kept._replace(checkpoint=data.checkpoint.part("calibration")), progress
+        )
+        k, search = min(N_CANDIDATES, len(data.label_counts)), search_of(self._params())
+        blocks = row_blocks(asked.X.n_rows, trees.rows_per_batch(search, False))
+        parts = run(
+            lambda start, end: trees.rank(asked.X.part(start, end), search, k), blocks, self.n_jobs
+        )
+        top = TopK(*map(np.concatenate, zip(*parts, strict=True)))
+        truth = asked.truth(kept.label_counts > 0)
+        return calibrated_on(self.calibration, self.threshold_for, top, truth)
+
+    def _trained(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
+        """Trees, and the most passes over the rows that a solver needed."""
         params = self._training_params(data.X)
         trees = self._trees(data, progress)
         negatives = self._negatives(data, trees[0])
@@ -59,7 +92,7 @@ class TreeEstimator(Estimator):
         members, n_passes = zip(*trained, strict=True)
         learned = Trees(members)
         self._check_learned(learned)
-        return Learned(learned, max(n_passes))
+        return learned, max(n_passes)
 
     def _check_learned(self, trees: Trees) -> None:
         """Raise DataError where features that aren't scaled have left no weight."""
@@ -94,7 +127,10 @@ class TreeEstimator(Estimator):
         seconds = time.perf_counter() - start
         params = fresh._training_params(data.X)
         needs = forecast(data.X, data.Y, trees, params, data.seed, seconds)
-        return needs._replace(n_features=data.widths.n_features)
+        again = 0 if self.calibration is None else 1 - SHARE_HELD  # of the rows
+        return needs._replace(
+            n_features=data.widths.n_features, seconds=(1 + again) * needs.seconds
+        )
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         """One tree per member of the ensemble, over the labels that have rows."""

@@ -57,7 +57,9 @@ class Candidates(NamedTuple):
 
     scores: np.ndarray  # (n,), of any type of numbers
     is_true: np.ndarray  # (n,) bool
-    n_true: int  # true labels of all rows, whether they are candidates or not
+    rows: np.ndarray  # (n,) int64
+    labels: np.ndarray  # (n,) int32, numbered as TrueLabels are
+    true: TrueLabels  # whether they are candidates or not
 
 
 def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int]) -> Judged:
@@ -80,7 +82,8 @@ def judge_candidates(who: str, Y_true: Matrix, predictions: Predictions) -> Cand
     Y = true_labels(Y_true, who, "Y_true")
     P = _all_as_sparse(who, predictions, *Y.shape)
     true, labels = _numbered(Y, P.indices)
-    return Candidates(P.data, _hits(who, true, P.indptr, labels), Y.nnz)
+    rows = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
+    return Candidates(P.data, _hits(who, true, P.indptr, labels), rows, labels, true)
 
 
 def _numbered(Y: sp.csr_matrix, labels: np.ndarray) -> tuple[TrueLabels, np.ndarray]:

@@ -24,7 +24,7 @@ from .judged import Judged, Predictions, checked_propensity, judge
 from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
 from .propensity import SparsePropensities, propensities, sparse_propensities
 from .soundness import Matrix
-from .threshold import best_threshold, best_threshold_of
+from .threshold import AVERAGES, best_threshold, best_threshold_of
 
 __all__ = [
     "Reliability",
@@ -46,7 +46,6 @@ __all__ = [
 
 N_BINS = 15  # of ECE, as in Guo et al., ICML 2017
 Propensity: TypeAlias = np.ndarray | SparsePropensities
-AVERAGES = ("macro", "micro", "samples")
 
 
 class Reliability(NamedTuple):

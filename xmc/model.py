@@ -12,6 +12,7 @@ import numpy as np
 from .arrays import Rows, frozen
 from .errors import ParameterError
 from .propensity import propensities_of
+from .ranking.calibration import Calibration
 from .ranking.predictor import Predictor
 from .ranking.search import (
     Candidates,
@@ -39,6 +40,7 @@ class Model(NamedTuple):
     label_names: list[str] | None = None
     feature_names_in: list[str] | None = None  # columns of the data frame that X was
     threshold: float | None = None  # probability from which a label belongs to a row's set
+    calibration: Calibration | None = None  # what scores are as probabilities
     # Those that training rows have, int32, ascending; to the predictor they are 0, 1, 2 and so on.
     # None where few are missing: then the predictor numbers them as the user does.
     kept_features: np.ndarray | None = None
@@ -58,7 +60,9 @@ def search_with(model: Model, params: Any) -> Search:
 
     Raises ParameterError if tail classifiers are asked for that were not trained.
     """
-    search = search_of(params)
+    search = search_of(params)._replace(calibration=model.calibration)
+    if params.tail_share and model.calibration is not None:
+        raise ParameterError("tail_share must be 0 where scores are calibrated")
     if params.tail_share:
         if model.label_embeddings is None:
             raise ParameterError("tail_share must be 0, as it was in training")
@@ -79,7 +83,7 @@ def all_scores(model: Model, search: Search, X: Rows) -> Candidates:
 
 
 def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -> Candidates:
-    """The labels of each row whose probability reaches the threshold.
+    """The labels of each row whose probability reaches the threshold, scored as candidates are.
 
     Probabilities are those of the search, averaged over the members: what changes the order after
     that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the model's,
@@ -87,10 +91,11 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
     """
     found = model.predictor.candidates(X, search)
     threshold = model.threshold if threshold is None else threshold
+    p = found.score if search.calibration is None else search.calibration.of(found.score)
     if threshold is None:  # a margin of exactly 0 says nothing: no features, and no bias
         kept = (found.score >= probability_at_0(search.transform)) & (found.margin != 0)
     else:
-        kept = found.score >= np.float32(threshold)
+        kept = p >= np.float32(threshold)
     before = np.concatenate([[0], np.cumsum(kept)])
     columns = (column[kept] for column in found[1:])
     return Candidates(before[found.indptr], *columns)

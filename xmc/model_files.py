@@ -55,7 +55,7 @@ DTYPES = {
     "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right "
     "kept_features kept_labels",
     "<f4": "data share idf text_idf norms step length threshold",
-    "<f8": "importance value",
+    "<f8": "importance value score probability",
     "<u8": "hashes",
     "<u2": "row",
     "|u1": "n_keys",
@@ -283,6 +283,8 @@ def _check(model: Model) -> None:
     t = model.threshold
     if t is not None and not (isinstance(t, (int, float)) and 0 <= t <= 1):
         raise ValueError(f"threshold: expected a number from 0 to 1, got {t!r}")
+    if model.calibration is not None:
+        model.calibration.check()
     if model.label_embeddings is not None:
         _check_rows(model.label_embeddings, n_labels, n_features)
     model.predictor.check(n_features, n_labels)

@@ -214,6 +214,35 @@ class PropensityParams:
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
+class SetParams:
+    """Which sets of labels held-out rows choose a threshold for."""
+
+    heading: ClassVar[str] = "Probabilities and sets"
+
+    threshold_for: str = param(
+        "micro",
+        "the F1 that sets are to be best by: of all labels together (micro), the mean over rows "
+        "(samples) or over labels (macro)",
+        among=("micro", "samples", "macro"),
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class CalibrationParams(SetParams):
+    """Whether held-out rows make scores probabilities, and choose a threshold of sets."""
+
+    heading: ClassVar[str] = "Probabilities and sets"
+
+    calibration: str | None = param(
+        None,
+        "turn scores into probabilities, by a second training without a tenth of the rows: "
+        "isotonic, which any shape fits, or platt, which few rows suffice for",
+        among=("isotonic", "platt"),
+        optional=True,
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class DataParams(PropensityParams):
     """How rows are read and what their labels are like: the same in training and ranking."""
 
@@ -256,12 +285,14 @@ class RunParams:
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
-class OneVsAllParams(RunParams, DataParams, RankingParams, SolverParams):
+class OneVsAllParams(RunParams, DataParams, CalibrationParams, RankingParams, SolverParams):
     """The settings of OneVsAllClassifier."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
-class LabelTreeParams(RunParams, DataParams, BeamParams, SolverParams, TreeParams):
+class LabelTreeParams(
+    RunParams, DataParams, CalibrationParams, BeamParams, SolverParams, TreeParams
+):
     """The settings of LabelTreeClassifier."""
 
 
@@ -292,7 +323,7 @@ class RerankParams(StageParams):
 
 
 @dataclass(repr=False, eq=False)
-class RerankedParams(RunParams, PropensityParams, OrderParams, StageParams, SeedParams):
+class RerankedParams(RunParams, PropensityParams, SetParams, OrderParams, StageParams, SeedParams):
     """The settings of RerankedClassifier; its base models have their own."""
 
     classifier: Any = param(

@@ -447,7 +447,7 @@ class RerankedClassifier(RerankedParams, Estimator):
             left_out = reached_alone[len(reached_alone) - n :]
             if reached > so_far - WORTH and reached >= max(left_out, default=0):
                 best, so_far, told = n, reached, figures
-                threshold = threshold_of(rows, found)
+                threshold = threshold_of(rows, found, self.threshold_for)
         return best, threshold, told
 
 
@@ -523,6 +523,9 @@ def _check_base(base: Any, normalize: bool, who: str) -> None:
         raise ParameterError(f"{who}: normalize must be the same for all base models")
     if base.tail_share:
         raise ParameterError(f"{who}: tail_share must be 0 in base models, got {base.tail_share!r}")
+    if base.calibration is not None:
+        got = f"got {base.calibration!r}"
+        raise ParameterError(f"{who}: calibration must be None in base models, {got}")
 
 
 def as_tuple(classifier: Any) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from .evidence.sources import N_BEST, VOTE_COLUMNS
 from .metrics import report
 from .parallel import n_processors
 from .ranking.search import Candidates
-from .threshold import best_threshold_of
+from .threshold import best_threshold
 from .topk import TopK
 
 # Chosen on held-out rows of three data sets, see benchmarks/NOTES.md.
@@ -207,7 +207,8 @@ def quality(truth: sp.csr_matrix, top: TopK) -> dict[str, float | int]:
     return report(truth, best, [n for n in (1, 3, 5) if n <= k])
 
 
-def threshold_of(rows: HeldOut, found: Candidates) -> float:
-    """The probability from which a candidate belongs to the set, for the best micro-F1."""
-    threshold = best_threshold_of(found.score, rows.is_true, rows.truth.nnz)
+def threshold_of(rows: HeldOut, found: Candidates, average: str) -> float:
+    """The probability from which a candidate belongs to the set, for the best F1."""
+    scores = sp.csr_matrix((found.score, found.ids, found.indptr), rows.truth.shape)
+    threshold = best_threshold(rows.truth, scores, average)
     return min(1.0, threshold)  # no candidate is true: none is kept that isn't certain

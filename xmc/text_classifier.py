@@ -31,6 +31,7 @@ from .params import (
     OrderParams,
     PropensityParams,
     RerankParams,
+    SetParams,
     StageParams,
     TextParams,
     check,
@@ -233,8 +234,13 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         if n_rows < LEAST_ROWS:
             needed = f"a last stage needs {LEAST_ROWS:,} rows to learn from"
             return [f"{needed}, there are {n_rows:,}"]
-        tails = any(getattr(base, "tail_share", 0) for base in as_tuple(self.classifier))
-        return ["a last stage doesn't go with tail_share"] if tails else []
+        bases = as_tuple(self.classifier)
+        wrong = [
+            name
+            for name in ("tail_share", "calibration")
+            if any(getattr(base, name, None) for base in bases)
+        ]
+        return [f"a last stage doesn't go with {name}" for name in wrong]
 
     def _wants_stage(self, n_rows: int) -> bool:
         if self._has_own_stage and not self.rerank:
@@ -247,9 +253,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             return clone(self.classifier)
         first = self.classifier
         first = first[0] if isinstance(first, (tuple, list)) else first or LabelTreeClassifier()
-        order = {
-            name: getattr(first, name) for name in (*names(OrderParams), *names(PropensityParams))
-        }
+        shared = names(type(first), OrderParams, PropensityParams, SetParams)
+        order = {name: getattr(first, name) for name in shared}
         return RerankedClassifier(
             classifier=self.classifier,
             choose=self.rerank == "auto",

@@ -32,6 +32,12 @@ class TopK(NamedTuple):
             (self.scores[filled], self.labels[filled], indptr), shape=(len(self.labels), n_labels)
         )
 
+    def widened(self, k: int) -> TopK:
+        """The same with k places."""
+        more = (0, 0), (0, k - self.labels.shape[1])
+        labels = np.pad(self.labels, more, constant_values=-1)
+        return TopK(labels, np.pad(self.scores, more, constant_values=-np.inf))
+
     @classmethod
     def from_csr(cls, P: sp.csr_matrix, k: int) -> TopK:
         """The best k entries of each row of P; entries of equal score keep their stored order."""

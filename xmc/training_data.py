@@ -21,8 +21,8 @@ from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
 from .frames import check_no_missing, is_frame
-from .inputs import as_targets, canonical
-from .kernels.gather import UNIT, squared_norms
+from .inputs import as_rows, as_targets, canonical
+from .kernels.gather import UNIT, squared_norms, transpose
 from .label_tree import LabelTree
 from .propensity import propensities_of
 from .training.problem import EQUAL, UserNegatives
@@ -88,6 +88,29 @@ class TrainingData(NamedTuple):
     def label_counts(self) -> np.ndarray:
         """Training rows of each label."""
         return np.diff(self.rows_of_label.indptr)
+
+    def of(self, kept: np.ndarray) -> TrainingData:
+        """The rows where `kept` is True, without texts and the user's negatives."""
+        X = sp.csr_matrix((self.X.data, *self.X[1::-1]), (self.X.n_rows, self.X.n_features))[kept]
+        costs = self.Y.costs if len(self.Y.costs) else np.ones(len(self.Y.ids), np.float32)
+        Y = sp.csr_matrix((costs, *self.Y[1::-1]), (self.X.n_rows, len(self.label_counts)))[kept]
+        ends = frozen(Y.indptr.astype(np.int64))
+        ids = frozen(Y.indices.astype(np.int32))
+        return self._replace(
+            X=as_rows(X, normalize=False),
+            Y=Targets(ends, ids, frozen(Y.data) if len(self.Y.costs) else self.Y.costs),
+            rows_of_label=Lists(*map(frozen, transpose(ends, ids, Y.shape[1]))),
+            row_weights=frozen(self.row_weights[kept]) if len(self.row_weights) else EQUAL,
+            user_negatives=None,
+            described=None,
+        )
+
+    def truth(self, known: np.ndarray) -> sp.csr_matrix:
+        """The labels of the rows, those where `known`, bool (n_labels,), is True."""
+        ids, indptr, shape = self.Y.ids, self.Y.indptr, (self.X.n_rows, len(known))
+        Y = sp.csr_matrix((known[ids].astype(np.float32), ids, indptr), shape, copy=True)
+        Y.eliminate_zeros()
+        return Y
 
 
 def as_row_weights(given: Any, n_rows: int, who: str) -> np.ndarray:

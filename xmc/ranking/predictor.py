@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Rows
 from ..topk import TopK
-from .search import Candidates, Search, as_topk, scored
+from .search import Candidates, Search, best_of
 
 ROWS_PER_BATCH = 1024
 
@@ -27,7 +27,7 @@ class Predictor(ABC):
 
     def rank(self, X: Rows, search: Search, k: int) -> TopK:
         """The best k labels of each row, as the score of kernels.score orders them."""
-        return as_topk(scored(X, self.candidates(X, search), search), k)
+        return best_of(X, self.candidates(X, search), search, k)
 
     @property
     def reads_texts(self) -> bool:

@@ -22,6 +22,7 @@ from ..layer import Layer
 from ..member import Member
 from ..params import LabelTreeParams
 from ..topk import TopK
+from .calibration import Calibration
 from .tail import Tail, with_tail
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
@@ -40,6 +41,7 @@ class Search(NamedTuple):
     boost: float32, above 0 and at most 1, what each label's probability is multiplied by; empty for
         no boost.
     tail: tail classifiers, which have their share in scores before the boost; None for none.
+    calibration: what scores are as probabilities, before the boost; None to leave them.
     """
 
     beam_size: int
@@ -47,6 +49,7 @@ class Search(NamedTuple):
     transform: int
     boost: np.ndarray = NO_BOOST
     tail: Tail | None = None
+    calibration: Calibration | None = None
 
 
 class Beam(NamedTuple):
@@ -92,19 +95,30 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
 def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
     """The best k labels of each row that its beam reaches."""
     if _needs_candidates(members, search):
-        return as_topk(scored(X, label_candidates(X, members, search), search), k)
+        return best_of(X, label_candidates(X, members, search), search, k)
     (member,) = members
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
-    return TopK(kept.ids, kept.score)
+    top = TopK(kept.ids, kept.score)
+    return top if search.calibration is None else search.calibration.of_best(top)
+
+
+def best_of(X: Rows, found: Candidates, search: Search, k: int) -> TopK:
+    """The best k of the candidates of each row. Calibrated scores that are equal keep the order of
+    those that they come from.
+    """
+    if search.calibration is None or len(search.boost):
+        return as_topk(scored(X, found, search), k)
+    return search.calibration.of_best(as_topk(found, k))
 
 
 def scored(X: Rows, found: Candidates, search: Search) -> Candidates:
     """Candidates with the scores that `rank` ranks by and shows, of what `label_candidates` found.
 
-    The last steps of kernels/score.py: tail classifiers have their share, then the boost.
+    The last steps of kernels/score.py: tail classifiers have their share, or scores become
+    probabilities; then the boost.
     """
-    score = found.score
+    score = found.score if search.calibration is None else search.calibration.of(found.score)
     if search.tail is not None:
         score = with_tail(X, found.indptr, found.ids, score, search.tail)
     if len(search.boost):
@@ -184,8 +198,11 @@ def rows_per_batch(
 
 
 def _needs_candidates(members: tuple[Member, ...], search: Search) -> bool:
-    """Whether ranking writes all candidates down: to average them, or for tail classifiers."""
-    return len(members) > 1 or search.tail is not None
+    """Whether ranking writes all candidates down: to average them, for tail classifiers, or to
+    boost what is calibrated.
+    """
+    calibrates = search.calibration is not None and len(search.boost) > 0
+    return len(members) > 1 or search.tail is not None or calibrates
 
 
 def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
