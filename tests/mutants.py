@@ -56,6 +56,16 @@ TESTS = {
     "xmc/evidence/nearest.py": "nearest",
     "xmc/evidence/reranked.py": "reranked",
     "xmc/stage.py": "stage",
+    "xmc/reporting/ratios.py": "bootstrap groups",
+    "xmc/reporting/bootstrap.py": "bootstrap comparison",
+    "xmc/reporting/groups.py": "groups misses",
+    "xmc/reporting/misses.py": "misses",
+    "xmc/reporting/training_rows.py": "misses report",
+    "xmc/reporting/outline.py": "outline",
+    "xmc/reporting/words.py": "outline",
+    "xmc/reporting/comparison.py": "comparison",
+    "xmc/reporting/report.py": "report",
+    "xmc/io/tables.py": "tables",
 }
 
 

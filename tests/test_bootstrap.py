@@ -96,6 +96,13 @@ def test_where_no_row_counts_there_is_neither_figure_nor_interval():
     assert np.isnan(np.array(interval(none, 0))).all()
 
 
+def test_a_figure_without_rows_leaves_the_others_alone():
+    part, whole = np.array([[0.0, 50.0]] * 3), np.array([[0.0, 1.0]] * 3)
+    value, low, high = interval(Ratios(("R@1", "P@1"), part, whole), 0)
+    assert np.isnan([value[0], low[0], high[0]]).all()
+    assert (value[1], low[1], high[1]) == (50, 50, 50)
+
+
 def test_samples_without_a_row_that_counts_are_left_out():
     sampled = np.array([[np.nan], [1.0], [3.0]])
     assert ends(sampled)[:, 0] == pytest.approx([1.05, 2.95])
@@ -103,5 +110,6 @@ def test_samples_without_a_row_that_counts_are_left_out():
 
 def test_what_is_resampled_together_comes_apart_again(predicted):
     a, b = ratios(*predicted, (1,)), ratios(*predicted, KS)
+    assert beside([a, b]).names == a.names + b.names
     one, other = apart(samples(beside([a, b]), 2), [a, b])
     assert np.array_equal(one, samples(a, 2)) and np.array_equal(other, samples(b, 2))

@@ -90,8 +90,24 @@ def test_rare_values_are_one_group(top):
     assert sum(group.n_true for group in table.groups) == planted.Y_TEST.nnz
 
 
+def test_as_many_values_as_fit_have_no_others(top):
+    values = [str(row % MOST_GROUPS) for row in range(60)]
+    figures = ratios(planted.Y_TEST, top, KS, P, METRICS)
+    table = by_values("row", values, figures, planted.Y_TEST, 0)
+    assert sorted(map(int, (group.name for group in table.groups))) == list(range(MOST_GROUPS))
+    assert (table.title, table.names) == ("row", figures.names)
+
+
+def test_a_group_has_the_interval_of_its_rows_alone(top):
+    values, figures = ["b", "a", "b"] * 20, ratios(planted.Y_TEST, top, KS, P, METRICS)
+    table = by_values("kind", values, figures, planted.Y_TEST, 7)
+    alone = interval(figures.of(np.array(values) == "a"), 7)
+    assert np.array_equal(np.array(table.groups[1].figures), np.array(alone))
+
+
 def test_all_rows_are_one_group(top):
     figures = ratios(planted.Y_TEST, top, KS, P, METRICS)
     (group,) = overall(figures, planted.Y_TEST, 0).groups
+    assert np.array_equal(np.array(group.figures), np.array(interval(figures, 0)))
     assert (group.n_rows, group.n_true) == (60, planted.Y_TEST.nnz)
     assert group.figures.value.tolist() == figures.values().tolist()

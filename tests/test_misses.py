@@ -19,9 +19,11 @@ from xmc.reporting.misses import (
     found_labels,
     label_counts,
     most_suggested,
+    rows_at,
 )
 from xmc.reporting.training_rows import training_rows
 from xmc.topk import TopK
+from xmc.training_data import DescribedRows
 
 K = 2
 
@@ -75,13 +77,17 @@ def test_a_tree_given_with_few_labels_reaches_only_those():
 
 def test_candidates_of_texts_are_asked_with_their_texts():
     texts = ["red apple", "green apple", "blue sky", "red sky"] * 10
-    labels = [["red"], ["green"], ["blue"], ["red", "blue"]] * 10
-    model = TextClassifier(min_df=1, rerank=True).fit(texts, labels, label_names={"red": "red"})
-    X = model.rows(texts[:4])
-    assert among_candidates(model.classifier_, X, np.array([1, 3]), np.array([1, 2])).tolist() == [
-        label in model.predict_topk([text], 3).labels[0]
-        for text, label in ((texts[1], 1), (texts[3], 2))
-    ]
+    labels = [["r"], ["g"], ["b"], ["r", "b"]] * 10
+    names = {"r": "red", "g": "green", "b": "blue"}
+    model = TextClassifier(min_df=1, rerank=True).fit(texts, labels, label_names=names)
+    X = model.rows(["red", "sky", "green"])
+    assert isinstance(X, DescribedRows)
+    part = rows_at(X, np.array([0, 2]))
+    assert part.texts == ["red", "green"] and (part.X != X.X[[0, 2]]).nnz == 0
+    top = model.predict_topk(["red", "sky", "green"], 3).labels.tolist()
+    row, label = np.divmod(np.arange(9), 3)
+    found = among_candidates(model.classifier_, X, row, label).tolist()
+    assert found == [n in top[r] for r, n in zip(row.tolist(), label.tolist(), strict=True)]
 
 
 def test_with_one_label_per_row_candidates_are_classes():
