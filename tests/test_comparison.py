@@ -100,11 +100,32 @@ def test_examples_are_rows_where_one_finds_most_more(found):
     assert [label for label, _ in first.a] == GOOD.labels[first.row].tolist()
 
 
+def test_examples_of_equal_difference_come_in_order_of_rows():
+    truth = np.eye(4)[[0, 1, 2, 3, 0]]
+    a = TopK(np.int32([[0], [1], [2], [0], [1]]), np.ones((5, 1), np.float32))
+    b = TopK(np.int32([[3], [3], [3], [3], [1]]), np.ones((5, 1), np.float32))
+    examples = compare(truth, a, b, ks=(1,)).examples
+    assert [(own.row, own.true, own.a, own.b) for own in examples] == [
+        (0, [0], [(0, 1.0)], [(3, 1.0)]),
+        (1, [1], [(1, 1.0)], [(3, 1.0)]),
+        (3, [3], [(0, 1.0)], [(3, 1.0)]),
+    ]
+
+
 def test_json_holds_all_of_it(found):
     told = json.loads(json.dumps(as_json(found, Labels(None, None)), allow_nan=False))
-    assert told["a"]["P@1"] == found.a["P@1"]
+    assert (told["a"], told["b"]) == (found.a, found.b)
+    assert (told["ks"], told["seed"], told["n_samples"]) == ([1, 3], 4, 1000)
+    assert told["true_labels"] == {
+        "both": found.n_both,
+        "only_a": found.n_only_a,
+        "only_b": found.n_only_b,
+    }
+    assert len(told["only_b"]) == len(found.only_b)
+    assert told["differences"]["R@3"].keys() == {"difference", "low", "high", "a_ahead"}
+    assert told["examples"][0].keys() == {"row", "true", "a", "b"}
+    assert told["examples"][0]["b"][0].keys() == {"id", "score", "true"}
     assert told["differences"]["coverage@1"]["low"] is None
-    assert told["true_labels"]["only_a"] == found.n_only_a
     assert told["only_a"][0] == {
         "id": str(found.only_a[0].label),
         "n_rows": found.only_a[0].n_rows,

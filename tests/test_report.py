@@ -16,6 +16,7 @@ from xmc.metrics import ece_at_k, propensities
 from xmc.metrics import report as metrics_report
 from xmc.propensity import propensities_of
 from xmc.reporting.labels import Labels
+from xmc.reporting.misses import FATES, LabelCount
 from xmc.reporting.page import POLICY, page
 from xmc.reporting.report import as_json, report
 
@@ -213,6 +214,10 @@ def test_margins_have_no_calibration(found):
 def test_json_holds_what_the_page_shows(found):
     told = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert told["metrics"] == found.metrics
+    assert told.keys() >= {"model", "kind", "n_bytes", "seconds_per_row", "ks", "seed", "n_samples"}
+    assert told["true_labels"][2].keys() == {"training_rows", *FATES}
+    assert told["confusions"][0].keys() == {"suggested", "missed", "n_rows"}
+    assert told["under_suggested"][0].keys() == {"id", "name", *LabelCount._fields}
     assert told["overall"]["figures"]["P@1"]["value"] == pytest.approx(found.metrics["P@1"])
     assert [table["by"] for table in told["tables"]] == ["training rows", HOSTILE, "other"]
     assert (
