@@ -156,6 +156,10 @@ def test_importing_xmc_is_light():
     assert done.stdout == "set()\n"
 
 
+def test_every_public_name_is_listed():
+    assert set(xmc.__all__) <= set(dir(xmc))
+
+
 def test_every_public_name_resolves():
     assert all(getattr(xmc, name) for name in xmc.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
