@@ -11,7 +11,10 @@ from packaging.utils import canonicalize_name
 TOP = Path(__file__).resolve().parent.parent
 FOLDERS = {
     f"xmc.{name}": f"xmc/{name}"
-    for name in ("kernels", "io", "ranking", "training", "evidence", "explaining", "serving")
+    for name in (
+        *("kernels", "io", "ranking", "training", "evidence", "explaining", "reporting"),
+        "serving",
+    )
 }
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}
 

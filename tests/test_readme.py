@@ -65,6 +65,7 @@ def test_make_run_types_what_is_shown(monkeypatch, tmp_path):
         "xmc/training",
         "xmc/evidence",
         "xmc/explaining",
+        "xmc/reporting",
         "xmc/serving",
     ],
 )

@@ -15,6 +15,7 @@ PACKAGES = {
     "xmc.kernels": TOP / "xmc" / "kernels",
     "xmc.evidence": TOP / "xmc" / "evidence",
     "xmc.explaining": TOP / "xmc" / "explaining",
+    "xmc.reporting": TOP / "xmc" / "reporting",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
     "xmc.serving": TOP / "xmc" / "serving",
@@ -25,14 +26,15 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors languages params patterns formats topk arrays numbering scratch frames soundness "
-    "inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary parallel "
-    "progress memory checkpoint",
+    "errors svg languages params patterns formats topk arrays numbering scratch frames "
+    "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
+    "parallel progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
     "estimators stage reranked_classifier text_classifier loading presets "
     "xmc.explaining xmc.explaining.*",
+    "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",
 ]
