@@ -53,7 +53,7 @@ def test_a_grid_search_finds_what_is_better_by_the_metric():
 
 def test_folds_are_scored_as_by_hand():
     model, folds = OneVsAllClassifier(random_state=0), KFold(2)
-    found = cross_val_score(model, X, Y, scoring=scorer("PSP@1"), cv=folds)
+    found = cross_val_score(model, X, Y.toarray(), scoring=scorer("PSP@1"), cv=folds)
     by_hand = []
     for kept, held in folds.split(X):
         own = clone(model).fit(X[kept], Y[kept])
