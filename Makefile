@@ -36,7 +36,10 @@ oracles: .venv/test-installed  ## run the kernel tests with kernels as plain Pyt
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest $(KERNEL_TESTS)
 
 coverage: .venv/test-installed  ## run the tests, print which lines and branches they miss
+	mkdir -p .run
+	rm -f .run/coverage*
 	$(BIN)/coverage run --data-file=.run/coverage -m pytest -q
+	$(BIN)/coverage combine -q --data-file=.run/coverage
 	$(BIN)/coverage report --data-file=.run/coverage
 
 # Some files instead of all that it knows: FILES="xmc/topk.py ...". Changes that cannot matter: tests/data/mutants.txt.

@@ -12,9 +12,9 @@ from xmc.cli.data import (
     Source,
     default_ks,
     features_for,
+    labels_for,
     load_model,
     matrix_model,
-    model_labels,
     pad_columns,
     read_labelled,
 )
@@ -93,19 +93,12 @@ def read_rows(
 ) -> tuple[Any, Any, Any]:
     """Features, true labels in the model's columns, and propensities if --train-labels is given."""
     from xmc.errors import DataError
-    from xmc.io import align_labels, read_matrix
+    from xmc.io import read_matrix
     from xmc.metrics import sparse_propensities
 
-    dataset = read_labelled(sources, source)
-    Y, ids = dataset.Y, model_labels(model)[0]
-    if dataset.label_ids is not None and ids is not None:
-        Y = align_labels(Y, dataset.label_ids, ids)[0]
-    X = features_for(model, dataset, source.is_headerless(sources[-1]), notices)
-    if source.is_headerless(sources[-1]):
-        Y = pad_columns(Y, model.n_labels_)
-    if Y.shape[1] < model.n_labels_:
-        expected = f"expected {model.n_labels_:,} labels as the model has"
-        raise DataError(f"{sources[-1]}: {expected}, got {Y.shape[1]:,}")
+    dataset, headerless = read_labelled(sources, source), source.is_headerless(sources[-1])
+    X = features_for(model, dataset, headerless, notices)
+    Y, _ = labels_for(model, dataset, sources[-1], headerless)
     if train_labels is None:
         return X, Y, None
     train = read_matrix(train_labels)

@@ -201,6 +201,25 @@ def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -
     return X
 
 
+def labels_for(model: Any, dataset: Any, path: str, headerless: bool) -> tuple[Any, Any]:
+    """The true labels of a data set, those of the model first, and their ids if they have some.
+
+    They are matched by id where both have ids, otherwise by column. Raises DataError if there are
+    fewer columns than the model has labels.
+    """
+    from xmc.io import align_labels
+
+    Y, ids = dataset.Y, model_labels(model)[0]
+    if dataset.label_ids is not None and ids is not None:
+        return align_labels(Y, dataset.label_ids, ids)
+    if headerless:
+        Y = pad_columns(Y, model.n_labels_)
+    if Y.shape[1] < model.n_labels_:
+        expected = f"expected {model.n_labels_:,} labels as the model has"
+        raise DataError(f"{path}: {expected}, got {Y.shape[1]:,}")
+    return Y, ids
+
+
 def _known_features(X: Any, n_features: int, notices: Notices) -> Any:
     """X with so many columns; what is left out is said."""
     import numpy as np

@@ -18,6 +18,30 @@ from xmc.params import PropensityParams
 PROPENSITY_HELP = {f.name: f.metadata["help"] for f in fields(PropensityParams)}
 NAMES_HINT = "--label-names FILE tells their ids"
 
+propensity_flags = options.combined(
+    click.option(
+        "--train-labels",
+        metavar="FILE",
+        help="Labels of the training rows, for the propensity-scored PSP and PSnDCG.",
+    ),
+    click.option(
+        "--propensity-a",
+        type=click.FloatRange(0),
+        metavar="NUMBER",
+        default=0.55,
+        show_default=True,
+        help=f"{PROPENSITY_HELP['propensity_a']}.",
+    ),
+    click.option(
+        "--propensity-b",
+        type=click.FloatRange(0, min_open=True),
+        metavar="NUMBER",
+        default=1.5,
+        show_default=True,
+        help=f"{PROPENSITY_HELP['propensity_b']}.",
+    ),
+)
+
 
 class LabelMatrix(NamedTuple):
     """A file's rows, with a column per label."""
@@ -71,27 +95,7 @@ class Inputs(NamedTuple):
     multiple=True,
     help="How many of the best labels to look at, as 1,3,5; may be repeated.",
 )
-@click.option(
-    "--train-labels",
-    metavar="FILE",
-    help="Labels of the training rows, for the propensity-scored PSP and PSnDCG.",
-)
-@click.option(
-    "--propensity-a",
-    type=click.FloatRange(0),
-    metavar="NUMBER",
-    default=0.55,
-    show_default=True,
-    help=f"{PROPENSITY_HELP['propensity_a']}.",
-)
-@click.option(
-    "--propensity-b",
-    type=click.FloatRange(0, min_open=True),
-    metavar="NUMBER",
-    default=1.5,
-    show_default=True,
-    help=f"{PROPENSITY_HELP['propensity_b']}.",
-)
+@propensity_flags
 @options.label_names
 @options.source
 @options.output

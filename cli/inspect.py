@@ -10,7 +10,10 @@ import click
 from xmc.cli import options
 from xmc.cli.data import load_model, matrix_model
 from xmc.cli.output import Output, print_table, say
-from xmc.errors import printable
+from xmc.errors import DataError, printable
+
+DRAWINGS = (".svg", ".dot")
+DRAWN = {"n_nodes": 150, "n_children": 5, "depth": 4}  # of all trees, of one node, levels
 
 
 @click.command("inspect", short_help="Show what a model folder holds.")
@@ -18,20 +21,60 @@ from xmc.errors import printable
 @click.option(
     "--verify", is_flag=True, help="Read all of it, and compare the checksums of what was written."
 )
+@click.option(
+    "--tree",
+    metavar="PATH",
+    help="File for a drawing of the trees, .svg or .dot: the nodes with most training rows.",
+)
 @options.output
-def command(folder: str, verify: bool, output: Output) -> None:
-    """Show the parameters, sizes and trees of the model in DIR."""
+def command(folder: str, verify: bool, tree: str | None, output: Output) -> None:
+    """Show the parameters, sizes and trees of the model in DIR.
+
+    \b
+    xmc inspect model
+    xmc inspect model --tree tree.svg
+    """
     from xmc import model_files
 
-    output.check()
+    check_drawing(tree)
+    output.check(tree)
     if verify:
         model_files.verify(folder)
     facts = describe(folder)
     if verify:
         output.notices.say(f"{folder}: all checksums are right")
+    if tree is not None:
+        draw_trees(folder, tree, output)
     if output.for_people:
         print_facts(facts)
     output.write_json(facts)
+
+
+def check_drawing(path: str | None) -> None:
+    """Raise DataError unless the path says how trees are drawn."""
+    if path is not None and not path.endswith(DRAWINGS):
+        raise DataError(f"{path}: expected a path that ends in {' or '.join(DRAWINGS)}")
+
+
+def draw_trees(folder: str, path: str, output: Output) -> None:
+    """Write an outline of the model's trees; what it leaves out is said."""
+    from xmc.io.files import create_file
+    from xmc.reporting.dot import dot
+    from xmc.reporting.labels import labels_of
+    from xmc.reporting.outline import Bounds, outlines
+    from xmc.reporting.tree_figure import tree_figure
+
+    model = load_model(folder, None)
+    found = outlines(model, labels_of(model), Bounds(**DRAWN))
+    if not found:
+        kind = type(matrix_model(model)).__name__
+        raise DataError(f"{folder}: expected a model with trees to draw, {kind} has none")
+    content = dot(found) if path.endswith(".dot") else str(tree_figure(found))
+    with create_file(path, output.overwrite) as file:
+        file.write(content.encode())
+    shown, there = (sum(getattr(own, n) for own in found) for n in ("n_shown", "n_nodes"))
+    most = "; those with most training rows" if shown < there else ""
+    output.notices.say(f"{path}: {shown:,} of {there:,} nodes are drawn{most}")
 
 
 def describe(folder: str) -> dict[str, Any]:

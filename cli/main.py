@@ -22,11 +22,14 @@ COMMANDS = (
     "predict",
     "explain",
     "evaluate",
+    "compare",
+    "report",
     "inspect",
     "compress",
     "convert",
     "datasets",
     "reproduce",
+    "serve",
     "warmup",
 )
 FAILED, PIPE_CLOSED = 1, 141
@@ -39,6 +42,8 @@ LESS_MEMORY = {
     "evaluate": "fewer rows or a smaller -k",
     "convert": "fewer rows at a time",
     "compress": "fewer rows to measure on",
+    "compare": "fewer rows or a smaller -k",
+    "report": "fewer rows or a smaller -k",
 }
 
 

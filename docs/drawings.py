@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
-from svg import BLUE, GREEN, GREY, PALE, RED, YELLOW, Drawing
 
 from xmc import TopK
 from xmc.calibration import fit
 from xmc.metrics import reliability
+from xmc.svg import BLUE, GREEN, GREY, PALE, RED, YELLOW, Drawing
 
 WIDTH = 700
 

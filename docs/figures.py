@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import toy
 from drawings import DRAWINGS
-from svg import BLUE, GREEN, GREY, INK, PALE, PAPER, RED, YELLOW, Drawing
 
 from xmc import TextClassifier
 from xmc.kernels.lanes import N_LANES
+from xmc.svg import BLUE, GREEN, GREY, INK, PALE, PAPER, RED, YELLOW, Drawing
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 700

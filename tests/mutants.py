@@ -56,6 +56,20 @@ TESTS = {
     "xmc/evidence/nearest.py": "nearest",
     "xmc/evidence/reranked.py": "reranked",
     "xmc/stage.py": "stage",
+    "xmc/reporting/ratios.py": "bootstrap groups",
+    "xmc/reporting/bootstrap.py": "bootstrap comparison",
+    "xmc/reporting/groups.py": "groups misses",
+    "xmc/reporting/misses.py": "misses",
+    "xmc/reporting/training_rows.py": "misses report",
+    "xmc/reporting/outline.py": "outline",
+    "xmc/reporting/words.py": "outline",
+    "xmc/reporting/comparison.py": "comparison",
+    "xmc/reporting/report.py": "report",
+    "xmc/io/tables.py": "tables",
+    "xmc/serving/batching.py": "serving_batching",
+    "xmc/serving/feedback.py": "serving_feedback",
+    "xmc/serving/fields.py": "serving_fields",
+    "xmc/serving/metrics.py": "serving_metrics",
 }
 
 
@@ -118,7 +132,7 @@ def functions(text: str) -> dict[str, tuple[int, list[str]]]:
     lines, found = text.splitlines(), {}
     for node in ast.parse(text).body:
         for one in node.body if isinstance(node, ast.ClassDef) else [node]:
-            if isinstance(one, ast.FunctionDef):
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 prefix = f"xǁ{node.name}ǁ" if one is not node else "x_"
                 name = one.name if "__mutmut_" in one.name else prefix + one.name
                 found[name] = one.lineno, lines[one.lineno - 1 : one.end_lineno]

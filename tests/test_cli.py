@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import cli_tools as cli
 import pytest
@@ -142,6 +143,38 @@ def opened_for(process, path):
         except OSError:  # nobody reads it yet
             time.sleep(0.01)
     raise AssertionError(process.stderr.read())
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """started(): what `main` sets up, without a command; then all is as before."""
+    before = {number: signal.getsignal(number) for number in cli_main.ENDINGS}
+    monkeypatch.setattr(cli_main, "xmc", lambda prog_name: None)
+    with warnings.catch_warnings():
+        yield cli_main.main
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(started):
+    """So a command that nohup started outlives its terminal."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    started()
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("typed", "seen"), [([], 0), (["default"], 1)])
+def test_warnings_of_libraries_are_hidden_unless_python_is_asked_for_them(
+    started, monkeypatch, typed, seen
+):
+    monkeypatch.setattr(sys, "warnoptions", typed)
+    warnings.simplefilter("default")
+    started()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.warn("for developers", FutureWarning, stacklevel=1)
+    assert len(caught) == seen
 
 
 def test_a_closed_pipe_ends_the_command_quietly(tmp_path):

@@ -3,8 +3,10 @@ import json
 import cli_tools as cli
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from xmc import load
+from xmc.io import read
 
 
 @pytest.fixture
@@ -129,6 +131,32 @@ def test_rows_with_fewer_labels_or_features_are_refused(tmp_path, rows):
     )
     line = cli.refusal(tmp_path, "compress", cli.model(), tmp_path / "small", narrow, rows[1])
     assert "features" in line
+
+
+def test_training_labels_of_more_labels_are_refused(tmp_path, rows):
+    wide = cli.save_dense(tmp_path / "Y.npz", np.ones((2, 999)).tolist())
+    more = (*rows, "--train-labels", wide)
+    line = cli.refusal(tmp_path, "compress", cli.model(), tmp_path / "small", *more)
+    n_labels = load(cli.model()).n_labels_
+    assert line == f"{wide}: expected {n_labels:,} labels at most, got 999"
+
+
+def test_headerless_rows_are_measured_as_their_matrices(tmp_path, rows):
+    """The largest ids in SVMlight give widths that may be less than the model's."""
+    X, Y = map(sp.load_npz, rows)
+    few, chosen = (tmp_path / "X.few.npz", tmp_path / "Y.few.npz"), Y[:, -1].toarray()[:, 0] == 0
+    for path, whole in zip(few, (X, Y), strict=True):
+        sp.save_npz(path, whole[np.flatnonzero(chosen)[:20]])
+    cli.done("convert", *few, tmp_path / "few.svm", "--quiet")
+    assert read(tmp_path / "few.svm").Y.shape[1] < load(cli.model()).n_labels_
+    scores = [
+        {name: value for name, value in result["before"].items() if "@" in name}
+        for result in (
+            compressed(tmp_path, *few),
+            compressed(tmp_path, tmp_path / "few.svm", "--overwrite"),
+        )
+    ]
+    assert scores[0] == scores[1] and scores[0]["P@1"] > 0
 
 
 def test_training_labels_go_with_rows():

@@ -147,6 +147,14 @@ def test_test_rows_have_the_features_of_any_analyzer(tmp_path, analyzer):
     np.testing.assert_allclose(X.toarray(), X2.toarray(), rtol=1e-6)
 
 
+def test_a_vectoriser_of_texts_without_labels_keeps_no_label_ids(tmp_path):
+    plain = cli.write_lines(tmp_path / "notes.txt", "one text", "one more text")
+    convert(plain, tmp_path / "X.npz", "--fit-vectorizer", tmp_path / "tfidf", "--min-df", 1)
+    assert sp.load_npz(tmp_path / "X.npz").shape[0] == 2
+    assert (tmp_path / "tfidf" / "vectorizer.json").exists()
+    assert not (tmp_path / "tfidf" / "labels.txt").exists()
+
+
 def test_stems_without_a_language_are_one_line(tmp_path):
     targets = (tmp_path / "X.svm", "--fit-vectorizer", tmp_path / "tfidf", "--analyzer", "stems")
     line = cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", *targets)

@@ -1,9 +1,11 @@
 """`xmc inspect` and `xmc datasets`."""
 
 import json
+import re
 import shutil
 
 import cli_tools as cli
+import planted
 import pytest
 import scipy.sparse as sp
 from folders import edit
@@ -202,3 +204,36 @@ def test_inspect_prints_a_stage_for_people(staged):
 def test_a_model_without_a_stage_has_no_evidence_and_no_vocabulary():
     facts = inspected(cli.model())
     assert (facts["evidence"], facts["base_models"], facts["vocabulary"]) == ([], [], None)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("t.svg", "<svg "), ("t.dot", "digraph ")])
+def test_trees_are_drawn(tmp_path, name, begins):
+    done = cli.done("inspect", cli.text_model(), "--tree", tmp_path / name, "--json", "-")
+    trees = json.loads(done.stdout)["trees"]
+    total = sum(level["n_nodes"] for tree in trees for level in tree)
+    drawn = (tmp_path / name).read_text(encoding="utf-8")
+    assert drawn.startswith(begins) and "the program tag" in drawn
+    line = rf"inspect: {tmp_path / name}: [\d,]+ of {total:,} nodes are drawn; those with most .*"
+    assert re.fullmatch(line, done.stderr.strip())
+
+
+def test_a_drawing_needs_a_name_that_says_how(tmp_path):
+    path = tmp_path / "tree.png"
+    line = cli.refusal(tmp_path, "inspect", cli.model(), "--tree", path)
+    assert line == f"{path}: expected a path that ends in .svg or .dot"
+
+
+def test_an_existing_drawing_is_kept_unless_overwrite(tmp_path):
+    path = cli.write_lines(tmp_path / "tree.svg", "mine")
+    line = cli.refusal(tmp_path, "inspect", cli.model(), "--tree", path)
+    assert line == f"{path}: exists already; overwrite replaces it"
+    cli.done("inspect", cli.model(), "--tree", path, "--overwrite", "--quiet")
+    assert path.read_text(encoding="utf-8").startswith("<svg ")
+
+
+def test_a_model_without_trees_can_not_be_drawn(tmp_path, third_method):
+    X, Y = (sp.load_npz(cli.home() / name) for name in ("X.npz", "Y.npz"))
+    planted.FrequencyClassifier().fit(X, Y).save(tmp_path / "model")
+    line = cli.refusal(tmp_path, "inspect", tmp_path / "model", "--tree", tmp_path / "t.svg")
+    expected = "expected a model with trees to draw, FrequencyClassifier has none"
+    assert line == f"{tmp_path / 'model'}: {expected}"

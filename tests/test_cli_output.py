@@ -1,5 +1,6 @@
 """Outputs are checked before the work, by every command that has some."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 import cli_tools as cli
 import pytest
 
+import xmc
 from xmc.cli.output import Notices, print_table
 
 NOBODY = 65534
@@ -36,6 +38,7 @@ COMMANDS = {
     "add": ("datasets", "add", "wiki10-31k", "a.txt", "b.txt", "--out", "{outputs}/wiki"),
     "list": ("datasets", "list", "--json", "{outputs}/j"),
     "reproduce": ("reproduce", "debtags", "--json", "{outputs}/j"),
+    "serve": ("serve", "no-model", "--json", "{outputs}/j"),
     "warmup": ("warmup", "--json", "{outputs}/j"),
 }
 
@@ -136,6 +139,15 @@ def test_json_does_not_replace_a_folder_even_if_asked(tmp_path):
 def test_json_on_stdout_stands_alone(args):
     args = [str(cli.model()) if arg == "MODEL" else arg for arg in args]
     assert json.loads(cli.done(*args, "--json", "-").stdout)
+
+
+def test_a_model_that_the_system_does_not_read_is_one_line(tmp_path, monkeypatch):
+    def unreadable(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(xmc, "load", unreadable)
+    line = cli.refusal(tmp_path, "predict", "model", "--text", "a text")
+    assert line == "model: can't be read: Input/output error"
 
 
 def test_notices_of_a_group_begin_with_its_name(tmp_path):

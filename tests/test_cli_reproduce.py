@@ -1,6 +1,5 @@
 import gzip
 import json
-import shutil
 
 import cli_tools as cli
 import numpy as np
@@ -18,10 +17,12 @@ from xmc import (
 from xmc.cli import reproduce
 from xmc.datasets import read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
+from xmc.features import make_features
 from xmc.io import align_labels
 from xmc.metrics import propensities, report
-from xmc.params import TextParams
+from xmc.params import FeatureParams, TextParams
 
+N_ROWS, N_TEST = 300, 60
 HEAD = ('title = "packages"', 'data = "tiny"', 'source = "a place"')
 ONE = ("[[run]]", 'name = "one"', 'settings = { tree = "balanced", arity = 4, max_leaf_size = 10 }')
 TWO = ("[[run]]", 'name = "two"', 'preset = "dismec"')
@@ -30,17 +31,22 @@ WRONG = ('expected = { "P@1" = 1.5, "PSP@5" = 2 }', "tolerance = 0.3")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder with the set `tiny`: matrices and texts; the test rows have one label more."""
+    """A folder with the set `tiny`: a few rows as matrices and as texts; the test rows have one
+    label more.
+    """
     folder = tmp_path_factory.mktemp("data")
     tiny = folder / "tiny"
     tiny.mkdir()
-    for name, source in {"X.trn": "X", "Y.trn": "Y", "X.tst": "X.tst"}.items():
-        shutil.copy(cli.home() / f"{source}.npz", tiny / f"{name}.npz")
-    Y_test = sp.load_npz(cli.home() / "Y.tst.npz")
-    more = sp.csr_matrix(np.arange(Y_test.shape[0])[:, None] % 10 == 0, dtype=np.float32)
-    sp.save_npz(tiny / "Y.tst.npz", sp.hstack([Y_test, more], format="csr"))
-    for name in ("train.tsv", "test.tsv"):
-        (tiny / f"{name}.gz").write_bytes(gzip.compress((cli.home() / name).read_bytes()))
+    for name, source, n_rows in (("trn", "", N_ROWS), ("tst", ".tst", N_TEST)):
+        X, Y = (sp.load_npz(cli.home() / f"{matrix}{source}.npz")[:n_rows] for matrix in "XY")
+        if name == "tst":
+            more = sp.csr_matrix(np.arange(n_rows)[:, None] % 10 == 0, dtype=np.float32)
+            Y = sp.hstack([Y, more], format="csr")
+        sp.save_npz(tiny / f"X.{name}.npz", X)
+        sp.save_npz(tiny / f"Y.{name}.npz", Y)
+    for name, n_rows in (("train.tsv", N_ROWS), ("test.tsv", N_TEST)):
+        lines = (cli.home() / name).read_bytes().splitlines(keepends=True)
+        (tiny / f"{name}.gz").write_bytes(gzip.compress(b"".join(lines[:n_rows])))
     names = (cli.home() / "labels.txt").read_text(encoding="utf-8")
     (tiny / "names.tsv").write_text(f"{names}zoo::none\ta concept without rows\n", encoding="utf-8")
     return folder
@@ -94,6 +100,15 @@ def test_presets_and_texts_are_what_they_are_in_python(recipe, data):
     )
     split = read_split(data / "tiny", TextParams(min_df=3))
     assert three["mean"] | by_hand(LabelTreeClassifier(random_state=0), split) == three["mean"]
+
+
+def test_features_are_transformed_as_in_python(recipe, data):
+    (run,) = reproduced(recipe(*ONE, "transform = { tfidf = true }"), data)["runs"]
+    X, Y, X_test, Y_test = read_split(data / "tiny")
+    features = make_features(FeatureParams(tfidf=True))
+    split = features.fit_transform(X), Y, features.transform(X_test), Y_test
+    model = LabelTreeClassifier(tree="balanced", arity=4, max_leaf_size=10, random_state=0)
+    assert run["mean"] | by_hand(model, split) == run["mean"]
 
 
 def test_a_stage_is_trained_over_matrices_and_over_texts_with_names(recipe, data):

@@ -206,6 +206,7 @@ def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):
         "--no-sublinear-tf",
         "--opening",
         0,
+        "--no-rerank",
     )
     model = load(tmp_path / "model")
     assert model.vectorizer_.ngram_range == (1, 2)
@@ -315,7 +316,7 @@ def test_one_based_files_count_from_1(tmp_path):
 
 
 def test_valid_holds_rows_out_by_seed_and_reports_on_them(tmp_path):
-    files = (cli.home() / "train.tsv", "--valid", "0.1")
+    files = (cli.home() / "train.tsv", "--valid", "0.1", "--no-rerank")
     facts, again = train(tmp_path, *files), train(tmp_path, *files, "--overwrite")
     assert (facts["n_rows"], facts["valid"]["n_rows"]) == (cli.N_ROWS * 9 // 10, cli.N_ROWS // 10)
     assert facts["valid"] == again["valid"]
@@ -553,6 +554,14 @@ def test_a_dry_run_is_readable_without_json(tmp_path):
         "memory",
         "model",
     ]
+
+
+def test_a_dry_run_of_texts_tells_the_needs_of_their_features(tmp_path):
+    flags = ("--method", "tree", "--no-rerank", "--opening", 0, "--max-features", 40)
+    how = (*flags, "--model", tmp_path / "model", "--dry-run", "--json", "-", "--quiet")
+    told = json.loads(cli.done("train", cli.home() / "train.tsv", *how).stdout)
+    assert (told["n_rows"], told["n_features"]) == (cli.N_ROWS, 40)
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_memory_budget_that_is_too_small_is_refused_with_the_need(tmp_path):

@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xmc import metrics
+from xmc.cli import inspect
+from xmc.cli.main import xmc
+from xmc.reporting import bootstrap, groups, misses, report
+
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
-PAGES = ["CONTRIBUTING.md", "docs/how-it-works.md"]
+PAGES = ["CONTRIBUTING.md", "docs/how-it-works.md", "docs/reports.md"]
+NAMES = "index tutorial settings vocabularies metrics formats moving reproduction limits api".split()
+SITE = [f"docs/{name}.md" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,7 @@ def text_of(page):
     return (TOP / page).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *SITE])
 def test_links_lead_somewhere(page):
     here = (TOP / page).parent
     links = re.findall(r"\]\(([^)#:]+)", text_of(page))
@@ -84,3 +91,56 @@ def test_the_numbers_of_the_descent_are_those_of_the_model(toy):
     assert set(labels[0][seen]) == {3 * n + c for n in kept for c in range(3)}
     paths = [lower[label].path for label in labels[0][seen]]
     assert np.exp(paths) == pytest.approx(scores[0][seen], rel=1e-5)
+
+
+REPORTS = " ".join(text_of("docs/reports.md").split())
+
+
+def options_of(*names):
+    return {o for name in names for p in xmc.get_command(None, name).params for o in p.opts}
+
+
+def test_flags_of_reports_are_those_of_the_commands():
+    typed = re.findall(r"(?:^    |`)xmc (\w+) ?([^`#\n]*)", text_of("docs/reports.md"), re.M)
+    assert {name for name, _ in typed} == {"report", "compare", "inspect", "evaluate"}
+    for name, given in typed:
+        assert set(re.findall(r"--[\w-]+", given)) <= options_of(name)
+    named = set(re.findall(r"--[a-z][\w-]+", REPORTS))
+    assert named - {"--vocabulary"} <= options_of("report", "compare", "inspect")
+
+
+def test_the_example_of_reports_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text_of("docs/reports.md"), re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "docs/reports.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("P@5 ") for line in lines)
+    assert names["html"].startswith("<!doctype html>")
+
+
+def test_numbers_of_reports_are_those_of_the_code():
+    bins = ", ".join(groups.bin_names())
+    for told in (
+        f"get drawn with replacement, {bootstrap.N_SAMPLES:,} times",
+        f"from the {bootstrap.ENDS[0]}th to the {bootstrap.ENDS[1]}th percentile",
+        f"how many training rows they have: {bins}.",
+        f"The {groups.MOST_GROUPS} most frequent values",
+        f"in the {metrics.N_BINS} bins of equal width",
+        f"Each list has the {misses.N_SHOWN} largest",
+        f"At most {report.BOUNDS.n_nodes:,} nodes are shown",
+        f"`xmc inspect --tree` draws {inspect.DRAWN['n_nodes']} nodes",
+    ):
+        assert told in REPORTS
+
+
+def test_every_fate_of_a_label_is_told():
+    rows = re.findall(r"^\| ([a-z ]+) \|", text_of("docs/reports.md"), re.M)
+    assert rows == ["fate", *misses.FATES]
+
+
+def test_every_section_of_the_page_is_told():
+    told = re.findall(r"^### (.*)", text_of("docs/reports.md"), re.M)
+    source = (TOP / "xmc/reporting/page.py").read_text(encoding="utf-8")
+    for title in told:
+        assert f'"{title}"' in source or title == "By a column"
+    assert len(told) == 7

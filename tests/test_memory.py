@@ -17,6 +17,14 @@ def test_memory_in_use_is_counted_in_bytes():
     assert resident_bytes() - before == pytest.approx(array.nbytes, rel=0.1)
 
 
+def test_where_the_system_does_not_tell_it_is_the_peak_in_bytes(monkeypatch):
+    before = resident_bytes()
+    monkeypatch.setattr("builtins.open", Mock(side_effect=FileNotFoundError))
+    peak = resident_bytes()
+    monkeypatch.undo()
+    assert 0.9 * before < peak < 100 * before
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told")
 def test_large_arrays_go_back_when_they_are_freed():
     """After a freed array of 30 MiB, which would teach glibc to keep smaller ones."""

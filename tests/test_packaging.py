@@ -11,7 +11,10 @@ from packaging.utils import canonicalize_name
 TOP = Path(__file__).resolve().parent.parent
 FOLDERS = {
     f"xmc.{name}": f"xmc/{name}"
-    for name in ("kernels", "io", "ranking", "training", "evidence", "explaining")
+    for name in (
+        *("kernels", "io", "ranking", "training", "evidence", "explaining", "reporting"),
+        "serving",
+    )
 }
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}
 
@@ -33,17 +36,20 @@ def test_every_folder_of_modules_is_a_package(setup_cfg):
 
 def test_every_data_file_is_packed(setup_cfg):
     patterns = {name: globs.split() for name, globs in setup_cfg["options.package_data"].items()}
-    for package, folder in FOLDERS.items():
-        packed = {path for glob in patterns.get(package, []) for path in (TOP / folder).glob(glob)}
-        found = {
-            path
-            for path in (TOP / folder).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-        left_out = {path for path in found - packed if path.suffix != ".py"}
-        assert not left_out, (
-            f"setup.cfg: [options.package_data] leaves out {sorted(map(str, left_out))}"
-        )
+    packed = {
+        path
+        for package, folder in FOLDERS.items()
+        for glob in patterns.get(package, [])
+        for path in (TOP / folder).glob(glob)
+    }
+    found = {
+        path
+        for folder in FOLDERS.values()
+        for path in (TOP / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".py"
+    }
+    left_out = sorted(map(str, found - packed))
+    assert not left_out, f"setup.cfg: [options.package_data] leaves out {left_out}"
 
 
 def test_what_takes_a_compiler_is_an_extra_that_the_tests_install(setup_cfg):
@@ -58,6 +64,13 @@ def test_what_reads_skos_is_an_extra_that_the_tests_install(setup_cfg):
     assert "rdflib" not in setup_cfg["options"]["install_requires"]
     assert extras["skos"].startswith("\nrdflib>=")
     assert "xmc-trees[skos]" in extras["test"].split()
+
+
+def test_what_answers_over_http_is_an_extra_that_the_tests_install(setup_cfg):
+    extras = setup_cfg["options.extras_require"]
+    assert not {"starlette", "uvicorn"} & set(setup_cfg["options"]["install_requires"].split())
+    assert [line.partition(">=")[0] for line in extras["serve"].split()] == ["starlette", "uvicorn"]
+    assert "xmc-trees[serve]" in extras["test"].split()
 
 
 def test_the_lock_has_all_that_setup_cfg_names_in_versions_that_it_allows(setup_cfg):

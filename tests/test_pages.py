@@ -17,10 +17,11 @@ TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
 BIN = Path(sys.executable).parent
 BLOCK = re.compile(r"^```(python|sh|output)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ELSEWHERE = {"serving.md", "reports.md"}  # test_docs.py and those of the service hold them
 BLOCKS = {
     path.name: found
     for path in sorted(DOCS.glob("*.md"))
-    if (found := BLOCK.findall(path.read_text(encoding="utf-8")))
+    if path.name not in ELSEWHERE and (found := BLOCK.findall(path.read_text(encoding="utf-8")))
 }
 
 

@@ -57,7 +57,17 @@ def test_make_run_types_what_is_shown(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "folder",
-    ["xmc", "xmc/kernels", "xmc/io", "xmc/ranking", "xmc/training", "xmc/evidence"],
+    [
+        "xmc",
+        "xmc/kernels",
+        "xmc/io",
+        "xmc/ranking",
+        "xmc/training",
+        "xmc/evidence",
+        "xmc/explaining",
+        "xmc/reporting",
+        "xmc/serving",
+    ],
 )
 def test_the_layout_names_every_module(folder):
     layout = README.partition("## Layout")[2]

@@ -213,6 +213,10 @@ def test_every_published_row_belongs_to_a_recipe():
             [*MINIMAL, 'expected = { "P@1" = "x" }'],
             "run 'one': expected must be a table of numbers, got {'P@1': 'x'}",
         ),
+        (
+            [*MINIMAL, 'vocabulary = "names.tsv"'],
+            "run 'one': vocabulary needs method = 'reranked', texts, and no transform",
+        ),
         ([*MINIMAL, "expected = { }"], "run 'one': expected must be a table of numbers, got {}"),
         (
             [*MINIMAL, 'expected = { "P@1" = 1 }'],

@@ -3,7 +3,7 @@ import gzip
 import cli_tools as cli
 import pytest
 
-from xmc.datasets import read_split
+from xmc.datasets import read_split, read_texts
 from xmc.errors import DataError
 from xmc.params import TextParams
 from xmc.text import make_vectorizer
@@ -91,6 +91,14 @@ def test_matrices_that_do_not_fit_together_are_refused(matrices, file, rows, sai
     with pytest.raises(DataError) as raised:
         read_split(matrices)
     assert str(raised.value) == f"{matrices}/{said}"
+
+
+def test_texts_that_are_missing_are_told_with_the_place_to_get_them(matrices):
+    with pytest.raises(DataError) as raised:
+        read_texts(matrices, "a place")
+    said = str(raised.value)
+    assert said.startswith(f"{matrices}: ") and "train.tsv.gz and test.tsv.gz" in said
+    assert "a place" in said
 
 
 def test_a_part_that_is_missing_is_named(matrices):

@@ -15,8 +15,10 @@ PACKAGES = {
     "xmc.kernels": TOP / "xmc" / "kernels",
     "xmc.evidence": TOP / "xmc" / "evidence",
     "xmc.explaining": TOP / "xmc" / "explaining",
+    "xmc.reporting": TOP / "xmc" / "reporting",
     "xmc.io": TOP / "xmc" / "io",
     "xmc.ranking": TOP / "xmc" / "ranking",
+    "xmc.serving": TOP / "xmc" / "serving",
     "xmc.training": TOP / "xmc" / "training",
     "xmc.datasets": TOP / "datasets",
     "xmc.cli": TOP / "cli",
@@ -24,15 +26,16 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors languages params patterns formats topk arrays numbering scratch frames soundness "
-    "inputs propensity judged threshold metrics xmc.io xmc.io.* vocabulary parallel progress "
-    "memory checkpoint",
+    "errors svg languages params patterns formats topk arrays numbering scratch frames "
+    "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
+    "parallel progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
     "estimators stage reranked_classifier text_classifier loading presets "
     "xmc.explaining xmc.explaining.*",
-    "xmc.datasets xmc.datasets.*",
+    "xmc.reporting xmc.reporting.*",
+    "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",
 ]
 SKLEARN = 3  # the floor that may import it
@@ -140,6 +143,12 @@ def test_only_parallel_starts_threads():
     assert users == {"xmc.parallel", "xmc.scratch"}  # the second keeps arrays of each
 
 
+def test_only_the_service_speaks_http_and_is_asynchronous():
+    users = {m for m, names in IMPORTS.items() if "asyncio" in names}
+    users |= {m for m, names in THEIRS.items() if names & {"starlette", "uvicorn"}}
+    assert users and {m for m in users if not m.startswith("xmc.serving.")} == {"xmc.cli.serve"}
+
+
 def test_kernels_import_nothing_but_kernels_numpy_and_the_compiler():
     for module in MODULES:
         if module.startswith("xmc.kernels."):
@@ -152,6 +161,10 @@ def test_importing_xmc_is_light():
     code = f"import sys, xmc; print(set({heavy}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_every_public_name_is_listed():
+    assert set(xmc.__all__) <= set(dir(xmc))
 
 
 def test_every_public_name_resolves():

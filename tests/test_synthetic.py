@@ -197,6 +197,11 @@ def test_overwrite_replaces_a_synthetic_set(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_overwrite_needs_nothing_to_replace(tmp_path):
+    synthesize("wiki10-31k", tmp_path / "new", scale=0.005, overwrite=True)
+    assert content(tmp_path / "new").keys() == set(SPLIT)
+
+
 def test_overwrite_spares_a_folder_with_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(

@@ -17,7 +17,8 @@ predictions; hit_ij is 1 if l_ij is in Y_i, else 0, and score_ij is the score of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -26,6 +27,7 @@ from .errors import DataError, ParameterError
 from .judged import Judged, Predictions, checked_propensity, judge
 from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
 from .propensity import SparsePropensities, propensities, sparse_propensities
+from .scoring import Scorer
 from .soundness import Matrix
 from .threshold import AVERAGES, best_threshold, best_threshold_of
 
@@ -44,6 +46,7 @@ __all__ = [
     "recall_at_k",
     "reliability",
     "report",
+    "scorer",
     "sparse_propensities",
 ]
 
@@ -167,6 +170,35 @@ def reliability(
     judged = judge("reliability", Y_true, predictions, (k,))
     _check_probabilities("reliability", judged)
     return _reliability(judged, k, n_bins)
+
+
+SCORED: dict[str, Callable[..., float]] = {
+    "P": precision_at_k,
+    "nDCG": ndcg_at_k,
+    "R": recall_at_k,
+    "PSP": psp_at_k,
+    "PSnDCG": psndcg_at_k,
+    "F1": partial(f1_at_k, average="samples"),
+    "macro-F1": partial(f1_at_k, average="macro"),
+    "micro-F1": partial(f1_at_k, average="micro"),
+    "coverage": coverage_at_k,
+    "ECE": ece_at_k,
+}
+
+
+def scorer(name: str) -> Scorer:
+    """A metric for GridSearchCV and cross_val_score: `scoring=scorer("P@5")`.
+
+    name: of a metric with its k, as `xmc evaluate` writes it: P, nDCG, R, PSP, PSnDCG, F1,
+    macro-F1, micro-F1, coverage or ECE, which counts negative, as less of it is better.
+    Propensities are those of the rows that the estimator was trained on. Raises ParameterError at
+    another name.
+    """
+    of, _, k = name.partition("@")
+    if of not in SCORED or not k.isdecimal() or int(k) < 1:
+        among = ", ".join(SCORED)
+        raise ParameterError(f"scorer: expected one of {among} with a k, as in 'P@5', got {name!r}")
+    return Scorer(name, SCORED[of], int(k), -1 if of == "ECE" else 1, of in ("PSP", "PSnDCG"))
 
 
 @overload

@@ -108,7 +108,7 @@ def column_of(label: Any, ids: Sequence[Any], names: Sequence[str] | None, who: 
     """The column of the label with this id or name. Raises DataError, with the closest one."""
     wanted = str(label)
     if isinstance(ids, range):
-        if wanted.isdecimal() and int(wanted) in ids:
+        if wanted.isdecimal() and len(wanted) < 11 and int(wanted) in ids:
             return int(wanted)
         raise DataError(f"{who}: expected a label from 0 to {len(ids) - 1:,}, got {quoted(wanted)}")
     for known in ([str(own) for own in ids], [*(names or ())]):

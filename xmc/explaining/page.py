@@ -9,7 +9,7 @@ from .why import Why
 
 STYLE = (
     ".xmc-why{font:14px/1.5 system-ui,sans-serif;max-width:46em;margin:0 0 1.5em}"
-    ".xmc-why table{border-collapse:collapse;margin:.5em 0}"
+    ".xmc-why table{border-collapse:collapse;margin:.5em 0;font:inherit}"
     ".xmc-why td{padding:.1em .8em .1em 0;text-align:left;vertical-align:top}"
     ".xmc-why td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
     ".xmc-why i{display:inline-block;height:.7em;border-radius:2px}"

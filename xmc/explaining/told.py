@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .why import Evidence, Member, Why, Word
 
 MOST_WORDS = 8  # of those that pulled
+LEAST = 0.005  # a pull that rounds to more than 0
 WEAK = 0.1  # of the strongest pull: weaker words are not marked
 FOUND = 0.3  # of a name: words that have less of it are not marked
 
@@ -26,13 +27,19 @@ def pulls(why: Why) -> list[tuple[str, float]]:
         for member in members:
             for own in (own for node in member.nodes for own in node.features):
                 total[own.feature] = total.get(own.feature, 0.0) + own.share / len(members)
-    return sorted(total.items(), key=lambda pair: -abs(pair[1]))[:MOST_WORDS]
+    return strongest(total.items())
+
+
+def strongest(pairs: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Those that pull most, the strongest first, without those that are told as 0."""
+    some = [pair for pair in pairs if abs(pair[1]) >= LEAST]
+    return sorted(some, key=lambda pair: -abs(pair[1]))[:MOST_WORDS]
 
 
 def marked(why: Why) -> list[tuple[Word, float]]:
     """The words to mark, in the order of the text, with a strength from -1 to 1."""
-    strongest = max((abs(word.weight) for word in why.words), default=0.0)
-    found = ((word, word.weight / strongest) for word in why.words if strongest)
+    most = max((abs(word.weight) for word in why.words), default=0.0)
+    found = ((word, word.weight / most) for word in why.words if most)
     return [(word, strength) for word, strength in found if abs(strength) >= WEAK]
 
 
@@ -104,7 +111,7 @@ def lacked(why: Why) -> str:
     if rival is None:
         return "no other label is found"
     evidence, words = (
-        ", ".join(f"{own.what} {signed(own.difference)}" for own in some[:MOST_WORDS])
+        ", ".join(f"{what} {signed(difference)}" for what, difference in strongest(some))
         for some in (rival.evidence, rival.words)
     )
     told = [evidence, f"words {words}" if evidence and words else words]

@@ -5,19 +5,29 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from .errors import printable
+
 INK, GREY, PALE, PAPER = "#22272b", "#8a949b", "#eceff1", "#ffffff"
 BLUE, RED, YELLOW, GREEN = "#1f6f8b", "#c8553d", "#ffe9ad", "#4d7d4c"
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
+NOT_XML = str.maketrans("\ufffe\uffff", "\ufffd\ufffd")
 MONO = "Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 class Drawing:
-    """What is drawn later lies above; y grows downwards."""
+    """What is drawn later lies above; y grows downwards.
 
-    def __init__(self, width: int, height: int):
+    paper: the colour below all; none where the drawing stands in a page that has its own.
+    title: what it shows, for those who hear it.
+    """
+
+    def __init__(self, width: int, height: int, paper: str = PAPER, title: str = ""):
         self.width, self.height = width, height
         self.parts: list[str] = []
-        self.box(0, 0, width, height, fill=PAPER, stroke="none")
+        if title:
+            self._add("title", _escaped(title))
+        if paper != "none":
+            self.box(0, 0, width, height, fill=paper, stroke="none")
 
     def box(
         self,
@@ -67,7 +77,7 @@ class Drawing:
         """A line of words; (x, y) is where its baseline starts, or its middle or its end."""
         look = {"font_size": size, "fill": fill, "text_anchor": anchor if anchor != "start" else ""}
         look |= {"font_weight": "bold" if bold else "", "font_family": MONO if mono else ""}
-        self._add("text", escape(words, quote=False), **{"x": x, "y": y, **look})
+        self._add("text", _escaped(words), **{"x": x, "y": y, **look})
 
     def save(self, path: Path) -> None:
         path.write_text(str(self), encoding="utf-8")
@@ -87,6 +97,11 @@ class Drawing:
         words = (f'{name.replace("_", "-")}="{_number(value)}"' for name, value in given.items())
         end = f">{content}</{tag}>" if content else "/>"
         self.parts.append(f"<{tag} {' '.join(words)}{end}")
+
+
+def _escaped(words: str) -> str:
+    """The words as XML holds them, and without what would turn the direction of others."""
+    return escape(printable(words).translate(NOT_XML), quote=False)
 
 
 def _number(value: object) -> str:

@@ -1,0 +1,52 @@
+"""What a model's features are called: words of texts, names of columns, or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..analyzers import TextVectorizer
+from ..numbering import old_numbers
+
+N_WORDS = 8  # of a node
+
+
+class Words:
+    """Names of features as the predictor numbers them.
+
+    model: a trained one, of texts or of matrices.
+    """
+
+    def __init__(self, model: Any):
+        vectorizer = getattr(model, "vectorizer_", None)
+        self._kept = model.model_.kept_features
+        self._kinds: tuple[str, ...] = ()
+        self._names: Sequence[str] | None = model.model_.feature_names_in
+        if vectorizer is not None:
+            self._names = vectorizer.get_feature_names_out()
+            if isinstance(vectorizer, TextVectorizer) and len(vectorizer.fitted()) > 1:
+                self._kinds = tuple(vectorizer.fitted())
+
+    def of(self, features: np.ndarray) -> list[str]:
+        """The words of the features, in their order, each once, at most N_WORDS.
+
+        Beside words an n-gram of characters stands in quotes, and only where no word has it.
+        """
+        found = [self._named(feature) for feature in old_numbers(features, self._kept).tolist()]
+        words = [word for kind, word in found if not kind.endswith("chars")]
+        told = (
+            f"“{word}”" if kind.endswith("chars") else word
+            for kind, word in found
+            if not (kind.endswith("chars") and any(word.strip() in other for other in words))
+        )
+        return list(dict.fromkeys(told))[:N_WORDS]
+
+    def _named(self, feature: int) -> tuple[str, str]:
+        """The kind of a feature, "" if there is but one, and its name without that."""
+        if self._names is None:
+            return "", f"feature {feature}"
+        name = str(self._names[feature])
+        kind, _, own = name.partition(":")
+        return (kind, own) if kind in self._kinds else ("", name)
