@@ -95,6 +95,11 @@ class Inputs(NamedTuple):
     multiple=True,
     help="How many of the best labels to look at, as 1,3,5; may be repeated.",
 )
+@click.option(
+    "--curve",
+    metavar="PATH",
+    help="File for a drawing, .svg: how often the scores of the largest -k came true.",
+)
 @propensity_flags
 @options.label_names
 @options.source
@@ -105,6 +110,7 @@ def command(
     predictions: str,
     truth: str,
     ks: tuple[tuple[int, ...], ...],
+    curve: str | None,
     train_labels: str | None,
     propensity_a: float,
     propensity_b: float,
@@ -124,11 +130,14 @@ def command(
 
     \b
     xmc evaluate pred.npz Y.tst.npz --train-labels Y.trn.npz
+    xmc evaluate pred.jsonl test.tsv --curve curve.svg
     """
     if train_labels is None:
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels")
     source.check_stdin(truth)
-    output.check()
+    if curve is not None and not curve.endswith(".svg"):
+        raise DataError(f"{curve}: expected a file .svg for the curve")
+    output.check(curve)
     output.notices.compiling()
     inputs = read_inputs(predictions, truth, train_labels, source)
     check_rows(inputs)
@@ -137,10 +146,24 @@ def command(
     chosen = choose_ks(asked, inputs, output.notices)
     metrics = measure(inputs, chosen, propensity_a, propensity_b)
     if f"ECE@{max(chosen)}" not in metrics:
-        output.notices.say("scores are not all from 0 to 1; ECE is left out")
+        left_out = "ECE is left out" if curve is None else "ECE and the curve are left out"
+        output.notices.say(f"scores are not all from 0 to 1; {left_out}")
+    elif curve is not None:
+        draw_curve(inputs, max(chosen), curve, output.overwrite)
     if output.for_people:
         print_metrics(metrics)
     output.write_json(metrics)
+
+
+def draw_curve(inputs: Inputs, k: int, path: str, overwrite: bool) -> None:
+    """Write a drawing of how often scores came true."""
+    from xmc.io.files import create_file
+    from xmc.metrics import reliability
+    from xmc.reporting.figures import ALONE, calibration_figure
+
+    drawn = calibration_figure(reliability(inputs.true.M, inputs.pred.M, k), ALONE)
+    with create_file(path, overwrite) as file:
+        file.write(str(drawn).encode())
 
 
 def read_inputs(predictions: str, truth: str, train: str | None, source: Source) -> Inputs:

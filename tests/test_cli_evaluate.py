@@ -6,12 +6,13 @@ import json
 import math
 
 import cli_tools as cli
+import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from xmc.cli import output
 from xmc.io import read_predictions, write_predictions
-from xmc.metrics import propensities, report
+from xmc.metrics import propensities, reliability, report
 from xmc.topk import TopK
 
 
@@ -353,3 +354,32 @@ def test_default_ks_are_lowered_to_the_labels_that_there_are(tmp_path):
     assert {name for name in evaluate(pred, truth) if name.startswith("P@")} == {"P@1"}
     line = cli.refusal(tmp_path, "evaluate", pred, truth, "-k", 3)
     assert line == "evaluate: k must be an int from 1 to 2, the number of labels, got 3"
+
+
+def test_the_curve_is_drawn_where_scores_are_probabilities(tmp_path):
+    from xml.etree import ElementTree
+
+    pred, truth = cli.predictions("npz"), cli.home() / "Y.tst.npz"
+    cli.done("evaluate", pred, truth, "--curve", tmp_path / "curve.svg", "--quiet")
+    drawn = ElementTree.parse(tmp_path / "curve.svg").getroot()
+    dots = drawn.findall(".//{*}circle")
+    shown = read_predictions(pred)
+    bins = reliability(sp.load_npz(truth), shown.P, 5)
+    assert len(dots) == np.count_nonzero(bins.counts)
+    assert "var(" not in (tmp_path / "curve.svg").read_text()
+    line = cli.refusal(tmp_path, "evaluate", pred, truth, "--curve", tmp_path / "curve.svg")
+    assert line.endswith("curve.svg: exists already; overwrite replaces it")
+    line = cli.refusal(tmp_path, "evaluate", pred, truth, "--curve", tmp_path / "curve.png")
+    assert line.endswith("curve.png: expected a file .svg for the curve")
+
+
+def test_scores_that_are_no_probabilities_have_no_curve(tmp_path):
+    P = read_predictions(cli.predictions("npz")).P
+    P.data = P.data * 3
+    sp.save_npz(tmp_path / "odd.npz", P)
+    told = cli.done(
+        *("evaluate", tmp_path / "odd.npz", cli.home() / "Y.tst.npz"),
+        *("--curve", tmp_path / "curve.svg"),
+    )
+    assert "ECE and the curve are left out" in told.stderr
+    assert not (tmp_path / "curve.svg").exists()

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from .. import svg
 from ..metrics import Reliability
 from ..svg import Drawing
 from .groups import Table, bin_names
 from .misses import FATES, Fates
 
 WIDTH = 360  # that of a telephone; wider pages put figures side by side
-INK, DIM, LINE, ACCENT = (f"var(--{name})" for name in ("ink", "dim", "line", "accent"))
+
+
+class Colors(NamedTuple):
+    """Those of a figure."""
+
+    ink: str
+    dim: str
+    line: str
+    accent: str
+    paper: str
+
+
+PAGE = Colors("var(--ink)", "var(--dim)", "var(--line)", "var(--accent)", "none")
+ALONE = Colors(svg.INK, svg.GREY, svg.PALE, svg.BLUE, svg.PAPER)  # of a file of its own
+INK, DIM, LINE, ACCENT, _ = PAGE
 FATE_COLORS = tuple(f"var(--fate{n})" for n in range(len(FATES)))
 LONGEST = 16  # characters of a group's name
 
@@ -39,26 +56,27 @@ def _legend(out: Drawing) -> None:
         out.text(x + 18, y + 11, name, fill=INK)
 
 
-def calibration_figure(bins: Reliability) -> Drawing:
+def calibration_figure(bins: Reliability, colors: Colors = PAGE) -> Drawing:
     """How often scores came true: on the line where they are probabilities."""
-    out = _empty(WIDTH, 330, "how often scores came true")
+    ink, dim, line, accent, paper = colors
+    out = Drawing(WIDTH, 330, paper, "how often scores came true")
     left, right, top, bottom = 46, WIDTH - 14, 12, 282
 
     def place(score: float, share: float) -> tuple[float, float]:
         return left + (right - left) * score, bottom - (bottom - top) * share
 
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        out.line(place(0, tick), place(1, tick), stroke=LINE)
-        out.text(left - 6, place(0, tick)[1] + 4, f"{tick:g}", size=11, fill=DIM, anchor="end")
-        out.text(place(tick, 0)[0], bottom + 16, f"{tick:g}", size=11, fill=DIM, anchor="middle")
-    out.text((left + right) / 2, bottom + 38, "mean score of a bin", anchor="middle", fill=INK)
-    out.text(left + 6, top + 14, "share that was true", fill=INK)
-    out.line(place(0, 0), place(1, 1), stroke=DIM, dashes="4 4")
+        out.line(place(0, tick), place(1, tick), stroke=line)
+        out.text(left - 6, place(0, tick)[1] + 4, f"{tick:g}", size=11, fill=dim, anchor="end")
+        out.text(place(tick, 0)[0], bottom + 16, f"{tick:g}", size=11, fill=dim, anchor="middle")
+    out.text((left + right) / 2, bottom + 38, "mean score of a bin", anchor="middle", fill=ink)
+    out.text(left + 6, top + 14, "share that was true", fill=ink)
+    out.line(place(0, 0), place(1, 1), stroke=dim, dashes="4 4")
     seen = np.flatnonzero(bins.counts)
     spots = [place(float(bins.mean_scores[n]), float(bins.true_shares[n])) for n in seen]
-    out.line(*spots, stroke=ACCENT, width=2)
+    out.line(*spots, stroke=accent, width=2)
     for (x, y), count in zip(spots, bins.counts[seen].tolist(), strict=True):
-        out.dot(x, y, 2 + 6 * (count / bins.counts.max()) ** 0.5, fill=ACCENT)
+        out.dot(x, y, 2 + 6 * (count / bins.counts.max()) ** 0.5, fill=accent)
     return out
 
 
