@@ -8,7 +8,7 @@ is a TopK, taken in the order it stands, or a sparse matrix of scores: its store
 first, equal scores in stored order. It may know fewer labels than `Y_true`: true labels that it
 doesn't know count as misses. An empty place counts as a miss.
 
-All of them raise DataError if rows or labels don't fit each other, or a matrix is damaged, and
+Metrics raise DataError if rows or labels don't fit each other, or a matrix is damaged, and
 ParameterError unless k is an int from 1 to the number of labels.
 
 In the formulas, n is the number of rows, Y_i the true labels of row i and l_i1 ... l_ik its best k
