@@ -190,14 +190,13 @@ def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -
     features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.
     """
     if dataset.texts is not None:
-        return _vectorized(model, dataset.texts)
+        return _vectorized(model, dataset.texts, notices.who)
     X, n_features = dataset.X, model.model_.n_features
     if headerless:
         X = _known_features(X, n_features, notices)
     if X.shape[1] != n_features:
-        raise DataError(
-            f"predict: model was trained on {n_features:,} features, rows have {X.shape[1]:,}"
-        )
+        trained = f"model was trained on {n_features:,} features"
+        raise DataError(f"{notices.who}: {trained}, rows have {X.shape[1]:,}")
     return X
 
 
@@ -230,10 +229,10 @@ def _known_features(X: Any, n_features: int, notices: Notices) -> Any:
     return pad_columns(X[:, :n_features], n_features)
 
 
-def _vectorized(model: Any, texts: list[str]) -> Any:
+def _vectorized(model: Any, texts: list[str], who: str) -> Any:
     if not hasattr(model, "vectorizer_"):
         raise DataError(
-            "predict: expected rows of features, got texts; the model was not trained on texts"
+            f"{who}: expected rows of features, got texts; the model was not trained on texts"
         )
     return model.rows(texts)
 

@@ -169,7 +169,7 @@ def test_a_model_needs_rows_and_not_only_labels(refused):
 
 def test_texts_for_a_model_of_matrices_are_refused(refused):
     assert refused(cli.model(), cli.text_model(), cli.home() / TEXTS) == (
-        "predict: expected rows of features, got texts; the model was not trained on texts"
+        "compare: expected rows of features, got texts; the model was not trained on texts"
     )
 
 

@@ -107,7 +107,7 @@ def test_an_existing_page_is_kept_unless_overwrite(tmp_path):
 
 def test_texts_for_a_model_of_matrices_are_refused(refused):
     assert refused(cli.model(), *rows(TEXTS)) == (
-        "predict: expected rows of features, got texts; the model was not trained on texts"
+        "report: expected rows of features, got texts; the model was not trained on texts"
     )
 
 

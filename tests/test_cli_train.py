@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc import OneVsAllClassifier, load
+from xmc import LabelTreeClassifier, OneVsAllClassifier, load
 from xmc.params import LabelTreeParams, OneVsAllParams
 
 FOLDERS = "model", "expected"
@@ -102,12 +102,14 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "negative_folds": 2,
         "tail_share": 0.2,
         "tail_gamma": 9.0,
+        "threshold_for": "macro",
     }
     declared = {f.name for f in fields(LabelTreeParams)} - {
         "n_jobs",
         "random_state",
         "verbose",
         "memory",
+        "calibration",  # doesn't go with tail_share
     }
     assert settings.keys() == declared
     flags = [
@@ -120,6 +122,19 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
     model = load(tmp_path / "model")
     assert {name: getattr(model, name) for name in settings} == settings
     assert model.random_state == 3
+
+
+def test_a_calibration_is_a_flag_and_gives_probabilities_and_a_threshold(tmp_path):
+    files = (cli.home() / "X.npz", cli.home() / "Y.npz")
+    train(tmp_path, *files, "--calibration", "platt", "--threshold-for", "samples", "--seed", 3)
+    model = load(tmp_path / "model")
+    assert (model.calibration, model.threshold_for) == ("platt", "samples")
+    same = LabelTreeClassifier(calibration="platt", threshold_for="samples", random_state=3)
+    same.fit(*(sp.load_npz(file) for file in files))
+    assert model.model_.threshold == same.model_.threshold
+    np.testing.assert_array_equal(
+        model.model_.calibration.probability, same.model_.calibration.probability
+    )
 
 
 def test_flags_that_are_not_given_are_the_defaults_and_the_seed_is_0():

@@ -21,7 +21,7 @@ def folder(tmp_path):
 @pytest.fixture
 def said(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("xmc.serving"), "propagate", True)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="xmc.serving")
     return caplog
 
 

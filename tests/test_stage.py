@@ -248,14 +248,15 @@ def test_the_threshold_has_the_best_micro_f1_of_all_that_there_are(rows):
         return 2 * (kept & rows.is_true).sum() / (kept.sum() + n_true)
 
     best = max(f1(threshold) for threshold in np.unique(found.score))
-    assert f1(stage.threshold_of(rows, found)) == pytest.approx(best)
+    assert f1(stage.threshold_of(rows, found, "micro")) == pytest.approx(best)
 
 
 def test_without_a_true_candidate_only_what_is_certain_is_kept(rows):
-    wrong = rows._replace(is_true=np.zeros_like(rows.is_true))
+    nothing = sp.csr_matrix(rows.truth.shape)
+    wrong = rows._replace(is_true=np.zeros_like(rows.is_true), truth=nothing)
     score = np.full(len(rows.is_true), np.float32(0.99))
     found = Candidates(*rows.evidence[:2], score, score)
-    assert stage.threshold_of(wrong, found) == 1
+    assert stage.threshold_of(wrong, found, "micro") == 1
 
 
 def test_quality_is_that_of_the_metrics_as_far_as_there_are_labels():
