@@ -15,6 +15,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import time
 
 from locust import FastHttpUser, constant_throughput, task
 
@@ -26,6 +27,9 @@ BATCH = int(os.environ.get("BATCH", "1"))
 
 class Steady(FastHttpUser):
     wait_time = constant_throughput(1)
+
+    def on_start(self) -> None:
+        time.sleep(random.random())  # or all users would ask at the same moment each second
 
     @task
     def predict(self) -> None:
