@@ -247,3 +247,14 @@ def test_a_matrix_that_could_not_be_read_is_not_written(tmp_path):
     with pytest.raises(DataError, match="got NaN in row 0, column 1"):
         write_npz(tmp_path / "M.npz", sp.csr_matrix([[0, np.nan]]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_utf_8_are_refused_in_one_line(tmp_path):
+    sp.save_npz(tmp_path / "a.npz", sp.csr_matrix(np.eye(2)))
+    damaged = bytearray((tmp_path / "a.npz").read_bytes())
+    entry = damaged.rindex(b"PK\x01\x02")
+    damaged[entry + 9] |= 0x08  # the name is UTF-8
+    damaged[entry + 46] = 0xFF
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a.npz: expected a sound .npz file, got a damaged"):
+        read_npz(tmp_path / "a.npz")

@@ -110,7 +110,7 @@ def _check_kind(name: str, content: BinaryIO) -> None:
     try:
         with zipfile.ZipFile(content) as archive:
             members = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise DataError(
             f"{name}: expected a sound .npz file, got a damaged or truncated one"
         ) from error
