@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from .why import Evidence, Member, Why, Word
@@ -70,7 +71,7 @@ def said(evidence: Evidence, why: Why) -> str:
         return "nothing"
     if evidence.source in ("frequency", "length of the row"):
         what = "training rows" if evidence.source == "frequency" else "features"
-        return f"{round(2.718281828459045**value - 1):,} {what}"
+        return f"{round(math.expm1(value)):,} {what}"
     return f"{value:.2f}"
 
 
@@ -98,7 +99,7 @@ def way(member: Member | None) -> str:
 
 
 def _probability(log_probability: float) -> str:
-    return f"{2.718281828459045**log_probability:.3f}"
+    return f"{math.exp(log_probability):.3f}"
 
 
 def _more(n: int, told: Sequence[str]) -> str:

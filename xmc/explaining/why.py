@@ -59,7 +59,7 @@ class ModelScore(NamedTuple):
     """A model of linear scorers, how it comes to its score.
 
     probability: the mean of the members' that were reached.
-    score: what it ranks by, the same unless there are tail classifiers or a boost.
+    score: what it shows, the same unless there are tail classifiers, a calibration or a boost.
     members: trees that lack the label are None.
     """
 

@@ -61,13 +61,11 @@ class Paths(NamedTuple):
 
     paths: of each member, None where its tree lacks the label.
     probability: averaged over the members; one that the beam didn't reach counts 0.
-    told: the probability with the share of tail classifiers, or calibrated; else as it was.
-    score: with the boost: what ranks.
+    score: after tail classifiers or calibration, and the boost: what is shown.
     """
 
     paths: tuple[Path | None, ...]
     probability: float
-    told: float
     score: float
 
     def feature_shares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +97,7 @@ def paths_to(X: Rows, members: tuple[Member, ...], search: Search, label: int) -
     found = label_candidates(X, members, search)
     own = np.flatnonzero(found.ids == label)
     one = Candidates(np.array([0, len(own)]), *(column[own] for column in found[1:]))
-    told = scored(X, one, search._replace(boost=search.boost[:0]))
-    numbers = [float(part.score.sum()) for part in (one, told, scored(X, one, search))]
+    numbers = [float(part.score.sum()) for part in (one, scored(X, one, search))]
     return Paths(tuple(_path(X, member, search, label) for member in members), *numbers)
 
 
