@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import joblib
@@ -33,13 +34,15 @@ def run(
 
 def results_of(
     function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
-) -> Iterable[Any]:
+) -> Iterator[Any]:
     """What `run` gives, one result after another, each as soon as it is its turn."""
     threads = min(len(jobs), n_threads(n_jobs))
     if threads < 2:
-        return (function(*job) for job in jobs)
-    parallel = joblib.Parallel(threads, require="sharedmem", return_as="generator", batch_size=1)
-    return parallel(joblib.delayed(function)(*job) for job in jobs)
+        yield from (function(*job) for job in jobs)
+        return
+    # joblib's own threads look for results every 10 ms: as long as two texts take to rank.
+    with ThreadPool(threads) as pool:
+        yield from pool.imap(lambda job: function(*job), jobs)
 
 
 def n_threads(n_jobs: int | None) -> int:
