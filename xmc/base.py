@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cache, wraps
 from os import PathLike
@@ -56,6 +56,8 @@ from .training_data import (
     kept_negatives,
     label_costs,
 )
+from .updating.known import Known
+from .updating.update import News, added, removed
 from .warmup import compile_kernels
 
 Method = TypeVar("Method", bound=Callable)
@@ -104,6 +106,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     """
 
     predictor_type: type[Predictor]
+    _keeps_rows = False
     # Whether very wide matrices are numbered anew for training. What stands below another model is
     # asked with its numbers, and must not.
     _renumbers = True
@@ -188,6 +191,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             learned.calibration,
             data.widths.kept_features,
             data.widths.kept_labels,
+            *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else ()),
         )
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
@@ -340,6 +344,61 @@ class Estimator(ClassifierMixin, BaseEstimator):
         told = explain(model, search, who, row, labels, Named(ids, names, **(known | naming)))
         return told if label is None else told[0]
 
+    def add(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        label_ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | Mapping[str, str] | None = None,
+        rows: tuple[Any, Any] | None = None,
+    ) -> Estimator:
+        """Learn new rows, and new labels, without training again.
+
+        Only the scorers of labels that gain rows are solved, on all rows; new labels go where the
+        tree leads the mean of their rows. All else keeps its bits. A row that is known gains the
+        labels. How far the model is from one trained anew tells `drift_`.
+
+        X: (n_rows, n_features).
+        y: (n_rows, any); the first columns are the labels of the model, further ones are new. With
+            label_ids, as a model whose labels have ids needs them for new ones, the columns are
+            these, in any order.
+        label_names: of the columns, or a mapping from id to name.
+        rows: X and y of the training, with the same columns as y. They aren't needed where the
+            model was trained with keep_rows=True, or has a last stage that knows its neighbours,
+            whose rows are a little rounded.
+
+        Raises DataError at what doesn't fit, ParameterError if there are no rows to learn beside.
+        """
+        self._fitted()
+        check(self)
+        self.model_ = added(as_of_now(self), X, y, label_ids, label_names, rows)
+        return self
+
+    def remove(self, labels: Any) -> Estimator:
+        """Forget labels, by their ids, or their columns where they have no ids: they are no longer
+        predicted. Columns keep their numbers. Raises DataError at a label that isn't known.
+        """
+        self._fitted()
+        self.model_ = removed(as_of_now(self), labels)
+        return self
+
+    def _taught(self, predictor: Any, news: News) -> Predictor:
+        """The predictor, with what it learns of new rows."""
+        raise ParameterError(f"{type(self).__name__}: can't learn new labels: fit it again")
+
+    def _without(self, predictor: Any, labels: np.ndarray) -> Predictor:
+        """The predictor, which finds these labels no longer."""
+        raise ParameterError(f"{type(self).__name__}: can't forget labels: fit it again")
+
+    def _named(self, predictor: Any, n_labels: int, names: Any, related: Any) -> Predictor:
+        """The predictor with other names of so many labels."""
+        return predictor
+
+    def _rows_held(self) -> Known | None:
+        """Training rows that the predictor holds, if it does."""
+        return None
+
     def ranker(self) -> Ranker:
         """What ranks one row at a time, fast, from as many threads as you like: a Ranker, which
         keeps the parameters of now.
@@ -416,6 +475,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
     @property
     def label_names_(self) -> list[str] | None:
         return self.model_.label_names
+
+    @property
+    def drift_(self) -> float:
+        """The share of labels that were added, solved again or removed since the training."""
+        return self.model_.drift
 
     @property
     def n_iter_(self) -> int:
@@ -534,9 +598,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         texts = None
         if isinstance(X, DescribedRows):
             X, texts = X.X, X.texts
-        rows = as_rows(self._features(X, reset=False), self.normalize)
-        rows = restricted(rows, self.model_.kept_features)
+        rows = self._kept_rows(self._features(X, reset=False))
         return self.model_.predictor.asked(rows, texts)
+
+    def _kept_rows(self, csr: sp.csr_matrix) -> Rows:
+        """Rows with the features that the model has kept."""
+        return restricted(as_rows(csr, self.normalize), self.model_.kept_features)
 
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True

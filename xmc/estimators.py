@@ -13,6 +13,7 @@ from .arrays import Rows
 from .base import Estimator, Learned
 from .calibration import N_CANDIDATES, SHARE_HELD, calibrated_on, held_out
 from .errors import DataError, ParameterError
+from .inputs import as_targets
 from .label_tree import LabelTree, as_tree, one_vs_all
 from .member import Member
 from .numbering import new_numbers
@@ -31,7 +32,15 @@ from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
 from .training.problem import MemberProblem, UserNegatives
-from .training_data import TrainingData, as_user_negatives, middle_length
+from .training_data import (
+    TrainingData,
+    as_seed,
+    as_user_negatives,
+    label_costs,
+    middle_length,
+)
+from .updating.trees import Lesson, taught, without
+from .updating.update import News
 
 
 class TreeEstimator(Estimator):
@@ -104,6 +113,20 @@ class TreeEstimator(Estimator):
                 f"{self.weight_threshold:g}, got none with normalize=False: scale the features, or "
                 "set normalize=True"
             )
+
+    @property
+    def _keeps_rows(self) -> bool:  # type: ignore[override]
+        return bool(self.keep_rows)
+
+    def _taught(self, predictor: Trees, news: News) -> Trees:
+        params, both = self._training_params(news.joined.X), news.joined
+        counts = np.bincount(both.Y.indices, minlength=both.Y.shape[1])
+        costs = label_costs(both.Y, counts, params, type(self).__name__)
+        lesson = Lesson(both.X, as_targets(both.Y, costs), both.labels)
+        return taught(predictor, lesson, params, as_seed(self.random_state))
+
+    def _without(self, predictor: Trees, labels: np.ndarray) -> Trees:
+        return without(predictor, labels, self.model_.n_kept_features)
 
     def _training_params(self, X: Rows) -> LabelTreeParams:
         """The parameters of training. The threshold is that of rows of length 1: the weights of

@@ -98,6 +98,17 @@ def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
     return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
 
 
+def as_matrix(rows: Rows) -> sp.csr_matrix:
+    """Rows as the matrix that they are; nothing is copied."""
+    shape = rows.n_rows, rows.n_features
+    return sp.csr_matrix((rows.data, rows.indices, rows.indptr), shape)
+
+
+def stacked(above: Rows, below: Rows) -> Rows:
+    """The rows of both."""
+    return as_rows(sp.vstack(list(map(as_matrix, (above, below))), format="csr"), normalize=False)
+
+
 def as_targets(csr: sp.csr_matrix, costs: np.ndarray | None = None) -> Targets:
     """A canonical matrix of labels as the kernels read it."""
     indptr, ids = (

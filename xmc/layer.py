@@ -84,17 +84,17 @@ def pack(
     ends = np.searchsorted(child // PAGE, np.arange(n_pages + 1))
     parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
     own = (child % PAGE).astype(np.uint8)
-    return [_page(feature[part], own[part], weight[part], n_features, weights) for part in parts]
+    return [page_of_weights(feature[part], own[part], weight[part], n_features, weights) for part in parts]
 
 
-def _page(
+def page_of_weights(
     feature: np.ndarray, child: np.ndarray, weight: np.ndarray, n_features: int, weights: str
 ) -> Page:
     scale = _scale(float(np.abs(weight).max(initial=0)), weights)
-    return _laid_out(feature, child, _stored(weight, scale, weights), scale, n_features)
+    return laid_out(feature, child, as_stored(weight, scale, weights), scale, n_features)
 
 
-def _laid_out(
+def laid_out(
     feature: np.ndarray, child: np.ndarray, stored: np.ndarray, scale: float, n_features: int
 ) -> Page:
     """The page of weights as they are stored, by feature, then child."""
@@ -126,7 +126,7 @@ def _scale(largest: float, weights: str) -> float:
     return 2.0 ** max(-126, math.frexp(largest)[1] - 15)  # the largest is then 2**14 to 2**15
 
 
-def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
+def as_stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
     if weights == "int8":
         return np.rint(weight / scale).astype(np.int8)
     if weights == "float16":
@@ -136,8 +136,8 @@ def _stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
 
 def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, child and weight (float32) of each entry of a page, by feature, then child."""
-    feature, child, stored = _entries(layer, page)
-    return feature, child.astype(np.int64), _in_steps(stored) * layer.scale[page]
+    feature, child, stored = entries_of(layer, page)
+    return feature, child.astype(np.int64), in_steps(stored) * layer.scale[page]
 
 
 def weights_of(layer: Layer, node: int) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +154,7 @@ def parent_of(layer: Layer, node: int) -> int:
     return int(np.searchsorted(layer.chunk_ptr, node, side="right")) - 1
 
 
-def _entries(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def entries_of(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, child and stored weight of each entry of a page, by feature, then child."""
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
     features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
@@ -164,7 +164,23 @@ def _entries(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return feature, layer.child[entries], layer.weight[entries]
 
 
-def _in_steps(stored: np.ndarray) -> np.ndarray:
+def page_of(layer: Layer, n: int) -> Page:
+    """A page of the layer as it is."""
+    buckets = slice(layer.bucket_ptr[n], layer.bucket_ptr[n + 1])
+    features = slice(layer.feature_ptr[n], layer.feature_ptr[n + 1])
+    entries = slice(layer.entry_ptr[n], layer.entry_ptr[n + 1])
+    return Page(
+        int(layer.shift[n]),
+        float(layer.scale[n]),
+        layer.bucket[buckets],
+        layer.low[features],
+        layer.more[features],
+        layer.child[entries],
+        layer.weight[entries],
+    )
+
+
+def in_steps(stored: np.ndarray) -> np.ndarray:
     """Stored weights as float32, in steps of their page's scale."""
     return (stored.view(np.float16) if stored.dtype == np.uint16 else stored).astype(np.float32)
 
@@ -179,11 +195,11 @@ def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> L
         return layer
     pages = []
     for n, scale in enumerate(layer.scale.tolist()):
-        feature, child, stored = _entries(layer, n)
-        steps = _in_steps(stored)
+        feature, child, stored = entries_of(layer, n)
+        steps = in_steps(stored)
         kept = np.abs(steps) >= _least(threshold, scale, stored.dtype)
         if as_before:
-            pages.append(_laid_out(feature[kept], child[kept], stored[kept], scale, n_features))
+            pages.append(laid_out(feature[kept], child[kept], stored[kept], scale, n_features))
             continue
         parts = feature[kept], child[kept].astype(np.int64), steps[kept] * layer.scale[n]
         pages.extend(pack(*parts, PAGE, n_features, weights))

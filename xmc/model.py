@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import Rows, frozen
+from .arrays import Lists, Rows, frozen
 from .errors import ParameterError
 from .propensity import propensities_of
 from .ranking.calibration import Calibration
@@ -22,6 +22,19 @@ from .ranking.search import (
     search_of,
 )
 from .ranking.tail import Tail
+
+
+class Updates(NamedTuple):
+    """What a model has learned since its training, summed over all times.
+
+    n_rows: rows that are new.
+    n_labels: labels that were solved again, new ones among them.
+    n_removed: labels that were removed.
+    """
+
+    n_rows: int = 0
+    n_labels: int = 0
+    n_removed: int = 0
 
 
 class Model(NamedTuple):
@@ -45,6 +58,19 @@ class Model(NamedTuple):
     # None where few are missing: then the predictor numbers them as the user does.
     kept_features: np.ndarray | None = None
     kept_labels: np.ndarray | None = None
+    rows: Rows | None = None  # of the training, if they were to be kept, to learn new labels beside
+    row_labels: Lists | None = None  # of these rows
+    updates: Updates | None = None
+
+    @property
+    def drift(self) -> float:
+        """The share of the labels that were solved again or removed since the training, 0 to 1 and
+        beyond: the tree and what routes to its leaves are as they were.
+        """
+        if self.updates is None:
+            return 0.0
+        n_labels = max(1, int(np.count_nonzero(self.label_counts)))
+        return (self.updates.n_labels + self.updates.n_removed) / n_labels
 
     @property
     def n_kept_features(self) -> int:

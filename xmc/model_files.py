@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from . import __version__
-from .arrays import INT32_MAX, Lists, Rows, within
+from .arrays import INT32_MAX, Lists, Rows, lists_fit, within
 from .evidence.reranked import Base
 from .io.folder import (
     PathName,
@@ -286,8 +286,21 @@ def _check(model: Model) -> None:
     if model.calibration is not None:
         model.calibration.check()
     if model.label_embeddings is not None:
-        _check_rows(model.label_embeddings, n_labels, n_features)
+        _check_rows("label_means", model.label_embeddings, n_labels, n_features)
+    if model.rows is not None or model.row_labels is not None:
+        _check_kept_rows(model.rows, model.row_labels, n_labels, n_features)
     model.predictor.check(n_features, n_labels)
+
+
+def _check_kept_rows(
+    rows: Rows | None, labels: Lists | None, n_labels: int, n_features: int
+) -> None:
+    """Raise ValueError unless there are rows, and labels of each of them."""
+    fits = rows is not None and labels is not None and len(rows.indptr) == len(labels.indptr)
+    fits = fits and lists_fit(labels.indptr, labels.ids) and within(labels.ids, n_labels)
+    if not fits:
+        raise ValueError("row_labels: expected labels of each row, they don't fit the rows")
+    _check_rows("rows", rows, rows.n_rows, n_features)
 
 
 def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:
@@ -299,12 +312,12 @@ def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:
         raise ValueError(f"{name}: expected ascending numbers below {width}")
 
 
-def _check_rows(rows: Rows, n_rows: int, n_features: int) -> None:
+def _check_rows(name: str, rows: Rows, n_rows: int, n_features: int) -> None:
     indptr, indices, data, _ = rows
     fits = len(indptr) == n_rows + 1 and indptr[0] == 0
     fits = fits and indptr[-1] == len(indices) == len(data) and (np.diff(indptr) >= 0).all()
     if not fits or (len(indices) and not 0 <= indices.min() <= indices.max() < n_features):
-        raise ValueError("label_means: expected arrays that fit each other, they don't")
+        raise ValueError(f"{name}: expected arrays that fit each other, they don't")
 
 
 def _pack_plain(entries: Entries, name: str, value: Any) -> None:

@@ -259,6 +259,17 @@ class DataParams(PropensityParams):
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
+class KeepParams:
+    """What a model keeps beside what it has learned."""
+
+    heading: ClassVar[str] = "Rows and labels"
+
+    keep_rows: bool = param(
+        False, "keep the training rows in the model, to learn new labels beside them", kind=bool
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class RunParams:
     """What a run may use and what it says: the model is the same, and none of this is saved."""
 
@@ -285,13 +296,15 @@ class RunParams:
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
-class OneVsAllParams(RunParams, DataParams, CalibrationParams, RankingParams, SolverParams):
+class OneVsAllParams(
+    RunParams, KeepParams, DataParams, CalibrationParams, RankingParams, SolverParams
+):
     """The settings of OneVsAllClassifier."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LabelTreeParams(
-    RunParams, DataParams, CalibrationParams, BeamParams, SolverParams, TreeParams
+    RunParams, KeepParams, DataParams, CalibrationParams, BeamParams, SolverParams, TreeParams
 ):
     """The settings of LabelTreeClassifier."""
 

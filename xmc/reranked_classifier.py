@@ -21,8 +21,8 @@ from .evidence.boosted import BoostedTrees, importance
 from .evidence.names import NameIndex, mentions
 from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
-from .evidence.sources import Beside, Neighbors, Question, Sources
-from .inputs import as_rows, canonical
+from .evidence.sources import Beside, Neighbors, Question, Sources, labels_beside
+from .inputs import as_matrix, as_rows, canonical
 from .memory import resident_bytes
 from .methods import method_of
 from .model_files import Saved, settings
@@ -43,6 +43,9 @@ from .stage import (
 from .topk import TopK
 from .training.forecast import Forecast
 from .training_data import TrainingData, as_seed
+from .updating.known import Known
+from .updating.sources import known_rows, renamed_sources, taught_sources, without_labels
+from .updating.update import News
 
 MOST_HELD, SHARE_HELD = 10_000, 0.08  # rows that the stage learns from, where one part is enough
 FEW_ROWS, FOLDS = 20_000, 3  # fewer rows than this are all held out in turn, in so many parts
@@ -224,6 +227,43 @@ class RerankedClassifier(RerankedParams, Estimator):
         smaller.model_ = model._replace(predictor=replace(predictor, bases=tuple(bases)))
         return smaller
 
+    def _taught(self, predictor: Reranked, news: News) -> Reranked:
+        sources = taught_sources(
+            *(predictor.sources, news.X, news.Y, news.names, news.related, news.joined.Y)
+        )
+        bases = [
+            base._replace(predictor=self._base_of(base)._taught(base.predictor, news))
+            for base in predictor.bases
+        ]
+        return replace(predictor, bases=tuple(bases), sources=sources)
+
+    def _without(self, predictor: Reranked, labels: np.ndarray) -> Reranked:
+        bases = [
+            base._replace(predictor=self._base_of(base)._without(base.predictor, labels))
+            for base in predictor.bases
+        ]
+        sources = without_labels(predictor.sources, labels)
+        return replace(predictor, bases=tuple(bases), sources=sources)
+
+    def _named(self, predictor: Reranked, n_labels: int, names: Any, related: Any) -> Reranked:
+        sources = renamed_sources(predictor.sources, n_labels, names, related)
+        return replace(predictor, sources=sources)
+
+    @property
+    def _keeps_rows(self) -> bool:  # type: ignore[override]
+        return any(getattr(base, "keep_rows", False) for base in as_tuple(self.classifier))
+
+    def _rows_held(self) -> Known | None:
+        predictor: Any = self._fitted().predictor
+        return known_rows(predictor.sources) if self.normalize else None
+
+    def _base_of(self, base: Base) -> Any:
+        """The estimator of a base model, with the threads and the model of this one."""
+        estimator = unfitted(base)
+        estimator.set_params(n_jobs=self.n_jobs)
+        estimator.model_ = self.model_
+        return estimator
+
     @classmethod
     def restored(cls, saved: Saved) -> Estimator:
         """The fitted estimator that was saved."""
@@ -232,8 +272,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         estimator.classifier = tuple(map(unfitted, predictor.bases))
         features = predictor.sources.label_features
         if features is not None:
-            shape = features.n_rows, features.n_features
-            estimator.label_features = sp.csr_matrix((features.data, *features[1::-1]), shape)
+            estimator.label_features = as_matrix(features)
         return estimator
 
     @property
@@ -370,7 +409,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         values = costs if len(costs) else np.ones(len(ids), np.float32)
         described = data.described
         return Given(
-            sp.csr_matrix((data.X.data, *data.X[1::-1]), (n_rows, data.X.n_features)),
+            as_matrix(data.X),
             sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
             data.row_weights if len(data.row_weights) else None,
             None if described is None else described.texts,
@@ -545,18 +584,3 @@ def joined_tops(tops: Sequence[TopK]) -> TopK:
 def mean_precision(figures: dict[str, Any]) -> float:
     """The mean of P@1, P@3 and P@5, as far as there are so many labels."""
     return float(np.mean([value for name, value in figures.items() if name.startswith("P@")]))
-
-
-def labels_beside(Y: sp.csr_matrix) -> Beside:
-    """Which labels share training rows, and what share of a label's rows that is, where labels with
-    few rows count for less: rows in common / (rows + 2).
-    """
-    true = (Y != 0).astype(np.float32)
-    common = (true.T @ true).tocsr()
-    common.setdiag(0)
-    common.eliminate_zeros()
-    common.sort_indices()
-    n_rows = np.bincount(true.indices, minlength=Y.shape[1])
-    share = (common.data / np.repeat(n_rows + 2, np.diff(common.indptr))).astype(np.float32)
-    indptr, ids = common.indptr.astype(np.int64), common.indices.astype(np.int32)
-    return Beside(frozen(indptr), frozen(ids), frozen(share))

@@ -364,6 +364,94 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         vocabulary = self.vocabulary and self.vocabulary.as_in(ids or ())
         return several_names(label, ids, names or (), vocabulary)
 
+    def add(
+        self,
+        texts: Any,
+        labels: Any,
+        *,
+        label_ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | Mapping[str, str] | None = None,
+        vocabulary: Vocabulary | None = None,
+        rows: tuple[Any, Any] | None = None,
+    ) -> TextClassifier:
+        """Learn new texts, and new labels, without training again, see Estimator.add.
+
+        texts, labels, label_ids, label_names: as in `fit`; ids that the model doesn't know are new
+            labels, whose columns come behind the others. No texts at all, [] and [], are enough for
+            labels that have names: a last stage finds them by these.
+        vocabulary: in place of the one that the model has; its concepts become labels.
+        rows: texts and labels of the training. They aren't needed where the model was trained with
+            keep_rows=True, or has a last stage that knows its neighbours.
+
+        Words that no training text had stay unknown. Raises DataError at what doesn't fit,
+        ParameterError if there are no rows to learn beside.
+        """
+        fresh = as_of_now(self)
+        fresh.classifier_ = as_of_now(self._fitted())
+        fresh.vocabulary = vocabulary or self.vocabulary
+        fresh._learn_more(texts, labels, label_ids, label_names, rows)
+        self.__dict__.update(classifier_=fresh.classifier_, vocabulary=fresh.vocabulary)
+        return self
+
+    def _learn_more(
+        self, texts: Any, labels: Any, label_ids: Any, label_names: Any, rows: Any
+    ) -> None:
+        """Let this very classifier learn, which nobody asks meanwhile."""
+        who, known = type(self).__name__, self.label_ids_
+        texts = as_texts(texts, who) if len(texts) else []
+        Y, ids = _as_columns(texts, labels, label_ids, known, who)
+        names = _names_in_order(label_names, ids, who)
+        if ids is not None and known is not None:
+            concepts = self.vocabulary.as_in(known).ids if self.vocabulary is not None else ()
+            every = [*known, *sorted({*ids, *concepts} - set(known))]
+            Y = align_labels(Y, ids, every)[0]
+            names = self._names_of_all(every, dict(zip(ids, names or ids, strict=True)))
+            ids = every
+        described = self._described(texts, ids, names)
+        if rows is not None:
+            own = as_texts(rows[0], who)
+            beside, own_ids = _as_columns(own, rows[1], label_ids, known, who)
+            if ids is not None and own_ids is not None:
+                beside = align_labels(beside, own_ids, ids)[0][:, : len(ids)]
+            rows = self.vectorizer_.transform(own), beside
+        self.classifier_.add(described, Y, label_ids=ids, label_names=names, rows=rows)
+
+    def _names_of_all(self, ids: list[str], given: Mapping[str, str]) -> list[str] | None:
+        """The names of labels: given ones, those of before, those of the vocabulary, else ids."""
+        known = dict(zip(self.label_ids_ or (), self.label_names_ or (), strict=False))
+        known |= {label: name for label, name in given.items() if name != label}
+        if self.vocabulary is not None:
+            vocabulary = self.vocabulary.as_in(self.label_ids_ or ())
+            lacking = [label for label in ids if known.get(label, label) == label]
+            found = vocabulary.names_of(lacking, self._language_of_names(vocabulary)[0])
+            known |= dict(zip(lacking, found, strict=True))
+        return [known.get(label, label) for label in ids] if known else None
+
+    def _described(
+        self, texts: list[str], ids: list[str] | None, names: list[str] | None
+    ) -> DescribedRows:
+        """The texts as rows, and what a last stage may know of labels."""
+        X = self.vectorizer_.transform(texts) if texts else sp.csr_matrix((0, 1), dtype=np.float32)
+        predictor: Any = self.classifier_.model_.predictor
+        if not predictor.reads_texts:
+            return DescribedRows(X, texts)
+        vocabulary, related = self.vocabulary, None
+        if vocabulary is not None and ids is not None:
+            vocabulary = vocabulary.as_in(ids)
+            related = relatives(vocabulary.broader_in(ids), len(ids))
+        index = names_of_labels(ids, names, vocabulary, (), predictor.sources.names)
+        return DescribedRows(X, texts, index, related)
+
+    def remove(self, labels: Any) -> TextClassifier:
+        """Forget labels, by their ids: they are no longer suggested. Columns keep their numbers.
+
+        Raises DataError at a label that isn't known.
+        """
+        fresh = as_of_now(self._fitted())
+        fresh.remove(labels)
+        self.classifier_ = fresh
+        return self
+
     @of_now
     def score(self, texts: Any, labels: Any, sample_weight: Any = None) -> float:
         """P@1, from 0 to 1: the share of texts whose best label is true.
@@ -450,6 +538,11 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def classes_(self) -> np.ndarray:
         return self.classifier_.classes_
 
+    @property
+    def drift_(self) -> float:
+        """The share of labels that were added, solved again or removed since the training."""
+        return self.model_.drift
+
     def _fitted(self) -> Estimator:
         check_is_fitted(self, "classifier_")
         return self.classifier_
@@ -524,6 +617,32 @@ def as_labels(
     return Y, ids
 
 
+def _as_columns(
+    texts: Sequence[str],
+    labels: Any,
+    label_ids: Sequence[str] | None,
+    known: Sequence[str] | None,
+    who: str,
+) -> tuple[sp.csr_matrix, list[str] | None]:
+    """Labels of texts as a matrix, and the ids of its columns; a matrix without ids has those that
+    are known.
+    """
+    if not len(texts):
+        ids = [*(label_ids or known or ())]
+        return sp.csr_matrix((0, len(ids)), dtype=np.float32), ids if known is not None else None
+    y, own = as_labels(labels, label_ids, who)
+    _same_length(texts, y, who)
+    Y, _ = as_label_matrix(y, who)
+    if own is not None and known is None:
+        raise DataError(f"{who}: expected a matrix of labels, as the model's labels have no ids")
+    if own is None and known is not None:
+        if Y.shape[1] != len(known):
+            expected = f"{len(known):,} columns, one per label of the model, or label_ids"
+            raise DataError(f"{who}: expected {expected}, got {Y.shape[1]:,}")
+        own = [*known]
+    return Y, own
+
+
 def _rows_of(labels: Any, kept: np.ndarray) -> Any:
     """The labels of some texts, in whatever form they are."""
     if sp.issparse(labels):
@@ -564,15 +683,19 @@ def names_of_labels(
     names: Sequence[str] | None,
     vocabulary: Vocabulary | None,
     some_texts: Sequence[str],
+    like: NameIndex | None = None,
 ) -> NameIndex | None:
-    """All names of each label, to be looked for in such texts; none where there are only ids."""
+    """All names of each label, to be looked for in such texts; none where there are only ids.
+
+    like: an index that knows of texts, in place of some.
+    """
     found: list[tuple[int, str]] = []
     for label in range(len(names or ())):
         found += ((label, name) for name in several_names(label, ids, names or (), vocabulary))
     if not found:
         return None
     labels, texts = zip(*found, strict=True)
-    return name_index(texts, np.array(labels, np.int32), len(names or ()), some_texts)
+    return name_index(texts, np.array(labels, np.int32), len(names or ()), some_texts, like)
 
 
 def several_names(

@@ -21,7 +21,7 @@ from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
 from .frames import check_no_missing, is_frame
-from .inputs import as_rows, as_targets, canonical
+from .inputs import as_matrix, as_rows, as_targets, canonical
 from .kernels.gather import UNIT, squared_norms, transpose
 from .label_tree import LabelTree
 from .propensity import propensities_of
@@ -91,7 +91,7 @@ class TrainingData(NamedTuple):
 
     def of(self, kept: np.ndarray) -> TrainingData:
         """The rows where `kept` is True, without texts and the user's negatives."""
-        X = sp.csr_matrix((self.X.data, *self.X[1::-1]), (self.X.n_rows, self.X.n_features))[kept]
+        X = as_matrix(self.X)[kept]
         costs = self.Y.costs if len(self.Y.costs) else np.ones(len(self.Y.ids), np.float32)
         Y = sp.csr_matrix((costs, *self.Y[1::-1]), (self.X.n_rows, len(self.label_counts)))[kept]
         ends = frozen(Y.indptr.astype(np.int64))

@@ -115,19 +115,28 @@ class Mentions(NamedTuple):
 
 
 def name_index(
-    names: Sequence[str], labels: np.ndarray, n_labels: int, texts: Sequence[str] = ()
+    names: Sequence[str],
+    labels: np.ndarray,
+    n_labels: int,
+    texts: Sequence[str] = (),
+    like: NameIndex | None = None,
 ) -> NameIndex:
     """The index of these names; labels: int32, the label of each name, ascending.
 
     texts: some of those in which names will be looked for, thousands if there are so many. They
     show which terms are frequent there and tell little; without them it is as in names.
+    like: an index that knows how frequent terms are in texts, in place of them.
     """
     indptr, wanted = terms.hash_texts(*_codes(names), kinds())
     hashes = np.unique(wanted)
     table = _table(hashes, np.arange(len(hashes), dtype=np.int32))
     indptr, found = kernels.distinct(indptr, terms.find_all(wanted, *table))
     in_names = np.bincount(found, minlength=len(hashes))
-    in_texts = np.bincount(_mentions(table, texts).terms, minlength=len(hashes))
+    if like is None:
+        n_texts = len(texts)
+        in_texts = np.bincount(_mentions(table, texts).terms, minlength=len(hashes))
+    else:
+        n_texts, in_texts = _frequencies(like, hashes)
     n_grams = np.searchsorted(hashes, terms.WORD)
     order = np.lexsort((-in_names, -in_texts, np.arange(len(hashes)) >= n_grams))
     ids = np.empty(len(order), np.int32)
@@ -141,11 +150,11 @@ def name_index(
             ids,
             table[2],
             idf,
-            _idf(in_texts[order], len(texts)) if len(texts) else idf,
+            _idf(in_texts[order], n_texts) if n_texts else idf,
             name_indptr,
             name_terms,
             kernels.norms_of(idf, n_grams, name_indptr, name_terms),
-            *_keys(in_texts[order] / max(1, len(texts)), n_grams, name_indptr, name_terms),
+            *_keys(in_texts[order] / max(1, n_texts), n_grams, name_indptr, name_terms),
             pointers(np.bincount(labels, minlength=n_labels)),
             np.asarray(labels, np.int32),
         )
@@ -166,6 +175,41 @@ def _keys(in_a_text: np.ndarray, *lists: Any) -> tuple[np.ndarray, ...]:
 def _idf(frequency: np.ndarray, n: int) -> np.ndarray:
     """float32, log((1 + n) / (1 + frequency)), the fewer of n have a term the more; 0 for all."""
     return np.log((1 + n) / (1 + frequency)).astype(np.float32)
+
+
+def _frequencies(index: NameIndex, hashes: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many texts an index has seen, and how often they had each term, by what these weigh: the
+    heaviest is one that none had. 0 where it has seen none.
+    """
+    found = np.zeros(len(hashes), np.int64)
+    if np.array_equal(index.text_idf, index.idf):
+        return 0, found
+    n_texts = round(np.exp(np.float64(index.text_idf.max()))) - 1
+    known = np.minimum(np.searchsorted(index.hashes, hashes), len(index.hashes) - 1)
+    there = index.hashes[known] == hashes
+    weight = index.text_idf[index.ids[known[there]]].astype(np.float64)
+    found[there] = np.rint((1 + n_texts) * np.exp(-weight) - 1)
+    return n_texts, found
+
+
+def without_names(index: NameIndex, labels: np.ndarray) -> NameIndex:
+    """The index without the names of some labels."""
+    stay = ~np.isin(index.name_labels, labels)
+    number = np.cumsum(stay) - 1
+    sizes, of_name = np.diff(index.name_indptr), np.repeat(stay, np.diff(index.name_indptr))
+    of_key, n_terms = stay[index.key_names], len(index.idf)
+    term = np.repeat(np.arange(n_terms), np.diff(index.key_indptr))[of_key]
+    own = index.name_labels[stay]
+    return index._replace(
+        name_indptr=pointers(sizes[stay]),
+        name_terms=frozen(index.name_terms[of_name]),
+        norms=frozen(index.norms[stay]),
+        key_indptr=pointers(np.bincount(term, minlength=n_terms)),
+        key_names=frozen(number[index.key_names[of_key]].astype(np.int32)),
+        n_keys=frozen(index.n_keys[stay]),
+        label_indptr=pointers(np.bincount(own, minlength=index.n_labels)),
+        name_labels=frozen(own),
+    )
 
 
 def mentions(index: NameIndex, texts: Sequence[str]) -> Mentions:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from ..arrays import Lists, Rows, Targets, frozen, lists_fit, within
 from ..errors import ParameterError
+from ..inputs import as_matrix, as_rows, stacked
 from ..kernels import inverted as kernels
 from ..kernels import votes as vote_kernels
 
@@ -100,6 +102,58 @@ def inverted(rows: Rows, max_bytes: int | None = None, sharpness: float = 0.0) -
     postings = kernels.fill(*rows[:3], step, frequent, dense)
     length = kernels.lengths(dense, step, frequent)
     return Inverted(*map(frozen, (*postings, step, frequent, dense, length, weight)))
+
+
+def with_rows(index: Inverted, rows: Rows) -> Inverted:
+    """The index with some more rows behind its own, which keep their codes: a value larger than the
+    largest of its feature so far is cut to that.
+    """
+    return _filled(index, stacked(_weighed_rows(index), _weighed(rows, index.weight)))
+
+
+def likened(index: Inverted, rows: Rows) -> Rows:
+    """Rows as they would come back from the index."""
+    return rows_of(_filled(index, _weighed(rows, index.weight)))
+
+
+def rows_of(index: Inverted) -> Rows:
+    """The indexed rows, as exactly as the index has them, scaled to length 1."""
+    rows = _weighed_rows(index)
+    if len(index.weight):
+        rows = rows._replace(data=rows.data / index.weight[rows.indices])
+    return as_rows(as_matrix(rows), normalize=True)
+
+
+def _weighed_rows(index: Inverted) -> Rows:
+    """The rows with their values as they are compared."""
+    starts = index.indptr
+    sizes = np.diff(starts, axis=1)
+    block = np.repeat(np.arange(len(starts)), sizes.sum(axis=1))
+    rare = np.repeat(np.tile(np.arange(index.n_features), len(starts)), sizes.ravel())
+    row, place = np.nonzero(index.dense)
+    frequent = index.frequent[place]
+    feature = np.concatenate([rare, frequent])
+    code = np.concatenate([index.code, index.dense[row, place]])
+    rows = np.concatenate([block * kernels.BLOCK + index.row, row])
+    shape = index.n_rows, index.n_features
+    M = sp.csr_matrix((code * index.step[feature], (rows, feature)), shape)
+    M.sort_indices()
+    return as_rows(M, normalize=False)
+
+
+def _filled(index: Inverted, rows: Rows) -> Inverted:
+    """The index of weighed rows with the steps, the frequent features and the weights of another;
+    features that had no value get steps.
+    """
+    own = kernels.steps(rows.indices, rows.data, rows.n_features)
+    step = np.where(index.step > 0, index.step, own)
+    most = kernels.N_CODES * step[rows.indices]
+    cut = rows._replace(data=frozen(np.clip(rows.data, -most, most)))
+    dense = np.zeros((rows.n_rows, _width(len(index.frequent))), np.int8)
+    postings = kernels.fill(*cut[:3], frozen(step), index.frequent, dense)
+    length = kernels.lengths(dense, step, index.frequent)
+    kept = step, index.frequent, dense, length, index.weight
+    return Inverted(*map(frozen, (*postings, *kept)))
 
 
 def nearest(index: Inverted, X: Rows, k: int, left_out: float = 0.0) -> Near:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from ..arrays import Lists, Rows, frozen, lists_fit, pointers, within
 from ..kernels.candidates import products
@@ -140,6 +141,21 @@ def relatives(pairs: np.ndarray, n_labels: int) -> Beside | None:
     order = np.lexsort((other, own))
     ends = pointers(np.bincount(own, minlength=n_labels))
     return Beside(ends, frozen(other[order]), frozen(share[order]))
+
+
+def labels_beside(Y: sp.csr_matrix) -> Beside:
+    """Which labels share training rows, and what share of a label's rows that is, where labels with
+    few rows count for less: rows in common / (rows + 2).
+    """
+    true = (Y != 0).astype(np.float32)
+    common = (true.T @ true).tocsr()
+    common.setdiag(0)
+    common.eliminate_zeros()
+    common.sort_indices()
+    n_rows = np.bincount(true.indices, minlength=Y.shape[1])
+    share = (common.data / np.repeat(n_rows + 2, np.diff(common.indptr))).astype(np.float32)
+    indptr, ids = common.indptr.astype(np.int64), common.indices.astype(np.int32)
+    return Beside(frozen(indptr), frozen(ids), frozen(share))
 
 
 def _lists_fit(lists: Any, n_lists: int, n_ids: int) -> bool:

@@ -50,6 +50,10 @@ class Predictor(ABC):
         """A copy with weights below the threshold dropped, the others stored as `weights` says."""
         return self
 
+    def renumbered(self, place: np.ndarray) -> Predictor:
+        """The same, labels having the numbers that `place` gives to those of now."""
+        raise NotImplementedError
+
     def check(self, n_features: int, n_labels: int) -> None:
         """Raise ValueError unless the arrays, read from a folder, fit each other."""
         return None

@@ -32,6 +32,17 @@ class Trees(Predictor):
             for member, own in zip(self.members, numbers, strict=True)
         )
 
+    def renumbered(self, place: np.ndarray) -> Trees:
+        """The same, labels having the numbers that `place` gives to those of now."""
+        return Trees(
+            tuple(
+                member._replace(
+                    tree=member.tree._replace(labels=frozen(place[member.tree.labels]))
+                )
+                for member in self.members
+            )
+        )
+
     def candidates(self, X: Rows, search: Search) -> Candidates:
         return label_candidates(X, self.members, search)
 

@@ -13,7 +13,7 @@ from ..kernels.lanes import N_LANES
 from ..layer import Layer, Page, assemble, pack
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
-from .problem import ChunkProblem, LevelProblem, Weights, pose_chunk, sibling_groups
+from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
 from .solver import solve
 
 # A chunk of this much work a pass is wide: its groups of siblings are shared among the threads.
@@ -124,14 +124,8 @@ def _solve_groups(chunk: ChunkProblem, params: LabelTreeParams) -> list[Weights]
 
 def _trained(solved: list[Weights], width: int, n_features: int, weights: str) -> TrainedChunk:
     """One chunk from the weights of its groups; none are solved if nothing is to be learned."""
+    found = joined(solved)
     bias_weight = np.zeros(width, np.float32)
-    feature, sibling, weight = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32)
-    for group in solved:
-        bias_weight[group.biased] = group.bias
-    if solved:
-        feature = np.concatenate([group.feature for group in solved])
-        sibling = np.concatenate([group.sibling for group in solved])
-        weight = np.concatenate([group.weight for group in solved])
-    n_passes = max((group.n_passes for group in solved), default=0)
-    pages = pack(feature, sibling, weight, width, n_features, weights)
-    return TrainedChunk(pages, bias_weight, n_passes)
+    bias_weight[found.biased] = found.bias
+    pages = pack(found.feature, found.sibling, found.weight, width, n_features, weights)
+    return TrainedChunk(pages, bias_weight, found.n_passes)

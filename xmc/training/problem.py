@@ -167,13 +167,23 @@ def pose(
     return ChunkProblem(indptr, indices, data, features, norms, *positives, seed, weights)
 
 
-def sibling_groups(problem: ChunkProblem) -> list[np.ndarray]:
-    """The siblings in groups of 16 that are solved side by side.
+def sibling_groups(problem: ChunkProblem, chosen: np.ndarray | None = None) -> list[np.ndarray]:
+    """The siblings, all or the chosen ones, in groups of 16 that are solved side by side.
 
     Equally frequent ones stand together, as they need about as many passes.
     """
-    order = np.argsort(-problem.counts, kind="stable")
+    siblings = np.arange(len(problem.counts)) if chosen is None else chosen
+    order = siblings[np.argsort(-problem.counts[siblings], kind="stable")]
     return [order[start : start + N_LANES] for start in range(0, len(order), N_LANES)]
+
+
+def joined(solved: Sequence[Weights]) -> Weights:
+    """The solutions of several groups of a chunk as one."""
+    if not solved:
+        none = np.empty(0, np.int64)
+        return Weights(none.astype(np.int32), none, EQUAL, none, EQUAL, 0)
+    *columns, n_passes = zip(*solved, strict=True)
+    return Weights(*map(np.concatenate, columns), max(n_passes))
 
 
 def transposed(lists: Lists, n_columns: int) -> Lists:
