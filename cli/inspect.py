@@ -102,6 +102,8 @@ def describe(folder: str) -> dict[str, Any]:
         "base_models": base_facts(learned.predictor),
         "evidence": evidence_facts(matrix_model(model)),
         "threshold": learned.threshold,
+        "updates": None if learned.updates is None else learned.updates._asdict(),
+        "drift": round(learned.drift, 4),
         "versions": meta["versions"],
         "trees": trees,
     }
@@ -137,6 +139,16 @@ def evidence_facts(estimator: Any) -> list[dict[str, Any]]:
     ]
 
 
+def update_lines(facts: dict[str, Any]) -> dict[str, str]:
+    """What the model has learned since its training, if it has."""
+    updates = facts["updates"]
+    if updates is None:
+        return {}
+    learned = f"{updates['n_labels']:,} labels solved, {updates['n_rows']:,} rows new"
+    removed = f", {updates['n_removed']:,} labels removed" if updates["n_removed"] else ""
+    return {"updated": f"{learned}{removed}; {facts['drift']:.1%} of the labels have changed"}
+
+
 def print_facts(facts: dict[str, Any]) -> None:
     """Print the facts, the evidence of a last stage, and a table per tree."""
     without = facts["n_labels_without_rows"]
@@ -152,6 +164,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         "vectoriser": vectorizer_text(facts["vectorizer"]),
         "vocabulary": vocabulary_text(facts["vocabulary"]),
         **base_lines(facts["base_models"]),
+        **update_lines(facts),
         "made with": setting_text(facts["versions"], " "),
     }.items():
         click.echo(click.wrap_text(printable(value), 100, f"{name:12}", " " * 12))

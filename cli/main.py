@@ -19,6 +19,7 @@ from xmc.errors import XmcError
 
 COMMANDS = (
     "train",
+    "update",
     "predict",
     "explain",
     "evaluate",
@@ -38,6 +39,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What takes less memory, by command.
 LESS_MEMORY = {
     "train": "fewer rows or --threads, or smaller ids for --method reranked; --dry-run forecasts",
+    "update": "fewer rows or --threads",
     "predict": "fewer rows at a time, a smaller -k or fewer --threads",
     "evaluate": "fewer rows or a smaller -k",
     "convert": "fewer rows at a time",

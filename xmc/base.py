@@ -482,6 +482,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return self.model_.drift
 
     @property
+    def has_rows_(self) -> bool:
+        """Whether the model holds rows to learn new ones beside, so that `add` needs none."""
+        return self.model_.rows is not None
+
+    @property
     def n_iter_(self) -> int:
         return self.model_.n_passes
 

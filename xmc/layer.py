@@ -84,7 +84,10 @@ def pack(
     ends = np.searchsorted(child // PAGE, np.arange(n_pages + 1))
     parts = (slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
     own = (child % PAGE).astype(np.uint8)
-    return [page_of_weights(feature[part], own[part], weight[part], n_features, weights) for part in parts]
+    return [
+        page_of_weights(feature[part], own[part], weight[part], n_features, weights)
+        for part in parts
+    ]
 
 
 def page_of_weights(

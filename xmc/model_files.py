@@ -287,20 +287,13 @@ def _check(model: Model) -> None:
         model.calibration.check()
     if model.label_embeddings is not None:
         _check_rows("label_means", model.label_embeddings, n_labels, n_features)
-    if model.rows is not None or model.row_labels is not None:
-        _check_kept_rows(model.rows, model.row_labels, n_labels, n_features)
+    if model.rows is not None and model.row_labels is not None:
+        _check_rows("rows", model.rows, model.n_rows, n_features)
+        indptr, ids = model.row_labels
+        fits = len(indptr) == model.n_rows + 1 and lists_fit(indptr, ids) and within(ids, n_labels)
+        if not fits:
+            raise ValueError("row_labels: expected labels of each row, they don't fit the rows")
     model.predictor.check(n_features, n_labels)
-
-
-def _check_kept_rows(
-    rows: Rows | None, labels: Lists | None, n_labels: int, n_features: int
-) -> None:
-    """Raise ValueError unless there are rows, and labels of each of them."""
-    fits = rows is not None and labels is not None and len(rows.indptr) == len(labels.indptr)
-    fits = fits and lists_fit(labels.indptr, labels.ids) and within(labels.ids, n_labels)
-    if not fits:
-        raise ValueError("row_labels: expected labels of each row, they don't fit the rows")
-    _check_rows("rows", rows, rows.n_rows, n_features)
 
 
 def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:

@@ -253,9 +253,16 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _keeps_rows(self) -> bool:  # type: ignore[override]
         return any(getattr(base, "keep_rows", False) for base in as_tuple(self.classifier))
 
+    @property
+    def has_rows_(self) -> bool:
+        predictor: Any = self._fitted().predictor
+        # Neighbours are kept by their direction: how long they were is lost.
+        knows = predictor.sources.neighbors is not None and self.normalize
+        return knows or super().has_rows_
+
     def _rows_held(self) -> Known | None:
         predictor: Any = self._fitted().predictor
-        return known_rows(predictor.sources) if self.normalize else None
+        return known_rows(predictor.sources) if self.has_rows_ else None
 
     def _base_of(self, base: Base) -> Any:
         """The estimator of a base model, with the threads and the model of this one."""

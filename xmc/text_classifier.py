@@ -400,7 +400,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         who, known = type(self).__name__, self.label_ids_
         texts = as_texts(texts, who) if len(texts) else []
         Y, ids = _as_columns(texts, labels, label_ids, known, who)
-        names = _names_in_order(label_names, ids, who)
+        names: Any = _names_in_order(label_names, ids, who)
         if ids is not None and known is not None:
             concepts = self.vocabulary.as_in(known).ids if self.vocabulary is not None else ()
             every = [*known, *sorted({*ids, *concepts} - set(known))]

@@ -36,9 +36,7 @@ class Trees(Predictor):
         """The same, labels having the numbers that `place` gives to those of now."""
         return Trees(
             tuple(
-                member._replace(
-                    tree=member.tree._replace(labels=frozen(place[member.tree.labels]))
-                )
+                member._replace(tree=member.tree._replace(labels=frozen(place[member.tree.labels])))
                 for member in self.members
             )
         )

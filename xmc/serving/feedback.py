@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, quoted
+from ..io.files import numbered_lines
 
 
 def default_path(folder: str) -> str:
@@ -23,6 +24,28 @@ def check(path: str) -> None:
     place = path if os.path.exists(path) else os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) or not os.access(place, os.W_OK):
         raise DataError(f"{path}: expected a file that can be written to")
+
+
+def accepted(path: str) -> tuple[list[str], list[list[str]]]:
+    """The texts on which feedback was kept in a file, and the labels accepted for each; texts for
+    which none was are left out. Raises DataError at a line that is none of ours.
+    """
+    texts, labels = [], []
+    for number, line in numbered_lines(path):
+        try:
+            record = json.loads(line)
+            text, own = record["text"], record["accepted"]
+            sound = isinstance(text, str) and all(isinstance(label, str) for label in own)
+        except (ValueError, KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise DataError(f"{path}:{number}: expected feedback as JSON, got {quoted(line)}")
+        if own:
+            texts.append(text)
+            labels.append(own)
+    if not texts:
+        raise DataError(f"{path}: expected feedback that accepts a label, got none")
+    return texts, labels
 
 
 def keep(path: str, records: list[dict[str, Any]]) -> None:

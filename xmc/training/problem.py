@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -182,8 +182,8 @@ def joined(solved: Sequence[Weights]) -> Weights:
     if not solved:
         none = np.empty(0, np.int64)
         return Weights(none.astype(np.int32), none, EQUAL, none, EQUAL, 0)
-    *columns, n_passes = zip(*solved, strict=True)
-    return Weights(*map(np.concatenate, columns), max(n_passes))
+    columns: Any = [*zip(*solved, strict=True)]
+    return Weights._make([*map(np.concatenate, columns[:-1]), max(columns[-1])])
 
 
 def transposed(lists: Lists, n_columns: int) -> Lists:

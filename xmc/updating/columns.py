@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import pointers
+from ..kernels.beam import order_by
 from ..kernels.pages import PAGE, Page
 from ..layer import (
     FLOAT16_MOST,
@@ -96,13 +97,14 @@ def _changed_pages(
 
 def _kept(layer: Layer, own: range, change: Change) -> Entries:
     """The weights of children that stay and aren't solved now, under their new places."""
-    solved = np.zeros(change.width, bool)
-    solved[change.solved.biased] = True
-    parts = []
+    gone = np.append(np.zeros(change.width, bool), True)  # the last one for place -1
+    gone[change.solved.biased] = True
+    none = np.empty(0, np.int64)
+    parts = [(none.astype(np.int32), none, np.empty(0, np.float32), none)]
     for q, page in enumerate(own):
         feature, child, stored = entries_of(layer, page)
         place = change.place[q * PAGE + child.astype(np.int64)]
-        stay = (place >= 0) & ~solved[place]
+        stay = ~gone[place]
         weight = in_steps(stored[stay]) * layer.scale[page]
         parts.append((feature[stay], place[stay], weight, np.full(stay.sum(), q)))
     return Entries(*map(np.concatenate, zip(*parts, strict=True)))
@@ -120,7 +122,7 @@ def _page_of_both(
     feature = np.concatenate([kept.feature[old], solved.feature[new]])
     child = np.concatenate([kept.child[old], solved.sibling[new]]) % PAGE
     weight = np.concatenate([kept.weight[old], solved.weight[new]])
-    order = np.lexsort((child, feature))
+    order = order_by(feature, n_features, order_by(child, PAGE, np.arange(len(child))))
     parts = feature[order], child[order].astype(np.uint8)
     if scale is None:
         return page_of_weights(*parts, weight[order], n_features, weights)

@@ -46,9 +46,7 @@ class Lesson(NamedTuple):
 def taught(trees: Trees, lesson: Lesson, params: LabelTreeParams, seed: int) -> Trees:
     """The trees with the columns of the lesson's labels solved again, on the rows of all."""
     return Trees(
-        tuple(
-            _taught(member, lesson, params, (seed, n)) for n, member in enumerate(trees.members)
-        )
+        tuple(_taught(member, lesson, params, (seed, n)) for n, member in enumerate(trees.members))
     )
 
 
@@ -120,16 +118,16 @@ def _solved(
 
 def _without(member: Member, labels: np.ndarray, n_features: int) -> Member:
     changes, gone = {}, np.isin(member.tree.labels, labels)
-    own, sizes = member.tree.labels.copy(), np.diff(member.tree.chunks[-1])
-    last = member.tree.chunks[-1]
+    last, own = member.tree.chunks[-1], member.tree.labels.copy()
+    stay = np.ones(len(own), bool)
     for n in np.unique(np.searchsorted(last, np.flatnonzero(gone), side="right") - 1).tolist():
         part = slice(last[n], last[n + 1])
         place = _closed_up(gone[part])
-        sizes[n] = (place >= 0).sum()
-        changes[n] = Change(place, int(sizes[n]), joined([]))
+        width = int((place >= 0).sum())
+        changes[n] = Change(place, width, joined([]))
         own[part][place[place >= 0]] = member.tree.labels[part][place >= 0]
-    stay = np.arange(len(own)) - np.repeat(last[:-1], np.diff(last)) < np.repeat(sizes, np.diff(last))
-    tree = LabelTree((*member.tree.chunks[:-1], pointers(sizes)), frozen(own[stay]))
+        stay[part][width:] = False
+    tree = member.tree._replace(labels=frozen(own[stay]))
     return _with_last(member, tree, changes, n_features)
 
 

@@ -12,6 +12,7 @@ from ..arrays import Lists, Rows, frozen
 from ..errors import DataError, ParameterError
 from ..evidence.names import NameIndex
 from ..evidence.sources import Beside
+from ..explaining.build import column_of
 from ..inputs import as_targets, same_rows
 from ..kernels.gather import transpose
 from ..model import Model, Updates
@@ -91,7 +92,7 @@ def removed(estimator: Any, labels: Any) -> Model:
     """What the estimator knows without some labels, see Estimator.remove."""
     model, who = estimator.model_, type(estimator).__name__
     _check_updatable(model, who)
-    columns = places_of(labels, model, who)
+    columns = _places_of(labels, model, who)
     own = new_numbers(columns, model.kept_labels)
     gone = np.unique(own[own >= 0])
     counts = np.where(np.isin(np.arange(len(model.label_counts)), gone), 0, model.label_counts)
@@ -111,15 +112,13 @@ def removed(estimator: Any, labels: Any) -> Model:
     )
 
 
-def places_of(labels: Any, model: Model, who: str) -> np.ndarray:
-    """The columns of labels by their ids, or their numbers where they have no ids."""
+def _places_of(labels: Any, model: Model, who: str) -> np.ndarray:
+    """The columns of labels by their ids or names, or their numbers where they have no ids."""
     if isinstance(labels, (str, int, np.integer)):
         labels = [labels]
-    ids: Any = range(model.n_labels) if model.label_ids is None else model.label_ids
-    place = {label: n for n, label in enumerate(ids)}
-    if unknown := [label for label in labels if label not in place]:
-        raise DataError(f"{who}: expected labels that the model knows, got {unknown[0]!r}")
-    return np.array([place[label] for label in labels], np.int32)
+    ids: Any = model.label_ids or range(model.n_labels)
+    columns = [column_of(label, ids, model.label_names, who) for label in labels]
+    return np.array(columns, np.int32)
 
 
 def _check_updatable(model: Model, who: str) -> None:
@@ -178,9 +177,8 @@ def _names(
         if ids is None:
             raise DataError(f"{who}: label_names by id needs a model whose labels have ids")
         return [given.get(label, name) for label, name in zip(ids, names, strict=True)]
-    for column, name in zip(
-        columns.tolist(), as_label_texts(given, len(columns), "label_names", who) or (), strict=False
-    ):
+    own = as_label_texts(given, len(columns), "label_names", who) or ()
+    for column, name in zip(columns.tolist(), own, strict=False):
         names[column] = name
     return names
 
@@ -200,7 +198,7 @@ def _known(
         Y, _ = _labelled(y, label_ids, None, model, who)
         same_rows(csr, Y, who)
         return Known(estimator._kept_rows(csr), _of_known(Y, labels.n, model))
-    held = _held_rows(model) or estimator._rows_held()
+    held = held_rows(estimator)
     if held is None:
         raise ParameterError(
             f"{who}: expected rows to learn new ones beside: give those of the training, "
@@ -209,14 +207,19 @@ def _known(
     return held
 
 
-def _held_rows(model: Model) -> Known | None:
-    """The rows that the model was asked to keep, labels as the user numbers them."""
+def held_rows(estimator: Any) -> Known | None:
+    """The rows that a model was asked to keep, labels as the user numbers them; or those that it
+    holds anyway; None if there are none.
+    """
+    model: Model = estimator.model_
     if model.rows is None or model.row_labels is None:
-        return None
+        return estimator._rows_held()
     indptr, ids = model.row_labels
     ids = ids if model.kept_labels is None else model.kept_labels[ids]
     values = np.ones(len(ids), np.float32)
-    return Known(model.rows, sp.csr_matrix((values, ids, indptr), (model.rows.n_rows, model.n_labels)))
+    return Known(
+        model.rows, sp.csr_matrix((values, ids, indptr), (model.rows.n_rows, model.n_labels))
+    )
 
 
 def _of_known(Y: sp.csr_matrix, n_labels: int, model: Model) -> sp.csr_matrix:
