@@ -13,7 +13,7 @@ FOLDERS = {
     f"xmc.{name}": f"xmc/{name}"
     for name in (
         *("kernels", "io", "ranking", "training", "evidence", "explaining", "reporting"),
-        "serving",
+        *("serving", "updating"),
     )
 }
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}

@@ -139,6 +139,7 @@ def test_every_legal_value_passes(declaration, field):
         ("normalize", "True or False"),
         ("n_jobs", "an int <= 1000 and != 0 or None"),
         ("memory", "an int >= 1 or None"),
+        ("keep_rows", "True or False"),
         ("random_state", "an int >= 0, a numpy RandomState or None"),
         ("verbose", "an int >= 0"),
         ("n_trees", "an int >= 1 and <= 100"),
@@ -231,7 +232,7 @@ def test_defaults_change_on_purpose_only(model):
         "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None,
         "memory": None, "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55,
         "propensity_b": 1.5, "tail_share": 0.0, "tail_gamma": 30.0, "calibration": None,
-        "threshold_for": "micro",
+        "threshold_for": "micro", "keep_rows": False,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {

@@ -33,7 +33,7 @@ FLOORS = [
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
     "estimators stage reranked_classifier text_classifier loading presets "
-    "xmc.explaining xmc.explaining.*",
+    "xmc.explaining xmc.explaining.* xmc.updating xmc.updating.*",
     "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",

@@ -104,6 +104,11 @@ def as_matrix(rows: Rows) -> sp.csr_matrix:
     return sp.csr_matrix((rows.data, rows.indices, rows.indptr), shape)
 
 
+def taken(rows: Rows, chosen: np.ndarray) -> Rows:
+    """These rows, by number or by a bool for each."""
+    return as_rows(as_matrix(rows)[chosen], normalize=False)
+
+
 def stacked(above: Rows, below: Rows) -> Rows:
     """The rows of both."""
     return as_rows(sp.vstack(list(map(as_matrix, (above, below))), format="csr"), normalize=False)

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Lists, Rows, Targets, frozen
+from ..inputs import taken
 from ..kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 
 # Up to this many siblings that all rows train use X itself: sorting its features by frequency would
-# take as long as it saves, and memory.
+# take as long as it saves, and memory. Of siblings that are solved later, fewer make up for it.
 NARROW = 128
 
 EQUAL = frozen(np.empty(0, np.float32))  # the weights of rows that all weigh 1
@@ -131,13 +132,16 @@ def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
         above = Lists(nodes.indptr, nodes.ids)
 
 
-def pose_chunk(problem: LevelProblem, n: int) -> ChunkProblem:
-    """The problem of the children of node n of the level above."""
+def pose_chunk(problem: LevelProblem, n: int, n_solved: int | None = None) -> ChunkProblem:
+    """The problem of the children of node n of the level above, of which so many, or all, are to
+    be solved.
+    """
     indptr, rows = problem.chunk_rows
     seed = np.random.SeedSequence((*problem.seed, n)).generate_state(1, np.uint64)[0]
     first, last = problem.chunk_ptr[n : n + 2]
     own = rows[indptr[n] : indptr[n + 1]]
-    return pose(problem.X, problem.nodes, own, first, last, seed, problem.row_weights)
+    given = problem.X, problem.nodes, own, first, last, seed, problem.row_weights
+    return pose(*given, n_solved)
 
 
 def pose(
@@ -148,12 +152,17 @@ def pose(
     last: int,
     seed: np.uint64,
     row_weights: np.ndarray = EQUAL,
+    n_solved: int | None = None,
 ) -> ChunkProblem:
     """The problem of the siblings first..last-1 on the given rows.
 
     nodes: the nodes of the siblings' level that each row of X has a label below.
+    n_solved: how many of the siblings will be solved; None for all.
     """
-    if len(rows) == X.n_rows and last - first <= NARROW:
+    if n_solved is not None and n_solved <= NARROW:
+        indptr, indices, data, _ = X if len(rows) == X.n_rows else taken(X, rows)
+        features = np.arange(X.n_features, dtype=np.int32)
+    elif len(rows) == X.n_rows and last - first <= NARROW:
         indptr, indices, data, _ = X
         features = np.arange(X.n_features, dtype=np.int32)
     else:

@@ -9,10 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Rows
-from ..inputs import as_matrix, as_rows, stacked
+from ..inputs import stacked, taken
 
-# Shifts and factors of splitmix64 (Steele, Lea & Flood, OOPSLA 2014): each bit then changes all.
-MIXING = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: products spread evenly
 
 
 class Known(NamedTuple):
@@ -47,7 +46,7 @@ def joined(known: Known, X: Rows, Y: sp.csr_matrix) -> Joined:
     labels of a row that is there once with and once without one would be learned from both.
     """
     own = _widened(known.Y, Y.shape[1])
-    place = _places(known.X, known.likened(X))
+    place = _places(known, known.likened(X), Y)
     is_new = place < 0
     gained = _given_to(place[~is_new], Y[~is_new], own.shape[0])
     before = own != 0
@@ -55,36 +54,49 @@ def joined(known: Known, X: Rows, Y: sp.csr_matrix) -> Joined:
     Y_all = sp.vstack([own + gained.multiply(more), Y[is_new]], format="csr")
     Y_all.sort_indices()
     labels = np.union1d(more.tocsr().indices, Y[is_new].indices).astype(np.int32)
-    return Joined(stacked(known.X, _taken(X, is_new)), Y_all, int(is_new.sum()), labels)
-
-
-def _taken(rows: Rows, kept: np.ndarray) -> Rows:
-    return as_rows(as_matrix(rows)[kept], normalize=False)
+    return Joined(stacked(known.X, taken(X, is_new)), Y_all, int(is_new.sum()), labels)
 
 
 def _widened(Y: sp.csr_matrix, n_labels: int) -> sp.csr_matrix:
     return sp.csr_matrix((Y.data, Y.indices, Y.indptr), (Y.shape[0], n_labels))
 
 
-def _places(known: Rows, asked: Rows) -> np.ndarray:
-    """int64, the first known row that equals each one; -1 of those that are new, or empty."""
-    digests, wanted = _digests(known), _digests(asked)
+def _places(known: Known, X: Rows, Y: sp.csr_matrix) -> np.ndarray:
+    """int64, the known row that equals each one; -1 of those that are new, or empty.
+
+    Of several that are equal it is the first of those that have most labels in common with it.
+    """
+    digests, wanted = _digests(known.X), _digests(X)
     order = np.argsort(digests, kind="stable")
-    first = np.minimum(np.searchsorted(digests[order], wanted), len(order) - 1)
-    place = order[first]
-    equal = (digests[place] == wanted) & (np.diff(asked.indptr) > 0)
-    for row in np.flatnonzero(equal).tolist():
-        own, other = asked.part(row, row + 1), known.part(int(place[row]), int(place[row]) + 1)
-        equal[row] = all(map(np.array_equal, own[:3], other[:3]))
-    return np.where(equal, place, -1)
+    first, end = (np.searchsorted(digests[order], wanted, side) for side in ("left", "right"))
+    place = np.full(X.n_rows, -1, np.int64)
+    for row in np.flatnonzero((end > first) & (np.diff(X.indptr) > 0)).tolist():
+        equal = [n for n in order[first[row] : end[row]].tolist() if _equal(X, row, known.X, n)]
+        if len(equal) > 1:
+            own = set(_ids(Y, row))
+            equal.sort(key=lambda n: -len(own.intersection(_ids(known.Y, n))))
+        place[row] = equal[0] if equal else -1
+    return place
+
+
+def _equal(X: Rows, row: int, other: Rows, n: int) -> bool:
+    """Whether a row of X is row n of the other."""
+    own, theirs = slice(*X.indptr[row : row + 2]), slice(*other.indptr[n : n + 2])
+    return np.array_equal(X.indices[own], other.indices[theirs]) and np.array_equal(
+        X.data[own], other.data[theirs]
+    )
+
+
+def _ids(Y: sp.csr_matrix, row: int) -> list[int]:
+    return Y.indices[Y.indptr[row] : Y.indptr[row + 1]].tolist()
 
 
 def _digests(rows: Rows) -> np.ndarray:
     """uint64, a number of each row that equal rows share, and others hardly ever."""
-    mixed = rows.indices.astype(np.uint64) << np.uint64(32) | rows.data.view(np.uint32)
-    for shift, factor in MIXING:
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
+    mixed = rows.indices.astype(np.uint64) << np.uint64(32)
+    mixed |= rows.data.view(np.uint32)
+    mixed *= FACTOR
+    mixed ^= mixed >> np.uint64(32)
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed)])
     return sums[rows.indptr[1:]] - sums[rows.indptr[:-1]]
 

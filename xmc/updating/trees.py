@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Lists, Rows, Targets, frozen, pointers
-from ..embedding import label_embeddings
+from ..arrays import Rows, Targets, frozen, pointers
+from ..inputs import taken
 from ..kernels.gather import transpose
 from ..label_tree import LabelTree
 from ..layer import Layer
@@ -29,6 +29,8 @@ from ..training.problem import (
 )
 from ..training.solver import solve
 from .columns import Change, changed_layer
+
+MOST_ASKED = 200  # rows of a label that say where it goes
 
 
 class Lesson(NamedTuple):
@@ -71,16 +73,23 @@ def _taught(
 def _parents_for(
     member: Member, lesson: Lesson, labels: np.ndarray, params: LabelTreeParams
 ) -> np.ndarray:
-    """The node of the last level but one that each label goes below: the best by the mean of the
-    label's rows.
+    """The node of the last level but one that each label goes below: the one that most of the
+    label's rows reach, by the probabilities of their paths.
     """
     if member.tree.depth == 1 or not len(labels):
         return np.zeros(len(labels), np.int64)
+    n_nodes = len(member.tree.chunks[-1]) - 1
     indptr, ids, _ = lesson.Y
-    rows = Lists(*map(frozen, transpose(indptr, ids, 1 + int(ids.max()))))
-    embeddings = label_embeddings(lesson.X, rows, labels, lesson.X.n_features, params.n_jobs)
-    found = beam(embeddings, member.layers[:-1], search_of(params))
-    return found.ids[:, 0].astype(np.int64)
+    ends, rows = transpose(indptr, ids, 1 + int(ids.max()))
+    parents = []
+    for label in labels.tolist():
+        own = rows[ends[label] : ends[label + 1]]
+        own = own[:: 1 + len(own) // MOST_ASKED]
+        found = beam(taken(lesson.X, own), member.layers[:-1], search_of(params))
+        there = found.ids >= 0
+        mass = np.bincount(found.ids[there], np.exp(found.score[there]), n_nodes)
+        parents.append(int(mass.argmax()))
+    return np.array(parents, np.int64)
 
 
 def with_leaves(tree: LabelTree, labels: np.ndarray, parents: np.ndarray) -> LabelTree:
@@ -105,12 +114,12 @@ def _solved(
     """The weights of these siblings: chunks side by side on threads, or the groups of only one."""
     if len(siblings) == 1:
         ((n, chosen),) = siblings.items()
-        chunk = pose_chunk(problem, n)
+        chunk = pose_chunk(problem, n, len(chosen))
         jobs = [(chunk, group, params) for group in sibling_groups(chunk, chosen)]
         return {n: joined(run(solve, jobs, params.n_jobs))}
 
     def solve_some(n: int, chosen: np.ndarray) -> Weights:
-        chunk = pose_chunk(problem, n)
+        chunk = pose_chunk(problem, n, len(chosen))
         return joined([solve(chunk, group, params) for group in sibling_groups(chunk, chosen)])
 
     return dict(zip(siblings, run(solve_some, [*siblings.items()], params.n_jobs), strict=True))
