@@ -32,7 +32,7 @@ FLOORS = [
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
-    "estimators stage reranked_classifier text_classifier loading presets "
+    "sparse_kind estimators stage reranked_classifier text_classifier loading presets "
     "xmc.explaining xmc.explaining.*",
     "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
