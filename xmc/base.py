@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .explaining.build import Named, Row, column_of, explain
 from .explaining.occurrences import Occurrence
-from .frames import is_frame
+from .frames import check_no_missing, is_frame
 from .identity import identity_of
 from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
 from .kernels.gather import transpose
@@ -292,6 +292,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         if self._fitted().classes is not None:
             y = sound(y, type(self).__name__, "y") if sp.issparse(y) else y
+            check_no_missing(y, type(self).__name__, "y")
             return super().score(X, y, sample_weight)
         best = self.predict_topk(X, 1).labels[:, 0]
         who = type(self).__name__
