@@ -32,6 +32,7 @@ COMMANDS = (
     "reproduce",
     "serve",
     "warmup",
+    "completion",
 )
 FAILED, PIPE_CLOSED = 1, 141
 # What asks a command to end: Ctrl-C, the system or a batch queue, a terminal that is closed.
@@ -133,6 +134,10 @@ def main() -> None:
     for number in ENDINGS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _end)
+    if "_XMC_COMPLETE" in os.environ:  # a shell asks
+        from xmc.cli.completion import complete_files
+
+        complete_files()
     xmc(prog_name="xmc")
 
 

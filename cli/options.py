@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from xmc import __version__
 from xmc.cli.data import Source
@@ -160,6 +161,11 @@ class Levels(click.ParamType):
     def get_metavar(self, *args: Any, **how: Any) -> str | None:
         return self.kind.get_metavar(*args, **how)  # older versions of click give no context
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return self.kind.shell_complete(ctx, param, incomplete)
+
 
 class HeadedOption(click.Option):
     """An option that help lists under a heading."""
@@ -193,6 +199,11 @@ class MethodName(click.ParamType):
             known = ", ".join(map(repr, METHODS))
             self.fail(f"expected one of {known}, got {value!r}", param, ctx)
         return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in METHODS if name.startswith(incomplete)]
 
 
 method = combined(

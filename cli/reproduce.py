@@ -50,7 +50,11 @@ class Outcome(NamedTuple):
 @click.command(
     "reproduce", short_help="Train a recipe's runs; compare with expected and published figures."
 )
-@click.argument("name", required=False)
+@click.argument(
+    "name",
+    required=False,
+    shell_complete=lambda ctx, param, begun: [n for n in recipe_names() if n.startswith(begun)],
+)
 @click.option("--list", "listing", is_flag=True, help="List the recipes instead.")
 @click.option(
     "--data",

@@ -40,6 +40,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "debtags", "--json", "{outputs}/j"),
     "serve": ("serve", "no-model", "--json", "{outputs}/j"),
     "warmup": ("warmup", "--json", "{outputs}/j"),
+    "completion": ("completion", "bash", "--json", "{outputs}/j"),
 }
 
 

@@ -84,7 +84,7 @@ BAD = [
         "expected at least one row and one column in X, got shape \\(3, 0\\)",
     ),
     (X * 1j, Y, "Complex data not supported in X"),
-    (X, [[1]] * 299 + [[1, 2]], "y can't be read: .*inhomogeneous"),
+    (X, [[1]] * 299 + [[1, 2]], "expected a matrix as y, got lists of labels; .*Binarizer"),
     (
         X,
         [b"a", b"b"] * 150,

@@ -22,6 +22,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .languages import language_of, languages_of, stem
 from .params import TextParams
+from .sparse_kind import like
 
 # Python's \w leaves out the signs that Arabic, Hebrew and the scripts of India write inside words.
 SIGNS = "\u0300-\u036f\u0591-\u05bd\u064b-\u0652\u0900-\u0963\u0966-\u0d7f"
@@ -155,7 +156,7 @@ class TextVectorizer:
         self.fit_transform(texts)
         return self
 
-    def fit_transform(self, texts: list[str]) -> sp.csr_matrix:
+    def fit_transform(self, texts: list[str]) -> sp.csr_matrix | sp.csr_array:
         """Learn, and transform the same texts."""
         names = part_names(self.params)
         opening = [name for name in names if name.startswith(OPENING)]
@@ -188,8 +189,8 @@ class TextVectorizer:
                 continue
         return parts, found
 
-    def transform(self, texts: list[str]) -> sp.csr_matrix:
-        """CSR float32 (n_texts, n_features).
+    def transform(self, texts: list[str]) -> sp.csr_matrix | sp.csr_array:
+        """CSR float32 (n_texts, n_features), of the kind that scikit-learn is set to give.
 
         As the parts would give it. For one text they take five times as long, each
         with its checks and matrices.
@@ -204,7 +205,8 @@ class TextVectorizer:
         values = (values / length[segment]).astype(np.float32)
         values *= np.tile(_shares(list(self.parts_)), len(texts))[segment]
         indptr = np.concatenate([[0], np.cumsum(sizes)[n_parts - 1 :: n_parts]])
-        return sp.csr_matrix((values, columns, indptr), (len(texts), self._starts[-1]))
+        shape = len(texts), self._starts[-1]
+        return like(texts, sp.csr_matrix((values, columns, indptr), shape))
 
     def _counted(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(columns, counts, sizes): the features of each text, part after part, how often it has

@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .explaining.build import Named, Row, column_of, explain
 from .explaining.occurrences import Occurrence
-from .frames import is_frame
+from .frames import check_no_missing, is_frame
 from .identity import identity_of
 from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
 from .kernels.gather import transpose
@@ -42,6 +42,7 @@ from .ranking.ranker import Ranker
 from .ranking.search import Candidates, Search, best_of, row_blocks
 from .ranking.tail import tail_embeddings
 from .soundness import sound
+from .sparse_kind import like
 from .topk import TopK, check_k
 from .training.forecast import Forecast
 from .training.liblinear import require_liblinear
@@ -248,6 +249,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any, threshold: float | None = None) -> Any:
         """The set of labels of each row, (n_rows, n_labels) 0/1 CSR; with 1-D y, the best class.
 
+        It is a csr_array if X is one of scipy's sparse arrays, and a csr_matrix if X is one of its
+        matrices; where X is neither, scikit-learn's setting `sparse_interface` says which.
         A label belongs to the set if its path probability, averaged over the trees, reaches the
         threshold, from 0 to 1. Without one it is what held-out rows have found, where there is
         calibration or a last stage, and else what a margin of 0 gives on one level, exp(-1) for
@@ -267,12 +270,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         parts = self._answers(X, lambda rows, search: label_sets(model, search, rows, threshold))
         sets = self._csr(parts)
         sets.data[:] = 1
-        return sets
+        return like(X, sets)
 
     @of_now
     def predict_proba(self, X: Any) -> Any:
         """The scores of all labels that are found, those that `predict_topk` ranks by, as CSR
-        (n_rows, n_labels).
+        (n_rows, n_labels), of the kind that `predict` gives.
 
         With 1-D y, dense and scaled to sum to 1 per row. Raises DataError if X has another width
         than in training.
@@ -280,7 +283,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         model = self._fitted()
         P = self._csr(self._answers(X, lambda rows, search: all_scores(model, search, rows)))
         if model.classes is None:
-            return P
+            return like(X, P)
         dense = P.toarray().astype(np.float64)
         dense[dense.sum(axis=1) == 0] = 1
         return dense / dense.sum(axis=1, keepdims=True)
@@ -293,6 +296,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """
         if self._fitted().classes is not None:
             y = sound(y, type(self).__name__, "y") if sp.issparse(y) else y
+            check_no_missing(y, type(self).__name__, "y")
             return super().score(X, y, sample_weight)
         best = self.predict_topk(X, 1).labels[:, 0]
         who = type(self).__name__

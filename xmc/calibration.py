@@ -31,7 +31,7 @@ def held_out(n_rows: int, seed: int, who: str) -> np.ndarray:
 
 
 def calibrated_on(
-    kind: str, average: str, top: TopK, truth: sp.csr_matrix
+    kind: str, average: str, top: TopK, truth: sp.csr_matrix | sp.csr_array
 ) -> tuple[Calibration, float]:
     """The map of scores to probabilities, and the threshold of sets with the best F1.
 
@@ -41,7 +41,8 @@ def calibrated_on(
     """
     found = top.labels >= 0
     row = np.nonzero(found)[0]
-    is_true = np.asarray(truth[row, top.labels[found]] != 0).ravel()
+    # Of a csr_array such a selection would be sparse, too.
+    is_true = np.asarray(sp.csr_matrix(truth)[row, top.labels[found]] != 0).ravel()
     learned = fit(kind, top.scores[found], is_true)
     sets = TopK(top.labels, learned.of_best(top).scores)
     return learned, min(1.0, best_threshold(truth, sets, average))

@@ -27,13 +27,17 @@ def frame_matrix(frame: Any, who: str, name: str) -> np.ndarray | sp.csc_matrix:
 
     Raises DataError, naming the column, where a value is missing or no number.
     """
-    pairs = (
-        frame.items() if hasattr(frame, "items") else ((c.name, c) for c in frame.iter_columns())
-    )
-    columns = [_column(values, who, name, label) for label, values in pairs]
+    columns = [_column(values, who, name, label) for label, values in columns_of(frame)]
     if not any(isinstance(column, _Sparse) for column in columns):
         return np.stack(columns, axis=1) if columns else np.empty(frame.shape)
     return _side_by_side([_entries(column) for column in columns], frame.shape)
+
+
+def columns_of(frame: Any) -> list[tuple[Any, Any]]:
+    """The columns of a data frame, each with its label."""
+    if hasattr(frame, "items"):
+        return list(frame.items())
+    return [(column.name, column) for column in frame.iter_columns()]
 
 
 def check_no_missing(values: Any, who: str, name: str) -> None:

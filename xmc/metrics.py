@@ -191,8 +191,9 @@ def scorer(name: str) -> Scorer:
 
     name: of a metric with its k, as `xmc evaluate` writes it: P, nDCG, R, PSP, PSnDCG, F1,
     macro-F1, micro-F1, coverage or ECE, which counts negative, as less of it is better.
-    Propensities are those of the rows that the estimator was trained on. Raises ParameterError at
-    another name.
+    Propensities are those of the rows that the estimator was trained on. Every row counts once,
+    also where fits are given a `sample_weight`, which says what errors cost in training. Raises
+    ParameterError at another name.
     """
     of, _, k = name.partition("@")
     if of not in SCORED or not k.isdecimal() or int(k) < 1:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from .errors import DataError
+from .frames import check_no_missing
+from .label_lists import are_lists, ids_of_rows, is_number, listed
 from .propensity import propensities_of
+from .soundness import sound
 
 
 class Scorer(NamedTuple):
@@ -47,27 +51,23 @@ def truth_of(estimator: Any, y: Any, least: int) -> sp.csr_matrix:
 
     least: columns that there are in any case.
     """
-    Y = sp.csr_matrix(_by_label(estimator, y) if _is_flat(y) else y, copy=True)
+    who, y = type(estimator).__name__, listed(y)
+    if are_lists(y, is_number):
+        if estimator.label_ids_ is None:
+            raise DataError(f"{who}: expected a matrix as y: the model has no ids of labels")
+        Y = _by_label(ids_of_rows(y, who), estimator.label_ids_)
+    elif len(np.shape(y)) == 1 or estimator.model_.classes is not None:
+        check_no_missing(y, who, "y")
+        classes = np.asarray(y).ravel().tolist()  # of a column, too, as `fit` takes one
+        Y = _by_label([[own] for own in classes], estimator.classes_.tolist())
+    else:
+        Y = sp.csr_matrix(sound(y, who, "y"), copy=True)
     Y.resize(Y.shape[0], max(least, Y.shape[1]))
     return Y
 
 
-def _is_flat(y: Any) -> bool:
-    """Whether there is one class per row, or lists of ids."""
-    if hasattr(y, "shape"):
-        return len(y.shape) == 1
-    return all(isinstance(row, str) or not hasattr(row, "__len__") for row in y) or any(
-        isinstance(label, str) for row in y for label in row
-    )
-
-
-def _by_label(estimator: Any, y: Any) -> sp.csr_matrix:
-    """Classes or lists of ids as a matrix."""
-    rows = y.tolist() if hasattr(y, "tolist") else [*y]
-    if not any(isinstance(row, (list, tuple, set, frozenset, np.ndarray)) for row in rows):
-        rows, known = [[own] for own in rows], estimator.classes_.tolist()
-    else:
-        known = estimator.label_ids_
+def _by_label(rows: Sequence[Collection[Any]], known: Sequence[Any]) -> sp.csr_matrix:
+    """The labels of each row as a matrix; those that aren't known have columns behind."""
     column = {label: n for n, label in enumerate(known)}
     pairs = [
         (n, column.setdefault(label, len(column))) for n, row in enumerate(rows) for label in row

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
@@ -26,6 +27,7 @@ from .evidence.sources import relatives
 from .explaining.occurrences import Occurrence, occurrences
 from .identity import identity_of
 from .io.label_ids import align_labels, csr_by_id
+from .label_lists import are_lists, ids_of_rows, is_0_or_1, listed
 from .model import Model
 from .params import (
     OrderParams,
@@ -128,6 +130,12 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         None, "estimator of matrices that is trained", estimator=True, several=True
     )
     vocabulary: Any = param(None, "names of labels", vocabulary=True)
+
+    # To scikit-learn whatever isn't called X or y is metadata, which may be routed.
+    __metadata_request__fit = {"texts": UNUSED, "labels": UNUSED}
+    __metadata_request__predict = {"texts": UNUSED}
+    __metadata_request__predict_proba = {"texts": UNUSED}
+    __metadata_request__score = {"texts": UNUSED, "labels": UNUSED}
 
     def fit(
         self,
@@ -460,13 +468,15 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         sample_weight: (n_texts,), what a text counts.
         Raises DataError if texts and labels don't fit.
         """
-        estimator = self._fitted()
-        if not _are_lists_of_ids(labels):
+        estimator, who = self._fitted(), type(self).__name__
+        labels = listed(labels)
+        if not are_lists(labels, is_0_or_1):
             return estimator.score(self.rows(texts), labels, sample_weight)
         best, ids = self.predict_topk(texts, 1).labels[:, 0], self._ids()
-        _same_length(best, labels, type(self).__name__)
-        hit = [ids[label] in set(own) for label, own in zip(best, labels, strict=True)]
-        return weighted_mean(hit, sample_weight, type(self).__name__)
+        _same_length(best, labels, who)
+        true = ids_of_rows(labels, who)
+        hit = [ids[label] in set(own) for label, own in zip(best, true, strict=True)]
+        return weighted_mean(hit, sample_weight, who)
 
     def ranker(self) -> Ranker:
         """What ranks one text or row at a time, fast, from as many threads as you like: a Ranker,
@@ -595,17 +605,13 @@ def as_labels(
     known = None if label_ids is None else as_list(label_ids, "label_ids", who)
     if known is not None:
         check_once(known, who)
-    if not _are_lists_of_ids(labels):
+    labels = listed(labels)
+    if not are_lists(labels, is_0_or_1):
         return labels, known
     column: dict[str, int] = {}
     indices, indptr = array("i"), array("q", [0])
-    for row, own in enumerate(labels):
-        if not _is_collection(own):
-            raise DataError(f"{who}: expected a list of label ids in row {row}, got {own!r}")
-        for label in own:
-            if not isinstance(label, str):
-                raise DataError(f"{who}: expected label ids as str, got {label!r} in row {row}")
-            indices.append(column.setdefault(label, len(column)))
+    for own in ids_of_rows(labels, who):
+        indices.extend(column.setdefault(label, len(column)) for label in own)
         indptr.append(len(indices))
     Y, ids = csr_by_id(np.ones(len(indices), np.float32), indices, indptr, list(column))
     if known is not None:
@@ -737,30 +743,6 @@ def _names_in_order(
     if ids is None:
         raise DataError(f"{who}: label_names by id needs label_ids, or labels as lists of ids")
     return [given.get(label, label) for label in ids]
-
-
-def _are_lists_of_ids(labels: Any) -> bool:
-    """Whether each text has a collection of labels: no matrix, and not one label each.
-
-    Lists of only 0 and 1, all of one length, are a matrix.
-    """
-    if sp.issparse(labels) or len(getattr(labels, "shape", (0,))) != 1:
-        return False
-    rows = list(labels)
-    if not any(map(_is_collection, rows)):
-        return False
-    alike = all(map(_is_collection, rows)) and len({len(own) for own in rows}) == 1
-    return not (alike and all(_is_0_or_1(value) for own in rows for value in own))
-
-
-def _is_collection(own: Any) -> bool:
-    if isinstance(own, np.ndarray):
-        return own.ndim == 1
-    return isinstance(own, (list, tuple, set, frozenset))
-
-
-def _is_0_or_1(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number, np.bool_)) and value in (0, 1)
 
 
 def _suggestions(

@@ -20,9 +20,10 @@ from .checkpoint import NOTHING_KEPT, Checkpoint
 from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
-from .frames import check_no_missing, is_frame
+from .frames import check_no_missing, columns_of, is_frame
 from .inputs import as_matrix, as_rows, as_targets, canonical
 from .kernels.gather import UNIT, squared_norms, transpose
+from .label_lists import are_lists, is_number, listed
 from .label_tree import LabelTree
 from .propensity import propensities_of
 from .training.problem import EQUAL, UserNegatives
@@ -162,7 +163,13 @@ def as_label_matrix(y: Any, who: str) -> tuple[sp.csr_matrix, np.ndarray | None]
         raise DataError(f"{who} requires y to be passed, but the target y is None")
     if sp.issparse(y) or (is_frame(y) and y.shape[1] > 1):
         return _checked_matrix(y, who), None
-    check_no_missing(y, who, "y")
+    column = columns_of(y)[0][1] if is_frame(y) and y.shape[1] else y
+    check_no_missing(column, who, "y")
+    if are_lists(listed(column), is_number):
+        raise DataError(
+            f"{who}: expected a matrix as y, got lists of labels; scikit-learn's "
+            "MultiLabelBinarizer(sparse_output=True) makes one of them"
+        )
     try:
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] > 1:
