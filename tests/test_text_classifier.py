@@ -366,7 +366,8 @@ def test_a_grid_search_reaches_the_classifier_below(corpus):
 
 
 @pytest.mark.usefixtures("few_trees")
-def test_the_command_line_trains_the_same_model_from_texts(tmp_path):
+def test_the_command_line_trains_the_same_model_from_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(reranked_classifier, "WORTH", -1e9)  # both base models are kept
     data = read(cli.home() / "train.tsv")
     one_vs_all = OneVsAllClassifier(costs="propensity", random_state=0, n_jobs=1)
     below = LabelTreeClassifier(random_state=0, n_jobs=1), one_vs_all
