@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from xmc import stage
 from xmc.methods import METHODS, register
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -28,6 +29,14 @@ def real_data():
         return SHARED / name
 
     return folder
+
+
+@pytest.fixture
+def few_trees(monkeypatch):
+    """The last stage learns a tenth of its trees, for tests to which it doesn't matter how good it
+    is.
+    """
+    monkeypatch.setattr(stage, "N_TREES", stage.N_TREES // 10)
 
 
 @pytest.fixture(scope="module")

@@ -304,6 +304,7 @@ TRAININGS = {
 }
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_that_ends_anywhere_goes_on_to_the_same_model(tmp_path, monkeypatch, name):
     monkeypatch.setattr(room, "EVERY", 0)

@@ -111,6 +111,7 @@ def test_features_are_transformed_as_in_python(recipe, data):
     assert run["mean"] | by_hand(model, split) == run["mean"]
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_stage_is_trained_over_matrices_and_over_texts_with_names(recipe, data):
     runs = (
         *("[[run]]", 'name = "matrices"', 'method = "reranked"'),

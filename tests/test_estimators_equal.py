@@ -12,6 +12,8 @@ from sklearn.base import clone
 from xmc import OneVsAllClassifier
 from xmc.ranking import search
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 @pytest.mark.parametrize("n_jobs", [2, 4])
 def test_the_number_of_threads_makes_no_difference(model, n_jobs):

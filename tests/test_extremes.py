@@ -86,6 +86,7 @@ CASES = [
 ]
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("model", "field"), CASES)
 def test_every_value_gives_a_model_or_one_line_that_names_the_parameter(model, field, tmp_path):

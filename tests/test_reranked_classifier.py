@@ -17,6 +17,7 @@ from xmc import (
     ParameterError,
     RerankedClassifier,
     load,
+    stage,
 )
 from xmc import reranked_classifier as module
 from xmc.metrics import ece_at_k, precision_at_k
@@ -354,7 +355,8 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(tmp_path):
+def test_the_same_seed_gives_the_same_bytes_for_any_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "PER_THREAD", 1000)
     for n_jobs in (1, 2):
         model = RerankedClassifier((TREE, BASE), n_jobs=n_jobs, memory=10**10)
         model.fit(X_PLANTED, Y_PLANTED).save(tmp_path / str(n_jobs))

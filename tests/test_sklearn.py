@@ -43,6 +43,7 @@ def data():
     )
 
 
+@pytest.mark.usefixtures("few_trees")
 @parametrize_with_checks(BATTERY, expected_failed_checks=lambda model: EXPECTED)
 def test_scikit_learns_battery(estimator, check):
     check(estimator)

@@ -1,5 +1,7 @@
 """What the last stage learns from, what it learns, and how that is judged."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -170,9 +172,23 @@ def test_log_odds_are_scikit_learns(rows):
     assert ours == pytest.approx(judge.decision_function(rows.evidence.values), abs=1e-6)
 
 
-def test_the_number_of_threads_makes_no_difference(rows):
+def test_the_number_of_threads_makes_no_difference(rows, monkeypatch):
+    monkeypatch.setattr(stage, "PER_THREAD", 1)
     one, two = (stage.learn(rows, n_jobs) for n_jobs in (1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_threads_learn_from_many_candidates_each_and_one_from_few(rows, monkeypatch):
+    limits = []
+    monkeypatch.setattr(
+        stage, "threadpool_limits", lambda *limit: limits.append(limit) or nullcontext()
+    )
+    monkeypatch.setattr(stage, "n_processors", lambda n_jobs: n_jobs)
+    n_candidates = len(rows.is_true)
+    for per_thread in (n_candidates + 1, n_candidates, n_candidates // 2, 1):
+        monkeypatch.setattr(stage, "PER_THREAD", per_thread)
+        stage.learn(rows, 3)
+    assert limits == [(n, "openmp") for n in (1, 1, 2, 3)]
 
 
 @pytest.mark.parametrize("is_true", [False, True])

@@ -27,6 +27,9 @@ N_TREES, N_LEAVES, LEARNING_RATE, LEAST_PER_LEAF, L2 = 150, 24, 0.09, 200, 50.0
 # Of true candidates whose label has no training row so many are enough to learn from; no more than
 # this share of the labels is taken for such.
 ENOUGH_UNTRAINED, MOST_UNTRAINED = 200, 0.1
+# Candidates for each thread that learns from them. Trees split thousands of nodes: where these are
+# small, threads gain little, and lose many times as much where another one has the processor.
+PER_THREAD = 50_000
 OF_ROWS = (*VOTE_COLUMNS, "log_label_rows")  # what training rows say of a label
 
 
@@ -165,9 +168,14 @@ def learn(rows: HeldOut, n_jobs: int | None) -> BoostedTrees:
         early_stopping=False,
         random_state=0,
     )
-    with threadpool_limits(n_processors(n_jobs), "openmp"):
+    with threadpool_limits(threads_for(len(is_true), n_jobs), "openmp"):
         learner.fit(_known_somewhere(values), is_true)
     return from_sklearn(learner)
+
+
+def threads_for(n_candidates: int, n_jobs: int | None) -> int:
+    """How many threads learn from so many candidates: of few candidates one."""
+    return max(1, min(n_processors(n_jobs), n_candidates // PER_THREAD))
 
 
 def least_per_leaf(n_candidates: int) -> int:
