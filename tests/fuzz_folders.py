@@ -53,7 +53,7 @@ def models() -> dict:
     known = {"label_ids": ids, "label_names": sample.label_names[:80]}
     of_texts = [TextClassifier(base, rerank=rerank, opening=0) for rerank in (False, True)]
     fitted = (
-        LabelTreeClassifier(**shallow).fit(X, Y),
+        LabelTreeClassifier(**shallow, keep_rows=True).fit(X, Y).add(X[:9], Y[:9]).remove(3),
         LabelTreeClassifier(**shallow, n_trees=2, weights="int8").fit(X, Y),
         OneVsAllClassifier(weights="float16", optimize="psp").fit(X, Y),
         LabelTreeClassifier(tree="balanced", arity=3, max_leaf_size=9, tail_share=0.3).fit(X, Y),
@@ -79,6 +79,9 @@ def answers(model: object, rows: object) -> list:
     few, one = rows[:3], rows[:1]
     found = [*model.predict_topk(rows, 4), *model.predict_topk(few, 2), *model.ranker()(one[0], 2)]
     P = model.predict_proba(few)
+    if hasattr(model, "keep_rows") and model.has_rows_:
+        model.add(few[:2], sp.eye(2, model.n_labels_, format="csr"))
+        found += model.predict_topk(few, 2)
     return [*found, P.indptr, P.indices, P.data, sp.csr_matrix(model.predict(few)).indices]
 
 

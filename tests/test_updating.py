@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier
+from xmc.errors import ModelError
 from xmc.evidence.names import name_index, without_names
 from xmc.evidence.nearest import inverted, likened, nearest, rows_of, with_rows
 from xmc.inputs import as_matrix, as_rows
@@ -85,6 +86,18 @@ def test_pages_without_a_changed_column_keep_their_bytes(rng, weights):
     after = changed_layer(before, {0: change}, N_FEATURES)
     same = [bits_of_page(after, page) == bits_of_page(before, page) for page in range(3)]
     assert same == [True, False, True]
+
+
+def test_a_damaged_page_is_told(rng):
+    layer = layer_of([random_weights(rng, 20)])
+    more = layer.more.copy()
+    more[3] += 1
+    with pytest.raises(ModelError, match="page 0: expected a feature for each weight; the model"):
+        changed_layer(
+            layer._replace(more=more),
+            {0: Change(np.arange(20), 21, NOTHING)},
+            N_FEATURES,
+        )
 
 
 def test_no_change_is_the_same_layer(rng):

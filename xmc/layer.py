@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import frozen, lists_fit, pointers
+from .errors import ModelError
 from .kernels.beam import order_by
 from .kernels.bytes import N_BYTES
 from .kernels.pages import PAGE, Page, count_buckets, unsound_page
@@ -164,6 +165,8 @@ def entries_of(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
     high = np.repeat(np.arange(len(bucket) - 1), np.diff(bucket)) << np.int64(layer.shift[page])
     feature = np.repeat(high + layer.low[features], layer.more[features].astype(np.int64) + 1)
+    if len(feature) != len(layer.child[entries]):
+        raise ModelError(f"page {page}: expected a feature for each weight; the model is damaged")
     return feature, layer.child[entries], layer.weight[entries]
 
 
