@@ -183,7 +183,7 @@ def test_few_documents_are_trained_on_without_calibration(backend, caplog):
     own = backend(min_df=1)
     with caplog.at_level("WARNING", logger="annif"):
         own.train(DocumentList(DOCUMENTS[:6]), jobs=1)
-    assert "6 documents are too few to calibrate with" in caplog.text
+    assert "6 documents are too few to calibrate" in caplog.text
     assert asked(own, TEXTS["apples"])[0][0][0] == 0
 
 
@@ -199,10 +199,12 @@ def test_collapsed_layers_are_refused(trained):
         trained(collapse_every_n_layers=5)
 
 
-def test_what_xmc_refuses_annif_prints_in_one_line(trained):
+def test_what_xmc_refuses_annif_prints_in_one_line_before_anything_is_written(backend):
+    own = backend(C=0)
     with pytest.raises(AnnifException, match="C must be a finite number >= 1e-09") as caught:
-        trained(C=0)
+        own.train(DocumentList(DOCUMENTS))
     assert "\n" not in caught.value.format_message()
+    assert list(Path(own.datadir).iterdir()) == []
 
 
 def test_without_documents_there_is_no_training(backend):
@@ -219,7 +221,8 @@ def test_before_training_there_is_no_answer_and_no_cache(backend):
         backend().train("cached")
 
 
-def test_hyperopt_recommends_lines_for_the_configuration(trained):
+def test_hyperopt_recommends_lines_for_the_configuration(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # Annif leaves the trials there
     optimizer = trained().get_hp_optimizer(DocumentList(DOCUMENTS[:12]), "NDCG")
     found = optimizer.optimize(n_trials=2, n_jobs=1, results_file=None)
     assert {line.partition("=")[0] for line in found.lines} == {"C", "costs", "cluster_k"}

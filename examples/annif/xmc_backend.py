@@ -35,6 +35,7 @@ from sklearn.pipeline import FeatureUnion
 from xmc import LabelTreeClassifier, load
 from xmc.analyzers import opening_of
 from xmc.calibration import FEWEST_ROWS
+from xmc.params import check
 from xmc.topk import TopK
 
 OPENING_SHARE = 0.7  # of each of the two kinds of features of an opening; the text's is 1
@@ -58,11 +59,9 @@ class XmcOptimizer(HyperparameterOptimizer):
         }
 
     def _postprocess(self, study: Any) -> HPRecommendation:
-        lines = [f"{name}={shown(value)}" for name, value in study.best_params.items()]
+        best = study.best_params | {"C": f"{study.best_params['C']:.3g}"}
+        lines = [f"{name}={value}" for name, value in best.items()]
         return HPRecommendation(lines=lines, score=study.best_value)
-
-    def _normalize(self, hps: dict[str, Any]) -> dict[str, Any]:
-        return {name: shown(value) for name, value in hps.items()}
 
 
 class XmcObjective(HPObjective):
@@ -133,19 +132,19 @@ class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend):
         return model
 
     def _train(self, corpus: Any, params: dict[str, Any], jobs: int = 0) -> None:
-        if corpus == "cached":
-            self.info("reusing cached training data from previous run")
-            X, Y = self.cached_matrices()
-        else:
-            X, Y = self._matrices(corpus, params)
-        params = dict(params)
-        if X.shape[0] < FEWEST_ROWS and params["calibration"] != "none":
-            self.warning(f"{X.shape[0]} documents are too few to calibrate with: scores are raw")
-            params["calibration"] = "none"
-        self.info(f"training on {X.shape[0]:,} documents, {X.shape[1]:,} features")
         with as_annif_error():
-            model = make_classifier(params, jobs or -1).fit(X, Y)
-            model.save(os.path.join(self.datadir, self.MODEL_FILE), overwrite=True)
+            model = make_classifier(params, jobs or -1)
+            check(model)  # nobody should wait for the vectoriser to learn of a mistyped setting
+            if corpus == "cached":
+                self.info("reusing cached training data from previous run")
+                X, Y = self.cached_matrices()
+            else:
+                X, Y = self._matrices(corpus, params)
+            if X.shape[0] < FEWEST_ROWS and model.calibration:
+                self.warning(f"{X.shape[0]} documents are too few to calibrate: scores are raw")
+                model.set_params(calibration=None)
+            self.info(f"training on {X.shape[0]:,} documents, {X.shape[1]:,} features")
+            model.fit(X, Y).save(os.path.join(self.datadir, self.MODEL_FILE), overwrite=True)
         self._model = model
 
     def _matrices(self, corpus: Any, params: dict[str, Any]) -> tuple[Any, Any]:
@@ -154,9 +153,8 @@ class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend):
         if not documents:
             raise NotSupportedException("Cannot train xmc project with no documents")
         self.info("creating vectorizer")
-        with as_annif_error():
-            self.vectorizer = make_vectorizer(self.project.analyzer, params)
-            X = self.vectorizer.fit_transform([doc.text for doc in documents]).tocsr()
+        self.vectorizer = make_vectorizer(self.project.analyzer, params)
+        X = self.vectorizer.fit_transform([doc.text for doc in documents]).tocsr()
         Y = subject_matrix([doc.subject_set for doc in documents], len(self.project.subjects))
         atomic_save(self.vectorizer, self.datadir, self.VECTORIZER_FILE, method=joblib.dump)
         for matrix, name in zip((X, Y), self.TRAIN_FILES, strict=True):
@@ -253,11 +251,6 @@ def score_array(top: TopK, wanted: np.ndarray, n_subjects: int) -> sp.csr_array:
     array = sp.csr_array((scores[wanted], top.labels[wanted], indptr), (len(scores), n_subjects))
     array.sort_indices()
     return array
-
-
-def shown(value: Any) -> str:
-    """A parameter as a configuration has it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager
