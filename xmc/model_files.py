@@ -291,9 +291,16 @@ def _check(model: Model) -> None:
         _check_rows("rows", model.rows, model.n_rows, n_features)
         indptr, ids = model.row_labels
         fits = len(indptr) == model.n_rows + 1 and lists_fit(indptr, ids) and within(ids, n_labels)
-        if not fits:
+        if not fits or not _ascend(indptr, ids):
             raise ValueError("row_labels: expected labels of each row, they don't fit the rows")
     model.predictor.check(n_features, n_labels)
+
+
+def _ascend(indptr: np.ndarray, ids: np.ndarray) -> bool:
+    """Whether the ids of each list ascend."""
+    ascends = ids[1:] > ids[:-1]
+    ascends[indptr[1:-1][(indptr[1:-1] > 0) & (indptr[1:-1] < len(ids))] - 1] = True
+    return bool(ascends.all())
 
 
 def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:

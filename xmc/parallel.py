@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import joblib
@@ -38,11 +38,48 @@ def results_of(
     """What `run` gives, one result after another, each as soon as it is its turn."""
     threads = min(len(jobs), n_threads(n_jobs))
     if threads < 2:
-        yield from (function(*job) for job in jobs)
-        return
-    # joblib's own threads look for results every 10 ms: as long as two texts take to rank.
-    with ThreadPool(threads) as pool:
-        yield from pool.imap(lambda job: function(*job), jobs)
+        return (function(*job) for job in jobs)
+    return _in_turn(function, jobs, threads)
+
+
+def _in_turn(function: Callable[..., Any], jobs: Sequence[tuple], threads: int) -> Iterator[Any]:
+    """The results of jobs on some threads.
+
+    joblib's own threads look for results every 10 ms, as long as two texts take to rank. Those of
+    multiprocessing and concurrent.futures are waited for, or complain, when somebody interrupts.
+    """
+    changed = threading.Condition()
+    left = deque(range(len(jobs)))
+    done: dict[int, tuple[bool, Any]] = {}
+
+    def work() -> None:
+        while True:
+            with changed:
+                if not left:
+                    return
+                n = left.popleft()
+            try:
+                outcome = True, function(*jobs[n])
+            except BaseException as error:
+                outcome = False, error
+            with changed:
+                done[n] = outcome
+                changed.notify_all()
+
+    for _ in range(threads):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for n in range(len(jobs)):
+            with changed:
+                while n not in done:
+                    changed.wait()
+                succeeded, result = done.pop(n)
+            if not succeeded:
+                raise result
+            yield result
+    finally:
+        with changed:
+            left.clear()
 
 
 def n_threads(n_jobs: int | None) -> int:

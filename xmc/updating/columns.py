@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import pointers
+from ..errors import ModelError
 from ..kernels.beam import order_by
 from ..kernels.pages import PAGE, Page
 from ..layer import (
@@ -103,7 +104,10 @@ def _kept(layer: Layer, own: range, change: Change) -> Entries:
     parts = [(none.astype(np.int32), none, np.empty(0, np.float32), none)]
     for q, page in enumerate(own):
         feature, child, stored = entries_of(layer, page)
-        place = change.place[q * PAGE + child.astype(np.int64)]
+        own_place = change.place[q * PAGE : (q + 1) * PAGE]
+        if len(child) and int(child.max()) >= len(own_place):
+            raise ModelError(f"page {page}: expected children that there are; the model is damaged")
+        place = own_place[child]
         stay = ~gone[place]
         weight = in_steps(stored[stay]) * layer.scale[page]
         parts.append((feature[stay], place[stay], weight, np.full(stay.sum(), q)))
