@@ -171,6 +171,27 @@ def test_equal_scores_keep_their_order_though_annif_sorts_by_score(xmc_type):
     assert array.data == pytest.approx(0.5)
 
 
+def test_a_new_subject_is_learned_without_a_new_training(backend, subjects):
+    without = [doc for doc in DOCUMENTS if 5 not in doc.subject_set]
+    own = backend()
+    own.train(DocumentList(without), jobs=1)
+    own.learn(DocumentList([doc for doc in DOCUMENTS if 5 in doc.subject_set]))
+    for model in (own, backend()):
+        model.initialize()
+        found = asked(model, TEXTS["forests"], TEXTS["apples"])
+        assert [best[0][0] for best in found] == [5, 0]
+    X, Y = own.cached_matrices()
+    assert (X.shape[0], Y.shape) == (len(DOCUMENTS), (len(DOCUMENTS), len(subjects)))
+
+
+def test_learning_needs_a_training_and_documents(trained, backend):
+    with pytest.raises(NotInitializedException):
+        backend().learn(DocumentList(DOCUMENTS))
+    own = trained()
+    with pytest.raises(NotSupportedException, match="Cannot learn from no documents"):
+        own.learn(DocumentList([]))
+
+
 def test_calibration_changes_scores_and_no_order(trained):
     raw, calibrated = (
         asked(trained(calibration=kind), *TEXTS.values()) for kind in ("none", "isotonic")

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import scipy.sparse as sp
 from annif import default_config
+from annif.backend.backend import AnnifLearningBackend
 from annif.backend.hyperopt import (
     AnnifHyperoptBackend,
     HPObjective,
@@ -81,7 +82,7 @@ class XmcObjective(HPObjective):
         return found.results(metrics=[args["metric"]])[args["metric"]]
 
 
-class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend):
+class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend, AnnifLearningBackend):
     """Label trees of linear classifiers, over words as the project's analyzer finds them."""
 
     name = "xmc"
@@ -147,6 +148,25 @@ class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend):
             model.fit(X, Y).save(os.path.join(self.datadir, self.MODEL_FILE), overwrite=True)
         self._model = model
 
+    def _learn(self, corpus: Any, params: dict[str, Any]) -> None:
+        """Solve the subjects of more documents again, beside the documents of the training."""
+        self.initialize()
+        documents = [doc for doc in corpus.documents if doc.subject_set]
+        if not documents:
+            raise NotSupportedException("Cannot learn from no documents")
+        rows = self.vectorizer.transform([doc.text for doc in documents]).tocsr()
+        n_subjects = len(self.project.subjects)
+        subjects = subject_matrix([doc.subject_set for doc in documents], n_subjects)
+        X, Y = self.cached_matrices()
+        Y.resize(Y.shape[0], n_subjects)
+        with as_annif_error():
+            self._model.add(rows, subjects, rows=(X, Y))
+            self._model.save(os.path.join(self.datadir, self.MODEL_FILE), overwrite=True)
+        self._keep(sp.vstack([X, rows], format="csr"), sp.vstack([Y, subjects], format="csr"))
+        self._active = None
+        share = f"{self._model.drift_:.0%} of the subjects"
+        self.info(f"learned {len(documents):,} documents; {share} have changed since the training")
+
     def _matrices(self, corpus: Any, params: dict[str, Any]) -> tuple[Any, Any]:
         """Features and subjects of all documents that have a subject, CSR; keeps them in files."""
         documents = [doc for doc in corpus.documents if doc.subject_set]
@@ -157,9 +177,13 @@ class XmcBackend(TfidfVectorizerMixin, AnnifHyperoptBackend):
         X = self.vectorizer.fit_transform([doc.text for doc in documents]).tocsr()
         Y = subject_matrix([doc.subject_set for doc in documents], len(self.project.subjects))
         atomic_save(self.vectorizer, self.datadir, self.VECTORIZER_FILE, method=joblib.dump)
+        self._keep(X, Y)
+        return X, Y
+
+    def _keep(self, X: Any, Y: Any) -> None:
+        """Keep the features and subjects of all documents that the model knows."""
         for matrix, name in zip((X, Y), self.TRAIN_FILES, strict=True):
             atomic_save(matrix, self.datadir, name, method=lambda M, path: sp.save_npz(path, M))
-        return X, Y
 
     def cached_matrices(self) -> list[Any]:
         """Features and subjects of the documents that were trained on last."""
