@@ -11,7 +11,9 @@ from pathlib import Path
 
 import cli_tools as cli
 import pytest
+from planted_names import named_texts
 
+from xmc import load
 from xmc.datasets import demo
 
 TOP = Path(__file__).resolve().parent.parent
@@ -47,15 +49,28 @@ def said(command):
     return cli.done(*arguments).stdout
 
 
+def test_what_comes_first_runs():
+    texts, labels = named_texts(300, 0)
+    exec(block("python"), known := {"texts": texts, "labels": labels})
+    assert load("model").label_ids_ == known["model"].label_ids_
+
+
+def test_the_table_is_that_of_the_pages():
+    rows = re.findall(r"^\| .*[0-9] s \|.*\|$", README.partition("## Try it")[0], re.MULTILINE)
+    assert len(rows) == 5
+    pages = (TOP / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [row for row in rows if row not in pages] == []
+
+
 def test_the_python_example_runs():
-    precision, psp, tags, tags_of_small = printed(block("python"))
+    precision, psp, tags, tags_of_small = printed(block("python", 1))
     assert float(precision) > 0.88
     assert float(psp) > 0.69
     assert "::" in tags and tags_of_small == tags
 
 
 def test_the_example_of_texts_runs():
-    lines = printed(block("python", 1))
+    lines = printed(block("python", 2))
     assert {line.rpartition(" ")[0] for line in lines} == {"red Red", "fruit fruit"}
 
 
