@@ -9,7 +9,7 @@ from serving_tools import colours, trained
 
 from xmc import ModelError, ParameterError
 from xmc.serving.loaded import Loaded
-from xmc.serving.models import Served, names_of
+from xmc.serving.models import Found, Served, names_of
 
 
 @pytest.fixture
@@ -50,6 +50,16 @@ def test_a_folder_that_stays_is_not_loaded_again(folder):
     now = one.now
     asyncio.run(one.renew())
     assert one.now is now and seen == []
+
+
+def test_what_was_loaded_before_answers_only_while_the_folder_is_the_same(folder):
+    found = Found.at(str(folder), 1)
+    same = Served("model", str(folder), 1, print, print, found)
+    assert same.now is found.model
+    trained(C=100.0).save(folder, overwrite=True)
+    other = Served("model", str(folder), 1, print, print, found)
+    assert other.now is not found.model
+    assert answer(other) != answer(same)
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "no arrays", "nothing in it"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from .door import Door
 from .fields import BODY
 from .forms import EXPLAIN, FEEDBACK, PREDICT
 from .metrics import OTHER, Metrics
-from .models import Models, Served, names_of
+from .models import Found, Models, Served, names_of
 from .openapi import document
 
 WATCH = 1.0  # seconds between looks at the model folders
@@ -61,12 +61,20 @@ def create(
     metrics: Metrics,
     ready: Callable[[], Any] = lambda: None,
     each_second: Callable[[], Any] = lambda: None,
+    found: Mapping[str, Found] | None = None,
 ) -> Door:
     """The application, its models loaded. Raises ModelError if one can't be.
 
     ready: called when it begins to answer. each_second: called from time to time.
+    found: models that are loaded already, by their folders.
     """
-    models = Models([_served(name, path, settings, metrics) for name, path in _places(settings)])
+    found = found or {}
+    models = Models(
+        [
+            _served(name, path, settings, metrics, found.get(path))
+            for name, path in _places(settings)
+        ]
+    )
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
@@ -94,7 +102,9 @@ def _places(settings: Settings) -> list[tuple[str, str]]:
     return list(zip(names_of(settings.folders), settings.folders, strict=True))
 
 
-def _served(name: str, path: str, settings: Settings, metrics: Metrics) -> Served:
+def _served(
+    name: str, path: str, settings: Settings, metrics: Metrics, found: Found | None
+) -> Served:
     def counted(size: int) -> None:
         metrics.add("xmc_batches_total", name)
         metrics.add("xmc_items_total", name, by=size)
@@ -102,7 +112,7 @@ def _served(name: str, path: str, settings: Settings, metrics: Metrics) -> Serve
     def renewed(result: str) -> None:
         metrics.add("xmc_reloads_total", name, result)
 
-    return Served(name, path, settings.n_jobs, counted, renewed)
+    return Served(name, path, settings.n_jobs, counted, renewed, found)
 
 
 def _routes(settings: Settings) -> list[Route]:

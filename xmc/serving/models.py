@@ -30,11 +30,22 @@ class Stamp(NamedTuple):
         return cls(tuple(map(_facts, (path, os.path.join(path, FILE), os.path.join(path, ARRAYS)))))
 
 
+class Found(NamedTuple):
+    """A model as it was loaded, and of which folder."""
+
+    stamp: Stamp
+    model: Loaded
+
+    @classmethod
+    def at(cls, path: str, n_jobs: int) -> Found:
+        return cls(Stamp.of(path), Loaded(path, n_jobs))
+
+
 class Served:
     """A folder that is served: its name, the model that was loaded last, and who waits for it.
 
     counted: called with the size of each batch. renewed: with "loaded" or "broken" when another
-    folder stands there.
+    folder stands there. found: what was loaded before, for as long as the folder is the same.
     """
 
     def __init__(
@@ -44,12 +55,14 @@ class Served:
         n_jobs: int,
         counted: Callable[[int], Any],
         renewed: Callable[[str], Any],
+        found: Found | None = None,
     ):
         self.name, self.path, self.n_jobs, self.renewed = name, path, n_jobs, renewed
         self.batcher = Batcher(counted)
         self.explaining = asyncio.Lock()
         self._seen = Stamp.of(path)
-        self.now = Loaded(path, n_jobs)
+        is_same = found is not None and found.stamp == self._seen
+        self.now = found.model if found is not None and is_same else Loaded(path, n_jobs)
 
     async def answers(self, model: Loaded, items: list, k: int) -> list:
         """The best labels of each item; the calls of several requests are put together."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,7 @@ import uvicorn
 from ..errors import ParameterError, XmcError
 from .app import Settings, create
 from .metrics import Metrics
+from .models import Found
 from .protocol import Protocol
 
 LOG = logging.getLogger("xmc.serving")
@@ -64,6 +66,7 @@ def answer(
     listening: socket.socket,
     ready: Callable[[], Any],
     parent: int | None = None,
+    found: Mapping[str, Found] | None = None,
 ) -> None:
     """Answer in this process until a signal asks for the end, or until its parent is gone."""
 
@@ -71,7 +74,7 @@ def answer(
         if parent is not None and os.getppid() != parent:
             server.should_exit = True
 
-    app = create(settings, metrics, ready, each_second)
+    app = create(settings, metrics, ready, each_second, found)
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -98,9 +101,15 @@ class Supervisor:
         self.settings, self.metrics, self.listening = settings, metrics, listening
         self.workers: dict[int, tuple[int, float]] = {}  # by process: the number, since when
         self.ending = False
+        self.found: dict[str, Found] = {}
 
     def run(self, ready: Callable[[], Any]) -> int:
         """Work until the end; the exit code. If the first worker can't start, no other one does."""
+        # What is loaded before the fork, kernels and words as well as arrays, is there only once,
+        # however many workers there are. What a collection of garbage looks at would be copied.
+        n_jobs = self.settings.n_jobs
+        self.found = {path: Found.at(path, n_jobs) for path in self.settings.folders}
+        gc.freeze()
         for asked in ENDINGS:
             signal.signal(asked, self._end)
         first, is_ready = self._start(0)
@@ -150,7 +159,7 @@ class Supervisor:
                 except BrokenPipeError:  # nobody waits for the others
                     pass
 
-            answer(self.settings, self.metrics, self.listening, ready, parent)
+            answer(self.settings, self.metrics, self.listening, ready, parent, self.found)
             code = 0
         except XmcError as error:
             LOG.error("%s", error)
