@@ -242,6 +242,7 @@ CLASSES = [str(n % 3) for n in range(300)]
         ({"keep": True}, NEWS, {"label_ids": map(str, range(40))}, "a list as label_ids, got map"),
         ({"keep": True}, NEWS, {"label_names": {"a": "b"}}, "needs a model whose labels have ids"),
         ({"keep": True}, NEWS, {"label_names": ["b"]}, "40 label_names, one per label, got 1"),
+        ({}, NEWS, {"rows": (ROWS[0][:9], ROWS[1][:9])}, "rows of the training, got none with lab"),
         ({}, NEWS, {"rows": (ROWS[0][:4], ROWS[1])}, "as many rows in X as in Y, got 4 and 300"),
     ],
 )

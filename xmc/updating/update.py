@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Lists, Rows, frozen
-from ..errors import DataError, ParameterError
+from ..errors import DataError, ParameterError, quoted
 from ..evidence.names import NameIndex
 from ..evidence.sources import Beside
 from ..explaining.build import column_of
@@ -197,7 +197,8 @@ def _known(
         csr = estimator._features(X, reset=False)
         Y, _ = _labelled(y, label_ids, None, model, who)
         same_rows(csr, Y, who)
-        return Known(estimator._kept_rows(csr), _of_known(Y, labels.n, model))
+        own = _of_known(Y, labels.n, model, who)
+        return Known(estimator._kept_rows(csr), own)
     held = held_rows(estimator)
     if held is None:
         raise ParameterError(
@@ -222,12 +223,19 @@ def held_rows(estimator: Any) -> Known | None:
     )
 
 
-def _of_known(Y: sp.csr_matrix, n_labels: int, model: Model) -> sp.csr_matrix:
-    """Only what labels say that the model has rows of: others were removed, or never there."""
+def _of_known(Y: sp.csr_matrix, n_labels: int, model: Model, who: str) -> sp.csr_matrix:
+    """Only what labels say that the model has rows of: others were removed, or never there.
+
+    Raises DataError if one of these has no row, as these are not the rows of the training then.
+    """
     trained = np.flatnonzero(model.label_counts)
     trained = trained if model.kept_labels is None else model.kept_labels[trained]
     known = np.zeros(max(n_labels, Y.shape[1]), bool)
     known[trained] = True
+    lacking = np.setdiff1d(trained, Y.indices)
+    if len(lacking):
+        label = lacking[0] if model.label_ids is None else quoted(model.label_ids[lacking[0]])
+        raise DataError(f"{who}: expected the rows of the training, got none with label {label}")
     own = sp.csr_matrix((Y.data * known[Y.indices], Y.indices, Y.indptr), (Y.shape[0], len(known)))
     own.eliminate_zeros()
     return own[:, :n_labels]
