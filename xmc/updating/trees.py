@@ -105,7 +105,9 @@ def _siblings(tree: LabelTree, labels: np.ndarray) -> dict[int, np.ndarray]:
     """Where the labels stand among their siblings, by the number of the chunk."""
     last, place = tree.chunks[-1], np.flatnonzero(np.isin(tree.labels, labels))
     chunk = np.searchsorted(last, place, side="right") - 1
-    return {int(n): place[chunk == n] - last[n] for n in np.unique(chunk)}
+    starts = np.flatnonzero(np.diff(chunk, prepend=-1))
+    parts = np.split(place - last[chunk], starts[1:])
+    return dict(zip(chunk[starts].tolist(), parts, strict=False))
 
 
 def _solved(
