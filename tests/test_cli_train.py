@@ -103,6 +103,7 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "tail_share": 0.2,
         "tail_gamma": 9.0,
         "threshold_for": "macro",
+        "keep_rows": True,
     }
     declared = {f.name for f in fields(LabelTreeParams)} - {
         "n_jobs",
@@ -113,7 +114,7 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
     }
     assert settings.keys() == declared
     flags = [
-        [f"--{name.replace('_', '-')}", value]
+        [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
         for name, value in settings.items()
         if name != "normalize"
     ]
