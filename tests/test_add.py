@@ -218,6 +218,22 @@ def test_the_model_that_is_asked_meanwhile_is_the_old_one_until_it_has_learned(m
     assert not planted.same_answer(model.predict_topk(planted.X_TEST, 3), expected)
 
 
+def parts(*matrices):
+    return [part.tobytes() for M in matrices for part in (M.data, M.indices, M.indptr)]
+
+
+@pytest.mark.parametrize("name", ["balanced", "reranked"])
+def test_what_is_given_stays_as_it_was(name):
+    X, Y = planted.X.copy(), planted.Y.copy()
+    ids = [f"l{n}" for n in range(planted.N_LABELS)]
+    model = clone(planted.MODELS[name]).fit(X, Y, label_ids=ids)
+    given = parts(X, Y)
+    model.remove(["l7", "l8"])
+    model.add(X, Y, rows=(X, Y), label_ids=ids)
+    model.add(X[:9], Y[:9], rows=(X, Y), label_ids=ids[::-1])
+    assert parts(X, Y) == given
+
+
 def test_a_failed_update_leaves_the_model_as_it_was():
     model = before("balanced", keep_rows=True)
     expected = model.model_

@@ -154,7 +154,8 @@ def _labelled(
         place = {label: n for n, label in enumerate(ids)}
         columns = np.array([place[label] for label in given])
     n = Y.shape[1] if ids is None else len(ids)
-    wide = sp.csr_matrix((Y.data, columns[Y.indices], Y.indptr), (Y.shape[0], n))
+    placed = Y.data, columns[Y.indices], Y.indptr
+    wide = sp.csr_matrix(placed, (Y.shape[0], n), copy=True)  # or y would be put in order, too
     wide.sort_indices()
     names = _names(label_names, columns, ids, n, model, who)
     return wide, Labels(n, ids, names)
@@ -236,7 +237,8 @@ def _of_known(Y: sp.csr_matrix, n_labels: int, model: Model, who: str) -> sp.csr
     if len(lacking):
         label = lacking[0] if model.label_ids is None else quoted(model.label_ids[lacking[0]])
         raise DataError(f"{who}: expected the rows of the training, got none with label {label}")
-    own = sp.csr_matrix((Y.data * known[Y.indices], Y.indices, Y.indptr), (Y.shape[0], len(known)))
+    masked = Y.data * known[Y.indices], Y.indices, Y.indptr
+    own = sp.csr_matrix(masked, (Y.shape[0], len(known)), copy=True)
     own.eliminate_zeros()
     return own[:, :n_labels]
 
