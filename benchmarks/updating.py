@@ -85,6 +85,7 @@ def measure(new: Callable[[], Any], rows: Any, share: float, repeat: int) -> dic
         before.save(f"{folder}/model")
         for _ in range(repeat):
             later = load(f"{folder}/model")
+            getattr(later, "classifier_", later).set_params(n_jobs=-1)
             took, _ = timed(later.add, *news, **names)
             seconds["update"].append(took)
         same = before.label_counts_ == later.label_counts_[:n_old]  # equal rows may gain others
