@@ -22,6 +22,7 @@ from xmc.cli.train import LabelledRows, read_training
 from xmc.errors import ModelError
 
 FEEDBACK = ".jsonl"
+LACKED = "labels that the model's vocabulary lacks"
 RETRAIN = 0.2  # drift from which on a new training is due
 
 
@@ -129,8 +130,8 @@ def learn(
         )
     new = read_new(sources, source, label_names, notices)
     rows = read_training(beside, source, label_names) if beside else None
-    if concepts is not None and new.label_ids:
-        check_concepts(new.label_ids, concepts, str(vocabulary), notices)
+    if new.label_ids:
+        tell_lacking(model, new.label_ids, concepts, vocabulary, notices)
     new, rows = alike(model, new, rows)
     called: dict[str, Any] = {"label_ids": new.label_ids, "label_names": new.label_names}
     if of_texts:
@@ -145,6 +146,18 @@ def learn(
     if rows is not None:
         called["rows"] = as_features(model, rows, headerless, notices), rows.Y
     model.add(X, new.Y, **called)
+
+
+def tell_lacking(
+    model: Any, ids: list[str], concepts: Any, path: str | None, notices: Notices
+) -> None:
+    """Say how many labels the vocabulary lacks, a given one or that of the model."""
+    if concepts is not None:
+        check_concepts(ids, concepts, str(path), notices)
+    elif (known := getattr(model, "vocabulary", None)) is not None:
+        own = known.as_in(model.label_ids_)
+        lacking = sum(label not in own for label in ids)
+        notices.say_if_any(lacking, len(ids), LACKED, "they are called by their ids")
 
 
 def read_new(

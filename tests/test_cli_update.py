@@ -147,6 +147,8 @@ def test_a_vocabulary_brings_names_and_concepts(folder, tmp_path):
     news = ("update", tmp_path / "model", folder / "new.tsv", "--model", tmp_path / "later")
     result = done(*news, "--vocabulary", tmp_path / "all.tsv")
     assert "labels that the vocabulary lacks" in result.stderr
+    result = done("update", tmp_path / "later", folder / "new.tsv")
+    assert "1 of " in result.stderr and "labels that the model's vocabulary lacks" in result.stderr
 
 
 def test_a_model_without_rows_asks_for_them(folder, tmp_path):

@@ -66,9 +66,9 @@ def _in_turn(function: Callable[..., Any], jobs: Sequence[tuple], threads: int) 
                 done[n] = outcome
                 changed.notify_all()
 
-    for _ in range(threads):
-        threading.Thread(target=work, daemon=True).start()
     try:
+        for _ in range(threads):
+            threading.Thread(target=work, daemon=True).start()
         for n in range(len(jobs)):
             with changed:
                 while n not in done:
