@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -25,6 +26,8 @@ from xmc.methods import Method, method_named
 from xmc.params import check, names
 from xmc.presets import PRESETS
 
+CLUSTERS = ("dask", "ray")
+SCHEDULERS = ("threads", "processes", *CLUSTERS)
 STAGE_FLAGS = ("neighbors",)
 ONLY_BIAS = "only the bias learns from them"
 ONLY_NEGATIVES = "they only serve as negatives"
@@ -86,6 +89,20 @@ class LabelledRows(NamedTuple):
     help="Keep what is finished in this folder until the model is saved. Killed or interrupted, "
     "the same command goes on from there.",
 )
+@click.option(
+    "--scheduler",
+    type=click.Choice(SCHEDULERS),
+    default=SCHEDULERS[0],
+    show_default=True,
+    help="What runs the jobs of the training. The model is the same.",
+)
+@click.option("--address", help="Of the cluster of --scheduler dask, tcp://HOST:PORT, or ray.")
+@click.option(
+    "--shared",
+    metavar="DIR",
+    help="Folder on storage that all workers see, for what they read.  "
+    "[default: the one that the model's folder is in]",
+)
 @click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.vocabulary
@@ -105,6 +122,9 @@ def command(
     row_weights: str | None,
     rerank: bool | None,
     checkpoint: str | None,
+    scheduler: str,
+    address: str | None,
+    shared: str | None,
     dry_run: bool,
     label_names: str | None,
     vocabulary: str | None,
@@ -131,6 +151,7 @@ def command(
         apply_preset(ctx, preset, model_flags)
     lacking = model_flags.keys() - {*names(kind.params), *STAGE_FLAGS, "threads", "seed"}
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
+    check_scheduler(ctx, scheduler, address)
     output.check(folder=target, marker="model.json", beside=checkpoint)
     estimator = new_estimator(kind, model_flags, output.quiet)
     named = method or one_vs_all or preset
@@ -163,8 +184,11 @@ def command(
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
         return
-    with resumable(checkpoint, output.notices):
-        result = {"model": target, **fit(model, kept, output.notices, checkpoint)}
+    with (
+        resumable(checkpoint, output.notices),
+        workers(scheduler, address, shared or Path(target).parent, model_flags) as executor,
+    ):
+        result = {"model": target, **fit(model, kept, output.notices, checkpoint, executor)}
         model.save(target, overwrite=output.overwrite)
     sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
     output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
@@ -302,7 +326,37 @@ def resumable(checkpoint: str | None, notices: Notices) -> Iterator[None]:
     remove(checkpoint)
 
 
-def fit(model: Any, data: LabelledRows, notices: Notices, checkpoint: str | None) -> dict[str, Any]:
+def check_scheduler(ctx: click.Context, scheduler: str, address: str | None) -> None:
+    """Raise a usage error if flags don't go with the scheduler."""
+    if scheduler not in CLUSTERS:
+        options.refuse(ctx, ["address"], "goes with --scheduler dask or ray")
+    if scheduler == SCHEDULERS[0]:
+        options.refuse(ctx, ["shared"], "goes with another --scheduler")
+    if scheduler == "dask" and address is None:
+        raise click.UsageError("--scheduler dask needs --address tcp://HOST:PORT", ctx)
+
+
+@contextmanager
+def workers(
+    scheduler: str, address: str | None, shared: Any, flags: dict[str, Any]
+) -> Iterator[Any]:
+    """The executor that flags name; None for threads."""
+    if scheduler == "threads":
+        yield None
+        return
+    from xmc.executors import Dask, Processes, Ray
+
+    if scheduler == "processes":
+        executor: Any = Processes(flags["threads"] or -1, shared)
+    else:
+        executor = Dask(address, shared) if scheduler == "dask" else Ray(address, shared)
+    with executor:
+        yield executor
+
+
+def fit(
+    model: Any, data: LabelledRows, notices: Notices, checkpoint: str | None, executor: Any
+) -> dict[str, Any]:
     """Fit the model; returns counts and seconds."""
     started = time.monotonic()
     facts: dict[str, Any] = count_rows(data.X, data.Y)
@@ -310,7 +364,7 @@ def fit(model: Any, data: LabelledRows, notices: Notices, checkpoint: str | None
     rows = data.X if data.texts is None else data.texts
     called = {"label_ids": data.label_ids, "label_names": data.label_names}
     weights = {"sample_weight": data.row_weights}
-    model.fit(rows, data.Y, **called, **weights, checkpoint=checkpoint)
+    model.fit(rows, data.Y, **called, **weights, checkpoint=checkpoint, executor=executor)
     if data.texts is not None:
         found = count_features(model.model_)
         report_counts(found | {"n_rows": facts["n_rows"]}, notices)

@@ -121,11 +121,11 @@ def test_what_one_job_gives_is_kept_as_others_are(tmp_path):
 def test_jobs_that_are_kept_are_run_by_as_many_threads_as_others(tmp_path, monkeypatch):
     asked = []
 
-    def results_of(function, jobs, n_jobs):
+    def outcomes(function, jobs, n_jobs):
         asked.append(n_jobs)
-        return map(function, *zip(*jobs, strict=True))
+        return enumerate(map(function, *zip(*jobs, strict=True)))
 
-    monkeypatch.setattr(room, "results_of", results_of)
+    monkeypatch.setattr(room, "outcomes", outcomes)
     found(KeptInFolder(tmp_path), Worker(), [3, 1], n_jobs=2)
     assert asked == [2]
 

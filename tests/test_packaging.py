@@ -12,8 +12,8 @@ TOP = Path(__file__).resolve().parent.parent
 FOLDERS = {
     f"xmc.{name}": f"xmc/{name}"
     for name in (
-        *("kernels", "io", "ranking", "training", "evidence", "explaining", "reporting"),
-        *("serving", "updating"),
+        *("kernels", "io", "ranking", "training", "executors", "evidence", "explaining"),
+        *("reporting", "serving", "updating"),
     )
 }
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}

@@ -44,7 +44,13 @@ def test_results_stand_in_the_order_of_the_jobs(n_jobs):
 def test_the_jobs_done_are_told_one_by_one(n_jobs):
     told = []
     run(lambda n: n, [(n,) for n in range(5)], n_jobs, told.append)
-    assert told == [0, 1, 2, 3, 4]
+    assert sorted(told) == [0, 1, 2, 3, 4]
+
+
+def test_a_job_is_told_when_it_is_finished_not_when_it_is_its_turn():
+    told = []
+    run(lambda n: time.sleep(0.3 if n == 0 else 0), [(n,) for n in range(3)], 2, told.append)
+    assert told == [1, 2, 0]
 
 
 def test_jobs_run_side_by_side():

@@ -84,7 +84,7 @@ def test_a_scorer_counts_every_row_once():
 
 def test_texts_and_labels_are_no_metadata():
     request = TEXT_MODEL.get_metadata_routing()
-    asked = {"sample_weight", "label_ids", "label_names", "checkpoint"}
+    asked = {"sample_weight", "label_ids", "label_names", "checkpoint", "executor"}
     assert set(request.fit.requests) == asked
     assert set(request.score.requests) == {"sample_weight"}
     assert set(request.predict.requests) == {"threshold"}

@@ -12,14 +12,7 @@ import xmc
 TOP = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "xmc": TOP / "xmc",
-    "xmc.kernels": TOP / "xmc" / "kernels",
-    "xmc.evidence": TOP / "xmc" / "evidence",
-    "xmc.explaining": TOP / "xmc" / "explaining",
-    "xmc.reporting": TOP / "xmc" / "reporting",
-    "xmc.io": TOP / "xmc" / "io",
-    "xmc.ranking": TOP / "xmc" / "ranking",
-    "xmc.serving": TOP / "xmc" / "serving",
-    "xmc.training": TOP / "xmc" / "training",
+    **{f"xmc.{file.parent.name}": file.parent for file in TOP.glob("xmc/*/__init__.py")},
     "xmc.datasets": TOP / "datasets",
     "xmc.cli": TOP / "cli",
 }
@@ -28,7 +21,7 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
     "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
-    "parallel progress memory checkpoint",
+    "parallel progress memory checkpoint xmc.executors xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
@@ -140,7 +133,8 @@ def test_only_parallel_starts_threads():
         for module, names in IMPORTS.items()
         if {name.split(".")[0] for name in names} & THREADS
     }
-    assert users == {"xmc.parallel", "xmc.scratch"}  # the second keeps arrays of each
+    # The second keeps arrays of each, the third starts processes.
+    assert users == {"xmc.parallel", "xmc.scratch", "xmc.executors.processes"}
 
 
 def test_only_the_service_speaks_http_and_is_asynchronous():

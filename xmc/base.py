@@ -26,7 +26,7 @@ from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_t
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .numbering import old_numbers, renumbered, restricted, spread
-from .parallel import n_threads, run
+from .parallel import Executor, n_threads, run
 from .params import (
     BeamParams,
     DataParams,
@@ -122,6 +122,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
         checkpoint: str | PathLike[str] | Checkpoint | None = None,
+        executor: Executor | None = None,
     ) -> Estimator:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
 
@@ -135,11 +136,15 @@ class Estimator(ClassifierMixin, BaseEstimator):
         children too, whatever `negatives` says.
         checkpoint: a folder that keeps what is finished. If a training is killed, the same call
         goes on from there and ends in the same model; you remove the folder when it has served.
-        Raises ParameterError and DataError, both ValueErrors.
+        executor: where the jobs run that training is made of, one of xmc.executors; the model is
+        the same. Without one they run on n_jobs threads of this process, as what is no such job
+        always does.
+        Raises ParameterError and DataError, both ValueErrors, and WorkerError of an executor.
         """
         fresh = as_of_now(self)  # until it is trained, this one answers as before
         try:
-            fresh._fit(X, y, user_negatives, sample_weight, label_ids, label_names, checkpoint)
+            data = X, y, user_negatives, sample_weight, label_ids, label_names
+            fresh._fit(*data, checkpoint, executor)
         except BaseException:
             self.__dict__.pop("model_", None)
             raise
@@ -158,6 +163,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_ids: Sequence[str] | None,
         label_names: Sequence[str] | None,
         checkpoint: str | PathLike[str] | Checkpoint | None,
+        executor: Executor | None,
     ) -> None:
         """Train this very estimator; what it learned so far is gone even if that fails."""
         data = self._training_data(X, y, user_negatives, sample_weight)
@@ -165,7 +171,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
         label_names = as_label_texts(label_names, n_labels, "label_names", who)
         with (
-            opened(checkpoint, lambda: identity_of(self, data.given())) as kept,
+            opened(checkpoint, lambda: identity_of(self, data.given()), executor) as kept,
             Progress(self.verbose) as progress,
         ):
             # Where there is no seed, one is drawn; the model that goes on must have the same.

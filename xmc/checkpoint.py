@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .errors import ModelError
 from .io.files import TEMPORARY, remove_folder
 from .io.folder import as_model_error, read_folder, verify_folder, write_folder
 from .io.values import pack_value, unpack_value
-from .parallel import results_of, run
+from .parallel import Executor, outcomes, run
 
 FILE = "jobs.json"
 IDENTITY = "training"  # the folder that says what is trained
@@ -32,8 +32,19 @@ class Identity(dict[str, dict[str, Any]]):
     """What tells trainings apart: "settings" by name, and checksums of "data" by what they are."""
 
 
+@dataclass(frozen=True)
 class Checkpoint:
-    """Runs jobs and keeps nothing of them."""
+    """Runs jobs and keeps nothing of them.
+
+    executor: where they run; None is on threads of this process.
+    """
+
+    executor: Executor | None = field(default=None, kw_only=True)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what jobs give is kept."""
+        return False
 
     def part(self, name: str) -> Checkpoint:
         """For the jobs of a part of the training."""
@@ -52,12 +63,42 @@ class Checkpoint:
 
         name: of the stage.
         kind: the type of each result, made of arrays and numbers as in io.values.
+        function: of a module, as jobs may run in another process.
+        n_jobs: threads, where there is no other executor.
         """
-        return run(function, jobs, n_jobs, done)
+        return self._run(name, kind, function, jobs, self.executor or n_jobs, done)
+
+    def here(
+        self,
+        name: str,
+        kind: Any,
+        function: Callable[..., Any],
+        jobs: Sequence[tuple],
+        done: Callable[[int], Any] | None = None,
+    ) -> list:
+        """As `run`, one after another in this very thread: for what runs jobs of its own."""
+        return self._run(name, kind, function, jobs, 1, done)
 
     def once(self, name: str, kind: Any, job: Callable[[], Any]) -> Any:
-        """What one job gives."""
-        return self.run(name, kind, job, [()], 1)[0]
+        """What one job gives, here."""
+        return self.here(name, kind, job, [()])[0]
+
+    def anew(
+        self, function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
+    ) -> list:
+        """As `run`, for what takes no longer than to read it again: nothing is kept."""
+        return run(function, jobs, self.executor or n_jobs)
+
+    def _run(
+        self,
+        name: str,
+        kind: Any,
+        function: Callable[..., Any],
+        jobs: Sequence[tuple],
+        where: Executor | int | None,
+        done: Callable[[int], Any] | None,
+    ) -> list:
+        return run(function, jobs, where, done)
 
 
 @dataclass(frozen=True)
@@ -70,17 +111,21 @@ class KeptInFolder(Checkpoint):
     folder: Path
     stage: str = ""
 
-    def part(self, name: str) -> KeptInFolder:
-        return KeptInFolder(self.folder, f"{self.stage}{name}.")
+    @property
+    def keeps(self) -> bool:
+        return True
 
-    def run(
+    def part(self, name: str) -> KeptInFolder:
+        return replace(self, stage=f"{self.stage}{name}.")
+
+    def _run(
         self,
         name: str,
         kind: Any,
         function: Callable[..., Any],
         jobs: Sequence[tuple],
-        n_jobs: int | None = None,
-        done: Callable[[int], Any] | None = None,
+        where: Executor | int | None,
+        done: Callable[[int], Any] | None,
     ) -> list:
         stage = f"{self.stage}{name}"
         found = self._kept(stage, kind)
@@ -89,11 +134,10 @@ class KeptInFolder(Checkpoint):
         for n in found:
             tell(n)
         with self._keeping(stage) as keep:
-            results = results_of(function, [jobs[n] for n in left], n_jobs)
-            for n, result in zip(left, results, strict=True):
-                found[n] = result
-                keep(n, result)
-                tell(n)
+            for at, result in outcomes(function, [jobs[n] for n in left], where):
+                found[left[at]] = result
+                keep(left[at], result)
+                tell(left[at])
         return [found[n] for n in range(len(jobs))]
 
     def _kept(self, stage: str, kind: Any) -> dict[int, Any]:
@@ -152,16 +196,22 @@ NOTHING_KEPT = Checkpoint()
 
 @contextmanager
 def opened(
-    given: str | os.PathLike[str] | Checkpoint | None, identity: Callable[[], Identity]
+    given: str | os.PathLike[str] | Checkpoint | None,
+    identity: Callable[[], Identity],
+    executor: Executor | None = None,
 ) -> Iterator[Checkpoint]:
     """The checkpoint in a folder, which is made if there is none; it is locked meanwhile.
 
     given: a checkpoint that is open already is taken as it is; None keeps nothing.
     identity: what is trained. Raises ModelError if the folder has to do with another training, if
     another process uses it, or if it is no checkpoint.
+    executor: where jobs run; None is on threads of this process.
     """
-    if given is None or isinstance(given, Checkpoint):
-        yield given or NOTHING_KEPT
+    if isinstance(given, Checkpoint):
+        yield given
+        return
+    if given is None:
+        yield Checkpoint(executor=executor)
         return
     check_checkpoint(given)
     folder = Path(given)
@@ -173,7 +223,7 @@ def opened(
     try:
         _lock(descriptor, folder)
         _identify(folder, json.loads(json.dumps(identity())))
-        yield KeptInFolder(folder)
+        yield KeptInFolder(folder, executor=executor)
     finally:
         os.close(descriptor)
 

@@ -1,4 +1,5 @@
-"""The errors of this package: XmcError, and below it DataError, ParameterError and ModelError.
+"""The errors of this package: XmcError, and below it DataError, ParameterError, ModelError and
+WorkerError.
 
 Each message is one line that a terminal shows as it is, and the command line prints it.
 """
@@ -34,6 +35,10 @@ class ParameterError(XmcError, ValueError):
 
 class ModelError(XmcError, ValueError):
     """A model folder can't be read or written."""
+
+
+class WorkerError(XmcError, RuntimeError):
+    """Workers in other processes or on other machines are lost, or don't fit."""
 
 
 def quoted(token: str | bytes) -> str:

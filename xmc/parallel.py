@@ -4,53 +4,88 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import joblib
 
 
+class Executor(ABC):
+    """Where jobs run: calls of one function, each with its own arguments."""
+
+    @abstractmethod
+    def outcomes(
+        self, function: Callable[..., Any], jobs: Sequence[tuple]
+    ) -> Iterator[tuple[int, Any]]:
+        """The position of each job and what it gave, as they finish."""
+
+    @abstractmethod
+    def n_workers(self) -> int:
+        """How many jobs run at a time."""
+
+
+@dataclass(frozen=True)
+class Threads(Executor):
+    """Threads of this process, as many as `n_jobs` says.
+
+    Jobs release the GIL in kernels. They may write into arrays that they share, and be closures.
+    """
+
+    n_jobs: int | None = None
+
+    def outcomes(
+        self, function: Callable[..., Any], jobs: Sequence[tuple]
+    ) -> Iterator[tuple[int, Any]]:
+        threads = min(len(jobs), self.n_workers())
+        if threads < 2:
+            return ((n, function(*job)) for n, job in enumerate(jobs))
+        return _on_threads(function, jobs, threads)
+
+    def n_workers(self) -> int:
+        return n_threads(self.n_jobs)
+
+
 def run(
     function: Callable[..., Any],
     jobs: Sequence[tuple],
-    n_jobs: int | None = None,
+    executor: Executor | int | None = None,
     done: Callable[[int], Any] | None = None,
 ) -> list:
-    """[function(*job) for job in jobs] on threads, results in the order of the jobs.
+    """[function(*job) for job in jobs], results in the order of the jobs.
 
-    done: called with the position of each job in turn when it is finished, for a progress bar.
-
-    Jobs release the GIL in kernels. They write into arrays that they share, so they stay on threads
-    of this process, whatever backend joblib.parallel_config names; n_jobs may come from there.
+    executor: a number is that of threads of this process, as n_jobs has it.
+    done: called with the position of each job when it is finished, for a progress bar.
     """
-    finished = []
-    for n, result in enumerate(results_of(function, jobs, n_jobs)):
-        finished.append(result)
+    found: list[Any] = [None] * len(jobs)
+    for n, result in outcomes(function, jobs, executor):
+        found[n] = result
         if done is not None:
             done(n)
-    return finished
+    return found
 
 
-def results_of(
-    function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
-) -> Iterator[Any]:
-    """What `run` gives, one result after another, each as soon as it is its turn."""
-    threads = min(len(jobs), n_threads(n_jobs))
-    if threads < 2:
-        return (function(*job) for job in jobs)
-    return _in_turn(function, jobs, threads)
+def outcomes(
+    function: Callable[..., Any], jobs: Sequence[tuple], executor: Executor | int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """The position of each job and what `run` gives for it, as they finish."""
+    where = executor if isinstance(executor, Executor) else Threads(executor)
+    return where.outcomes(function, jobs)
 
 
-def _in_turn(function: Callable[..., Any], jobs: Sequence[tuple], threads: int) -> Iterator[Any]:
-    """The results of jobs on some threads.
+def _on_threads(
+    function: Callable[..., Any], jobs: Sequence[tuple], threads: int
+) -> Iterator[tuple[int, Any]]:
+    """The outcomes of jobs on some threads.
 
     joblib's own threads look for results every 10 ms, as long as two texts take to rank. Those of
     multiprocessing and concurrent.futures are waited for, or complain, when somebody interrupts.
     """
     changed = threading.Condition()
     left = deque(range(len(jobs)))
-    done: dict[int, tuple[bool, Any]] = {}
+    done: deque[tuple[int, bool, Any]] = deque()
 
     def work() -> None:
         while True:
@@ -59,24 +94,24 @@ def _in_turn(function: Callable[..., Any], jobs: Sequence[tuple], threads: int) 
                     return
                 n = left.popleft()
             try:
-                outcome = True, function(*jobs[n])
+                outcome = n, True, function(*jobs[n])
             except BaseException as error:
-                outcome = False, error
+                outcome = n, False, error
             with changed:
-                done[n] = outcome
+                done.append(outcome)
                 changed.notify_all()
 
     try:
         for _ in range(threads):
             threading.Thread(target=work, daemon=True).start()
-        for n in range(len(jobs)):
+        for _ in range(len(jobs)):
             with changed:
-                while n not in done:
+                while not done:
                     changed.wait()
-                succeeded, result = done.pop(n)
+                n, succeeded, result = done.popleft()
             if not succeeded:
                 raise result
-            yield result
+            yield n, result
     finally:
         with changed:
             left.clear()
@@ -102,3 +137,8 @@ def n_processors(n_jobs: int | None) -> int:
 def lock() -> threading.Lock:
     """A lock for what only one thread may do at a time."""
     return threading.Lock()
+
+
+def this_thread() -> int:
+    """The number of the thread that asks, as logging has it."""
+    return threading.get_ident()

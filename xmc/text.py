@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
-from .checkpoint import NOTHING_KEPT, Checkpoint
+from .checkpoint import Checkpoint
 from .errors import DataError, ModelError, ParameterError
 from .io.folder import (
     PathName,
@@ -117,7 +117,7 @@ def fitted_on(
     vectorizer: Vectorizer, texts: list[str], checkpoint: Checkpoint
 ) -> tuple[Vectorizer, Any]:
     """The vectoriser fitted on these texts, and their rows as in `fit_texts`."""
-    if checkpoint is NOTHING_KEPT:
+    if not checkpoint.keeps:
         return vectorizer, fit_texts(vectorizer, texts)
 
     def job() -> FittedTexts:

@@ -29,6 +29,7 @@ from .identity import identity_of
 from .io.label_ids import align_labels, csr_by_id
 from .label_lists import are_lists, ids_of_rows, is_0_or_1, listed
 from .model import Model
+from .parallel import Executor
 from .params import (
     OrderParams,
     PropensityParams,
@@ -146,6 +147,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | Mapping[str, str] | None = None,
         checkpoint: str | PathLike[str] | None = None,
+        executor: Executor | None = None,
     ) -> TextClassifier:
         """Train on texts and their labels.
 
@@ -158,13 +160,14 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         sample_weight: of each text, as estimators of matrices heed it.
         checkpoint: a folder that keeps what is finished. If a training is killed, the same call
             goes on from there and ends in the same model; you remove the folder when it has served.
-        Raises ParameterError and DataError, both ValueErrors.
+        executor: where the jobs run that training is made of, as estimators of matrices take it.
+        Raises ParameterError and DataError, both ValueErrors, and WorkerError of an executor.
         """
         given = self._given(texts, labels, label_ids, label_names, sample_weight)
         fresh: Any = as_of_now(self)  # until it is trained, this one answers as before
         fresh.notices_ = [*given.notices]
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
-        with opened(checkpoint, lambda: identity_of(self, given.known())) as kept:
+        with opened(checkpoint, lambda: identity_of(self, given.known()), executor) as kept:
             vectorizer, X = fitted_on(vectorizer, given.texts, kept)
             fresh.classifier_ = fresh._learned(X, given, kept)
         fresh.vectorizer_ = vectorizer

@@ -44,7 +44,7 @@ class Workplace:
             "ANNIF_CONFIG": "xmc_backend.Config",
             "ANNIF_DATADIR": str(folder / "data"),
             "ANNIF_PROJECTS": str(folder / "projects.cfg"),
-            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
         }
         self.environment = os.environ | own
 

@@ -184,6 +184,25 @@ def replacing(path: FilePath, overwrite: bool = False) -> Iterator[Path]:
         _remove(fresh)
 
 
+@contextmanager
+def scratch_folder(beside: FilePath) -> Iterator[Path]:
+    """A new folder beside a path for what is needed for a while; at the end it is removed.
+
+    What killed processes left is removed, too. Raises DataError if it can't be made.
+    """
+    target = Path(os.path.realpath(beside))
+    fresh = _temporary(target)
+    try:
+        _sweep(target.parent)
+        fresh.mkdir()
+    except OSError as error:
+        raise DataError(f"{target.parent}: can't be written: {error.strerror or error}") from error
+    try:
+        yield fresh
+    finally:
+        _remove(fresh)
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder: to others it is whole or gone."""
     aside = _temporary(path)

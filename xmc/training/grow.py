@@ -61,7 +61,7 @@ def grow_trees(
         return _grow(embeddings(), labels, shape, params, (seed, member))
 
     jobs = [(member,) for member in range(params.n_trees)]
-    return checkpoint.run("trees", LabelTree, grow, jobs, 1, lambda _: advance(1))
+    return checkpoint.here("trees", LabelTree, grow, jobs, lambda _: advance(1))
 
 
 def _shape(wanted: str, n_labels: int) -> str:

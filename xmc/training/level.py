@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,12 +12,13 @@ import numpy as np
 from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..kernels.lanes import N_LANES
 from ..layer import Layer, Page, assemble, pack
+from ..parallel import lock, run
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
 from .solver import solve
 
-# A chunk of this much work a pass is wide: its groups of siblings are shared among the threads.
+# A chunk of this much work a pass is wide: each of its groups of siblings is a job of its own.
 WIDE = 1 << 28
 
 
@@ -31,6 +33,13 @@ class TrainedChunk(NamedTuple):
     pages: list[Page]
     bias_weight: np.ndarray
     n_passes: int
+
+
+class Trained(NamedTuple):
+    """What one job gives: a whole chunk, or the weights of a group of a wide one."""
+
+    chunk: list[TrainedChunk]
+    weights: list[Weights]
 
 
 def work(problem: LevelProblem) -> np.ndarray:
@@ -71,58 +80,89 @@ def train_layer(
     done: called with the work of each chunk, or of a part of it, once it is finished.
     """
     chunk_work = work(problem)
-    # Long work comes first, so that no thread is left alone with it.
-    order = np.argsort(-chunk_work, kind="stable").tolist()
-    n_wide = int((chunk_work >= WIDE).sum())
-    wide, narrow = order[:n_wide], order[n_wide:]
-    chunks = {n: _train_wide(problem, n, params, done, chunk_work[n], checkpoint) for n in wide}
-    jobs = [(problem, n, params) for n in narrow]
-    found = checkpoint.run(
-        *("chunks", TrainedChunk, train_chunk, jobs, params.n_jobs),
-        lambda i: done(chunk_work[narrow[i]]),
-    )
-    chunks.update(zip(narrow, found, strict=True))
-    trained = [chunks[n] for n in range(len(chunk_work))]
+    parts, part_work = _parts(problem, chunk_work)
+    jobs = [(problem, *part, params) for part in parts]
+    try:
+        found = checkpoint.run(
+            *("chunks", Trained, train, jobs, params.n_jobs), lambda i: done(part_work[i])
+        )
+    finally:
+        _latest.forget()
+    chunks: dict[int, TrainedChunk] = {}
+    groups: dict[int, list[Weights]] = {}
+    for (n, _), trained in zip(parts, found, strict=True):
+        chunks.update((n, chunk) for chunk in trained.chunk)
+        groups.setdefault(n, []).extend(trained.weights)
+    found.clear()
+    how = problem.X.n_features, params.weights
+    wide = [(groups[n], _width(problem, n), *how) for n in groups if groups[n]]
+    chunks.update(zip(groups, run(_packed, wide, params.n_jobs), strict=False))
+    trained = [chunks.pop(n) for n in range(len(chunk_work))]
     bias_weight = [np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)]
     n_passes = max((chunk.n_passes for chunk in trained), default=0)
     pages = [page for chunk in trained for page in chunk.pages]
-    for kept in (chunks, found, trained):  # `assemble` frees the pages one by one
-        kept.clear()
+    trained.clear()  # `assemble` frees the pages one by one
     return assemble(problem.chunk_ptr, pages, np.concatenate(bias_weight)), n_passes
 
 
-def _train_wide(
-    problem: LevelProblem,
-    n: int,
-    params: LabelTreeParams,
-    done: Callable[[float], None],
-    chunk_work: int,
-    checkpoint: Checkpoint,
-) -> TrainedChunk:
-    """Train the children of node n of the level above, their groups side by side on threads."""
-    chunk = pose_chunk(problem, n)
-    jobs = [(chunk, group, params) for group in sibling_groups(chunk)]
-    solved = checkpoint.run(
-        *(f"chunk{n}", Weights, solve, jobs, params.n_jobs),
-        lambda _: done(chunk_work / len(jobs)),
-    )
-    return _trained(solved, len(chunk.counts), problem.X.n_features, params.weights)
+def _parts(
+    problem: LevelProblem, chunk_work: np.ndarray
+) -> tuple[list[tuple[int, int | None]], list[float]]:
+    """What each job trains, a chunk and which of its groups, None for all; and its work."""
+    # Long work comes first, so that nobody is left alone with it.
+    order = np.argsort(-chunk_work, kind="stable").tolist()
+    n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES)
+    parts: list[tuple[int, int | None]] = []
+    shares: list[float] = []
+    for n in order:
+        wide = chunk_work[n] >= WIDE and n_groups[n] > 1
+        own = range(n_groups[n]) if wide else [None]
+        parts += [(n, group) for group in own]
+        shares += [chunk_work[n] / len(own)] * len(own)
+    return parts, shares
 
 
-def train_chunk(problem: LevelProblem, n: int, params: LabelTreeParams) -> TrainedChunk:
-    """Train the children of node n of the level above."""
-    width = int(problem.chunk_ptr[n + 1] - problem.chunk_ptr[n])
+def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreeParams) -> Trained:
+    """Train the children of node n of the level above, all or one group of them."""
+    if group is not None:
+        chunk = _latest.pose(problem, n)
+        return Trained([], [solve(chunk, sibling_groups(chunk)[group], params)])
+    width = _width(problem, n)
     solved: list[Weights] = []
     if width > 1 or (width == 1 and not problem.inner):  # an only child takes its parent's score
-        solved = _solve_groups(pose_chunk(problem, n), params)
-    return _trained(solved, width, problem.X.n_features, params.weights)
+        chunk = pose_chunk(problem, n)
+        solved = [solve(chunk, own, params) for own in sibling_groups(chunk)]
+    return Trained([_packed(solved, width, problem.X.n_features, params.weights)], [])
 
 
-def _solve_groups(chunk: ChunkProblem, params: LabelTreeParams) -> list[Weights]:
-    return [solve(chunk, group, params) for group in sibling_groups(chunk)]
+def _width(problem: LevelProblem, n: int) -> int:
+    return int(problem.chunk_ptr[n + 1] - problem.chunk_ptr[n])
 
 
-def _trained(solved: list[Weights], width: int, n_features: int, weights: str) -> TrainedChunk:
+class _Latest:
+    """The wide chunks posed last in this process: groups of one chunk share it."""
+
+    def __init__(self) -> None:
+        self.lock, self.kept = lock(), deque[tuple[LevelProblem, int, ChunkProblem]](maxlen=2)
+
+    def pose(self, problem: LevelProblem, n: int) -> ChunkProblem:
+        with self.lock:
+            for of, own, chunk in self.kept:
+                if of is problem and own == n:
+                    return chunk
+            chunk = pose_chunk(problem, n)
+            self.kept.append((problem, n, chunk))
+            return chunk
+
+    def forget(self) -> None:
+        with self.lock:
+            self.kept.clear()
+
+
+_latest = _Latest()
+
+
+def _packed(solved: list[Weights], width: int, n_features: int, weights: str) -> TrainedChunk:
     """One chunk from the weights of its groups; none are solved if nothing is to be learned."""
     found = joined(solved)
     bias_weight = np.zeros(width, np.float32)

@@ -28,7 +28,7 @@ def train_member(
     n_passes = 0
     for problem in level_problems(member):
         level = problem.level
-        problem = with_negatives(problem, layers, params, beams.get(level))
+        problem = with_negatives(problem, layers, params, beams.get(level), checkpoint)
         stage = f"{title}, level {level + 1} of {member.tree.depth}"
         layer, passes = train_level(problem, params, progress, stage, checkpoint)
         layers.append(layer)

@@ -6,15 +6,16 @@ collected as pairs of a row and a node of the level above, in one int64: (row <<
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Lists, Rows, frozen, pointers
-from ..checkpoint import Checkpoint
+from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..layer import Layer
-from ..parallel import run
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
-from ..ranking.search import beam, row_blocks, search_of
+from ..ranking.search import Search, beam, row_blocks, search_of
 from .level import train_level
 from .problem import LevelProblem, MemberProblem, level_problems, transposed
 
@@ -26,6 +27,7 @@ def with_negatives(
     layers: list[Layer],
     params: LabelTreeParams,
     beams: np.ndarray | None = None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> LevelProblem:
     """The problem with each chunk trained on the rows that the scheme of negatives says.
 
@@ -40,7 +42,9 @@ def with_negatives(
     if "tfn" in schemes:
         pairs.append(_pairs_by_node(problem.chunk_rows))
     if "man" in schemes:
-        pairs.append(_beam_pairs(problem.X, layers, params) if beams is None else beams)
+        if beams is None:
+            beams = _beam_pairs(problem.X, layers, params, checkpoint)
+        pairs.append(beams)
     distinct = np.unique(np.concatenate(pairs))
     counts = np.bincount(distinct >> 32, minlength=problem.X.n_rows)
     nodes = Lists(pointers(counts), frozen((distinct & 0xFFFFFFFF).astype(np.int32)))
@@ -91,11 +95,12 @@ def _beams_without(
     found = {}
     for problem in level_problems(member):
         if problem.level in levels:
-            pairs = _beam_pairs(member.X, layers, params)
+            pairs = _beam_pairs(member.X, layers, params, checkpoint)
             found[problem.level] = pairs[left_out[pairs >> 32]]
         if problem.level == levels[-1]:
             break
-        problem = _without(with_negatives(problem, layers, params), left_out)
+        problem = with_negatives(problem, layers, params, checkpoint=checkpoint)
+        problem = _without(problem, left_out)
         stage = f"{title}, level {problem.level + 1}"
         layers.append(train_level(problem, params, progress, stage, checkpoint)[0])
     return found
@@ -114,16 +119,27 @@ def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
     return problem._replace(chunk_rows=Lists(frozen(before[indptr]), frozen(rows[kept])))
 
 
-def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.ndarray:
+def _beam_pairs(
+    X: Rows, layers: list[Layer], params: LabelTreeParams, checkpoint: Checkpoint
+) -> np.ndarray:
     """Pairs of each row and the nodes in its beam."""
-    search = search_of(params)
+    asked = Asked(X, tuple(layers), search_of(params))
+    jobs = [(asked, *block) for block in row_blocks(X.n_rows, ROWS_PER_BATCH)]
+    return np.concatenate(checkpoint.anew(_pairs_of_beams, jobs, params.n_jobs))
 
-    def of_batch(start: int, end: int) -> np.ndarray:
-        found = beam(X.part(start, end), layers, search)
-        row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-        return ((start + row) << 32) + found.ids[row, slot]
 
-    return np.concatenate(run(of_batch, row_blocks(X.n_rows, ROWS_PER_BATCH), params.n_jobs))
+class Asked(NamedTuple):
+    """Rows, and the matchers whose beams they go through."""
+
+    X: Rows
+    layers: tuple[Layer, ...]
+    search: Search
+
+
+def _pairs_of_beams(asked: Asked, start: int, end: int) -> np.ndarray:
+    found = beam(asked.X.part(start, end), [*asked.layers], asked.search)
+    row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
+    return ((start + row) << 32) + found.ids[row, slot]
 
 
 def _pairs_by_node(chunk_rows: Lists) -> np.ndarray:

@@ -1,0 +1,152 @@
+"""Arrays of jobs as files: a job that travels takes paths along, and who does it maps them.
+
+Each array is written once, however many jobs read it, and its file goes when nobody here has the
+array any more. Arrays that are mapped from a file already stay where they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import frozen
+from ..errors import WorkerError
+from ..parallel import lock
+
+SMALL = 1024  # bytes of an array that travels with its job
+KEPT = 8  # values that a worker keeps, each made of mapped arrays
+
+
+class OnFile(NamedTuple):
+    """An array in a file.
+
+    size: of the file, in bytes.
+    """
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+
+
+class Packed(NamedTuple):
+    """A NamedTuple whose arrays lie in files.
+
+    key: tells it from all others, so that a worker opens it once for many jobs.
+    """
+
+    key: str
+    kind: type
+    parts: tuple[Any, ...]
+
+
+class Shelf:
+    """Where arrays lie that jobs need, in a folder that all workers see."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._names = itertools.count()
+        self._known: dict[int, OnFile] = {}  # by the id of the array
+
+    def packed(self, jobs: Sequence[tuple]) -> list[tuple]:
+        """The jobs as they travel."""
+        known: dict[int, Any] = {}  # a problem that all jobs share is packed once
+
+        def pack(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return value if value.nbytes <= SMALL else self._on_file(value)
+            if hasattr(value, "_fields"):
+                if id(value) not in known:
+                    key = f"{self.folder}/{next(self._names)}"
+                    known[id(value)] = Packed(key, type(value), tuple(map(pack, value)))
+                return known[id(value)]
+            return type(value)(map(pack, value)) if type(value) in (tuple, list) else value
+
+        return [tuple(map(pack, job)) for job in jobs]
+
+    def _on_file(self, array: np.ndarray) -> OnFile:
+        if id(array) not in self._known:
+            self._known[id(array)] = _mapped_already(array) or self._write(array)
+            weakref.finalize(array, self._forget, id(array))
+        return self._known[id(array)]
+
+    def _write(self, array: np.ndarray) -> OnFile:
+        path = self.folder / f"{next(self._names)}.array"
+        with open(path, "xb") as file:
+            np.ascontiguousarray(array).tofile(file)
+        return OnFile(str(path), array.dtype.str, array.shape, 0, array.nbytes)
+
+    def _forget(self, array: int) -> None:
+        """Remove the file of an array that is no more, if it was written here."""
+        path = Path(self._known.pop(array).path)
+        if path.parent == self.folder:
+            path.unlink(missing_ok=True)
+
+
+def _mapped_already(array: np.ndarray) -> OnFile | None:
+    """Where an array lies that is a part of a file's memory map."""
+    base: Any = array
+    while base is not None and not (isinstance(base, np.memmap) and base.filename):
+        base = getattr(base, "base", None)
+    if base is None or not array.flags.c_contiguous:
+        return None
+    while isinstance(base.base, np.memmap):  # a view's own offset says nothing
+        base = base.base
+    start = array.ctypes.data - base.ctypes.data
+    path = os.path.abspath(base.filename)
+    return OnFile(path, array.dtype.str, array.shape, base.offset + start, os.path.getsize(path))
+
+
+_opened: OrderedDict[str, Any] = OrderedDict()
+_lock = lock()
+
+
+def unpacked(job: tuple) -> tuple:
+    """What a worker is given, with its arrays mapped.
+
+    Raises WorkerError if a file isn't there, or isn't what it was.
+    """
+    return tuple(_once(value) if isinstance(value, Packed) else _made(value) for value in job)
+
+
+def _once(value: Packed) -> Any:
+    """A value that many jobs share, opened once."""
+    with _lock:
+        if value.key not in _opened:
+            _opened[value.key] = _made(value)
+            while len(_opened) > KEPT:
+                _opened.popitem(last=False)
+        _opened.move_to_end(value.key)
+        return _opened[value.key]
+
+
+def _made(value: Any) -> Any:
+    if isinstance(value, OnFile):
+        return _mapped(value)
+    if isinstance(value, Packed):
+        make: Callable[..., Any] = value.kind
+        return make(*map(_made, value.parts))
+    if isinstance(value, np.ndarray):
+        return frozen(value)
+    return type(value)(map(_made, value)) if type(value) in (tuple, list) else value
+
+
+def _mapped(array: OnFile) -> np.ndarray:
+    try:
+        if os.path.getsize(array.path) != array.size:
+            raise WorkerError(f"{array.path}: changed while workers read it")
+        mapped = np.memmap(array.path, array.dtype, "r", array.offset, array.shape)
+    except OSError as error:
+        raise WorkerError(
+            f"{array.path}: a worker can't read it ({error.strerror}); give a folder on storage "
+            "that all workers see"
+        ) from None
+    return frozen(np.asarray(mapped))
