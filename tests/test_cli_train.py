@@ -700,3 +700,41 @@ def test_weights_of_ids_are_costs(tmp_path):
         assert load(tmp_path / "model").label_ids_ == ["a", "b"]
         top = load(tmp_path / "model").predict_topk(["a tree by the river"], 2)
         assert (top.scores[0, 0] - top.scores[0, 1] > 0.1) == (costs == "relevance")
+
+
+def test_other_schedulers_train_the_model_of_threads(tmp_path):
+    X, Y = cli.home() / "X.npz", cli.home() / "Y.npz"
+    for name in ("threads", "processes"):
+        how = "--scheduler", name, "--threads", 2
+        cli.done("train", X, Y, "--model", tmp_path / name, *how, "--quiet")
+    assert folders.content(tmp_path / "threads") == folders.content(tmp_path / "processes")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["processes", "threads"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--scheduler", "dask"), "--scheduler dask needs --address tcp://HOST:PORT"),
+        (("--address", "tcp://x:1"), "--address goes with --scheduler dask or ray"),
+        (
+            ("--scheduler", "processes", "--address", "x"),
+            "--address goes with --scheduler dask or ray",
+        ),
+        (("--shared", "."), "--shared goes with another --scheduler"),
+    ],
+)
+def test_flags_of_schedulers_are_checked(tmp_path, flags, said):
+    sources = cli.home() / "X.npz", cli.home() / "Y.npz"
+    assert said in cli.misuse("train", *sources, "--model", tmp_path / "model", *flags)
+
+
+def test_a_scheduler_that_is_not_there_leaves_nothing(tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    sources, where = (cli.home() / "X.npz", cli.home() / "Y.npz"), tmp_path / "model"
+    flags = "--scheduler", "dask", "--address", "nowhere://x"
+    line = cli.refusal(tmp_path, "train", *sources, "--model", where, *flags)
+    assert line.startswith("dask: nowhere://x can't be used: ")
+    line = cli.refusal(
+        tmp_path, "train", *sources, "--model", where, *flags, "--shared", tmp_path / "none"
+    )
+    assert "dask: expected an existing folder, got" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -36,8 +37,8 @@ class Ray(Remote):
         if ray.is_initialized():
             return
         try:
-            own = {} if address else {"include_dashboard": False}
-            ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
+            own: dict[str, Any] = {} if address else {"include_dashboard": False}
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             self.close()
             why = " ".join(str(error).split())
