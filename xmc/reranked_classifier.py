@@ -23,7 +23,7 @@ from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
 from .evidence.sources import Beside, Neighbors, Question, Sources, labels_beside
 from .inputs import as_matrix, as_rows, canonical
-from .memory import resident_bytes
+from .memory import held_bytes
 from .methods import method_of
 from .model_files import Saved, settings
 from .parallel import run
@@ -203,14 +203,17 @@ class RerankedClassifier(RerankedParams, Estimator):
         n_columns = 1 + len(columns_of(bases, sources))
         evidence_bytes = 4 * n_candidates * n_columns * (n_choices + 2)  # while a stage learns
         model_bytes = sum(need.model_bytes for need in needs)
-        shared = most.shared_bytes - most.model_bytes + model_bytes + known_bytes
+        large = most.training.large_bytes - most.model_bytes + model_bytes
+        held = max(
+            most.training.held_bytes + known_bytes, held_bytes() + known_bytes + evidence_bytes
+        )
         n_learned = 2 * n_choices + 1
         return most._replace(
             seconds=n_times * sum(need.seconds for need in needs)
             + n_learned * n_candidates * LEARNING_SECONDS,
             n_trees=sum(need.n_trees for need in needs),
             model_bytes=model_bytes + known_bytes,
-            shared_bytes=max(shared, resident_bytes() + known_bytes + evidence_bytes),
+            training=most.training._replace(held_bytes=held, large_bytes=large),
         )
 
     def compress(

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..checkpoint import NOTHING_KEPT, Checkpoint
+from ..kernels.gather import entries_of
 from ..kernels.lanes import N_LANES
-from ..layer import Layer, Page, assemble, pack
+from ..layer import Layer, Page, assemble, kept_pages, pack
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
 from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
@@ -35,11 +36,10 @@ class TrainedChunk(NamedTuple):
 
 def work(problem: LevelProblem) -> np.ndarray:
     """Multiplications of one pass over each chunk, int64."""
-    indptr, rows = problem.chunk_rows
-    lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
+    entries = entries_of(*problem.chunk_rows, problem.X.indptr)
     widths = np.diff(problem.chunk_ptr)
     trained = widths > 1 if problem.inner else widths > 0
-    return np.diff(lengths[indptr]) * trained * -(-widths // N_LANES) * N_LANES
+    return entries * trained * -(-widths // N_LANES) * N_LANES
 
 
 def train_level(
@@ -88,7 +88,8 @@ def train_layer(
     pages = [page for chunk in trained for page in chunk.pages]
     for kept in (chunks, found, trained):  # `assemble` frees the pages one by one
         kept.clear()
-    return assemble(problem.chunk_ptr, pages, np.concatenate(bias_weight)), n_passes
+    bias = np.concatenate(bias_weight)
+    return assemble(problem.chunk_ptr, pages, bias, problem.spill), n_passes
 
 
 def _train_wide(
@@ -106,7 +107,7 @@ def _train_wide(
         *(f"chunk{n}", Weights, solve, jobs, params.n_jobs),
         lambda _: done(chunk_work / len(jobs)),
     )
-    return _trained(solved, len(chunk.counts), problem.X.n_features, params.weights)
+    return _trained(problem, solved, len(chunk.counts), params.weights)
 
 
 def train_chunk(problem: LevelProblem, n: int, params: LabelTreeParams) -> TrainedChunk:
@@ -115,17 +116,20 @@ def train_chunk(problem: LevelProblem, n: int, params: LabelTreeParams) -> Train
     solved: list[Weights] = []
     if width > 1 or (width == 1 and not problem.inner):  # an only child takes its parent's score
         solved = _solve_groups(pose_chunk(problem, n), params)
-    return _trained(solved, width, problem.X.n_features, params.weights)
+    return _trained(problem, solved, width, params.weights)
 
 
 def _solve_groups(chunk: ChunkProblem, params: LabelTreeParams) -> list[Weights]:
     return [solve(chunk, group, params) for group in sibling_groups(chunk)]
 
 
-def _trained(solved: list[Weights], width: int, n_features: int, weights: str) -> TrainedChunk:
+def _trained(
+    problem: LevelProblem, solved: list[Weights], width: int, weights: str
+) -> TrainedChunk:
     """One chunk from the weights of its groups; none are solved if nothing is to be learned."""
     found = joined(solved)
     bias_weight = np.zeros(width, np.float32)
     bias_weight[found.biased] = found.bias
-    pages = pack(found.feature, found.sibling, found.weight, width, n_features, weights)
-    return TrainedChunk(pages, bias_weight, found.n_passes)
+    found_weights = found.feature, found.sibling, found.weight
+    pages = pack(*found_weights, width, problem.X.n_features, weights)
+    return TrainedChunk(kept_pages(pages, problem.spill), bias_weight, found.n_passes)
