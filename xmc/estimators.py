@@ -29,7 +29,7 @@ from .progress import Progress
 from .ranking.calibration import Calibration
 from .ranking.search import row_blocks, search_of
 from .ranking.trees import Trees
-from .spill import IN_MEMORY, Spill
+from .spill import IN_MEMORY, Spill, SpillFiles
 from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
@@ -113,7 +113,9 @@ class TreeEstimator(Estimator):
         """
         if self.memory is None:
             return self.n_jobs, IN_MEMORY
-        return needs().within(self.memory, n_threads(self.n_jobs))
+        found = needs()
+        threads, spilled = found.within(self.memory, n_threads(self.n_jobs))
+        return threads, SpillFiles(found.large_bytes) if spilled else IN_MEMORY
 
     def _check_learned(self, trees: Trees) -> None:
         """Raise DataError where features that aren't scaled have left no weight."""

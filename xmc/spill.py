@@ -62,17 +62,26 @@ IN_MEMORY = Spill()
 
 
 class SpillFiles(Spill):
-    """Has arrays in files. In another process it has them in memory.
+    """Has arrays in files, in the folder for temporary ones. In another process it has them in
+    memory.
 
-    Raises ParameterError if there is no disk below the folder for temporary files.
+    n_bytes: what will lie there, about. Raises ParameterError if the folder has less room, or none
+    but memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_bytes: int = 0):
         self.folder = Path(tempfile.gettempdir())
         if _type_of(self.folder) in IN_MEMORY_TYPES:
             raise ParameterError(
                 f"memory: training needs files to put arrays in, but {self.folder} is held in "
                 "memory: set TMPDIR to a folder on a disk"
+            )
+        free = shutil.disk_usage(self.folder).free
+        if n_bytes > free:
+            raise ParameterError(
+                f"memory: training needs about {n_bytes / 2**30:.2f} GiB of files in "
+                f"{self.folder}, which has {free / 2**30:.2f} GiB: set TMPDIR to a folder with "
+                "more room"
             )
         self._lock = lock()
         self._segment = _Segment(self.folder, 0)
@@ -132,11 +141,6 @@ class _Segment:
         return frozen(own.view(array.dtype).reshape(array.shape))
 
 
-def free_bytes() -> int:
-    """What the file system of temporary files has room for."""
-    return shutil.disk_usage(tempfile.gettempdir()).free
-
-
 def _file(folder: Path) -> BinaryIO:
     """A new file without a name."""
     try:
@@ -161,7 +165,7 @@ def _mapped(file: BinaryIO, n_bytes: int) -> np.ndarray:
     if not n_bytes:
         return frozen(np.empty(0, np.uint8))
     whole = mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_READ)
-    return frozen(np.frombuffer(whole, np.uint8))
+    return frozen(np.frombuffer(memoryview(whole), np.uint8))
 
 
 def _unwritable(folder: Path, error: OSError) -> DataError:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Rows, Targets, pointers
-from ..kernels.gather import entries_of
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..layer import IN_BUCKET, assemble, pack, page_counts
@@ -20,9 +19,8 @@ from ..memory import held_bytes
 from ..parallel import n_threads
 from ..params import LabelTreeParams
 from .level import WIDE, params_at, work
-from .needs import NOTHING, Needs
+from .needs import NOTHING, Needs, chunk_bytes, target_bytes
 from .problem import (
-    NARROW,
     LevelProblem,
     MemberProblem,
     level_problems,
@@ -114,7 +112,7 @@ def forecast(
     layers = [level.layer_bytes for level in levels]
     model_bytes = n_trees * (tree.labels.nbytes + sum(layers))
     training = Needs(
-        int(held + _target_bytes(Y) + max(level.shared_bytes for level in levels)),
+        int(held + target_bytes(Y) + max(level.shared_bytes for level in levels)),
         int(model_bytes + max(layers)),  # until a layer stands, its pages do, too
         max(level.thread_bytes for level in levels),
     )
@@ -147,7 +145,7 @@ def _level(
     problem: LevelProblem, params: LabelTreeParams, part_bytes: dict[str, int]
 ) -> LevelForecast:
     sample, wide = _sample(problem, params), work(problem) >= WIDE
-    rows, solving = _chunk_bytes(problem)
+    rows, solving = chunk_bytes(problem)
     expected = np.bincount(_parents(problem), _expected(_positives(problem)), len(wide))
     rows = rows + WEIGHT * sample.entries * expected / max(1.0, expected.sum())
     return LevelForecast(
@@ -166,14 +164,6 @@ def _positives(problem: LevelProblem) -> np.ndarray:
 def _parents(problem: LevelProblem) -> np.ndarray:
     """The chunk of each node."""
     return np.repeat(np.arange(len(problem.chunk_ptr) - 1), np.diff(problem.chunk_ptr))
-
-
-def _target_bytes(Y: Targets) -> int:
-    """What is held to know which rows train which nodes: the nodes of each row on two levels, the
-    rows of each, and a level that is in the making.
-    """
-    per_label = 32 if len(Y.costs) else 16
-    return per_label * len(Y.ids) + 5 * Y.indptr.nbytes
 
 
 class Sample(NamedTuple):
@@ -291,15 +281,3 @@ def _layer_bytes(problem: LevelProblem, sample: Sample, part_bytes: dict[str, in
         "node": n_nodes,
     }
     return float(sum(counts[part] * part_bytes[part] for part in PARTS))
-
-
-def _chunk_bytes(problem: LevelProblem) -> tuple[np.ndarray, np.ndarray]:
-    """What is held while each chunk is trained: its rows; dual variables and weights of a group."""
-    n_features, n_rows = problem.X.n_features, np.diff(problem.chunk_rows.indptr)
-    entries = entries_of(*problem.chunk_rows, problem.X.indptr)
-    features = np.minimum(entries, n_features)
-    weighted = len(problem.nodes.costs) or len(problem.row_weights)
-    per_row = 4 * N_LANES * (2 if weighted else 1) + 40
-    copied = (n_rows < problem.X.n_rows) | (np.diff(problem.chunk_ptr) > NARROW)
-    rows = 8 * entries * copied + 8 * features + 4 * n_features
-    return rows, per_row * n_rows + 4 * N_LANES * features

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..arrays import Lists, Rows
+import numpy as np
+
+from ..arrays import Lists, Rows, Targets
 from ..embedding import PART, label_embeddings
 from ..errors import ParameterError
+from ..kernels.gather import entries_of
 from ..kernels.lanes import N_LANES
 from ..memory import held_bytes
 from ..params import LabelTreeParams
-from ..spill import IN_MEMORY, Spill, SpillFiles, free_bytes
 from .grow import BALANCED_ARITY, EMBEDDING_FEATURES, shallow_arity, shape_of, with_rows
+from .problem import NARROW, LevelProblem
 
 SAMPLED = 1024  # labels that are embedded to see how large embeddings are
 ENTRY = 8  # bytes of a feature and its value
@@ -36,27 +39,21 @@ class Needs(NamedTuple):
         shared = self.held_bytes + (0 if spilled else self.large_bytes)
         return shared + threads * self.thread_bytes
 
-    def within(self, memory: int, wanted: int) -> tuple[int, Spill]:
-        """How many of the wanted threads a budget allows, and where it lets large arrays be: in
-        files sooner than fewer threads, which takes longer.
+    def within(self, memory: int, wanted: int) -> tuple[int, bool]:
+        """How many of the wanted threads a budget allows, and whether large arrays must lie in
+        files for that: fewer threads would take longer.
 
-        Raises ParameterError if it doesn't allow one thread, or if the files have no room.
+        Raises ParameterError if it doesn't allow one thread.
         """
         if self.memory(wanted) <= memory:
-            return wanted, IN_MEMORY
+            return wanted, False
         least = self.memory(1, spilled=True)
         if memory < least:
-            raise ParameterError(f"memory: training needs about {size(least)}, got {size(memory)}")
-        threads = min(wanted, (memory - self.held_bytes) // max(1, self.thread_bytes))
-        if not self.large_bytes:
-            return threads, IN_MEMORY
-        spill = SpillFiles()
-        if self.large_bytes > free_bytes():
             raise ParameterError(
-                f"memory: training needs {size(self.large_bytes)} of files in {spill.folder}, "
-                f"which has {size(free_bytes())}: set TMPDIR to a folder with more room"
+                f"memory: training needs about {_size(least)}, got {_size(memory)}"
             )
-        return threads, spill
+        threads = (memory - self.held_bytes) // max(1, self.thread_bytes)
+        return min(wanted, threads), self.large_bytes > 0
 
     def with_more(self, n_bytes: int) -> Needs:
         """The same where so many bytes more are held."""
@@ -84,5 +81,25 @@ def growing_needs(X: Rows, rows_of_label: Lists, params: LabelTreeParams) -> Nee
     return Needs(held + embedding_bytes + centroid_bytes, embedding_bytes, thread)
 
 
-def size(n_bytes: float) -> str:
+def target_bytes(Y: Targets) -> int:
+    """What is held to know which rows train which nodes: the nodes of each row on two levels, the
+    rows of each, and a level that is in the making.
+    """
+    per_label = 32 if len(Y.costs) else 16
+    return per_label * len(Y.ids) + 5 * Y.indptr.nbytes
+
+
+def chunk_bytes(problem: LevelProblem) -> tuple[np.ndarray, np.ndarray]:
+    """What is held while each chunk is trained: its rows; dual variables and weights of a group."""
+    n_features, n_rows = problem.X.n_features, np.diff(problem.chunk_rows.indptr)
+    entries = entries_of(*problem.chunk_rows, problem.X.indptr)
+    features = np.minimum(entries, n_features)
+    weighted = len(problem.nodes.costs) or len(problem.row_weights)
+    per_row = 4 * N_LANES * (2 if weighted else 1) + 40
+    copied = (n_rows < problem.X.n_rows) | (np.diff(problem.chunk_ptr) > NARROW)
+    rows = 8 * entries * copied + 8 * features + 4 * n_features
+    return rows, per_row * n_rows + 4 * N_LANES * features
+
+
+def _size(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.2f} GiB"
