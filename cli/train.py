@@ -342,8 +342,7 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
     first = getattr(model, "classifier", model)
     threads = n_threads((first[0] if isinstance(first, tuple) else first).n_jobs)
     result = needs._asdict() | {
-        "growing": needs.growing._asdict(),
-        "training": needs.training._asdict(),
+        "parts": [part._asdict() for part in needs.parts],
         "memory_bytes": needs.memory(threads),
         "least_memory_bytes": needs.memory(1, spilled=True),
     }

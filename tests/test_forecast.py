@@ -12,7 +12,7 @@ from xmc.datasets import load_sample
 from xmc.kernels.bytes import N_BYTES
 from xmc.layer import assemble, pack
 from xmc.training.forecast import Forecast, bytes_of_parts
-from xmc.training.needs import NOTHING, Needs
+from xmc.training.needs import Needs, within
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 
@@ -23,8 +23,8 @@ def sample():
     return whole.X[:4000], whole.Y[:4000]
 
 
-def plan(held, thread, large=0, growing=NOTHING):
-    return Forecast(10, 10, 10, 1, ((10, 1),), 1.0, growing, Needs(held, large, thread), 0)
+def plan(*parts):
+    return Forecast(10, 10, 10, 1, ((10, 1),), 1.0, tuple(Needs(*part) for part in parts), 0)
 
 
 def test_the_forecast_tells_the_shape_of_the_tree(sample):
@@ -91,16 +91,16 @@ def test_a_forecast_leaves_the_model_unfitted(sample):
 
 
 def test_memory_grows_with_the_threads():
-    assert plan(1000, 100).memory(3) == 1300
+    assert plan((1000, 0, 100)).memory(3) == 1300
 
 
 @pytest.mark.parametrize(("memory", "threads"), [(1100, 1), (1299, 2), (1300, 3), (9999, 4)])
 def test_a_budget_allows_as_many_threads_as_fit(memory, threads):
-    assert plan(1000, 100).threads_within(memory, 4) == threads
+    assert plan((1000, 0, 100)).threads_within(memory, 4) == threads
 
 
 def test_the_part_that_needs_most_counts():
-    assert plan(1000, 100, growing=Needs(900, 0, 300)).memory(1) == 1200
+    assert plan((1000, 0, 100), (900, 0, 300)).memory(1) == 1200
 
 
 @pytest.mark.parametrize(
@@ -114,19 +114,19 @@ def test_the_part_that_needs_most_counts():
     ],
 )
 def test_large_arrays_go_to_files_before_threads_are_fewer(memory, allowed):
-    assert Needs(1000, 500, 100).within(memory, 2) == allowed
+    assert within([Needs(1000, 500, 100), Needs(10, 0, 10)], memory, 2) == allowed
 
 
 def test_a_budget_below_what_is_left_without_large_arrays_is_refused_with_that():
     with pytest.raises(ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\."):
-        Needs(2 << 30, 9 << 30, 1 << 30).within(1 << 30, 2)
+        within([Needs(2 << 30, 9 << 30, 1 << 30)], 1 << 30, 2)
 
 
 def test_a_budget_that_not_one_thread_fits_is_refused_with_the_need():
     with pytest.raises(
         ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\.00 GiB$"
     ):
-        plan(2 << 30, 1 << 30).threads_within(1 << 30, 2)
+        plan((2 << 30, 0, 1 << 30)).threads_within(1 << 30, 2)
 
 
 def test_a_fit_beyond_its_memory_is_refused_before_training():

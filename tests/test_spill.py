@@ -17,7 +17,6 @@ from xmc.embedding import label_embeddings
 from xmc.parallel import run
 from xmc.spill import IN_MEMORY, SMALL, Spill, SpillFiles
 from xmc.training import grow
-from xmc.training.needs import Needs
 
 SMALLER = {"arity": 3, "max_leaf_size": 4, "random_state": 0}
 
@@ -131,7 +130,7 @@ def test_another_process_has_arrays_in_memory(folder):
 
 def test_embeddings_are_the_same_in_files(folder, monkeypatch):
     monkeypatch.setattr("xmc.embedding.PART", 3)
-    X, Y = planted.planted(200, 0)
+    X, Y = planted.X, planted.Y
     data = LabelTreeClassifier()._training_data(X, Y)
     what = data.X, data.rows_of_label, grow.with_rows(data.rows_of_label), 8, 2
     a, b = label_embeddings(*what), label_embeddings(*what, SpillFiles())
@@ -152,10 +151,10 @@ def test_embeddings_are_the_same_in_files(folder, monkeypatch):
 def test_a_model_whose_arrays_lay_in_files_has_the_same_bytes(
     model, folder, tmp_path_factory, monkeypatch
 ):
-    X, Y = planted.planted(200, 0)
+    X, Y = planted.X, planted.Y
     out = tmp_path_factory.mktemp("models")
     clone(model).fit(X, Y).save(out / "memory")
-    monkeypatch.setattr(Needs, "within", lambda *_: (2, True))
+    monkeypatch.setattr("xmc.estimators.within", lambda *_: (2, True))
     fresh = clone(model).set_params(memory=1).fit(X, Y)
     assert mapped(fresh.members_[0].layers[-1].weight)
     fresh.save(out / "files")

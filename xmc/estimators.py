@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
-from .training.needs import Needs, growing_needs
+from .training.needs import Needs, growing_needs, within
 from .training.problem import MemberProblem, UserNegatives
 from .training_data import (
     TrainingData,
@@ -92,7 +92,7 @@ class TreeEstimator(Estimator):
         trees = self._trees(data, progress)
         negatives = self._negatives(data, trees[0])
         what = data.X, data.Y, trees, params, data.seed
-        params.n_jobs, spill = self._within(lambda: forecast(*what).training)
+        params.n_jobs, spill = self._within(lambda: forecast(*what).parts)
         trained = []
         for n, tree in enumerate(trees):
             problem = MemberProblem(
@@ -106,16 +106,18 @@ class TreeEstimator(Estimator):
         self._check_learned(learned)
         return learned, max(n_passes)
 
-    def _within(self, needs: Callable[[], Needs]) -> tuple[int | None, Spill]:
+    def _within(self, needs: Callable[[], Sequence[Needs]]) -> tuple[int | None, Spill]:
         """The threads that `memory` allows a part of the training, and where it has large arrays.
 
         Raises ParameterError if it needs more.
         """
         if self.memory is None:
             return self.n_jobs, IN_MEMORY
-        found = needs()
-        threads, spilled = found.within(self.memory, n_threads(self.n_jobs))
-        return threads, SpillFiles(found.large_bytes) if spilled else IN_MEMORY
+        parts = needs()
+        threads, spilled = within(parts, self.memory, n_threads(self.n_jobs))
+        if not spilled:
+            return threads, IN_MEMORY
+        return threads, SpillFiles(max(part.large_bytes for part in parts))
 
     def _check_learned(self, trees: Trees) -> None:
         """Raise DataError where features that aren't scaled have left no weight."""
@@ -160,7 +162,7 @@ class TreeEstimator(Estimator):
         fresh = clone(self)  # a trained model stays one
         fresh._renumbers = self._renumbers
         data = fresh._training_data(X, y)
-        start, growing = time.perf_counter(), fresh._growing_needs(data)
+        start, growing = time.perf_counter(), [fresh._growing_needs(data)]
         trees = fresh._trees(data, Progress(0))
         seconds = time.perf_counter() - start
         params = fresh._training_params(data.X)
@@ -203,7 +205,7 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         if isinstance(self.tree, str):
             params = self._params()
-            params.n_jobs, spill = self._within(lambda: self._growing_needs(data))
+            params.n_jobs, spill = self._within(lambda: (self._growing_needs(data),))
             what = data.X, data.rows_of_label, params, data.seed
             return grow_trees(*what, progress, data.checkpoint, spill)
         who = type(self).__name__

@@ -309,8 +309,13 @@ def _joined(name: str, parts: list, spill: Spill) -> np.ndarray:
 
 def kept_pages(pages: list[Page], spill: Spill) -> list[Page]:
     """The pages, where large arrays lie."""
-    arrays = [name for name in Page._fields if name not in SCALARS]
     return [
-        page._replace(**{name: spill.kept(getattr(page, name)) for name in arrays})
+        page._replace(
+            bucket=spill.kept(page.bucket),
+            low=spill.kept(page.low),
+            more=spill.kept(page.more),
+            child=spill.kept(page.child),
+            weight=spill.kept(page.weight),
+        )
         for page in pages
     ]

@@ -42,6 +42,7 @@ from .stage import (
 )
 from .topk import TopK
 from .training.forecast import Forecast
+from .training.needs import Needs
 from .training_data import TrainingData, as_seed
 from .updating.known import Known
 from .updating.sources import known_rows, renamed_sources, taught_sources, without_labels
@@ -203,17 +204,16 @@ class RerankedClassifier(RerankedParams, Estimator):
         n_columns = 1 + len(columns_of(bases, sources))
         evidence_bytes = 4 * n_candidates * n_columns * (n_choices + 2)  # while a stage learns
         model_bytes = sum(need.model_bytes for need in needs)
-        large = most.training.large_bytes - most.model_bytes + model_bytes
-        held = max(
-            most.training.held_bytes + known_bytes, held_bytes() + known_bytes + evidence_bytes
-        )
+        others = model_bytes - most.model_bytes
+        needed = [part._replace(large_bytes=part.large_bytes + others) for part in most.parts]
+        needed.append(Needs(held_bytes() + evidence_bytes, 0, 0))
         n_learned = 2 * n_choices + 1
         return most._replace(
             seconds=n_times * sum(need.seconds for need in needs)
             + n_learned * n_candidates * LEARNING_SECONDS,
             n_trees=sum(need.n_trees for need in needs),
             model_bytes=model_bytes + known_bytes,
-            training=most.training._replace(held_bytes=held, large_bytes=large),
+            parts=tuple(part.with_more(known_bytes) for part in needed),
         )
 
     def compress(

@@ -144,14 +144,14 @@ class _Segment:
 def _file(folder: Path) -> BinaryIO:
     """A new file without a name."""
     try:
-        return tempfile.TemporaryFile(buffering=0, dir=folder)  # type: ignore[return-value]
+        return tempfile.TemporaryFile(buffering=0, dir=folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
 
 
 def _write(file: BinaryIO, array: np.ndarray, folder: Path, start: int | None = None) -> None:
     """Write an array at the end of a file, or at a place in it."""
-    left = memoryview(array.ravel().view(np.uint8))
+    left = array.ravel().view(np.uint8).data
     try:
         while left:  # the system takes 2 GiB at once
             n = file.write(left) if start is None else os.pwrite(file.fileno(), left, start)

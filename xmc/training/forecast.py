@@ -6,7 +6,7 @@ For that, a sample is trained: a few groups of siblings of each level.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..memory import held_bytes
 from ..parallel import n_threads
 from ..params import LabelTreeParams
 from .level import WIDE, params_at, work
-from .needs import NOTHING, Needs, chunk_bytes, target_bytes
+from .needs import Needs, chunk_bytes, most_memory, target_bytes, within
 from .problem import (
     LevelProblem,
     MemberProblem,
@@ -51,8 +51,8 @@ class Forecast(NamedTuple):
 
     levels: nodes and chunks of each level of the first tree.
     seconds: with the model's threads.
-    growing: memory while trees are grown.
-    training: memory while their scorers are trained.
+    parts: the memory of parts of the training: growing the trees, if it was asked for, and then for
+        each level its wide chunks, all chunks, and the layer made of them.
     model_bytes: size of the model's arrays.
     """
 
@@ -62,8 +62,7 @@ class Forecast(NamedTuple):
     n_trees: int
     levels: tuple[tuple[int, int], ...]
     seconds: float
-    growing: Needs
-    training: Needs
+    parts: tuple[Needs, ...]
     model_bytes: int
 
     def memory(self, threads: int, spilled: bool = False) -> int:
@@ -71,20 +70,19 @@ class Forecast(NamedTuple):
 
         spilled: with large arrays in files, as a budget may have them.
         """
-        return max(part.memory(threads, spilled) for part in (self.growing, self.training))
+        return most_memory(self.parts, threads, spilled)
 
     def threads_within(self, memory: int, wanted: int) -> int:
         """How many of the wanted threads a budget allows.
 
         Raises ParameterError if it doesn't allow one.
         """
-        parts = self.growing, self.training
-        return min(part.within(memory, wanted)[0] for part in parts)
+        return within(self.parts, memory, wanted)[0]
 
     def with_more(self, n_bytes: int) -> Forecast:
         """The same of a model that holds so many bytes more."""
-        training, model_bytes = self.training.with_more(n_bytes), self.model_bytes + n_bytes
-        return self._replace(training=training, model_bytes=model_bytes)
+        parts = tuple(part.with_more(n_bytes) for part in self.parts)
+        return self._replace(parts=parts, model_bytes=self.model_bytes + n_bytes)
 
 
 def forecast(
@@ -93,7 +91,7 @@ def forecast(
     trees: Sequence[LabelTree],
     params: LabelTreeParams,
     seed: int,
-    growing: Needs = NOTHING,
+    growing: Sequence[Needs] = (),
     tree_seconds: float = 0.0,
 ) -> Forecast:
     """Train a sample of the first tree and scale up; the other trees are taken to be like it.
@@ -101,7 +99,7 @@ def forecast(
     growing: what growing the trees needed.
     tree_seconds: that it took.
     """
-    held = held_bytes()
+    held = held_bytes() + target_bytes(Y)
     tree, n_trees = trees[0], len(trees)
     part_bytes = bytes_of_parts(params.weights)
     problems = level_problems(MemberProblem(X, Y, tree, (seed, 0)))
@@ -109,13 +107,7 @@ def forecast(
     seconds = np.array([level.seconds for level in levels])
     # Matchers are trained again for each part of the rows but one.
     seconds[:-1] *= params.negative_folds
-    layers = [level.layer_bytes for level in levels]
-    model_bytes = n_trees * (tree.labels.nbytes + sum(layers))
-    training = Needs(
-        int(held + target_bytes(Y) + max(level.shared_bytes for level in levels)),
-        int(model_bytes + max(layers)),  # until a layer stands, its pages do, too
-        max(level.thread_bytes for level in levels),
-    )
+    tree_bytes = int(tree.labels.nbytes + sum(level.layer_bytes for level in levels))
     return Forecast(
         X.n_rows,
         X.n_features,
@@ -123,21 +115,22 @@ def forecast(
         n_trees,
         tuple((len(tree.parents(level)), len(c) - 1) for level, c in enumerate(tree.chunks)),
         tree_seconds + float(n_trees * seconds.sum() / n_threads(params.n_jobs)),
-        growing,
-        training,
-        int(model_bytes),
+        (*growing, *_parts(levels, held, (n_trees - 1) * tree_bytes)),
+        n_trees * tree_bytes,
     )
 
 
 class LevelForecast(NamedTuple):
-    """What a level will take: seconds on one thread, and bytes.
+    """What a level will take.
 
-    shared_bytes: of what is held of a chunk whose groups are shared among the threads.
+    seconds: on one thread.
+    wide: what is held of a chunk whose groups are shared among the threads, and what each works on.
+    thread_bytes: what a thread that trains whole chunks works on.
     """
 
     seconds: float
-    layer_bytes: float
-    shared_bytes: int
+    layer_bytes: int
+    wide: tuple[int, int]
     thread_bytes: int
 
 
@@ -150,10 +143,23 @@ def _level(
     rows = rows + WEIGHT * sample.entries * expected / max(1.0, expected.sum())
     return LevelForecast(
         sample.seconds,
-        _layer_bytes(problem, sample, part_bytes),
-        int(rows[wide].max(initial=0)),
-        int((solving + np.where(wide, 0, rows)).max(initial=0)),
+        int(_layer_bytes(problem, sample, part_bytes)),
+        (int(rows[wide].max(initial=0)), int(solving[wide].max(initial=0))),
+        int((solving + rows)[~wide].max(initial=0)),
     )
+
+
+def _parts(levels: Sequence[LevelForecast], held: int, before: int) -> Iterator[Needs]:
+    """What the levels of the last tree need, one after another.
+
+    before: bytes of the other trees.
+    """
+    for level in levels:
+        rows, solving = level.wide
+        yield Needs(held + rows, before, solving)
+        before += level.layer_bytes
+        yield Needs(held, before, level.thread_bytes)
+        yield Needs(held, before + level.layer_bytes, 0)  # until a layer stands, its pages do, too
 
 
 def _positives(problem: LevelProblem) -> np.ndarray:

@@ -241,7 +241,8 @@ def _rows_of(Z: Rows, points: np.ndarray) -> Rows:
     """The points' rows of Z, with only the features that they use, numbered anew."""
     arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(points)
     *picked, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
-    return Rows(*map(frozen, picked), len(features))
+    indptr, indices, data = map(frozen, picked)
+    return Rows(indptr, indices, data, len(features))
 
 
 def _tree(chunks: list[np.ndarray], points: list[np.ndarray], labels: np.ndarray) -> LabelTree:

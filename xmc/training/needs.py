@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ POINT = 32  # bytes of a label while 2-means sorts
 
 
 class Needs(NamedTuple):
-    """The memory of a part of a training.
+    """The memory of a part of a training; the whole needs as much as its largest part.
 
     held_bytes: of the process, whatever happens, but for what each thread works on.
     large_bytes: of arrays that may lie in files.
@@ -39,32 +40,33 @@ class Needs(NamedTuple):
         shared = self.held_bytes + (0 if spilled else self.large_bytes)
         return shared + threads * self.thread_bytes
 
-    def within(self, memory: int, wanted: int) -> tuple[int, bool]:
-        """How many of the wanted threads a budget allows, and whether large arrays must lie in
-        files for that: fewer threads would take longer.
-
-        Raises ParameterError if it doesn't allow one thread.
-        """
-        if self.memory(wanted) <= memory:
-            return wanted, False
-        least = self.memory(1, spilled=True)
-        if memory < least:
-            raise ParameterError(
-                f"memory: training needs about {_size(least)}, got {_size(memory)}"
-            )
-        threads = (memory - self.held_bytes) // max(1, self.thread_bytes)
-        return min(wanted, threads), self.large_bytes > 0
-
     def with_more(self, n_bytes: int) -> Needs:
         """The same where so many bytes more are held."""
         return self._replace(held_bytes=self.held_bytes + n_bytes)
 
 
-NOTHING = Needs(0, 0, 0)
+def most_memory(parts: Sequence[Needs], threads: int, spilled: bool = False) -> int:
+    """What the largest part needs."""
+    return max(part.memory(threads, spilled) for part in parts)
+
+
+def within(parts: Sequence[Needs], memory: int, wanted: int) -> tuple[int, bool]:
+    """How many of the wanted threads a budget allows, and whether large arrays must lie in files
+    for that: fewer threads would take longer.
+
+    Raises ParameterError if it doesn't allow one thread.
+    """
+    if most_memory(parts, wanted) <= memory:
+        return wanted, False
+    least = most_memory(parts, 1, spilled=True)
+    if memory < least:
+        raise ParameterError(f"memory: training needs about {_size(least)}, got {_size(memory)}")
+    allowed = [(memory - part.held_bytes) // max(1, part.thread_bytes) for part in parts]
+    return min(wanted, *allowed), any(part.large_bytes for part in parts)
 
 
 def growing_needs(X: Rows, rows_of_label: Lists, params: LabelTreeParams) -> Needs:
-    """What growing label trees takes: some labels are embedded to see how large embeddings are."""
+    """What growing label trees needs: some labels are embedded to see how large embeddings are."""
     labels = with_rows(rows_of_label)
     shape = shape_of(params.tree, len(labels))
     sample = labels[:: math.ceil(len(labels) / SAMPLED)]
