@@ -2,11 +2,12 @@ import naive
 import numpy as np
 import pytest
 
+from xmc.arrays import Lists
 from xmc.label_tree import LabelTree, check_tree, one_vs_all
 from xmc.params import LabelTreeParams, OneVsAllParams, tree_params
 from xmc.progress import Progress
 from xmc.ranking.search import Search, beam, search_of
-from xmc.training import grow
+from xmc.training import grow, negatives
 from xmc.training import level as level_room
 from xmc.training.grow import SHALLOW_FOR, grow_trees
 from xmc.training.member import train_member
@@ -315,3 +316,15 @@ def test_folds_change_nothing_where_no_beam_is_asked_for(rng):
         a.weight.tobytes() == b.weight.tobytes()
         for a, b in zip(one.layers, three.layers, strict=True)
     )
+
+
+@pytest.mark.parametrize("rows_per_part", [1, 7, 100])
+def test_what_rows_have_together_is_the_union_of_their_lists(rng, monkeypatch, rows_per_part):
+    monkeypatch.setattr(negatives, "ROWS_PER_PART", rows_per_part)
+    several = [Lists(*naive.random_lists(rng, 30, 12)) for _ in range(3)]
+    unordered = several[0].ids.copy()
+    for start, end in zip(several[0].indptr, several[0].indptr[1:], strict=False):
+        unordered[start:end] = unordered[start:end][::-1]  # as beams are
+    got = naive.split(*negatives.united([several[0]._replace(ids=unordered), *several[1:]]))
+    rows = zip(*(naive.split(*lists) for lists in several), strict=True)
+    assert [list(row) for row in got] == [sorted(set().union(*own)) for own in rows]

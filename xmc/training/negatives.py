@@ -1,10 +1,12 @@
 """Which rows train a node beside its positives.
 
 Those of its parent, those that the matchers bring to its parent, those that the user names. All are
-collected as pairs of a row and a node of the level above, in one int64: (row << 32) + node.
+collected as the nodes of the level above that each row has.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,32 +21,48 @@ from .level import train_level
 from .problem import LevelProblem, MemberProblem, level_problems, transposed
 
 ROWS_PER_BATCH = 1024  # whose beams are found in one job
+ROWS_PER_PART = 1 << 16  # whose nodes are united at once, as that takes several times their memory
 
 
 def with_negatives(
     problem: LevelProblem,
     layers: list[Layer],
     params: LabelTreeParams,
-    beams: np.ndarray | None = None,
+    beams: Lists | None = None,
 ) -> LevelProblem:
     """The problem with each chunk trained on the rows that the scheme of negatives says.
 
     layers: those above.
-    beams: pairs of each row and the nodes in its beam, where these layers must not find them.
+    beams: the nodes in the beam of each row, where these layers must not find them.
     """
     schemes = _schemes(params, problem.level)
     of_user = problem.user_negatives
     if not problem.level or (schemes == ["tfn"] and of_user is None):
         return problem
-    pairs = [] if of_user is None else [_pairs_by_row(of_user)]
+    nodes = [] if of_user is None else [of_user]
     if "tfn" in schemes:
-        pairs.append(_pairs_by_node(problem.chunk_rows))
+        nodes.append(transposed(problem.chunk_rows, problem.X.n_rows))
     if "man" in schemes:
-        pairs.append(_beam_pairs(problem.X, layers, params) if beams is None else beams)
-    distinct = np.unique(np.concatenate(pairs))
-    counts = np.bincount(distinct >> 32, minlength=problem.X.n_rows)
-    nodes = Lists(pointers(counts), frozen((distinct & 0xFFFFFFFF).astype(np.int32)))
-    return problem._replace(chunk_rows=transposed(nodes, len(problem.chunk_ptr) - 1))
+        nodes.append(_beams(problem.X, layers, params) if beams is None else beams)
+    return problem._replace(chunk_rows=transposed(united(nodes), len(problem.chunk_ptr) - 1))
+
+
+def united(several: Sequence[Lists]) -> Lists:
+    """What lists of the same rows have together: ascending in each row, and once."""
+    n_rows = len(several[0].indptr) - 1
+    counts, ids = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    for start, end in row_blocks(n_rows, ROWS_PER_PART):
+        pairs = np.unique(np.concatenate([_pairs(lists, start, end) for lists in several]))
+        counts.append(np.bincount(pairs >> 32, minlength=end - start))
+        ids.append((pairs & 0xFFFFFFFF).astype(np.int32))
+    return Lists(pointers(np.concatenate(counts)), frozen(np.concatenate(ids)))
+
+
+def _pairs(lists: Lists, start: int, end: int) -> np.ndarray:
+    """Each row from start to end - 1 with each of its ids: (row - start << 32) + id, int64."""
+    indptr, ids = lists
+    own = np.arange(end - start).repeat(np.diff(indptr[start : end + 1]))
+    return (own << 32) + ids[indptr[start] : indptr[end]]
 
 
 def unseen_beams(
@@ -53,8 +71,8 @@ def unseen_beams(
     progress: Progress,
     title: str,
     checkpoint: Checkpoint,
-) -> dict[int, np.ndarray]:
-    """By level, pairs of each row and the nodes in its beam, found by matchers that never saw it.
+) -> dict[int, Lists]:
+    """By level, the nodes in the beam of each row, found by matchers that never saw it.
 
     The rows are cut into `negative_folds` parts, and the matchers are trained once without each.
     Empty where all rows train the matchers that find their negatives.
@@ -66,15 +84,15 @@ def unseen_beams(
     seed = (*member.seed, depth)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     fold_of_row = rng.permutation(member.X.n_rows) % n_folds
-    found: dict[int, list[np.ndarray]] = {level: [] for level in levels}
+    found: dict[int, list[Lists]] = {level: [] for level in levels}
     for fold in range(n_folds):
         left_out = fold_of_row == fold
         stage = f"{title}, part {fold + 1} of {n_folds} left out"
         own = member._replace(seed=(*seed, fold))
         how = params, progress, stage, checkpoint.part(f"without{fold}")
-        for level, pairs in _beams_without(own, left_out, levels, *how).items():
-            found[level].append(pairs)
-    return {level: np.concatenate(parts) for level, parts in found.items()}
+        for level, beams in _beams_without(own, left_out, levels, *how).items():
+            found[level].append(beams)
+    return {level: united(parts) for level, parts in found.items()}
 
 
 def _beams_without(
@@ -85,14 +103,15 @@ def _beams_without(
     progress: Progress,
     title: str,
     checkpoint: Checkpoint,
-) -> dict[int, np.ndarray]:
-    """For each of the levels, the beams of the rows left out, by matchers trained on the others."""
+) -> dict[int, Lists]:
+    """For each of the levels, the beams of the rows left out, by matchers trained on the others;
+    the others have none.
+    """
     layers: list[Layer] = []
     found = {}
     for problem in level_problems(member):
         if problem.level in levels:
-            pairs = _beam_pairs(member.X, layers, params)
-            found[problem.level] = pairs[left_out[pairs >> 32]]
+            found[problem.level] = _only(_beams(member.X, layers, params), left_out)
         if problem.level == levels[-1]:
             break
         problem = _without(with_negatives(problem, layers, params), left_out)
@@ -114,25 +133,21 @@ def _without(problem: LevelProblem, left_out: np.ndarray) -> LevelProblem:
     return problem._replace(chunk_rows=Lists(frozen(before[indptr]), frozen(rows[kept])))
 
 
-def _beam_pairs(X: Rows, layers: list[Layer], params: LabelTreeParams) -> np.ndarray:
-    """Pairs of each row and the nodes in its beam."""
+def _only(lists: Lists, kept: np.ndarray) -> Lists:
+    """The lists of the rows of a mask; those of others are empty."""
+    sizes = np.diff(lists.indptr)
+    return Lists(pointers(sizes * kept), frozen(lists.ids[kept.repeat(sizes)]))
+
+
+def _beams(X: Rows, layers: list[Layer], params: LabelTreeParams) -> Lists:
+    """The nodes in the beam of each row, best first."""
     search = search_of(params)
 
-    def of_batch(start: int, end: int) -> np.ndarray:
+    def of_batch(start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         found = beam(X.part(start, end), layers, search)
-        row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-        return ((start + row) << 32) + found.ids[row, slot]
+        return found.size, found.ids[np.arange(found.ids.shape[1]) < found.size[:, None]]
 
-    return np.concatenate(run(of_batch, row_blocks(X.n_rows, ROWS_PER_BATCH), params.n_jobs))
-
-
-def _pairs_by_node(chunk_rows: Lists) -> np.ndarray:
-    """Pairs from the rows of each node."""
-    indptr, rows = chunk_rows
-    return (rows.astype(np.int64) << 32) + np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-
-
-def _pairs_by_row(row_nodes: Lists) -> np.ndarray:
-    """Pairs from the nodes of each row."""
-    indptr, nodes = row_nodes
-    return (np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) << 32) + nodes
+    sizes, ids = zip(
+        *run(of_batch, row_blocks(X.n_rows, ROWS_PER_BATCH), params.n_jobs), strict=True
+    )
+    return Lists(pointers(np.concatenate(sizes)), frozen(np.concatenate(ids)))
