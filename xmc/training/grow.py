@@ -37,6 +37,9 @@ BALANCED_ARITY = 16
 EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
 KMEANS_TOL = {"balanced": 1e-4, "shallow": 1e-3}
 KMEANS_MAX_ITER = 20
+# 2-means reads rows faster from a copy, where they lie together with their own features; a copy of
+# more entries than these is not worth the memory that each thread would hold.
+COPIED = 1 << 25
 
 
 def grow_trees(
@@ -112,10 +115,7 @@ def balanced(
 
     (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.)
     """
-    n_leaves = math.ceil(len(labels) / max_leaf_size)
-    n_inner = next(n for n in range(64) if arity**n >= n_leaves)  # levels above the leaves
-    n_inner = n_inner if max_depth is None else min(n_inner, max_depth - 1)
-    n_leaves = min(n_leaves, arity**n_inner)
+    n_leaves, n_inner = balanced_shape(len(labels), arity, max_leaf_size, max_depth)
     ends = np.arange(n_leaves + 1) * len(labels) // n_leaves  # where each leaf ends in the labels
     # Of each node of a level: its points, and the leaves that will come of them.
     points, leaves = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)]
@@ -133,6 +133,16 @@ def balanced(
     return _tree(chunks, points, labels)
 
 
+def balanced_shape(
+    n_labels: int, arity: int, max_leaf_size: int, max_depth: int | None
+) -> tuple[int, int]:
+    """How many leaves a balanced tree has, and how many levels above them."""
+    n_leaves = math.ceil(n_labels / max_leaf_size)
+    n_inner = next(n for n in range(64) if arity**n >= n_leaves)
+    n_inner = n_inner if max_depth is None else min(n_inner, max_depth - 1)
+    return min(n_leaves, arity**n_inner), n_inner
+
+
 def _shares(leaves: range, most: int) -> list[range]:
     """The range in as few even parts as hold at most `most` leaves each."""
     n = math.ceil(len(leaves) / most)
@@ -143,11 +153,10 @@ def _shares(leaves: range, most: int) -> list[range]:
 def _split(
     Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
 ) -> list[np.ndarray]:
-    """The points in clusters of the given sizes.
-
-    All points are read where they are: at the root a copy would be as large as Z.
-    """
-    own = Z if len(points) == Z.n_rows else _rows_of(Z, points)
+    """The points in clusters of the given sizes."""
+    if len(points) * (len(Z.indices) / Z.n_rows) > COPIED:
+        return _halves(Z, points, sizes, seed)
+    own = _rows_of(Z, points)
     parts = _halves(own, np.arange(len(points), dtype=np.int32), sizes, seed)
     return [points[part] for part in parts]
 

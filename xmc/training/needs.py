@@ -15,7 +15,15 @@ from ..kernels.gather import entries_of
 from ..kernels.lanes import N_LANES
 from ..memory import held_bytes
 from ..params import LabelTreeParams
-from .grow import BALANCED_ARITY, EMBEDDING_FEATURES, shallow_arity, shape_of, with_rows
+from .grow import (
+    BALANCED_ARITY,
+    COPIED,
+    EMBEDDING_FEATURES,
+    balanced_shape,
+    shallow_arity,
+    shape_of,
+    with_rows,
+)
 from .problem import NARROW, LevelProblem
 
 SAMPLED = 1024  # labels that are embedded to see how large embeddings are
@@ -75,12 +83,21 @@ def growing_needs(X: Rows, rows_of_label: Lists, params: LabelTreeParams) -> Nee
     embedding_bytes = int(label_bytes * len(labels))
     held = held_bytes() + POINT * len(labels)
     thread = int(2 * label_bytes * min(PART, len(labels)))  # a part of the embeddings, and a copy
-    if shape == "balanced":  # each thread copies the labels of a node below the root
-        arity = params.arity or BALANCED_ARITY
-        return Needs(held, embedding_bytes, max(thread, embedding_bytes // arity))
+    if shape == "balanced":
+        if embedding_bytes <= ENTRY * COPIED:  # the root copies them all
+            return Needs(held + embedding_bytes, embedding_bytes, thread)
+        copied = min(ENTRY * COPIED, embedding_bytes // _below_root(len(labels), params))
+        return Needs(held, embedding_bytes, max(thread, copied))
     groups = math.ceil((params.arity or shallow_arity(len(labels))) / N_LANES)
     centroid_bytes = 4 * N_LANES * groups * X.n_features
     return Needs(held + embedding_bytes + centroid_bytes, embedding_bytes, thread)
+
+
+def _below_root(n_labels: int, params: LabelTreeParams) -> int:
+    """Nodes below the root of a balanced tree."""
+    arity = params.arity or BALANCED_ARITY
+    n_leaves, n_inner = balanced_shape(n_labels, arity, params.max_leaf_size, params.max_depth)
+    return math.ceil(n_leaves / arity ** max(0, n_inner - 1))
 
 
 def target_bytes(Y: Targets) -> int:
