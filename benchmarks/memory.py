@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from xmc import LabelTreeClassifier, ParameterError, progress
+from xmc import LabelTreeClassifier, ParameterError, estimators, progress
 from xmc.cli.options import Size
 from xmc.inputs import as_rows
 from xmc.io.folder import ARRAYS
 from xmc.memory import held_bytes, return_freed_arrays
 from xmc.svg import BLUE, GREY, INK, RED, YELLOW, Drawing
+from xmc.training.needs import most_memory
 
 GIB, EVERY = 2**30, 0.01  # seconds between two looks
-FORECAST = "forecast"
 COLUMNS = {
     "budget_gib": "budget, GiB",
     "forecast_gib": "forecast",
@@ -91,17 +91,14 @@ def train(args):
     settings = {"n_jobs": args.threads, "random_state": 0, **args.settings}
     LabelTreeClassifier(**settings).fit(sp.csr_matrix(X[:600]), sp.csr_matrix(Y[:600]))  # compiles
     model = LabelTreeClassifier(**settings, memory=bytes_of(args.run))
-    found, watch = {}, Watch()
+    found, forecasts, watch = {}, Forecasts(args.threads), Watch()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        if args.run == FORECAST:
-            needs = model.forecast(X, Y)
-            found["forecasts"] = [needs.memory(args.threads, spilled) for spilled in (False, True)]
-        else:
-            model.fit(X, Y)
+        model.fit(X, Y)
     except ParameterError as error:
         found["refused"] = str(error)
     found |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    found |= {"chosen": forecasts.chosen, "whole": forecasts.whole}
     found |= {"peak": max(watch.peaks.values()), "resident": resident_peak(), "by": watch.peaks}
     if hasattr(model, "model_"):
         model.save(args.work / "model", overwrite=True)
@@ -112,7 +109,25 @@ def train(args):
 
 def bytes_of(word):
     """The budget that a word says."""
-    return None if word in ("none", FORECAST) else Size().convert(word, None, None)
+    return None if word == "none" else Size().convert(word, None, None)
+
+
+class Forecasts:
+    """What trainings with a budget forecast: the most with what was chosen then, and with all
+    threads and everything in memory.
+    """
+
+    def __init__(self, threads):
+        self.chosen = self.whole = None
+        decide = estimators.within
+
+        def noted(parts, memory, wanted):
+            self.whole = max(self.whole or 0, most_memory(parts, threads))
+            choice = decide(parts, memory, wanted)
+            self.chosen = max(self.chosen or 0, most_memory(parts, *choice))
+            return choice
+
+        estimators.within = noted
 
 
 def measured(args, run):
@@ -127,18 +142,14 @@ def measured(args, run):
     return found
 
 
-def row(budget, found, forecasts):
-    """A row of the table; forecasts: with large arrays in memory, and in files."""
+def row(budget, found, whole):
+    """A row of the table; whole: what was forecast without a budget, if it was."""
+    forecast = whole if budget is None else found["chosen"]
+    own = {"budget_gib": budget and budget / GIB, "forecast_gib": forecast and forecast / GIB}
     if "refused" in found:
-        return {"budget_gib": budget / GIB, "model": found["refused"]}
-    fits = budget is None or forecasts[0] <= budget
-    return {
-        "budget_gib": budget and budget / GIB,
-        "forecast_gib": forecasts[0 if fits else 1] / GIB,
-        "peak_gib": found["peak"] / GIB,
-        "resident_gib": found["resident"] / GIB,
-        **{name: found[name] for name in ("seconds", "cpu_seconds", "model")},
-    }
+        return own | {"model": found["refused"]}
+    sizes = {"peak_gib": found["peak"] / GIB, "resident_gib": found["resident"] / GIB}
+    return own | sizes | {name: found[name] for name in ("seconds", "cpu_seconds", "model")}
 
 
 def cell(value):
@@ -149,7 +160,7 @@ def figure(rows):
     """A bar for each training: its peak, with its budget and what was forecast as lines."""
     rows = [row for row in rows if row.get("peak_gib")]
     most = max(max(row[name] or 0 for name in ("budget_gib", "peak_gib")) for row in rows)
-    most = max([most, *(row["forecast_gib"] for row in rows)])
+    most = max([most, *(row["forecast_gib"] or 0 for row in rows)])
     out = Drawing(560, 60 + 34 * len(rows), title="peak of memory of trainings by their budget")
     for x, color, name in ((120, BLUE, "peak"), (190, RED, "budget"), (270, YELLOW, "forecast")):
         out.box(x, 12, 12, 12, fill=color, stroke="none")
@@ -182,8 +193,9 @@ def main():
     if args.run:
         train(args)
         return
-    forecasts = measured(args, FORECAST)["forecasts"]
-    rows = [row(bytes_of(word), measured(args, word), forecasts) for word in args.budgets]
+    runs = [measured(args, word) for word in args.budgets]
+    whole = max((run["whole"] or 0 for run in runs), default=0) or None
+    rows = [row(bytes_of(word), run, whole) for word, run in zip(args.budgets, runs, strict=True)]
     print("| " + " | ".join(COLUMNS.values()) + " |")
     print("|" + "--:|" * len(COLUMNS))
     for own in rows:

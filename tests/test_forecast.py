@@ -9,10 +9,12 @@ from sklearn.base import clone
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
 from xmc.arrays import pointers
 from xmc.datasets import load_sample
+from xmc.embedding import label_embeddings
 from xmc.kernels.bytes import N_BYTES
 from xmc.layer import assemble, pack
 from xmc.training.forecast import Forecast, bytes_of_parts
-from xmc.training.needs import Needs, within
+from xmc.training.grow import EMBEDDING_FEATURES, with_rows
+from xmc.training.needs import Needs, growing_needs, within
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 
@@ -88,6 +90,27 @@ def test_a_forecast_leaves_the_model_unfitted(sample):
     model = LabelTreeClassifier(**SMALL)
     model.forecast(*sample)
     assert not hasattr(model, "members_")
+
+
+@pytest.mark.parametrize("tree", ["balanced", "shallow"])
+def test_embeddings_are_forecast_by_some_of_them(tree, sample, monkeypatch):
+    model = LabelTreeClassifier(tree=tree)
+    data = model._training_data(*sample)
+    what = data.X, data.rows_of_label
+    Z = label_embeddings(*what, with_rows(what[1]), EMBEDDING_FEATURES[tree], 1)
+    assert growing_needs(*what, model._params()).large_bytes == 8 * len(Z.indices)
+    monkeypatch.setattr("xmc.training.needs.SAMPLED", 100)
+    few = growing_needs(*what, model._params()).large_bytes
+    assert few == pytest.approx(8 * len(Z.indices), rel=0.3)
+
+
+@pytest.mark.parametrize("model", [LabelTreeClassifier(tree="balanced"), OneVsAllClassifier()])
+def test_growing_is_a_part_of_the_forecast_and_each_level_three(model, sample):
+    """In the last one of a level, its layer is held twice."""
+    found = model.set_params(random_state=0).forecast(*sample)
+    assert len(found.parts) == 1 + 3 * len(found.levels)
+    assert found.parts[-1].large_bytes <= 2 * found.model_bytes
+    assert found.parts[-1].large_bytes > found.model_bytes
 
 
 def test_memory_grows_with_the_threads():
