@@ -17,7 +17,7 @@ from ..label_tree import LabelTree
 from ..layer import IN_BUCKET, assemble, pack, page_counts
 from ..memory import held_bytes
 from ..parallel import n_threads
-from ..params import LabelTreeParams
+from ..params import LabelTreeParams, at_level
 from .level import WIDE, params_at, work
 from .needs import Needs, chunk_bytes, most_memory, target_bytes, within
 from .problem import (
@@ -99,8 +99,9 @@ def forecast(
     growing: what growing the trees needed.
     tree_seconds: that it took.
     """
-    held = held_bytes() + target_bytes(Y)
     tree, n_trees = trees[0], len(trees)
+    matched = any("man" in at_level(params.negatives, level) for level in range(tree.depth))
+    held = held_bytes() + target_bytes(Y, params.beam_size if matched else 0)
     part_bytes = bytes_of_parts(params.weights)
     problems = level_problems(MemberProblem(X, Y, tree, (seed, 0)))
     levels = [_level(problem, params_at(params, problem.level), part_bytes) for problem in problems]

@@ -100,12 +100,16 @@ def _below_root(n_labels: int, params: LabelTreeParams) -> int:
     return math.ceil(n_leaves / arity ** max(0, n_inner - 1))
 
 
-def target_bytes(Y: Targets) -> int:
+def target_bytes(Y: Targets, beam_size: int) -> int:
     """What is held to know which rows train which nodes: the nodes of each row on two levels, the
     rows of each, and a level that is in the making.
+
+    beam_size: nodes that matchers bring to each row, which are united with its own; 0 for none.
     """
     per_label = 32 if len(Y.costs) else 16
-    return per_label * len(Y.ids) + 5 * Y.indptr.nbytes
+    brought = beam_size * (len(Y.indptr) - 1)
+    united = 12 * (len(Y.ids) + brought) if beam_size else 0
+    return per_label * len(Y.ids) + 5 * Y.indptr.nbytes + united
 
 
 def chunk_bytes(problem: LevelProblem) -> tuple[np.ndarray, np.ndarray]:
