@@ -9,12 +9,10 @@ from sklearn.base import clone
 from xmc import LabelTreeClassifier, OneVsAllClassifier, ParameterError
 from xmc.arrays import pointers
 from xmc.datasets import load_sample
-from xmc.embedding import label_embeddings
 from xmc.kernels.bytes import N_BYTES
 from xmc.layer import assemble, pack
 from xmc.training.forecast import Forecast, bytes_of_parts
-from xmc.training.grow import EMBEDDING_FEATURES, with_rows
-from xmc.training.needs import Needs, growing_needs, within
+from xmc.training.needs import Needs
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 
@@ -92,18 +90,6 @@ def test_a_forecast_leaves_the_model_unfitted(sample):
     assert not hasattr(model, "members_")
 
 
-@pytest.mark.parametrize("tree", ["balanced", "shallow"])
-def test_embeddings_are_forecast_by_some_of_them(tree, sample, monkeypatch):
-    model = LabelTreeClassifier(tree=tree)
-    data = model._training_data(*sample)
-    what = data.X, data.rows_of_label
-    Z = label_embeddings(*what, with_rows(what[1]), EMBEDDING_FEATURES[tree], 1)
-    assert growing_needs(*what, model._params()).large_bytes == 8 * len(Z.indices)
-    monkeypatch.setattr("xmc.training.needs.SAMPLED", 100)
-    few = growing_needs(*what, model._params()).large_bytes
-    assert few == pytest.approx(8 * len(Z.indices), rel=0.3)
-
-
 @pytest.mark.parametrize("model", [LabelTreeClassifier(tree="balanced"), OneVsAllClassifier()])
 def test_growing_is_a_part_of_the_forecast_and_each_level_three(model, sample):
     """In the last one of a level, its layer is held twice."""
@@ -124,25 +110,6 @@ def test_a_budget_allows_as_many_threads_as_fit(memory, threads):
 
 def test_the_part_that_needs_most_counts():
     assert plan((1000, 0, 100), (900, 0, 300)).memory(1) == 1200
-
-
-@pytest.mark.parametrize(
-    ("memory", "allowed"),
-    [
-        (1700, (2, False)),
-        (1699, (2, True)),
-        (1200, (2, True)),
-        (1199, (1, True)),
-        (1100, (1, True)),
-    ],
-)
-def test_large_arrays_go_to_files_before_threads_are_fewer(memory, allowed):
-    assert within([Needs(1000, 500, 100), Needs(10, 0, 10)], memory, 2) == allowed
-
-
-def test_a_budget_below_what_is_left_without_large_arrays_is_refused_with_that():
-    with pytest.raises(ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\."):
-        within([Needs(2 << 30, 9 << 30, 1 << 30)], 1 << 30, 2)
 
 
 def test_a_budget_that_not_one_thread_fits_is_refused_with_the_need():
