@@ -395,14 +395,21 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
         needs = model.forecast(data.texts, data.Y, **called)
     first = getattr(model, "classifier", model)
     threads = n_threads((first[0] if isinstance(first, tuple) else first).n_jobs)
-    result = needs._asdict() | {"memory_bytes": needs.memory(threads)}
+    result = needs._asdict() | {
+        "parts": [part._asdict() for part in needs.parts],
+        "memory_bytes": needs.memory(threads),
+        "least_memory_bytes": needs.memory(1, spilled=True),
+    }
     if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
         click.echo(f"rows          {needs.n_rows:,} with {needs.n_features:,} features")
         click.echo(f"labels        {needs.n_labels:,} with rows")
         click.echo(f"trees         {needs.n_trees}, nodes by level: {levels}")
         click.echo(f"time          about {needs.seconds:.0f} s")
-        click.echo(f"memory        about {result['memory_bytes'] / 2**20:,.0f} MiB at the peak")
+        least = f"{result['least_memory_bytes'] / 2**20:,.0f} MiB with --memory, at least"
+        click.echo(
+            f"memory        about {result['memory_bytes'] / 2**20:,.0f} MiB at the peak; {least}"
+        )
         click.echo(f"model         about {needs.model_bytes / 2**20:,.0f} MiB")
     return result
 

@@ -154,6 +154,11 @@ def gather(indptr, indices, data, rows):
     return out_indptr, [j for j, _ in flat], [v for _, v in flat], features
 
 
+def entries_of(list_ptr, ids, indptr):
+    lengths = np.diff(indptr)
+    return [int(sum(lengths[i] for i in rows)) for rows in split(list_ptr, ids)]
+
+
 def transpose(indptr, indices, n_columns):
     return join(
         [[i for i, row in enumerate(split(indptr, indices)) if j in row] for j in range(n_columns)]

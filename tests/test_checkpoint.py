@@ -106,7 +106,7 @@ def test_without_a_folder_jobs_are_told_and_run_as_parallel_runs_them(monkeypatc
     found(NOTHING_KEPT, Worker(), [3, 1], n_jobs=1, done=told.append)
     assert sorted(told) == [0, 1]
     monkeypatch.setattr(room, "run", lambda *given: given)
-    given = print, [(1,), (2,)], 2, told.append
+    given = print, [(1,), (2,)], 2, told.append, str
     assert NOTHING_KEPT.run("squares", Found, *given) == given
 
 

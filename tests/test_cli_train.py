@@ -554,6 +554,7 @@ def test_a_dry_run_tells_the_needs_and_trains_nothing(tmp_path):
     )
     assert told["n_rows"] == sp.load_npz(files[0]).shape[0]
     assert told["memory_bytes"] > told["model_bytes"] > 0
+    assert told["memory_bytes"] >= told["least_memory_bytes"] > 0
     assert not (tmp_path / "model").exists()
 
 

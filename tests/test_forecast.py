@@ -12,6 +12,7 @@ from xmc.datasets import load_sample
 from xmc.kernels.bytes import N_BYTES
 from xmc.layer import assemble, pack
 from xmc.training.forecast import Forecast, bytes_of_parts
+from xmc.training.needs import Needs
 
 SMALL = {"tree": "shallow", "arity": 8, "random_state": 0}
 
@@ -22,8 +23,8 @@ def sample():
     return whole.X[:4000], whole.Y[:4000]
 
 
-def plan(shared, thread):
-    return Forecast(10, 10, 10, 1, ((10, 1),), 1.0, shared, thread, 0)
+def plan(*parts):
+    return Forecast(10, 10, 10, 1, ((10, 1),), 1.0, tuple(Needs(*part) for part in parts), 0)
 
 
 def test_the_forecast_tells_the_shape_of_the_tree(sample):
@@ -89,20 +90,33 @@ def test_a_forecast_leaves_the_model_unfitted(sample):
     assert not hasattr(model, "members_")
 
 
+@pytest.mark.parametrize("model", [LabelTreeClassifier(tree="balanced"), OneVsAllClassifier()])
+def test_growing_is_a_part_of_the_forecast_and_each_level_three(model, sample):
+    """In the last one of a level, its layer is held twice."""
+    found = model.set_params(random_state=0).forecast(*sample)
+    assert len(found.parts) == 1 + 3 * len(found.levels)
+    assert found.parts[-1].large_bytes <= 2 * found.model_bytes
+    assert found.parts[-1].large_bytes > found.model_bytes
+
+
 def test_memory_grows_with_the_threads():
-    assert plan(1000, 100).memory(3) == 1300
+    assert plan((1000, 0, 100)).memory(3) == 1300
 
 
 @pytest.mark.parametrize(("memory", "threads"), [(1100, 1), (1299, 2), (1300, 3), (9999, 4)])
 def test_a_budget_allows_as_many_threads_as_fit(memory, threads):
-    assert plan(1000, 100).threads_within(memory, 4) == threads
+    assert plan((1000, 0, 100)).threads_within(memory, 4) == threads
+
+
+def test_the_part_that_needs_most_counts():
+    assert plan((1000, 0, 100), (900, 0, 300)).memory(1) == 1200
 
 
 def test_a_budget_that_not_one_thread_fits_is_refused_with_the_need():
     with pytest.raises(
         ParameterError, match=r"^memory: training needs about 3\.00 GiB, got 1\.00 GiB$"
     ):
-        plan(2 << 30, 1 << 30).threads_within(1 << 30, 2)
+        plan((2 << 30, 0, 1 << 30)).threads_within(1 << 30, 2)
 
 
 def test_a_fit_beyond_its_memory_is_refused_before_training():

@@ -210,6 +210,16 @@ def test_what_the_user_says_goes_before_what_the_labels_ask_for(monkeypatch):
     assert grown_by(150).depth == 2 and grown_by(150, arity=4).depth == 3
 
 
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_a_balanced_tree_is_the_same_whether_rows_are_copied_or_read_where_they_are(
+    monkeypatch, n_jobs
+):
+    copied = grown_balanced(300, 3, 4)
+    for limit in (0, 400):  # none, and those of small nodes
+        monkeypatch.setattr(tree_module, "COPIED", limit)
+        assert same_tree(grown_balanced(300, 3, 4, n_jobs=n_jobs), copied)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_balanced_halves_are_planted_topics(rng, seed):
     Z, topic = planted(rng, 2, 60)

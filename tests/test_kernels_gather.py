@@ -3,8 +3,18 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from xmc.arrays import Targets, frozen
-from xmc.kernels.gather import count, fold, gather, pick, relabel, squared_norms, targets, transpose
+from xmc.arrays import Targets, frozen, pointers
+from xmc.kernels.gather import (
+    count,
+    entries_of,
+    fold,
+    gather,
+    pick,
+    relabel,
+    squared_norms,
+    targets,
+    transpose,
+)
 
 SIZES = [0, 1, 60]
 N_FEATURES = 25
@@ -117,6 +127,11 @@ def test_squared_norms_of_long_rows_lose_no_digits():
     data = np.full(n, 0.1, np.float32)
     got = squared_norms(frozen(np.array([0, n])), frozen(data))
     assert got == pytest.approx([n * np.float64(data[0]) ** 2], rel=1e-7)
+
+
+def test_entries_of_lists_agree_with_their_twin(rng, lists):
+    ends = pointers(rng.integers(0, 5, 12))
+    assert plain(entries_of(*lists, ends)) == (naive.entries_of(*lists, ends),)
 
 
 def test_transpose_agrees_with_its_twin(lists):

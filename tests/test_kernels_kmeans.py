@@ -2,6 +2,8 @@ import naive
 import numpy as np
 import pytest
 
+from xmc.arrays import Rows, frozen
+from xmc.kernels.gather import pick
 from xmc.kernels.kmeans import bisect, embed, means, nearest
 from xmc.kernels.lanes import N_LANES
 
@@ -28,11 +30,6 @@ def planted(rng, sizes, n_words=5):
     for row, c in zip(dense, cluster, strict=True):
         row[c * n_words : (c + 1) * n_words] = rng.uniform(0.5, 1, n_words)
     return naive.as_rows(naive.unit(dense)), cluster
-
-
-def writable(Z):
-    """The arrays as `tree` passes them to kernels: fresh from `gather`."""
-    return tuple(np.array(part) for part in Z[:3])
 
 
 def as_blocks(centroids):
@@ -66,7 +63,7 @@ def assigned(Z, centroids, first=0, last=None):
     """The nearest centroid and its similarity, -7 in the rows that were not asked for."""
     cluster, similarity = np.full(Z.n_rows, -7, np.int32), np.full(Z.n_rows, -7, np.float32)
     last = Z.n_rows if last is None else last
-    nearest(*writable(Z), first, last, as_blocks(centroids), len(centroids), cluster, similarity)
+    nearest(*Z[:3], first, last, as_blocks(centroids), len(centroids), cluster, similarity)
     return cluster, similarity
 
 
@@ -74,12 +71,18 @@ def centroids_of(Z, cluster, n_clusters):
     n_blocks = -(-n_clusters // N_LANES)
     flat = np.full(n_blocks * Z.n_features * N_LANES, 7, np.float32)
     for block in range(n_blocks):
-        means(*writable(Z), np.asarray(cluster, np.int32), block, Z.n_features, flat)
+        means(*Z[:3], np.asarray(cluster, np.int32), block, Z.n_features, flat)
     return from_blocks(flat, n_clusters, Z.n_features)
 
 
 def halves(Z, n_left, seeds, tol=1e-4, max_iter=20):
-    return bisect(*writable(Z), Z.n_features, n_left, np.asarray(seeds, np.int64), tol, max_iter)
+    points = np.arange(Z.n_rows, dtype=np.int32)
+    return bisect_of(Z, points, n_left, seeds, tol, max_iter)
+
+
+def bisect_of(Z, points, n_left, seeds, tol=1e-4, max_iter=20):
+    how = n_left, np.asarray(seeds, np.int64), tol, max_iter
+    return bisect(*Z, frozen(points), *how)
 
 
 def together(Z, left):
@@ -190,6 +193,17 @@ def test_bisect_agrees_with_its_twin(rng, n_left, max_iter):
     left = halves(Z, n_left, [3, 11], 1e-4, max_iter)
     expected = naive.bisect(naive.to_dense(*Z), n_left, [3, 11], 1e-4, max_iter)
     assert left.tolist() == expected.tolist()
+
+
+def test_bisect_of_some_points_is_that_of_their_rows_alone(rng):
+    """To the bit: the order of sums goes by the points alone, not by other rows of Z."""
+    Z = many(rng, 200)
+    points = np.sort(rng.choice(200, 60, replace=False)).astype(np.int32)
+    own = Rows(
+        *map(frozen, pick(*Z[:3], frozen(points), np.zeros(Z.n_features, np.int32))[:3]),
+        Z.n_features,
+    )
+    assert np.array_equal(bisect_of(Z, points, 25, [3, 11]), halves(own, 25, [3, 11]))
 
 
 @pytest.mark.parametrize("n_left", range(0, 61, 7))

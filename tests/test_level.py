@@ -4,7 +4,7 @@ import pytest
 
 from xmc.params import LabelTreeParams
 from xmc.training import level
-from xmc.training.level import train_layer, work
+from xmc.training.level import train_layers, work
 from xmc.training.problem import LevelProblem
 
 N_FEATURES = 30
@@ -36,7 +36,7 @@ def make_problem(rng, n_rows=80, inner=False, seed=(0, 0, 1)):
 def trained(problem, **settings):
     """The layer and the dense weights (features + bias, nodes) that it holds."""
     params = LabelTreeParams(**{"n_jobs": 1, "weight_threshold": 0.0, **settings})
-    layer, _ = train_layer(problem, params, lambda amount: None)
+    ((layer, _),) = train_layers([problem], [params], lambda amount: None)
     return layer, naive.layer_weights(layer, N_FEATURES)
 
 
@@ -128,8 +128,18 @@ def test_every_chunk_has_a_seed_of_its_own(rng):
 def test_the_work_told_adds_up_to_the_work_announced(monkeypatch, rng, inner, wide):
     monkeypatch.setattr(level, "WIDE", wide)
     problem, told = make_problem(rng, inner=inner), []
-    train_layer(problem, LabelTreeParams(n_jobs=2), told.append)
-    assert sum(told) == pytest.approx(work(problem).sum())
+    train_layers([problem] * 2, [LabelTreeParams(n_jobs=2)] * 2, told.append)
+    assert sum(told) == pytest.approx(2 * work(problem).sum())
+
+
+def test_levels_that_are_trained_together_are_those_trained_alone(monkeypatch, rng):
+    monkeypatch.setattr(level, "WIDE", 60 * 32)  # the first chunk is wide, the others aren't
+    both = [make_problem(rng, inner=True, seed=(0, 0)), make_problem(rng, 60, seed=(0, 1))]
+    params = [LabelTreeParams(n_jobs=2, C=C) for C in (1.0, 3.0)]
+    together = train_layers(both, params, lambda amount: None)
+    for problem, own, (layer, passes) in zip(both, params, together, strict=True):
+        ((alone, own_passes),) = train_layers([problem], [own], lambda amount: None)
+        assert (bits(layer), passes) == (bits(alone), own_passes)
 
 
 def test_work_is_nonzeros_times_lanes():
@@ -145,7 +155,8 @@ def test_work_is_nonzeros_times_lanes():
 def test_the_most_passes_of_any_chunk_are_told(problem):
     for max_iter in (1, 4):
         params = LabelTreeParams(n_jobs=1, tol=1e-9, max_iter=max_iter)
-        assert train_layer(problem, params, lambda amount: None)[1] == max_iter
+        ((_, passes),) = train_layers([problem], [params], lambda amount: None)
+        assert passes == max_iter
 
 
 def test_a_chunk_without_rows_has_no_weights(problem):

@@ -2,11 +2,12 @@ import naive
 import numpy as np
 import pytest
 
+from xmc.arrays import Lists
 from xmc.label_tree import LabelTree, check_tree, one_vs_all
 from xmc.params import LabelTreeParams, OneVsAllParams, tree_params
 from xmc.progress import Progress
 from xmc.ranking.search import Search, beam, search_of
-from xmc.training import grow
+from xmc.training import grow, negatives
 from xmc.training import level as level_room
 from xmc.training.grow import SHALLOW_FOR, grow_trees
 from xmc.training.member import train_member
@@ -40,13 +41,13 @@ def member_of(X, Y, tree, seed=(0, 0), user_negatives=(), **settings):
 @pytest.fixture
 def problems(monkeypatch):
     """What each level is trained on, recorded while a member is trained."""
-    recorded, original = [], level_room.train_layer
+    recorded, original = [], level_room.train_layers
 
-    def recording(problem, params, *how):
-        recorded.append(problem)
-        return original(problem, params, *how)
+    def recording(problems, params, *how):
+        recorded.extend(problems)
+        return original(problems, params, *how)
 
-    monkeypatch.setattr(level_room, "train_layer", recording)
+    monkeypatch.setattr(level_room, "train_layers", recording)
     return recorded
 
 
@@ -262,13 +263,13 @@ def test_a_rows_costs_are_summed_up_the_tree_and_scaled_to_a_mean_of_1(problems)
 
 
 def test_every_level_has_its_own_C(monkeypatch):
-    seen, original = [], level_room.train_layer
+    seen, original = [], level_room.train_layers
 
-    def recording(problem, params, *how):
-        seen.append(params.C)
-        return original(problem, params, *how)
+    def recording(problems, params, *how):
+        seen.extend(own.C for own in params)
+        return original(problems, params, *how)
 
-    monkeypatch.setattr(level_room, "train_layer", recording)
+    monkeypatch.setattr(level_room, "train_layers", recording)
     for C in (3.0, (2.0, 5.0), (1.0, 2.0, 3.0, 4.0)):
         member_of(X, Y, TREE, C=C)
     assert seen == [3.0, 3.0, 3.0, 2.0, 5.0, 5.0, 1.0, 2.0, 3.0]
@@ -300,7 +301,8 @@ def test_the_beams_of_a_part_come_from_matchers_that_have_not_seen_it(problems, 
     assert rows_by_chunk(top) == [list(range(90))]
     found = naive.to_dense(*last.chunk_rows, 1, 90) > 0
     for part, own in zip(parts, trainers, strict=True):
-        layer, _ = level_room.train_layer(part, LabelTreeParams(n_jobs=1), lambda amount: None)
+        how = [LabelTreeParams(n_jobs=1)], lambda amount: None
+        ((layer, _),) = level_room.train_layers([part], *how)
         beams = in_beams(beam(rows, [layer], Search(2, 1.0, 0)))
         for row in set(range(90)) - set(own):
             assert sorted(np.flatnonzero(found[:, row])) == sorted(beams[row])
@@ -315,3 +317,15 @@ def test_folds_change_nothing_where_no_beam_is_asked_for(rng):
         a.weight.tobytes() == b.weight.tobytes()
         for a, b in zip(one.layers, three.layers, strict=True)
     )
+
+
+@pytest.mark.parametrize("rows_per_part", [1, 7, 100])
+def test_what_rows_have_together_is_the_union_of_their_lists(rng, monkeypatch, rows_per_part):
+    monkeypatch.setattr(negatives, "ROWS_PER_PART", rows_per_part)
+    several = [Lists(*naive.random_lists(rng, 30, 12)) for _ in range(3)]
+    unordered = several[0].ids.copy()
+    for start, end in zip(several[0].indptr, several[0].indptr[1:], strict=False):
+        unordered[start:end] = unordered[start:end][::-1]  # as beams are
+    got = naive.split(*negatives.united([several[0]._replace(ids=unordered), *several[1:]]))
+    rows = zip(*(naive.split(*lists) for lists in several), strict=True)
+    assert [list(row) for row in got] == [sorted(set().union(*own)) for own in rows]

@@ -8,19 +8,19 @@ import scipy.sparse as sp
 
 import xmc.memory
 from xmc import LabelTreeClassifier
-from xmc.memory import LARGE, MMAP_THRESHOLD, resident_bytes, return_freed_arrays
+from xmc.memory import LARGE, MMAP_THRESHOLD, held_bytes, return_freed_arrays
 
 
 def test_memory_in_use_is_counted_in_bytes():
-    before = resident_bytes()
+    before = held_bytes()
     array = np.ones(1 << 23)
-    assert resident_bytes() - before == pytest.approx(array.nbytes, rel=0.1)
+    assert held_bytes() - before == pytest.approx(array.nbytes, rel=0.1)
 
 
 def test_where_the_system_does_not_tell_it_is_the_peak_in_bytes(monkeypatch):
-    before = resident_bytes()
+    before = held_bytes()
     monkeypatch.setattr("builtins.open", Mock(side_effect=FileNotFoundError))
-    peak = resident_bytes()
+    peak = held_bytes()
     monkeypatch.undo()
     assert 0.9 * before < peak < 100 * before
 
@@ -30,11 +30,11 @@ def test_large_arrays_go_back_when_they_are_freed():
     """After a freed array of 30 MiB, which would teach glibc to keep smaller ones."""
     return_freed_arrays()
     np.ones(30 << 17)
-    before = resident_bytes()
+    before = held_bytes()
     kept = [np.ones(2 * LARGE // 8) for _ in range(10)]
     top = np.ones(1 << 10)  # stands above them, had they been cut from the heap
     kept.clear()
-    assert resident_bytes() - before < LARGE
+    assert held_bytes() - before < LARGE
     assert top.all()
 
 

@@ -21,7 +21,7 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
     "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
-    "parallel progress memory checkpoint xmc.executors xmc.executors.*",
+    "parallel progress memory checkpoint spill xmc.executors xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "

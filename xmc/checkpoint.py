@@ -58,6 +58,7 @@ class Checkpoint:
         jobs: Sequence[tuple],
         n_jobs: int | None = None,
         done: Callable[[int], Any] | None = None,
+        held: Callable[[Any], Any] | None = None,
     ) -> list:
         """What `parallel.run` gives for these jobs, or what is kept of them.
 
@@ -66,7 +67,7 @@ class Checkpoint:
         function: of a module, as jobs may run in another process.
         n_jobs: threads, where there is no other executor.
         """
-        return self._run(name, kind, function, jobs, self.executor or n_jobs, done)
+        return self._run(name, kind, function, jobs, self.executor or n_jobs, done, held)
 
     def here(
         self,
@@ -77,7 +78,7 @@ class Checkpoint:
         done: Callable[[int], Any] | None = None,
     ) -> list:
         """As `run`, one after another in this very thread: for what runs jobs of its own."""
-        return self._run(name, kind, function, jobs, 1, done)
+        return self._run(name, kind, function, jobs, 1, done, None)
 
     def once(self, name: str, kind: Any, job: Callable[[], Any]) -> Any:
         """What one job gives, here."""
@@ -97,8 +98,9 @@ class Checkpoint:
         jobs: Sequence[tuple],
         where: Executor | int | None,
         done: Callable[[int], Any] | None,
+        held: Callable[[Any], Any] | None,
     ) -> list:
-        return run(function, jobs, where, done)
+        return run(function, jobs, where, done, held)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class KeptInFolder(Checkpoint):
         jobs: Sequence[tuple],
         where: Executor | int | None,
         done: Callable[[int], Any] | None,
+        held: Callable[[Any], Any] | None,
     ) -> list:
         stage = f"{self.stage}{name}"
         found = self._kept(stage, kind)
@@ -135,7 +138,7 @@ class KeptInFolder(Checkpoint):
             tell(n)
         with self._keeping(stage) as keep:
             for at, result in outcomes(function, [jobs[n] for n in left], where):
-                found[left[at]] = result
+                found[left[at]] = result if held is None else held(result)
                 keep(left[at], result)
                 tell(left[at])
         return [found[n] for n in range(len(jobs))]

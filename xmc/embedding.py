@@ -7,27 +7,40 @@ import numpy as np
 from .arrays import Lists, Rows, frozen, pointers
 from .errors import DataError
 from .kernels.kmeans import embed
-from .parallel import run
+from .parallel import Executor, in_turn
+from .spill import IN_MEMORY, Spill
+
+PART = 4096  # labels that are embedded in one job, at most: their arrays wait in memory
 
 
 def label_embeddings(
-    X: Rows, rows_of_label: Lists, labels: np.ndarray, n_kept: int, n_jobs: int | None
+    X: Rows,
+    rows_of_label: Lists,
+    labels: np.ndarray,
+    n_kept: int,
+    executor: Executor | int | None,
+    spill: Spill = IN_MEMORY,
 ) -> Rows:
     """A unit row per label: the sum of its training rows, of which the n_kept largest features."""
-    indptr, rows = rows_of_label
+    n_parts = max(1, min(64, len(labels) // 64), -(-len(labels) // PART))
+    parts = np.array_split(labels, n_parts)
+    jobs = [(X, rows_of_label, part, n_kept) for part in parts]
+    sizes, indices, data = [], spill.growing(np.int32), spill.growing(np.float32)
+    for own_indptr, own_indices, own_data in in_turn(embed_part, jobs, executor):
+        if not np.isfinite(own_data).all():
+            raise DataError(
+                "labels: expected rows with a direction, got rows so short that float32 can't hold "
+                "one: scale the features, or set normalize=True"
+            )
+        sizes.append(np.diff(own_indptr))
+        indices.append(own_indices)
+        data.append(own_data)
+    return Rows(pointers(np.concatenate(sizes)), indices.whole(), data.whole(), X.n_features)
 
-    def embed_part(part: np.ndarray) -> tuple[np.ndarray, ...]:
-        zeros = np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.bool_)
-        return embed(indptr, rows, X.indptr, X.indices, X.data, part, n_kept, *zeros)
 
-    n_parts = max(1, min(64, len(labels) // 64))
-    found = run(embed_part, [(part,) for part in np.array_split(labels, n_parts)], n_jobs)
-    own_indptr, indices, data = zip(*found, strict=True)
-    sizes = np.concatenate([np.diff(part) for part in own_indptr])
-    if not all(np.isfinite(part).all() for part in data):
-        raise DataError(
-            "labels: expected rows with a direction, got rows so short that float32 can't hold "
-            "one: scale the features, or set normalize=True"
-        )
-    joined = frozen(np.concatenate(indices)), frozen(np.concatenate(data))
-    return Rows(pointers(sizes), *joined, X.n_features)
+def embed_part(
+    X: Rows, rows_of_label: Lists, labels: np.ndarray, n_kept: int
+) -> tuple[np.ndarray, ...]:
+    """Pointers, features and values of some labels' rows, as `label_embeddings` has them."""
+    zeros = np.zeros(X.n_features, np.float32), np.zeros(X.n_features, np.bool_)
+    return embed(*rows_of_label, X.indptr, X.indices, X.data, frozen(labels), n_kept, *zeros)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from .errors import DataError, ParameterError
 from .inputs import as_targets
 from .label_tree import LabelTree, as_tree, one_vs_all
 from .member import Member
+from .memory import held_bytes
 from .numbering import new_numbers
 from .parallel import n_threads, run
 from .params import (
@@ -27,10 +29,12 @@ from .progress import Progress
 from .ranking.calibration import Calibration
 from .ranking.search import row_blocks, search_of
 from .ranking.trees import Trees
+from .spill import IN_MEMORY, Spill, SpillFiles
 from .topk import TopK
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
+from .training.needs import Needs, growing_needs, within
 from .training.problem import MemberProblem, UserNegatives
 from .training_data import (
     TrainingData,
@@ -87,13 +91,12 @@ class TreeEstimator(Estimator):
         params = self._training_params(data.X)
         trees = self._trees(data, progress)
         negatives = self._negatives(data, trees[0])
-        if self.memory is not None:
-            needs = forecast(data.X, data.Y, trees, params, data.seed)
-            params.n_jobs = needs.threads_within(self.memory, n_threads(self.n_jobs))
+        what = data.X, data.Y, trees, params, data.seed
+        params.n_jobs, spill = self._within(lambda: forecast(*what).parts)
         trained = []
         for n, tree in enumerate(trees):
             problem = MemberProblem(
-                data.X, data.Y, tree, (data.seed, n), negatives, data.row_weights
+                data.X, data.Y, tree, (data.seed, n), negatives, data.row_weights, spill
             )
             title = f"tree {n + 1} of {len(trees)}"
             kept = data.checkpoint.part(f"tree{n}")
@@ -102,6 +105,19 @@ class TreeEstimator(Estimator):
         learned = Trees(members)
         self._check_learned(learned)
         return learned, max(n_passes)
+
+    def _within(self, needs: Callable[[], Sequence[Needs]]) -> tuple[int | None, Spill]:
+        """The threads that `memory` allows a part of the training, and where it has large arrays.
+
+        Raises ParameterError if it needs more.
+        """
+        if self.memory is None:
+            return self.n_jobs, IN_MEMORY
+        parts = needs()
+        threads, spilled = within(parts, self.memory, n_threads(self.n_jobs))
+        if not spilled:
+            return threads, IN_MEMORY
+        return threads, SpillFiles(max(part.large_bytes for part in parts))
 
     def _check_learned(self, trees: Trees) -> None:
         """Raise DataError where features that aren't scaled have left no weight."""
@@ -146,11 +162,11 @@ class TreeEstimator(Estimator):
         fresh = clone(self)  # a trained model stays one
         fresh._renumbers = self._renumbers
         data = fresh._training_data(X, y)
-        start = time.perf_counter()
+        start, growing = time.perf_counter(), [fresh._growing_needs(data)]
         trees = fresh._trees(data, Progress(0))
         seconds = time.perf_counter() - start
         params = fresh._training_params(data.X)
-        needs = forecast(data.X, data.Y, trees, params, data.seed, seconds)
+        needs = forecast(data.X, data.Y, trees, params, data.seed, growing, seconds)
         again = 0 if self.calibration is None else 1 - SHARE_HELD  # of the rows
         return needs._replace(
             n_features=data.widths.n_features, seconds=(1 + again) * needs.seconds
@@ -159,6 +175,10 @@ class TreeEstimator(Estimator):
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         """One tree per member of the ensemble, over the labels that have rows."""
         raise NotImplementedError
+
+    def _growing_needs(self, data: TrainingData) -> Needs:
+        """The memory that `_trees` needs."""
+        return Needs(held_bytes(), 0, 0)
 
     def _negatives(self, data: TrainingData, tree: LabelTree) -> UserNegatives:
         """The user's negatives, held against the tree that they are for."""
@@ -184,8 +204,10 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
 
     def _trees(self, data: TrainingData, progress: Progress) -> list[LabelTree]:
         if isinstance(self.tree, str):
-            what = data.X, data.rows_of_label, self._params(), data.seed
-            return grow_trees(*what, progress, data.checkpoint)
+            params = self._params()
+            params.n_jobs, spill = self._within(lambda: (self._growing_needs(data),))
+            what = data.X, data.rows_of_label, params, data.seed
+            return grow_trees(*what, progress, data.checkpoint, spill)
         who = type(self).__name__
         given = as_tree(self.tree, data.widths.n_labels, who)
         labels = new_numbers(given.labels, data.widths.kept_labels)
@@ -196,6 +218,11 @@ class LabelTreeClassifier(LabelTreeParams, TreeEstimator):
                 f"{who}: expected a tree that holds a label with rows, got one that holds none"
             )
         return [tree] * self.n_trees
+
+    def _growing_needs(self, data: TrainingData) -> Needs:
+        if not isinstance(self.tree, str):
+            return super()._growing_needs(data)
+        return growing_needs(data.X, data.rows_of_label, self._params())
 
 
 @dataclass(repr=False, eq=False, kw_only=True)

@@ -12,6 +12,7 @@ from .errors import ModelError
 from .kernels.beam import order_by
 from .kernels.bytes import N_BYTES
 from .kernels.pages import PAGE, Page, count_buckets, unsound_page
+from .spill import IN_MEMORY, Spill
 
 IN_BUCKET = 8  # features that a bucket holds on average, if it can: it spans 256 at most
 INT8_MOST, FLOAT16_MOST = 127, 65504
@@ -271,14 +272,16 @@ def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
     return -(-np.diff(chunk_ptr) // PAGE)
 
 
-def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) -> Layer:
+def assemble(
+    chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray, spill: Spill = IN_MEMORY
+) -> Layer:
     """One layer of all its pages. Consumes `pages` field by field: memory is not needed twice."""
     parts = {name: [getattr(page, name) for page in pages] for name in Page._fields}
     pages.clear()
     bucket_ptr, feature_ptr, entry_ptr = (
         pointers([len(part) for part in parts[name]]) for name in ("bucket", "low", "child")
     )
-    joined = {name: frozen(_joined(name, parts.pop(name))) for name in Page._fields}
+    joined = {name: frozen(_joined(name, parts.pop(name), spill)) for name in Page._fields}
     return Layer(
         chunk_ptr=frozen(chunk_ptr),
         page_ptr=pointers(page_counts(chunk_ptr).tolist()),
@@ -290,9 +293,29 @@ def assemble(chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray) 
     )
 
 
-def _joined(name: str, parts: list) -> np.ndarray:
-    """One field of all pages, end to end."""
+def _joined(name: str, parts: list, spill: Spill) -> np.ndarray:
+    """One field of all pages, end to end. Consumes `parts`."""
     if name in SCALARS:
         return np.array(parts, SCALARS[name])
-    padding = [PADDING] if name in PADDED else []
-    return np.concatenate([*(parts or [getattr(NO_PAGE, name)]), *padding])
+    like = parts[0] if parts else getattr(NO_PAGE, name)
+    joined = spill.growing(like.dtype)
+    parts.reverse()
+    while parts:
+        joined.append(parts.pop())
+    if name in PADDED:
+        joined.append(PADDING)
+    return joined.whole().reshape(-1, *like.shape[1:])
+
+
+def kept_pages(pages: list[Page], spill: Spill) -> list[Page]:
+    """The pages, where large arrays lie."""
+    return [
+        page._replace(
+            bucket=spill.kept(page.bucket),
+            low=spill.kept(page.low),
+            more=spill.kept(page.more),
+            child=spill.kept(page.child),
+            weight=spill.kept(page.weight),
+        )
+        for page in pages
+    ]

@@ -7,13 +7,20 @@ import os
 import sys
 
 MMAP_THRESHOLD, LARGE = -3, 1 << 22  # glibc's number of the setting, bytes
+LIBRARIES = 128 << 20  # bytes of their files that are mapped, about
 
 
-def resident_bytes() -> int:
-    """Memory that the process holds now; its peak so far where the system doesn't tell."""
+def held_bytes() -> int:
+    """Memory that the process holds now; its peak so far where the system doesn't tell.
+
+    Pages of files count up to LIBRARIES. What is beyond are arrays that are mapped, and the system
+    can drop those whenever it needs the room.
+    """
     try:
         with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            resident, of_files = map(int, file.read().split()[1:3])
+        page = os.sysconf("SC_PAGE_SIZE")
+        return (resident - of_files) * page + min(of_files * page, LIBRARIES)
     except OSError:
         import resource
 

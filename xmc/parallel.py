@@ -53,15 +53,17 @@ def run(
     jobs: Sequence[tuple],
     executor: Executor | int | None = None,
     done: Callable[[int], Any] | None = None,
+    held: Callable[[Any], Any] | None = None,
 ) -> list:
     """[function(*job) for job in jobs], results in the order of the jobs.
 
     executor: a number is that of threads of this process, as n_jobs has it.
     done: called with the position of each job when it is finished, for a progress bar.
+    held: what takes the place of a result as soon as it is there, where others would take memory.
     """
     found: list[Any] = [None] * len(jobs)
     for n, result in outcomes(function, jobs, executor):
-        found[n] = result
+        found[n] = result if held is None else held(result)
         if done is not None:
             done(n)
     return found
@@ -73,6 +75,18 @@ def outcomes(
     """The position of each job and what `run` gives for it, as they finish."""
     where = executor if isinstance(executor, Executor) else Threads(executor)
     return where.outcomes(function, jobs)
+
+
+def in_turn(
+    function: Callable[..., Any], jobs: Sequence[tuple], executor: Executor | int | None = None
+) -> Iterator[Any]:
+    """What `run` gives, one result after another, each as soon as it is its turn."""
+    waiting, at = {}, 0
+    for n, result in outcomes(function, jobs, executor):
+        waiting[n] = result
+        while at in waiting:
+            yield waiting.pop(at)
+            at += 1
 
 
 def _on_threads(

@@ -286,7 +286,7 @@ class RunParams:
     )
     memory: int | None = param(
         None,
-        "bytes that training may use; fewer threads if need be, or a refusal",
+        "bytes that training may use; beyond, arrays go to files, then fewer threads or a refusal",
         kind=int,
         low=1,
         optional=True,

@@ -23,7 +23,7 @@ from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
 from .evidence.sources import Beside, Neighbors, Question, Sources, labels_beside
 from .inputs import as_matrix, as_rows, canonical
-from .memory import resident_bytes
+from .memory import held_bytes
 from .methods import method_of
 from .model_files import Saved, settings
 from .parallel import run
@@ -42,6 +42,7 @@ from .stage import (
 )
 from .topk import TopK
 from .training.forecast import Forecast
+from .training.needs import Needs
 from .training_data import TrainingData, as_seed
 from .updating.known import Known
 from .updating.sources import known_rows, renamed_sources, taught_sources, without_labels
@@ -203,14 +204,16 @@ class RerankedClassifier(RerankedParams, Estimator):
         n_columns = 1 + len(columns_of(bases, sources))
         evidence_bytes = 4 * n_candidates * n_columns * (n_choices + 2)  # while a stage learns
         model_bytes = sum(need.model_bytes for need in needs)
-        shared = most.shared_bytes - most.model_bytes + model_bytes + known_bytes
+        others = model_bytes - most.model_bytes
+        needed = [part._replace(large_bytes=part.large_bytes + others) for part in most.parts]
+        needed.append(Needs(held_bytes() + evidence_bytes, 0, 0))
         n_learned = 2 * n_choices + 1
         return most._replace(
             seconds=n_times * sum(need.seconds for need in needs)
             + n_learned * n_candidates * LEARNING_SECONDS,
             n_trees=sum(need.n_trees for need in needs),
             model_bytes=model_bytes + known_bytes,
-            shared_bytes=max(shared, resident_bytes() + known_bytes + evidence_bytes),
+            parts=tuple(part.with_more(known_bytes) for part in needed),
         )
 
     def compress(

@@ -298,9 +298,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         if given.vocabulary is None:
             return needs
         more = sum(array.nbytes for array in given.vocabulary.to_arrays().values())
-        return needs._replace(
-            model_bytes=needs.model_bytes + more, shared_bytes=needs.shared_bytes + more
-        )
+        return needs.with_more(more)
 
     @of_now
     def predict_topk(

@@ -6,6 +6,7 @@
     data       float32  entries     their values
     costs      float32  entries     what an error on each entry costs; or empty, if all cost 1
     rows       int32    any         the rows that are picked, in the order wanted
+    list_ptr   int64    lists + 1   where each list of rows starts; `ids` holds them end to end
     mark       int32    n_features  scratch: all 0, and all 0 again afterwards
     frequency  int64    n_features  how often each feature occurs
     rank       int32    n_features  the number of each feature when the frequent ones come first
@@ -164,6 +165,16 @@ def unit_row(indices, data, n_features, scaled, out):
         value = data[p] if first == 1 else np.float32(data[p] / first)
         out[p] = value * scale
     return True
+
+
+@kernel
+def entries_of(list_ptr, ids, indptr):
+    """int64, how many entries the rows of each list have together; each row counts once a list."""
+    out = np.zeros(list_ptr.shape[0] - 1, np.int64)
+    for n in range(out.shape[0]):
+        for q in range(list_ptr[n], list_ptr[n + 1]):
+            out[n] += indptr[ids[q] + 1] - indptr[ids[q]]
+    return out
 
 
 @kernel

@@ -8,12 +8,15 @@ x_...                                              the same of the training rows
 y_indptr    int64    n_labels + 1                  where each label's rows start
 rows        int32    positives                     the training rows of each label
 labels      int32    any                           the labels that are embedded
+points      int32    n_points                      the rows that are split
 cluster     int32    n_rows                        the cluster of each row; -1 for none
 similarity  float32  n_rows                        with the centroid of its cluster
 centroids   float32  n_groups x n_features x 16    flat; a group is 16 clusters, one per lane
-left        bool     n_rows                        whether a row is in the first of two clusters
+left        bool     n_points                      whether a point is in the first of two clusters
 direction   float32  n_features                    left centroid - right centroid
-seeds       int64    2                             the rows to start from, left and right
+sums        float32  (2, n_features)               the rows of the left and of the right cluster
+features    int32    any                           those of the points, in order of appearance
+seeds       int64    2                             the points to start from, left and right
 """
 
 import numpy as np
@@ -117,30 +120,34 @@ def means(indptr, indices, data, cluster, group, n_features, centroids):
 
 
 @kernel
-def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
-    """`left` of 2-means whose left cluster has n_left rows.
+def bisect(indptr, indices, data, n_features, points, n_left, seeds, tol, max_iter):
+    """`left` of 2-means of the points, whose left cluster has n_left of them.
 
     It stops when the summed similarity grows by a share of `tol` or less, or after max_iter passes.
+    Rows are read where they are: a copy of the points' rows would take as much memory again.
     """
-    n_rows = indptr.shape[0] - 1
-    left = np.zeros(n_rows, np.bool_)
+    n_points = points.shape[0]
+    left = np.zeros(n_points, np.bool_)
     direction = np.zeros(n_features, np.float32)
+    sums = np.zeros((2, n_features), np.float32)
+    features = _features(indptr, indices, n_features, points)
     for side in range(2):
-        for p in range(indptr[seeds[side]], indptr[seeds[side] + 1]):
+        seed = points[seeds[side]]
+        for p in range(indptr[seed], indptr[seed + 1]):
             direction[indices[p]] += data[p] if side == 0 else -data[p]
-    similarity = np.empty(n_rows, np.float32)
+    similarity = np.empty(n_points, np.float32)
     before = -np.inf
     for _ in range(max_iter):
-        for i in range(n_rows):
+        for i in range(n_points):
             total = np.float32(0)
-            for p in range(indptr[i], indptr[i + 1]):
+            for p in range(indptr[points[i]], indptr[points[i] + 1]):
                 total += data[p] * direction[indices[p]]
             similarity[i] = -total
         order = np.argsort(similarity, kind="mergesort")
         left[:] = False
         for r in range(n_left):
             left[order[r]] = True
-        together = _direction(indptr, indices, data, left, direction)
+        together = _direction(indptr, indices, data, points, left, features, sums, direction)
         if together <= before * (1 + tol):
             break
         before = together
@@ -148,23 +155,42 @@ def bisect(indptr, indices, data, n_features, n_left, seeds, tol, max_iter):
 
 
 @kernel
-def _direction(indptr, indices, data, left, direction):
-    """Write `direction`, of centroids of length 1.
-
-    Returns the summed similarity of all rows with the centroids of their own clusters.
+def _features(indptr, indices, n_features, points):
+    """`features`: sums that run over them in this order don't depend on how features are numbered,
+    nor on features of other rows.
     """
-    sums = np.zeros((2, direction.shape[0]), np.float32)
-    for i in range(indptr.shape[0] - 1):
-        side = 0 if left[i] else 1
+    seen = np.zeros(n_features, np.bool_)
+    features = np.empty(n_features, np.int32)
+    n = 0
+    for i in points:
         for p in range(indptr[i], indptr[i + 1]):
+            if not seen[indices[p]]:
+                seen[indices[p]] = True
+                features[n] = indices[p]
+                n += 1
+    return features[:n].copy()
+
+
+@kernel
+def _direction(indptr, indices, data, points, left, features, sums, direction):
+    """Write `direction`, of centroids of length 1, with `sums` as scratch.
+
+    Returns the summed similarity of all points with the centroids of their own clusters.
+    """
+    for j in features:
+        sums[0, j] = 0
+        sums[1, j] = 0
+    for i in range(points.shape[0]):
+        side = 0 if left[i] else 1
+        for p in range(indptr[points[i]], indptr[points[i] + 1]):
             sums[side, indices[p]] += data[p]
     length = np.zeros(2)
     for side in range(2):
-        for j in range(direction.shape[0]):
+        for j in features:
             length[side] += np.float64(sums[side, j]) ** 2
         length[side] = np.sqrt(length[side])
     scale_left = np.float32(1 / length[0]) if length[0] > 0 else np.float32(0)
     scale_right = np.float32(1 / length[1]) if length[1] > 0 else np.float32(0)
-    for j in range(direction.shape[0]):
+    for j in features:
         direction[j] = sums[0, j] * scale_left - sums[1, j] * scale_right
     return length[0] + length[1]

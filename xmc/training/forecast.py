@@ -6,20 +6,20 @@ For that, a sample is trained: a few groups of siblings of each level.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Rows, Targets, pointers
-from ..errors import ParameterError
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..layer import IN_BUCKET, assemble, pack, page_counts
-from ..memory import resident_bytes
+from ..memory import held_bytes
 from ..parallel import n_threads
-from ..params import LabelTreeParams
-from .level import params_at, work
+from ..params import LabelTreeParams, at_level
+from .level import WIDE, params_at, work
+from .needs import Needs, chunk_bytes, most_memory, target_bytes, within
 from .problem import (
     LevelProblem,
     MemberProblem,
@@ -34,6 +34,7 @@ SAMPLED, SAMPLED_INNER = 6, 2  # groups of a level that are trained: of the last
 # exponents as measured on the embedded sample, where both lie within 0.2 of these.
 BY_POSITIVES, BY_SIBLINGS = 0.75, 0.4
 BUCKET_SPAN = 256  # features that a bucket spans at most
+WEIGHT = 72  # bytes of a weight of a chunk while pages are made of them
 # The arrays of a Layer, by what they have one element for.
 PARTS = {
     "entry": ("child", "weight"),
@@ -50,8 +51,8 @@ class Forecast(NamedTuple):
 
     levels: nodes and chunks of each level of the first tree.
     seconds: with the model's threads.
-    shared_bytes: peak memory of the process, but for what each thread works on.
-    thread_bytes: what each thread works on.
+    parts: the memory of parts of the training: growing the trees, if it was asked for, and then for
+        each level its wide chunks, all chunks, and the layer made of them.
     model_bytes: size of the model's arrays.
     """
 
@@ -61,23 +62,27 @@ class Forecast(NamedTuple):
     n_trees: int
     levels: tuple[tuple[int, int], ...]
     seconds: float
-    shared_bytes: int
-    thread_bytes: int
+    parts: tuple[Needs, ...]
     model_bytes: int
 
-    def memory(self, threads: int) -> int:
-        """Peak bytes of the process with that many threads."""
-        return self.shared_bytes + threads * self.thread_bytes
+    def memory(self, threads: int, spilled: bool = False) -> int:
+        """Peak bytes of the process with that many threads.
+
+        spilled: with large arrays in files, as a budget may have them.
+        """
+        return most_memory(self.parts, threads, spilled)
 
     def threads_within(self, memory: int, wanted: int) -> int:
         """How many of the wanted threads a budget allows.
 
         Raises ParameterError if it doesn't allow one.
         """
-        if memory < self.memory(1):
-            need, got = _size(self.memory(1)), _size(memory)
-            raise ParameterError(f"memory: training needs about {need}, got {got}")
-        return min(wanted, (memory - self.shared_bytes) // max(1, self.thread_bytes))
+        return within(self.parts, memory, wanted)[0]
+
+    def with_more(self, n_bytes: int) -> Forecast:
+        """The same of a model that holds so many bytes more."""
+        parts = tuple(part.with_more(n_bytes) for part in self.parts)
+        return self._replace(parts=parts, model_bytes=self.model_bytes + n_bytes)
 
 
 def forecast(
@@ -86,37 +91,86 @@ def forecast(
     trees: Sequence[LabelTree],
     params: LabelTreeParams,
     seed: int,
+    growing: Sequence[Needs] = (),
     tree_seconds: float = 0.0,
 ) -> Forecast:
     """Train a sample of the first tree and scale up; the other trees are taken to be like it.
 
-    tree_seconds: what growing the trees took.
+    growing: what growing the trees needed.
+    tree_seconds: that it took.
     """
     tree, n_trees = trees[0], len(trees)
-    problems = list(level_problems(MemberProblem(X, Y, tree, (seed, 0))))
-    samples = [_sample(problem, params_at(params, problem.level)) for problem in problems]
-    seconds = np.array([sample.seconds for sample in samples])
+    matched = any("man" in at_level(params.negatives, level) for level in range(tree.depth))
+    held = held_bytes() + target_bytes(Y, params.beam_size if matched else 0)
+    part_bytes = bytes_of_parts(params.weights)
+    problems = level_problems(MemberProblem(X, Y, tree, (seed, 0)))
+    levels = [_level(problem, params_at(params, problem.level), part_bytes) for problem in problems]
+    seconds = np.array([level.seconds for level in levels])
     # Matchers are trained again for each part of the rows but one.
     seconds[:-1] *= params.negative_folds
-    part_bytes = bytes_of_parts(params.weights)
-    layers = [
-        _layer_bytes(problem, sample, part_bytes)
-        for problem, sample in zip(problems, samples, strict=True)
-    ]
-    model_bytes = n_trees * (tree.labels.nbytes + sum(layers))
-    # Until a layer stands, its pages and the weights they are made of are held, too.
-    entry_bytes = part_bytes["entry"] * sum(sample.entries for sample in samples)
+    tree_bytes = int(tree.labels.nbytes + sum(level.layer_bytes for level in levels))
     return Forecast(
         X.n_rows,
         X.n_features,
         len(tree.labels),
         n_trees,
-        tuple((int(problem.chunk_ptr[-1]), len(problem.chunk_ptr) - 1) for problem in problems),
+        tuple((len(tree.parents(level)), len(c) - 1) for level, c in enumerate(tree.chunks)),
         tree_seconds + float(n_trees * seconds.sum() / n_threads(params.n_jobs)),
-        int(resident_bytes() + model_bytes + 2 * entry_bytes),
-        max(int(_chunk_bytes(problem).max(initial=0)) for problem in problems),
-        int(model_bytes),
+        (*growing, *_parts(levels, held, (n_trees - 1) * tree_bytes)),
+        n_trees * tree_bytes,
     )
+
+
+class LevelForecast(NamedTuple):
+    """What a level will take.
+
+    seconds: on one thread.
+    wide: what is held of a chunk whose groups are shared among the threads, and what each works on.
+    thread_bytes: what a thread that trains whole chunks works on.
+    """
+
+    seconds: float
+    layer_bytes: int
+    wide: tuple[int, int]
+    thread_bytes: int
+
+
+def _level(
+    problem: LevelProblem, params: LabelTreeParams, part_bytes: dict[str, int]
+) -> LevelForecast:
+    sample, wide = _sample(problem, params), work(problem) >= WIDE
+    rows, solving = chunk_bytes(problem)
+    expected = np.bincount(_parents(problem), _expected(_positives(problem)), len(wide))
+    rows = rows + WEIGHT * sample.entries * expected / max(1.0, expected.sum())
+    return LevelForecast(
+        sample.seconds,
+        int(_layer_bytes(problem, sample, part_bytes)),
+        (int(rows[wide].max(initial=0)), int(solving[wide].max(initial=0))),
+        int((solving + rows)[~wide].max(initial=0)),
+    )
+
+
+def _parts(levels: Sequence[LevelForecast], held: int, before: int) -> Iterator[Needs]:
+    """What the levels of the last tree need, one after another.
+
+    before: bytes of the other trees.
+    """
+    for level in levels:
+        rows, solving = level.wide
+        yield Needs(held + rows, before, solving)
+        before += level.layer_bytes
+        yield Needs(held, before, level.thread_bytes)
+        yield Needs(held, before + level.layer_bytes, 0)  # until a layer stands, its pages do, too
+
+
+def _positives(problem: LevelProblem) -> np.ndarray:
+    """Rows of each node."""
+    return np.bincount(problem.nodes.ids, minlength=problem.chunk_ptr[-1])
+
+
+def _parents(problem: LevelProblem) -> np.ndarray:
+    """The chunk of each node."""
+    return np.repeat(np.arange(len(problem.chunk_ptr) - 1), np.diff(problem.chunk_ptr))
 
 
 class Sample(NamedTuple):
@@ -155,10 +209,9 @@ def _sample(problem: LevelProblem, params: LabelTreeParams) -> Sample:
     kept = [_train_one(problem, n, share, params) for n, share in drawn]
     entries = sum(group.entries for group in kept)
     share_kept = entries / max(1.0, sum(group.expected for group in kept))
-    positives = np.bincount(problem.nodes.ids, minlength=problem.chunk_ptr[-1])
     return Sample(
         float(np.mean(pace) * chunk_work.sum()),
-        float(share_kept * _expected(positives)),
+        float(share_kept * _expected(_positives(problem)).sum()),
         sum(group.features for group in kept) / max(1, entries),
         float(np.mean([group.siblings for group in kept])),
     )
@@ -197,13 +250,13 @@ def _train_one(problem: LevelProblem, n: int, share: float, params: LabelTreePar
     child[siblings] = np.arange(len(siblings))
     stored = weights.feature, child[weights.sibling], weights.weight
     (page,) = pack(*stored, len(siblings), problem.X.n_features, params.weights)
-    expected = _expected(chunk.counts[siblings])
+    expected = float(_expected(chunk.counts[siblings]).sum())
     return Group(seconds, len(siblings), expected, len(page.child), len(page.low))
 
 
-def _expected(positives: np.ndarray) -> float:
-    """What the weights of nodes with so many positives are proportional to, all together."""
-    return float((positives**BY_POSITIVES).sum())
+def _expected(positives: np.ndarray) -> np.ndarray:
+    """What the weights of nodes with so many positives are proportional to."""
+    return positives**BY_POSITIVES
 
 
 def bytes_of_parts(weights: str) -> dict[str, int]:
@@ -235,19 +288,3 @@ def _layer_bytes(problem: LevelProblem, sample: Sample, part_bytes: dict[str, in
         "node": n_nodes,
     }
     return float(sum(counts[part] * part_bytes[part] for part in PARTS))
-
-
-def _chunk_bytes(problem: LevelProblem) -> np.ndarray:
-    """What a thread holds while it trains each chunk: rows, dual variables, weights of a group."""
-    indptr, rows = problem.chunk_rows
-    n_features = problem.X.n_features
-    lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
-    entries, n_rows = np.diff(lengths[indptr]), np.diff(indptr)
-    features = np.minimum(entries, n_features)
-    weighted = len(problem.nodes.costs) or len(problem.row_weights)
-    per_row = 4 * N_LANES * (2 if weighted else 1) + 40
-    return 8 * entries + per_row * n_rows + (4 * N_LANES + 8) * features + 4 * n_features
-
-
-def _size(n_bytes: float) -> str:
-    return f"{n_bytes / 2**30:.2f} GiB"

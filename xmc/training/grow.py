@@ -20,6 +20,7 @@ from ..label_tree import LabelTree
 from ..parallel import n_threads, run
 from ..params import LabelTreeParams
 from ..progress import Progress
+from ..spill import IN_MEMORY, Spill
 
 # "auto" takes the shallow tree for these numbers of labels. It ranks better than the balanced one,
 # but with more labels its clusters of very uneven size take far longer to train.
@@ -30,11 +31,15 @@ WIDE_LEAF, NARROW_LEAF = 4, 50
 # If nobody says how many clusters, there are so many that a leaf holds FULL_LEAF x arity labels on
 # average, but LEAST_ARITY at least: with many labels, wider leaves and a third level rank worse.
 LEAST_ARITY, FULL_LEAF = 100, 1.5
+BALANCED_ARITY = 16
 # k-means sees the largest features of a label, this many, and stops at this gain. Halves of many
 # labels that are alike need more of both to come out well than clusters of any size.
 EMBEDDING_FEATURES = {"balanced": 1024, "shallow": 256}
 KMEANS_TOL = {"balanced": 1e-4, "shallow": 1e-3}
 KMEANS_MAX_ITER = 20
+# 2-means reads rows faster from a copy, where they lie together with their own features; a copy of
+# more entries than these is not worth the memory that each thread would hold.
+COPIED = 1 << 25
 
 
 def grow_trees(
@@ -44,16 +49,17 @@ def grow_trees(
     seed: int,
     progress: Progress,
     checkpoint: Checkpoint = NOTHING_KEPT,
+    spill: Spill = IN_MEMORY,
 ) -> list[LabelTree]:
     """One tree per ensemble member, over the labels that have rows."""
-    row_ptr, _ = rows_of_label
-    labels = np.flatnonzero(np.diff(row_ptr)).astype(np.int32)
-    shape = _shape(params.tree, len(labels))
+    labels = with_rows(rows_of_label)
+    shape = shape_of(params.tree, len(labels))
     advance = progress.stage(f"label tree, {shape}", params.n_trees + 1)
 
     @cache
     def embeddings() -> Rows:  # none if all trees are kept
-        Z = label_embeddings(X, rows_of_label, labels, EMBEDDING_FEATURES[shape], params.n_jobs)
+        how = EMBEDDING_FEATURES[shape], checkpoint.executor or params.n_jobs, spill
+        Z = label_embeddings(X, rows_of_label, labels, *how)
         advance(1)
         return Z
 
@@ -64,7 +70,13 @@ def grow_trees(
     return checkpoint.here("trees", LabelTree, grow, jobs, lambda _: advance(1))
 
 
-def _shape(wanted: str, n_labels: int) -> str:
+def with_rows(rows_of_label: Lists) -> np.ndarray:
+    """The labels that have rows, int32."""
+    return np.flatnonzero(np.diff(rows_of_label.indptr)).astype(np.int32)
+
+
+def shape_of(wanted: str, n_labels: int) -> str:
+    """The shape of a tree, where "auto" leaves it to the number of labels."""
     if wanted != "auto":
         return wanted
     return "shallow" if n_labels in SHALLOW_FOR else "balanced"
@@ -74,7 +86,7 @@ def _grow(
     Z: Rows, labels: np.ndarray, shape: str, params: LabelTreeParams, seed: tuple[int, ...]
 ) -> LabelTree:
     if shape == "balanced":
-        sizes = params.arity or 16, params.max_leaf_size, params.max_depth
+        sizes = params.arity or BALANCED_ARITY, params.max_leaf_size, params.max_depth
         return balanced(Z, labels, *sizes, seed, params.n_jobs)
     arity = params.arity or shallow_arity(len(labels))
     return shallow(Z, labels, arity, params.max_depth or 3, seed, params.n_jobs)
@@ -103,10 +115,7 @@ def balanced(
 
     (Prabhu et al., Parabel, WWW 2018; Yu et al., PECOS, JMLR 2022.)
     """
-    n_leaves = math.ceil(len(labels) / max_leaf_size)
-    n_inner = next(n for n in range(64) if arity**n >= n_leaves)  # levels above the leaves
-    n_inner = n_inner if max_depth is None else min(n_inner, max_depth - 1)
-    n_leaves = min(n_leaves, arity**n_inner)
+    n_leaves, n_inner = balanced_shape(len(labels), arity, max_leaf_size, max_depth)
     ends = np.arange(n_leaves + 1) * len(labels) // n_leaves  # where each leaf ends in the labels
     # Of each node of a level: its points, and the leaves that will come of them.
     points, leaves = [np.arange(len(labels), dtype=np.int32)], [range(n_leaves)]
@@ -124,6 +133,16 @@ def balanced(
     return _tree(chunks, points, labels)
 
 
+def balanced_shape(
+    n_labels: int, arity: int, max_leaf_size: int, max_depth: int | None
+) -> tuple[int, int]:
+    """How many leaves a balanced tree has, and how many levels above them."""
+    n_leaves = math.ceil(n_labels / max_leaf_size)
+    n_inner = next(n for n in range(64) if arity**n >= n_leaves)
+    n_inner = n_inner if max_depth is None else min(n_inner, max_depth - 1)
+    return min(n_leaves, arity**n_inner), n_inner
+
+
 def _shares(leaves: range, most: int) -> list[range]:
     """The range in as few even parts as hold at most `most` leaves each."""
     n = math.ceil(len(leaves) / most)
@@ -135,30 +154,27 @@ def _split(
     Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
 ) -> list[np.ndarray]:
     """The points in clusters of the given sizes."""
-    parts = _halves(_rows_of(Z, points), np.arange(len(points)), sizes, seed)
+    if len(points) * (len(Z.indices) / Z.n_rows) > COPIED:
+        return _halves(Z, points, sizes, seed)
+    own = _rows_of(Z, points)
+    parts = _halves(own, np.arange(len(points), dtype=np.int32), sizes, seed)
     return [points[part] for part in parts]
 
 
 def _halves(
     Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
 ) -> list[np.ndarray]:
-    """The points in clusters of the given sizes, by 2-means again and again.
-
-    Z holds the rows of these points only.
-    """
+    """The points in clusters of the given sizes, by 2-means again and again."""
     if len(sizes) < 2:
         return [points]
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     starts = rng.choice(len(points), 2, replace=False)
-    arrays = Z.indptr, Z.indices, Z.data, Z.n_features
     stop = KMEANS_TOL["balanced"], KMEANS_MAX_ITER
-    left = bisect(*arrays, sum(sizes[:half]), starts, *stop)
+    left = bisect(*Z, frozen(points), sum(sizes[:half]), starts, *stop)
     found = []
     for n, (side, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
-        kept = np.flatnonzero(side).astype(np.int32)
-        below = _rows_of(Z, kept) if len(own) > 1 else Z
-        found += _halves(below, points[kept], own, (*seed, n))
+        found += _halves(Z, points[side], own, (*seed, n))
     return found
 
 
@@ -233,7 +249,8 @@ def _kmeans(Z: Rows, cluster: np.ndarray, k: int, n_jobs: int | None) -> None:
 def _rows_of(Z: Rows, points: np.ndarray) -> Rows:
     """The points' rows of Z, with only the features that they use, numbered anew."""
     arrays = frozen(Z.indptr), frozen(Z.indices), frozen(Z.data), frozen(points)
-    indptr, indices, data, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
+    *picked, features = pick(*arrays, np.zeros(Z.n_features, np.int32))
+    indptr, indices, data = map(frozen, picked)
     return Rows(indptr, indices, data, len(features))
 
 

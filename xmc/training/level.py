@@ -1,20 +1,22 @@
-"""Train all chunks of a level."""
+"""Train all chunks of a level, or of several levels that don't wait for each other."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..checkpoint import NOTHING_KEPT, Checkpoint
+from ..kernels.gather import entries_of
 from ..kernels.lanes import N_LANES
-from ..layer import Layer, Page, assemble, pack
+from ..layer import Layer, Page, assemble, kept_pages, pack
 from ..parallel import lock, run
 from ..params import LabelTreeParams, at_level
 from ..progress import Progress
+from ..spill import Spill
 from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
 from .solver import solve
 
@@ -44,24 +46,24 @@ class Trained(NamedTuple):
 
 def work(problem: LevelProblem) -> np.ndarray:
     """Multiplications of one pass over each chunk, int64."""
-    indptr, rows = problem.chunk_rows
-    lengths = np.concatenate([[0], np.cumsum(np.diff(problem.X.indptr)[rows])])
+    entries = entries_of(*problem.chunk_rows, problem.X.indptr)
     widths = np.diff(problem.chunk_ptr)
     trained = widths > 1 if problem.inner else widths > 0
-    return np.diff(lengths[indptr]) * trained * -(-widths // N_LANES) * N_LANES
+    return entries * trained * -(-widths // N_LANES) * N_LANES
 
 
-def train_level(
-    problem: LevelProblem,
+def train_levels(
+    problems: Sequence[LevelProblem],
     params: LabelTreeParams,
     progress: Progress,
     title: str,
     checkpoint: Checkpoint,
-) -> tuple[Layer, int]:
-    """Train a level with its own parameters; gives the layer and the most passes of any group."""
-    advance = progress.stage(title, max(1, work(problem).sum()))
-    kept = checkpoint.part(f"level{problem.level}")
-    return train_layer(problem, params_at(params, problem.level), advance, kept)
+) -> list[tuple[Layer, int]]:
+    """Train levels with their own parameters, as `train_layers` does."""
+    advance = progress.stage(title, max(1, sum(work(problem).sum() for problem in problems)))
+    kept = checkpoint.part("level" + "+".join(str(problem.level) for problem in problems))
+    how = [params_at(params, problem.level) for problem in problems]
+    return train_layers(problems, how, advance, kept)
 
 
 def params_at(params: LabelTreeParams, level: int) -> LabelTreeParams:
@@ -69,57 +71,93 @@ def params_at(params: LabelTreeParams, level: int) -> LabelTreeParams:
     return replace(params, C=at_level(params.C, level))
 
 
-def train_layer(
-    problem: LevelProblem,
-    params: LabelTreeParams,
+class Part(NamedTuple):
+    """What one job trains.
+
+    level: its position among those that are trained together.
+    n: the chunk.
+    group: of its siblings; None for all of them.
+    work: multiplications of one pass.
+    """
+
+    level: int
+    n: int
+    group: int | None
+    work: float
+
+
+def train_layers(
+    problems: Sequence[LevelProblem],
+    params: Sequence[LabelTreeParams],
     done: Callable[[float], None],
     checkpoint: Checkpoint = NOTHING_KEPT,
-) -> tuple[Layer, int]:
-    """Train every chunk of a level; gives the layer and the most passes of any group.
+) -> list[tuple[Layer, int]]:
+    """Train every chunk of some levels; gives of each the layer and the most passes of any group.
+
+    The first levels have very few chunks, so workers would wait if each level waited for the last.
 
     done: called with the work of each chunk, or of a part of it, once it is finished.
     """
-    chunk_work = work(problem)
-    parts, part_work = _parts(problem, chunk_work)
-    jobs = [(problem, *part, params) for part in parts]
+    parts = [part for level, own in enumerate(problems) for part in _parts(own, level)]
+    parts.sort(key=_long_first)
+    jobs = [(problems[part.level], part.n, part.group, params[part.level]) for part in parts]
+    spill = problems[0].spill
     try:
         found = checkpoint.run(
-            *("chunks", Trained, train, jobs, params.n_jobs), lambda i: done(part_work[i])
+            *("chunks", Trained, train, jobs, params[0].n_jobs),
+            done=lambda i: done(parts[i].work),
+            held=lambda trained: _held(trained, spill),
         )
     finally:
         _latest.forget()
-    chunks: dict[int, TrainedChunk] = {}
-    groups: dict[int, list[Weights]] = {}
-    for (n, _), trained in zip(parts, found, strict=True):
-        chunks.update((n, chunk) for chunk in trained.chunk)
-        groups.setdefault(n, []).extend(trained.weights)
-    found.clear()
-    how = problem.X.n_features, params.weights
-    wide = [(groups[n], _width(problem, n), *how) for n in groups if groups[n]]
-    chunks.update(zip(groups, run(_packed, wide, params.n_jobs), strict=False))
-    trained = [chunks.pop(n) for n in range(len(chunk_work))]
-    bias_weight = [np.empty(0, np.float32), *(chunk.bias_weight for chunk in trained)]
-    n_passes = max((chunk.n_passes for chunk in trained), default=0)
-    pages = [page for chunk in trained for page in chunk.pages]
-    trained.clear()  # `assemble` frees the pages one by one
-    return assemble(problem.chunk_ptr, pages, np.concatenate(bias_weight)), n_passes
+    own_results: list[dict[int, list[Trained]]] = [{} for _ in problems]
+    for part in parts:  # a chunk's groups stand in their order
+        own_results[part.level].setdefault(part.n, [])
+    found.reverse()
+    for part in parts:
+        own_results[part.level][part.n].append(found.pop())
+    return [
+        _layer(problem, own_params, own)
+        for problem, own_params, own in zip(problems, params, own_results, strict=True)
+    ]
 
 
-def _parts(
-    problem: LevelProblem, chunk_work: np.ndarray
-) -> tuple[list[tuple[int, int | None]], list[float]]:
-    """What each job trains, a chunk and which of its groups, None for all; and its work."""
-    # Long work comes first, so that nobody is left alone with it.
-    order = np.argsort(-chunk_work, kind="stable").tolist()
+def _parts(problem: LevelProblem, level: int) -> Iterator[Part]:
+    """What is trained of a level: chunks, wide ones in groups."""
     n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES)
-    parts: list[tuple[int, int | None]] = []
-    shares: list[float] = []
-    for n in order:
-        wide = chunk_work[n] >= WIDE and n_groups[n] > 1
-        own = range(n_groups[n]) if wide else [None]
-        parts += [(n, group) for group in own]
-        shares += [chunk_work[n] / len(own)] * len(own)
-    return parts, shares
+    for n, own in enumerate(work(problem).tolist()):
+        if own >= WIDE and n_groups[n] > 1:
+            yield from (Part(level, n, g, own / n_groups[n]) for g in range(n_groups[n]))
+        else:
+            yield Part(level, n, None, own)
+
+
+def _long_first(part: Part) -> tuple[float, int, int, int]:
+    """Long jobs come first, so that nobody is left alone with one; groups of a chunk together."""
+    return -part.work, part.level, part.n, part.group or 0
+
+
+def _layer(
+    problem: LevelProblem, params: LabelTreeParams, found: dict[int, list[Trained]]
+) -> tuple[Layer, int]:
+    """The layer of a level's trained chunks, and the most passes. Consumes them."""
+    wide = [n for n, own in found.items() if own[0].weights]
+    how = problem.X.n_features, params.weights
+    jobs = [
+        ([one for own in found[n] for one in own.weights], _width(problem, n), *how) for n in wide
+    ]
+    packed = dict(zip(wide, run(_packed, jobs, params.n_jobs), strict=True))
+    chunks = [
+        packed[n] if n in packed else found.pop(n)[0].chunk[0]
+        for n in range(len(problem.chunk_ptr) - 1)
+    ]
+    bias_weight = [np.empty(0, np.float32), *(chunk.bias_weight for chunk in chunks)]
+    n_passes = max((chunk.n_passes for chunk in chunks), default=0)
+    pages = [page for chunk in chunks for page in chunk.pages]
+    for kept in (chunks, packed, found, jobs):  # `assemble` frees the pages one by one
+        kept.clear()
+    bias = np.concatenate(bias_weight)
+    return assemble(problem.chunk_ptr, pages, bias, problem.spill), n_passes
 
 
 def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreeParams) -> Trained:
@@ -133,6 +171,13 @@ def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreePar
         chunk = pose_chunk(problem, n)
         solved = [solve(chunk, own, params) for own in sibling_groups(chunk)]
     return Trained([_packed(solved, width, problem.X.n_features, params.weights)], [])
+
+
+def _held(trained: Trained, spill: Spill) -> Trained:
+    """What was trained, its pages where large arrays lie."""
+    return trained._replace(
+        chunk=[own._replace(pages=kept_pages(own.pages, spill)) for own in trained.chunk]
+    )
 
 
 def _width(problem: LevelProblem, n: int) -> int:

@@ -12,6 +12,7 @@ from ..inputs import taken
 from ..kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
+from ..spill import IN_MEMORY, Spill
 
 # Up to this many siblings that all rows train use X itself: sorting its features by frequency would
 # take as long as it saves, and memory. Of siblings that are solved later, fewer make up for it.
@@ -31,6 +32,7 @@ class MemberProblem(NamedTuple):
     seed: where the seeds of all its levels begin.
     user_negatives: of each level, what the user adds to its negatives; empty for nothing at all.
     row_weights: float32, what an error on each row costs, times C; empty if all are 1.
+    spill: where what is learned lies.
     """
 
     X: Rows
@@ -39,6 +41,7 @@ class MemberProblem(NamedTuple):
     seed: tuple[int, ...]
     user_negatives: UserNegatives = ()
     row_weights: np.ndarray = EQUAL
+    spill: Spill = IN_MEMORY
 
 
 class LevelProblem(NamedTuple):
@@ -53,6 +56,7 @@ class LevelProblem(NamedTuple):
     seed: where the seeds of its chunks begin.
     user_negatives: the nodes of the level above whose children each row trains by the user's wish.
     row_weights: float32, what an error on each row costs, times C; empty if all are 1.
+    spill: where what is learned lies.
     """
 
     X: Rows
@@ -64,6 +68,7 @@ class LevelProblem(NamedTuple):
     seed: tuple[int, ...]
     user_negatives: Lists | None = None
     row_weights: np.ndarray = EQUAL
+    spill: Spill = IN_MEMORY
 
 
 class ChunkProblem(NamedTuple):
@@ -120,14 +125,14 @@ def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
 
     That is teacher forcing; other schemes of negatives then change chunk_rows.
     """
-    X, Y, tree, seed, user_negatives, weights = member
+    X, Y, tree, seed, user_negatives, weights, spill = member
     of_user = dict(enumerate(user_negatives))
     above = _root_of(X.n_rows)
-    for level, nodes in enumerate(_nodes_by_level(Y, tree, weights)):
-        chunk_ptr = tree.chunks[level]
+    for level, chunk_ptr in enumerate(tree.chunks):
+        nodes = _nodes_of_level(Y, tree, level, weights)
         rows = transposed(above, len(chunk_ptr) - 1)
         inner = level < tree.depth - 1
-        own = (*seed, level), of_user.get(level), weights
+        own = (*seed, level), of_user.get(level), weights, spill
         yield LevelProblem(X, nodes, rows, chunk_ptr, level, inner, *own)
         above = Lists(nodes.indptr, nodes.ids)
 
@@ -205,19 +210,21 @@ def _root_of(n_rows: int) -> Lists:
     return Lists(frozen(np.arange(n_rows + 1)), frozen(np.zeros(n_rows, np.int32)))
 
 
-def _nodes_by_level(Y: Targets, tree: LabelTree, row_weights: np.ndarray) -> list[Targets]:
-    """The nodes that each row has a label below, level by level from the top.
+def _nodes_of_level(Y: Targets, tree: LabelTree, level: int, row_weights: np.ndarray) -> Targets:
+    """The nodes of a level that each row has a label below.
 
     A node costs what the row's labels below it cost together. On every level costs are then scaled
     to a mean of 1, over rows by their weights, so that C means the same on all of them.
+
+    They come from the leaves, each time anew: those of all levels together may be larger than Y.
     """
     n_labels = 1 + max(int(Y.ids.max(initial=-1)), int(tree.labels.max(initial=-1)))
     leaf = np.full(n_labels, -1, np.int32)
     leaf[tree.labels] = np.arange(len(tree.labels))
-    levels = [Targets(*map(frozen, relabel(*Y, leaf)))]
-    for level in range(tree.depth - 1, 0, -1):
-        levels.append(Targets(*map(frozen, fold(*levels[-1], tree.parents(level)))))
-    return [nodes._replace(costs=_of_mean_1(nodes, row_weights)) for nodes in reversed(levels)]
+    nodes = Targets(*map(frozen, relabel(*Y, leaf)))
+    for below in range(tree.depth - 1, level, -1):
+        nodes = Targets(*map(frozen, fold(*nodes, tree.parents(below))))
+    return nodes._replace(costs=_of_mean_1(nodes, row_weights))
 
 
 def _of_mean_1(nodes: Targets, row_weights: np.ndarray) -> np.ndarray:
