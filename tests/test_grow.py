@@ -220,6 +220,22 @@ def test_a_balanced_tree_is_the_same_whether_rows_are_copied_or_read_where_they_
         assert same_tree(grown_balanced(300, 3, 4, n_jobs=n_jobs), copied)
 
 
+@pytest.mark.parametrize("shares", [0, 3, 1000])
+@pytest.mark.parametrize("n_jobs", [1, 4])
+def test_a_balanced_tree_is_the_same_whoever_halves_which_node(monkeypatch, shares, n_jobs):
+    expected = grown_balanced(300, 16, 5)
+    monkeypatch.setattr(tree_module, "SHARES", shares)
+    assert same_tree(grown_balanced(300, 16, 5, n_jobs=n_jobs), expected)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_points_are_halved_block_by_block_as_at_once(monkeypatch, n_jobs):
+    """Sums of blocks are rounded otherwise, which matters nowhere in random embeddings."""
+    expected = grown_balanced(300, 16, 5)
+    monkeypatch.setattr(tree_module, "BLOCK", 32)
+    assert same_tree(grown_balanced(300, 16, 5, n_jobs=n_jobs), expected)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_balanced_halves_are_planted_topics(rng, seed):
     Z, topic = planted(rng, 2, 60)

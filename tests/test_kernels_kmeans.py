@@ -4,7 +4,7 @@ import pytest
 
 from xmc.arrays import Rows, frozen
 from xmc.kernels.gather import pick
-from xmc.kernels.kmeans import bisect, embed, means, nearest
+from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest
 from xmc.kernels.lanes import N_LANES
 
 SIZES = [0, 1, 60]
@@ -217,6 +217,16 @@ def test_more_passes_of_bisect_never_lower_the_similarity(seed):
     found = [together(Z, halves(Z, 50, [3, 11], 0.0, n)) for n in (1, 2, 3, 5, 10, 20)]
     assert (np.diff(found) >= -1e-4).all()
     assert found[-1] > found[0]
+
+
+@pytest.mark.parametrize("n_left", [0, 1, 9, 10, 20])
+def test_of_equally_similar_points_the_first_are_left(n_left):
+    similarity = np.array([0, 3, -1, 3, 0, 2, 0, -0.0, 3, 0] * 2, np.float32)
+    left = np.ones(20, np.bool_)
+    choose_left(similarity, n_left, left)
+    assert np.flatnonzero(left).tolist() == sorted(
+        np.argsort(-similarity, kind="stable")[:n_left].tolist()
+    )
 
 
 @pytest.mark.parametrize("sizes", [(20, 20), (8, 30)])

@@ -10,7 +10,7 @@ from .kernels.kmeans import embed
 from .parallel import Executor, in_turn
 from .spill import IN_MEMORY, Spill
 
-PART = 4096  # labels that are embedded in one job, at most: their arrays wait in memory
+PART = 512  # labels that are embedded in one job, at most: their arrays wait in memory
 
 
 def label_embeddings(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,17 @@ from ..arrays import Lists, Rows, frozen, pointers
 from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..embedding import label_embeddings
 from ..kernels.gather import pick
-from ..kernels.kmeans import bisect, means, nearest
+from ..kernels.kmeans import (
+    add_sides,
+    between,
+    bisect,
+    choose_left,
+    means,
+    nearest,
+    project,
+    turn,
+    used_features,
+)
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..parallel import n_threads, run
@@ -40,6 +51,8 @@ KMEANS_MAX_ITER = 20
 # 2-means reads rows faster from a copy, where they lie together with their own features; a copy of
 # more entries than these is not worth the memory that each thread would hold.
 COPIED = 1 << 25
+BLOCK = 1 << 16  # points whose sums are added one by one; of more, block by block
+SHARES = 4  # nodes for each worker, at which each node is a job
 
 
 def grow_trees(
@@ -64,7 +77,7 @@ def grow_trees(
         return Z
 
     def grow(member: int) -> LabelTree:
-        return _grow(embeddings(), labels, shape, params, (seed, member))
+        return _grow(embeddings(), labels, shape, params, (seed, member), checkpoint)
 
     jobs = [(member,) for member in range(params.n_trees)]
     return checkpoint.here("trees", LabelTree, grow, jobs, lambda _: advance(1))
@@ -83,13 +96,19 @@ def shape_of(wanted: str, n_labels: int) -> str:
 
 
 def _grow(
-    Z: Rows, labels: np.ndarray, shape: str, params: LabelTreeParams, seed: tuple[int, ...]
+    Z: Rows,
+    labels: np.ndarray,
+    shape: str,
+    params: LabelTreeParams,
+    seed: tuple[int, ...],
+    checkpoint: Checkpoint,
 ) -> LabelTree:
+    how = seed, params.n_jobs, checkpoint
     if shape == "balanced":
         sizes = params.arity or BALANCED_ARITY, params.max_leaf_size, params.max_depth
-        return balanced(Z, labels, *sizes, seed, params.n_jobs)
+        return balanced(Z, labels, *sizes, *how)
     arity = params.arity or shallow_arity(len(labels))
-    return shallow(Z, labels, arity, params.max_depth or 3, seed, params.n_jobs)
+    return shallow(Z, labels, arity, params.max_depth or 3, *how)
 
 
 def shallow_arity(n_labels: int) -> int:
@@ -110,6 +129,7 @@ def balanced(
     max_depth: int | None,
     seed: tuple[int, ...],
     n_jobs: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> LabelTree:
     """A tree by recursive 2-means of equal halves; some levels are merged into one for the arity.
 
@@ -123,11 +143,11 @@ def balanced(
     for level in range(n_inner):
         shares = [_shares(own, arity ** (n_inner - 1 - level)) for own in leaves]
         sizes = [[int(ends[s.stop] - ends[s.start]) for s in below] for below in shares]
-        jobs = [
-            (Z, own, own_sizes, (*seed, level, n))
+        nodes = [
+            Halving(own, own_sizes, (*seed, level, n))
             for n, (own, own_sizes) in enumerate(zip(points, sizes, strict=True))
         ]
-        points = [child for children in run(_split, jobs, n_jobs) for child in children]
+        points = _clusters(Z, nodes, checkpoint, n_jobs)
         leaves = [share for below in shares for share in below]
         chunks.append(pointers([len(below) for below in shares]))
     return _tree(chunks, points, labels)
@@ -150,32 +170,97 @@ def _shares(leaves: range, most: int) -> list[range]:
     return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def _split(
-    Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
+class Halving(NamedTuple):
+    """Points that become clusters of these sizes, by 2-means again and again."""
+
+    points: np.ndarray
+    sizes: list[int]
+    seed: tuple[int, ...]
+
+
+def _clusters(
+    Z: Rows, nodes: list[Halving], checkpoint: Checkpoint, n_jobs: int | None
 ) -> list[np.ndarray]:
-    """The points in clusters of the given sizes."""
+    """The clusters of all nodes, one after another.
+
+    Where nodes are few, each halving is a job of its own, so that all workers have some.
+    """
+    n_workers = n_threads(n_jobs)
+    while len(nodes) < SHARES * n_workers and any(len(node.sizes) > 1 for node in nodes):
+        halves: list[list[Halving]] = [[node] for node in nodes]
+        large = [n for n, node in enumerate(nodes) if len(node.points) > BLOCK]
+        for n in large:  # the threads share its points
+            halves[n] = _halved(Z, nodes[n], n_jobs)
+        small = [n for n, node in enumerate(nodes) if len(node.points) <= BLOCK]
+        found = checkpoint.anew(_halved, [(Z, nodes[n]) for n in small], n_jobs)
+        for n, both in zip(small, found, strict=True):
+            halves[n] = both
+        nodes = [half for both in halves for half in both]
+    found = checkpoint.anew(_split, [(Z, node) for node in nodes], n_jobs)
+    return [cluster for clusters in found for cluster in clusters]
+
+
+def _split(Z: Rows, node: Halving) -> list[np.ndarray]:
+    """The node's clusters."""
+    points, sizes, seed = node
     if len(points) * (len(Z.indices) / Z.n_rows) > COPIED:
-        return _halves(Z, points, sizes, seed)
+        return _halves(Z, node)
     own = _rows_of(Z, points)
-    parts = _halves(own, np.arange(len(points), dtype=np.int32), sizes, seed)
+    parts = _halves(own, Halving(np.arange(len(points), dtype=np.int32), sizes, seed))
     return [points[part] for part in parts]
 
 
-def _halves(
-    Z: Rows, points: np.ndarray, sizes: list[int], seed: tuple[int, ...]
-) -> list[np.ndarray]:
-    """The points in clusters of the given sizes, by 2-means again and again."""
+def _halves(Z: Rows, node: Halving) -> list[np.ndarray]:
+    if len(node.sizes) < 2:
+        return [node.points]
+    return [cluster for half in _halved(Z, node) for cluster in _halves(Z, half)]
+
+
+def _halved(Z: Rows, node: Halving, n_jobs: int | None = 1) -> list[Halving]:
+    """Both halves of a node, whose points threads share if there are very many; a node that is a
+    cluster is left.
+    """
+    points, sizes, seed = node
     if len(sizes) < 2:
-        return [points]
+        return [node]
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     starts = rng.choice(len(points), 2, replace=False)
-    stop = KMEANS_TOL["balanced"], KMEANS_MAX_ITER
-    left = bisect(*Z, frozen(points), sum(sizes[:half]), starts, *stop)
-    found = []
-    for n, (side, own) in enumerate(((left, sizes[:half]), (~left, sizes[half:]))):
-        found += _halves(Z, points[side], own, (*seed, n))
-    return found
+    left = _bisected(Z, frozen(points), sum(sizes[:half]), starts, n_jobs)
+    own = (left, sizes[:half]), (~left, sizes[half:])
+    return [Halving(points[side], part, (*seed, n)) for n, (side, part) in enumerate(own)]
+
+
+def _bisected(
+    Z: Rows, points: np.ndarray, n_left: int, starts: np.ndarray, n_jobs: int | None
+) -> np.ndarray:
+    """What `bisect` gives, of very many points block by block: sums of blocks don't depend on the
+    number of threads.
+    """
+    tol = KMEANS_TOL["balanced"]
+    if len(points) <= BLOCK:
+        return bisect(*Z, points, n_left, starts, tol, KMEANS_MAX_ITER)
+    rows, n_features = Z[:3], Z.n_features
+    blocks = [(a, min(a + BLOCK, len(points))) for a in range(0, len(points), BLOCK)]
+    features = used_features(*rows[:2], n_features, points)
+    direction = between(*Z, points, starts)
+    sums = np.zeros((len(blocks), 2, n_features), np.float32)
+    left, similarity = np.zeros(len(points), np.bool_), np.empty(len(points), np.float32)
+    ahead = [(*rows, points, *block, direction, similarity) for block in blocks]
+    aside = [
+        (*rows, points, *block, left, features, own)
+        for block, own in zip(blocks, sums, strict=True)
+    ]
+    before = -math.inf
+    for _ in range(KMEANS_MAX_ITER):
+        run(project, ahead, n_jobs)
+        choose_left(similarity, n_left, left)
+        run(add_sides, aside, n_jobs)
+        together = turn(features, sums, direction)
+        if together <= before * (1 + tol):
+            break
+        before = together
+    return left
 
 
 def shallow(
@@ -185,6 +270,7 @@ def shallow(
     max_depth: int,
     seed: tuple[int, ...],
     n_jobs: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> LabelTree:
     """A tree by k-means with k = arity; clusters have any size.
 
@@ -198,20 +284,22 @@ def shallow(
         if len(labels) <= (arity if root else WIDE_LEAF * arity * len(points)):
             break
         counts = [arity if root else min(arity, math.ceil(len(p) / NARROW_LEAF)) for p in points]
-        # The threads share the rows of a single node, and otherwise the nodes.
-        own_jobs = n_jobs if len(points) == 1 else 1
         jobs = [
-            (Z, own, k, (*seed, len(chunks), n), own_jobs)
+            (Z, own, k, (*seed, len(chunks), n))
             for n, (own, k) in enumerate(zip(points, counts, strict=True))
         ]
-        clusters = run(_cluster, jobs, n_jobs)
+        # The threads share the rows of a single node, and otherwise the workers the nodes.
+        if len(points) == 1:
+            clusters = [_cluster(*jobs[0], n_jobs)]
+        else:
+            clusters = checkpoint.anew(_cluster, jobs, n_jobs)
         chunks.append(pointers([len(children) for children in clusters]))
         points = [child for children in clusters for child in children]
     return _tree(chunks, points, labels)
 
 
 def _cluster(
-    Z: Rows, points: np.ndarray, k: int, seed: tuple[int, ...], n_jobs: int | None
+    Z: Rows, points: np.ndarray, k: int, seed: tuple[int, ...], n_jobs: int | None = 1
 ) -> list[np.ndarray]:
     """The points in at most k clusters by spherical k-means."""
     if k < 2 or len(points) <= k:
