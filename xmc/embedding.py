@@ -35,7 +35,9 @@ def label_embeddings(
         sizes.append(np.diff(own_indptr))
         indices.append(own_indices)
         data.append(own_data)
-    return Rows(pointers(np.concatenate(sizes)), indices.whole(), data.whole(), X.n_features)
+    n_jobs = executor if isinstance(executor, int) else None
+    joined = indices.whole(n_jobs), data.whole(n_jobs)
+    return Rows(pointers(np.concatenate(sizes)), *joined, X.n_features)
 
 
 def embed_part(

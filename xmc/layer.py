@@ -273,15 +273,22 @@ def page_counts(chunk_ptr: np.ndarray) -> np.ndarray:
 
 
 def assemble(
-    chunk_ptr: np.ndarray, pages: list[Page], bias_weight: np.ndarray, spill: Spill = IN_MEMORY
+    chunk_ptr: np.ndarray,
+    pages: list[Page],
+    bias_weight: np.ndarray,
+    spill: Spill = IN_MEMORY,
+    n_jobs: int | None = 1,
 ) -> Layer:
-    """One layer of all its pages. Consumes `pages` field by field: memory is not needed twice."""
+    """One layer of all its pages. Consumes `pages` field by field: memory is not needed twice.
+
+    n_jobs: threads that copy them.
+    """
     parts = {name: [getattr(page, name) for page in pages] for name in Page._fields}
     pages.clear()
     bucket_ptr, feature_ptr, entry_ptr = (
         pointers([len(part) for part in parts[name]]) for name in ("bucket", "low", "child")
     )
-    joined = {name: frozen(_joined(name, parts.pop(name), spill)) for name in Page._fields}
+    joined = {name: frozen(_joined(name, parts.pop(name), spill, n_jobs)) for name in Page._fields}
     return Layer(
         chunk_ptr=frozen(chunk_ptr),
         page_ptr=pointers(page_counts(chunk_ptr).tolist()),
@@ -293,7 +300,7 @@ def assemble(
     )
 
 
-def _joined(name: str, parts: list, spill: Spill) -> np.ndarray:
+def _joined(name: str, parts: list, spill: Spill, n_jobs: int | None) -> np.ndarray:
     """One field of all pages, end to end. Consumes `parts`."""
     if name in SCALARS:
         return np.array(parts, SCALARS[name])
@@ -304,7 +311,7 @@ def _joined(name: str, parts: list, spill: Spill) -> np.ndarray:
         joined.append(parts.pop())
     if name in PADDED:
         joined.append(PADDING)
-    return joined.whole().reshape(-1, *like.shape[1:])
+    return joined.whole(n_jobs).reshape(-1, *like.shape[1:])
 
 
 def kept_pages(pages: list[Page], spill: Spill) -> list[Page]:

@@ -18,10 +18,12 @@ import numpy as np
 
 from .arrays import frozen
 from .errors import DataError, ParameterError
-from .parallel import lock
+from .parallel import lock, run
 
 SEGMENT = 1 << 28  # bytes of the files that hold many arrays; each takes a descriptor
 SMALL = 1 << 12  # an array of fewer bytes stays in memory: a page is as large
+COPIES = 64  # jobs that put parts together
+NOTHING = frozen(np.empty(0, np.uint8))
 IN_MEMORY_TYPES = ("tmpfs", "ramfs")  # file systems without a disk
 
 
@@ -34,16 +36,24 @@ class Growing:
     def append(self, part: np.ndarray) -> None:
         self.parts.append(part.ravel())
 
-    def whole(self) -> np.ndarray:
-        """All that was appended, flat and read-only; nothing can be appended after that."""
-        out = np.empty(sum(map(len, self.parts)), self.dtype)
-        self.parts.reverse()
-        end = 0
-        while self.parts:  # each part is freed as soon as it is copied
-            part = self.parts.pop()
-            start, end = end, end + len(part)
-            out[start:end] = part
+    def whole(self, n_jobs: int | None = 1) -> np.ndarray:
+        """All that was appended, flat and read-only; nothing can be appended after that.
+
+        n_jobs: threads that copy it.
+        """
+        ends = np.cumsum([len(part) for part in self.parts])
+        out = np.empty(ends[-1], self.dtype)
+        n_groups = min(len(self.parts), COPIES)
+        groups = np.array_split(np.arange(len(self.parts)), n_groups)
+        run(self._copy, [(out, ends, group) for group in groups], n_jobs)
+        self.parts.clear()
         return frozen(out)
+
+    def _copy(self, out: np.ndarray, ends: np.ndarray, group: np.ndarray) -> None:
+        """Copy some parts to their places; each is freed then."""
+        for n in group.tolist():
+            part, self.parts[n] = self.parts[n], NOTHING
+            out[ends[n] - len(part) : ends[n]] = part
 
 
 class Spill:
@@ -111,7 +121,7 @@ class GrowingFile(Growing):
     def append(self, part: np.ndarray) -> None:
         _write(self.file, np.ascontiguousarray(part, self.dtype), self.folder)
 
-    def whole(self) -> np.ndarray:
+    def whole(self, n_jobs: int | None = 1) -> np.ndarray:
         with self.file:
             n_bytes = self.file.tell()
             return _mapped(self.file, n_bytes).view(self.dtype)

@@ -5,6 +5,7 @@ Both growers split points, which are rows of Z: row i is the embedding of labels
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cache
 from typing import NamedTuple
@@ -51,7 +52,8 @@ KMEANS_MAX_ITER = 20
 # 2-means reads rows faster from a copy, where they lie together with their own features; a copy of
 # more entries than these is not worth the memory that each thread would hold.
 COPIED = 1 << 25
-BLOCK = 1 << 16  # points whose sums are added one by one; of more, block by block
+# Points whose sums are added one by one; of more there are so many blocks.
+BLOCK, BLOCKS = 1 << 16, 32
 SHARES = 4  # nodes for each worker, at which each node is a job
 
 
@@ -241,7 +243,8 @@ def _bisected(
     if len(points) <= BLOCK:
         return bisect(*Z, points, n_left, starts, tol, KMEANS_MAX_ITER)
     rows, n_features = Z[:3], Z.n_features
-    blocks = [(a, min(a + BLOCK, len(points))) for a in range(0, len(points), BLOCK)]
+    ends = [len(points) * n // BLOCKS for n in range(BLOCKS + 1)]
+    blocks = [*itertools.pairwise(ends)]
     features = used_features(*rows[:2], n_features, points)
     direction = between(*Z, points, starts)
     sums = np.zeros((len(blocks), 2, n_features), np.float32)

@@ -157,7 +157,7 @@ def _layer(
     for kept in (chunks, packed, found, jobs):  # `assemble` frees the pages one by one
         kept.clear()
     bias = np.concatenate(bias_weight)
-    return assemble(problem.chunk_ptr, pages, bias, problem.spill), n_passes
+    return assemble(problem.chunk_ptr, pages, bias, problem.spill, params.n_jobs), n_passes
 
 
 def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreeParams) -> Trained:
