@@ -27,7 +27,7 @@ from xmc.cli.options import Size
 from xmc.inputs import as_rows
 from xmc.io.folder import ARRAYS
 from xmc.memory import held_bytes, return_freed_arrays
-from xmc.svg import BLUE, GREY, INK, RED, YELLOW, Drawing
+from xmc.svg import BLUE, GREEN, GREY, INK, RED, Drawing
 from xmc.training.needs import most_memory
 
 GIB, EVERY = 2**30, 0.01  # seconds between two looks
@@ -162,7 +162,7 @@ def figure(rows):
     most = max(max(row[name] or 0 for name in ("budget_gib", "peak_gib")) for row in rows)
     most = max([most, *(row["forecast_gib"] or 0 for row in rows)])
     out = Drawing(560, 60 + 34 * len(rows), title="peak of memory of trainings by their budget")
-    for x, color, name in ((120, BLUE, "peak"), (190, RED, "budget"), (270, YELLOW, "forecast")):
+    for x, color, name in ((120, BLUE, "peak"), (190, RED, "budget"), (270, GREEN, "forecast")):
         out.box(x, 12, 12, 12, fill=color, stroke="none")
         out.text(x + 18, 22, name)
     for n, own in enumerate(rows):
@@ -170,7 +170,7 @@ def figure(rows):
         out.text(110, y + 15, f"{budget:.2f} GiB" if budget else "no budget", anchor="end")
         out.box(120, y, own["peak_gib"] * 240 / most, 22, fill=BLUE, stroke="none")
         out.text(376, y + 15, f"{own['peak_gib']:.2f} GiB, {own['seconds']:.0f} s", fill=INK)
-        for name, color in (("forecast_gib", YELLOW), ("budget_gib", RED)):
+        for name, color in (("forecast_gib", GREEN), ("budget_gib", RED)):
             if own[name]:
                 x = 120 + own[name] * 240 / most
                 out.line((x, y - 3), (x, y + 25), stroke=color, width=3)

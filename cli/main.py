@@ -39,7 +39,8 @@ FAILED, PIPE_CLOSED = 1, 141
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What takes less memory, by command.
 LESS_MEMORY = {
-    "train": "fewer rows or --threads, or smaller ids for --method reranked; --dry-run forecasts",
+    "train": "--memory, fewer rows or --threads, or smaller ids for --method reranked; "
+    "--dry-run forecasts",
     "update": "fewer rows or --threads",
     "predict": "fewer rows at a time, a smaller -k or fewer --threads",
     "evaluate": "fewer rows or a smaller -k",
