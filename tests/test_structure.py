@@ -26,7 +26,7 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
+    "errors svg languages label_lists params patterns formats topk arrays mapped numbering scratch frames "
     "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
     "parallel progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "

@@ -22,7 +22,16 @@ from .explaining.build import Named, Row, column_of, explain
 from .explaining.occurrences import Occurrence
 from .frames import check_no_missing, is_frame
 from .identity import identity_of
-from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
+from .inputs import (
+    as_rows,
+    as_targets,
+    canonical,
+    check_not_empty,
+    check_not_too_large,
+    same_rows,
+    scaled,
+    selected,
+)
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .numbering import old_numbers, renumbered, restricted, spread
@@ -541,20 +550,20 @@ class Estimator(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"{who}: sample_weight needs solver='block'")
         compile_kernels(params.weights, params.costs != "equal" or sample_weight is not None)
         described = X if isinstance(X, DescribedRows) else None
-        csr = self._features(X if described is None else described.X, reset=True)
+        rows = self._features(X if described is None else described.X, reset=True)
         Y, classes = as_label_matrix(y, who)
-        same_rows(csr, Y, who)
+        same_rows(rows, Y, who)
         weights = as_row_weights(sample_weight, Y.shape[0], who)
         if not weights.all():  # rows of weight 0 are left out
             kept = weights > 0
-            csr, Y = csr[kept], Y[kept]
+            rows, Y = selected(rows, kept), Y[kept]
             weights = as_row_weights(weights[kept], Y.shape[0], who)
             user_negatives = kept_negatives(user_negatives, kept, who)
             described = described and described.of(kept)
             if classes is not None:
                 used = np.unique(Y.indices)
                 Y, classes = Y[:, used], classes[used]
-        csr, Y, widths = self._numbered(csr, Y)
+        rows, Y, widths = self._numbered(rows, Y)
         targets = as_targets(Y)
         rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label.ids):
@@ -562,25 +571,28 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
             )
         costs = label_costs(Y, np.diff(rows_of_label.indptr), params, who)
-        rows = as_rows(csr, self.normalize)
+        rows = scaled(rows) if self.normalize else rows
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
         given = classes, user_negatives, seed, widths, described, weights
         return TrainingData(rows, targets, rows_of_label, *given)
 
-    def _numbered(
-        self, X: sp.csr_matrix, Y: sp.csr_matrix
-    ) -> tuple[sp.csr_matrix, sp.csr_matrix, Widths]:
+    def _numbered(self, X: Rows, Y: sp.csr_matrix) -> tuple[Rows, sp.csr_matrix, Widths]:
         """X and Y as training numbers their columns."""
-        widths = Widths(X.shape[1], Y.shape[1])
+        widths = Widths(X.n_features, Y.shape[1])
         if not self._renumbers:
             return X, Y, widths
-        X, kept_features = renumbered(X)
-        Y, kept_labels = renumbered(Y)
+        indices, n_features, kept_features = renumbered(X.indices, X.n_features)
+        ids, n_labels, kept_labels = renumbered(Y.indices, Y.shape[1])
+        X = X._replace(indices=indices, n_features=n_features)
+        Y = sp.csr_matrix((Y.data, ids, Y.indptr), shape=(Y.shape[0], n_labels))
         return X, Y, widths._replace(kept_features=kept_features, kept_labels=kept_labels)
 
-    def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
-        """X as canonical CSR with the model's number of features, which `reset` sets."""
+    def _features(self, X: Any, reset: bool) -> Rows:
+        """X as canonical rows with the model's number of features, which `reset` sets."""
+        if isinstance(X, Rows):  # of an estimator above, past the door
+            self._check_width(X.n_features, reset)
+            return X
         who = type(self).__name__
         texts = X.dtype.kind in "US" if isinstance(X, np.ndarray) else isinstance(X, str)
         if texts or (isinstance(X, list) and X and isinstance(X[0], str)):
@@ -598,9 +610,17 @@ class Estimator(ClassifierMixin, BaseEstimator):
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
         check_not_empty(csr, who, "X")
+        rows = as_rows(csr, normalize=False)
         if not self.normalize:
-            check_not_too_large(csr, who, "X")
-        return csr
+            check_not_too_large(rows, who, "X")
+        return rows
+
+    def _check_width(self, n_features: int, reset: bool) -> None:
+        """Hold rows without names of columns against those of the fit, which `reset` sets."""
+        try:
+            validate_data(self, sp.csr_matrix((1, n_features)), reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
 
     def _rows(self, X: Any) -> Any:
         """X as the predictor reads it."""
@@ -610,9 +630,10 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = self._kept_rows(self._features(X, reset=False))
         return self.model_.predictor.asked(rows, texts)
 
-    def _kept_rows(self, csr: sp.csr_matrix) -> Rows:
+    def _kept_rows(self, rows: Rows) -> Rows:
         """Rows with the features that the model has kept."""
-        return restricted(as_rows(csr, self.normalize), self.model_.kept_features)
+        rows = scaled(rows) if self.normalize else rows
+        return restricted(rows, self.model_.kept_features)
 
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True

@@ -21,7 +21,7 @@ from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
 from .frames import check_no_missing, columns_of, is_frame
-from .inputs import as_matrix, as_rows, as_targets, canonical
+from .inputs import as_targets, canonical, selected
 from .kernels.gather import UNIT, squared_norms, transpose
 from .label_lists import are_lists, is_number, listed
 from .label_tree import LabelTree
@@ -92,13 +92,12 @@ class TrainingData(NamedTuple):
 
     def of(self, kept: np.ndarray) -> TrainingData:
         """The rows where `kept` is True, without texts and the user's negatives."""
-        X = as_matrix(self.X)[kept]
         costs = self.Y.costs if len(self.Y.costs) else np.ones(len(self.Y.ids), np.float32)
         Y = sp.csr_matrix((costs, *self.Y[1::-1]), (self.X.n_rows, len(self.label_counts)))[kept]
         ends = frozen(Y.indptr.astype(np.int64))
         ids = frozen(Y.indices.astype(np.int32))
         return self._replace(
-            X=as_rows(X, normalize=False),
+            X=selected(self.X, kept),
             Y=Targets(ends, ids, frozen(Y.data) if len(self.Y.costs) else self.Y.costs),
             rows_of_label=Lists(*map(frozen, transpose(ends, ids, Y.shape[1]))),
             row_weights=frozen(self.row_weights[kept]) if len(self.row_weights) else EQUAL,
