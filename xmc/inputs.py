@@ -56,8 +56,11 @@ def true_labels(Y: Any, who: str, name: str) -> sp.csr_matrix:
     return sp.csr_matrix((true[true], places), shape=entries.shape)
 
 
-def check_finite(M: Any, who: str, name: str) -> None:
-    """Raise DataError at the first NaN or infinity of a CSR or COO matrix."""
+def check_finite(M: Any, who: str, name: str, first_row: int = 0) -> None:
+    """Raise DataError at the first NaN or infinity of a CSR or COO matrix.
+
+    first_row: the number of its first row in what it is a block of.
+    """
     at = _first_not_finite(M.data)
     if at is None:
         return
@@ -65,8 +68,8 @@ def check_finite(M: Any, who: str, name: str) -> None:
     row, column = (int(ids[at]) for ids in M.tocoo(copy=False).coords)
     converted = ", after conversion to float32" if M.dtype == np.float32 else ""
     raise DataError(
-        f"{who}: expected finite values in {name}, got {value} in row {row}, column {column} "
-        f"(counted from 0{converted})"
+        f"{who}: expected finite values in {name}, got {value} in row {first_row + row}, "
+        f"column {column} (counted from 0{converted})"
     )
 
 

@@ -13,8 +13,9 @@ from ..formats import MATRIX_FORMATS, named_format
 from ..inputs import as_csr, check_finite
 from . import documents
 from . import rows as text_formats
-from .files import FilePath, create_file, open_bytes, read_lines, source_name
-from .npz import MATRIX, as_stored, read_npz, write_npz
+from .blocks import BLOCK_BYTES, WHOLE, Cut, numbered_blocks
+from .files import FilePath, create_file, open_bytes, source_name
+from .npz import MATRIX, as_stored, npz_blocks, write_npz
 
 ONE_MATRIX = "a matrix, .npz or a .txt that begins with 'rows columns'"
 
@@ -61,16 +62,56 @@ def read(
     tsv_columns: one of `xmc.formats.TSV_COLUMNS`, if a tsv file doesn't look like what it is.
     Raises DataError if the file isn't what its format says.
     """
-    format = format_of(path, format)
+    (dataset,) = _blocks(path, format_of(path, format), zero_based, tsv_columns, WHOLE)
+    return dataset
+
+
+def read_blocks(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    tsv_columns: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    as_it_comes: bool = False,
+) -> Iterator[Dataset]:
+    """What `read` gives, a block of rows after the other, of which only one is in memory.
+
+    Matrices of npz, sparse and XMC text are as wide in each block as in the whole. Those of
+    SVMlight are as wide as the largest ids in the block need. Each block of a tsv file has its own
+    label_ids, of the labels that its rows have.
+    block_bytes: of the file, about so many make a block; of npz, of its arrays in memory.
+    as_it_comes: give the rows of a pipe that have come, rather than wait for more. What a tsv file
+    looks like is then told by those rows that come first.
+
+    Raises DataError as `read` does, but once the rows before are given. A stream can't be read
+    twice: where a label far down is the first with a weight, which says that rows above begin with
+    one, too, and not with features, that is an error, too.
+    """
+    cut = Cut(block_bytes, as_it_comes)
+    return _blocks(path, format_of(path, format), zero_based, tsv_columns, cut)
+
+
+def _blocks(
+    path: FilePath, format: str, zero_based: bool, tsv_columns: str | None, cut: Cut
+) -> Iterator[Dataset]:
     if format in MATRIX_FORMATS:
-        return Dataset(X=read_matrix(path, format=format, zero_based=zero_based))
-    if format == "text":
-        return Dataset(texts=read_lines(path))
-    if format == "tsv":
-        texts, Y, label_ids = documents.read_documents(path, tsv_columns)
-        return Dataset(Y=Y, texts=texts, label_ids=label_ids)
-    reader = text_formats.read_xmc if format == "xmc" else text_formats.read_svmlight
-    return Dataset(*reader(path, zero_based))
+        first = 0
+        for M in stored_blocks(path, format, zero_based, cut):
+            M.sum_duplicates()
+            check_finite(M, source_name(path), MATRIX, first)
+            yield Dataset(X=M)
+            first += M.shape[0]
+    elif format == "text":
+        for lines in numbered_blocks(path, cut):
+            yield Dataset(texts=[line for _, line in lines])
+    elif format == "tsv":
+        for texts, Y, label_ids in documents.document_blocks(path, tsv_columns, cut):
+            yield Dataset(Y=Y, texts=texts, label_ids=label_ids)
+    else:
+        pairs = text_formats.xmc_blocks if format == "xmc" else text_formats.svmlight_blocks
+        for X, Y in pairs(path, zero_based, cut):
+            yield Dataset(X, Y)
 
 
 def read_matrix(
@@ -81,20 +122,34 @@ def read_matrix(
     Raises DataError if the file holds no such matrix, or one without a row or column, or a number
     that isn't finite.
     """
-    M = read_stored(path, format=format, zero_based=zero_based)
-    M.sum_duplicates()
-    check_finite(M, source_name(path), MATRIX)
-    return M
+    format = _of_matrix(path, format)
+    (dataset,) = _blocks(path, format, zero_based, None, WHOLE)
+    return dataset.X
 
 
 def read_stored(
     path: FilePath, *, format: str | None = None, zero_based: bool = True
 ) -> sp.csr_matrix:
     """As `read_matrix`, but each row's entries keep their order."""
+    (M,) = stored_blocks(path, _of_matrix(path, format), zero_based)
+    return M
+
+
+def stored_blocks(
+    path: FilePath, format: str, zero_based: bool = True, cut: Cut = WHOLE
+) -> Iterator[sp.csr_matrix]:
+    """The rows of each block, whose entries keep their order."""
+    if format == "npz":
+        return npz_blocks(path, cut)
+    return text_formats.sparse_blocks(path, zero_based, cut)
+
+
+def _of_matrix(path: FilePath, format: str | None) -> str:
+    """The format of a file. Raises DataError unless it holds one matrix."""
     format = format_of(path, format)
     if format not in MATRIX_FORMATS:
         raise DataError(f"{source_name(path)}: expected {ONE_MATRIX}, got format {format}")
-    return read_npz(path) if format == "npz" else text_formats.read_sparse(path, zero_based)
+    return format
 
 
 def write(
