@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import scipy.sparse as sp
 
 from ..errors import DataError
 from ..formats import MATRIX_FORMATS, named_format
-from ..inputs import as_csr, check_finite
+from ..inputs import as_csr, as_matrix, check_finite
 from . import documents
 from . import rows as text_formats
 from .blocks import BLOCK_BYTES, WHOLE, Cut, numbered_blocks
 from .files import FilePath, create_file, open_bytes, source_name
-from .npz import MATRIX, as_stored, npz_blocks, write_npz
+from .npz import ENTRY_BYTES, MATRIX, as_stored, npz_blocks, write_npz
+from .stored import StoredRows, open_rows, writing
 
 ONE_MATRIX = "a matrix, .npz or a .txt that begins with 'rows columns'"
 
@@ -24,13 +25,14 @@ class Dataset(NamedTuple):
     """What a file holds; a part that it doesn't hold is None.
 
     An npz file and a sparse matrix as text hold X alone, whatever its columns mean. XMC text and
-    SVMlight hold X and Y, tsv files texts, Y and label_ids, plain text only texts. Matrices are
-    float32 CSR, sorted, without duplicates.
+    SVMlight hold X and Y, tsv files texts, Y and label_ids, plain text only texts. A folder of rows
+    has X, and what there was beside it; its arrays are mapped, and read-only. Matrices are float32
+    CSR, sorted, without duplicates.
     """
 
     X: sp.csr_matrix | None = None  # (n_rows, n_features)
     Y: sp.csr_matrix | None = None  # (n_rows, n_labels); an entry is a label's weight, else 1
-    texts: list[str] | None = None  # one per row
+    texts: Sequence[str] | None = None  # one per row
     label_ids: list[str] | None = None  # of the columns of Y
 
 
@@ -38,9 +40,11 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     """The format of a file: `format` if there is one, else what its name says without .gz.
 
     A .txt file is XMC text if its first line is three integers, a sparse matrix if it is two, else
-    plain text. Raises ParameterError if there is no such format, DataError if the path doesn't
+    plain text. A folder is one of rows, whatever its name. Raises ParameterError if there is no such format, DataError if the path doesn't
     tell.
     """
+    if format is None and os.path.isdir(path):
+        return "rows"
     format = named_format(path, format)
     if format != "txt":
         return format
@@ -108,10 +112,23 @@ def _blocks(
     elif format == "tsv":
         for texts, Y, label_ids in documents.document_blocks(path, tsv_columns, cut):
             yield Dataset(Y=Y, texts=texts, label_ids=label_ids)
+    elif format == "rows":
+        yield from _stored_blocks(open_rows(path), cut)
     else:
         pairs = text_formats.xmc_blocks if format == "xmc" else text_formats.svmlight_blocks
         for X, Y in pairs(path, zero_based, cut):
             yield Dataset(X, Y)
+
+
+def _stored_blocks(stored: StoredRows, cut: Cut) -> Iterator[Dataset]:
+    if cut.n_bytes is None:
+        stored.rows()  # whose arrays are looked at
+        yield Dataset(stored.X, stored.Y, stored.texts, stored.label_ids)
+        return
+    Y = stored.Y
+    for part in stored.parts(cut.n_bytes // ENTRY_BYTES):
+        labels = None if Y is None else Y[part.start : part.end]
+        yield Dataset(as_matrix(part.rows), labels, part.texts, stored.label_ids)
 
 
 def read_matrix(
@@ -175,6 +192,10 @@ def write(
         M = _one_matrix(path, dataset, format)
         how = {"zero_based": zero_based, "overwrite": overwrite}
         return write_matrix(path, M, format=format, **how)
+    if format == "rows":
+        with writing(path, overwrite) as writer:
+            writer.append(dataset)
+            return writer.finish()
     rows = _document_rows if format in ("tsv", "text") else _matrix_rows
     blocks = rows(os.fspath(path), dataset, format, zero_based)
     with create_file(path, overwrite) as file:

@@ -1,0 +1,551 @@
+"""A folder of rows: features, labels and texts as .npy files that are mapped, not loaded, and one
+JSON. It is written block by block, so that it may be larger than memory.
+
+    X.indptr, X.indices, X.data    features of each row: CSR, ascending, without duplicates or zeros
+    Y.indptr, Y.indices, Y.data    labels of each row, likewise
+    label_ids, label_ids_offsets   of the columns of Y, as UTF-8 bytes and where each begins
+    texts, texts_offsets           of the rows, likewise
+    vectorizer.*                   what turned the texts into X
+
+Y, label ids, texts and vectoriser may be missing. Pointers and offsets are int64, ids int32, values
+float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..arrays import BLOCK, INT32_MAX, Rows, ascend, lists_fit, spans, within
+from ..errors import DataError, ModelError, quoted
+from ..formats import compression_suffix
+from ..inputs import canonical, selected
+from ..mapped import release
+from .files import FilePath, is_standard, replacing
+from .folder import (
+    as_model_error,
+    check_ours,
+    is_still,
+    meta_in,
+    npy_array,
+    pack_strings,
+    read_at_once,
+    unpack_strings,
+    verify_arrays,
+    write_meta,
+)
+
+FILE, FORMAT = "rows.json", 1
+DTYPES = {
+    **{f"{M}.{part}": code for M in "XY" for part, code in
+       (("indptr", "<i8"), ("indices", "<i4"), ("data", "<f4"))},
+    **{name: code for strings in ("label_ids", "texts") for name, code in
+       ((strings, "|u1"), (f"{strings}_offsets", "<i8"))},
+}  # fmt: skip
+VECTORIZER = "vectorizer."
+ROWS_PER_PART = 1 << 16  # that are asked at a time, at most
+TEXT_BYTES = 1 << 22  # that are decoded at a time
+
+
+class _Array:
+    """A .npy file that grows: arrays of one dtype are appended to it."""
+
+    def __init__(self, path: Path, dtype: str):
+        self.dtype, self.length, self.digest = np.dtype(dtype), 0, hashlib.sha256()
+        self.file = open(path, "xb")  # noqa: SIM115, closed by `close`
+        self._write_header()
+
+    def append(self, array: np.ndarray) -> None:
+        content = np.ascontiguousarray(array, self.dtype).data
+        self.file.write(content)
+        self.digest.update(content)
+        self.length += len(array)
+
+    def close(self) -> dict[str, Any]:
+        """What the JSON says of the array, which is on the disk then."""
+        if not self.file.closed:
+            self.file.seek(0)
+            self._write_header()
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+        facts = {"dtype": self.dtype.str, "shape": [self.length]}
+        return facts | {"sha256": self.digest.hexdigest()}
+
+    def _write_header(self) -> None:
+        """The header, which numpy makes as long for any length."""
+        shape = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+        np.lib.format.write_array_header_1_0(self.file, shape)
+
+
+class RowsWriter:
+    """Writes a folder of rows, block by block. It is whole once `finish` was called."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir()
+        self.folder = folder
+        self.widths = {"X": 0, "Y": 0}
+        self._arrays: dict[str, _Array] = {}
+        self._column: dict[str, int] = {}  # of each label id, in the order in which they came
+
+    def __enter__(self) -> RowsWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for array in self._arrays.values():
+            array.file.close()
+
+    def append(self, block: Any) -> None:
+        """Add the rows of a Dataset; all blocks have the same parts, features may come later."""
+        if block.texts is not None:
+            self._append_strings("texts", block.texts)
+        if block.X is not None:
+            self.append_features(block.X)
+        if block.Y is None:
+            return
+        Y = canonical(block.Y, str(self.folder), "Y")
+        if block.label_ids is None:
+            self._append_matrix("Y", Y)
+        else:  # labels are numbered as they come, and by their ids at the end
+            columns = [self._column.setdefault(i, len(self._column)) for i in block.label_ids]
+            ids = np.array(columns, np.int32)[Y.indices]
+            self._append_matrix("seen", sp.csr_matrix((Y.data, ids, Y.indptr), Y.shape))
+
+    def append_features(self, X: Any) -> None:
+        """Add features of the next rows."""
+        self._append_matrix("X", canonical(X, str(self.folder), "X"))
+
+    def texts(self) -> Texts:
+        """The texts of all rows that are there, to be read from the disk."""
+        for name in ("texts", "texts_offsets"):
+            self._arrays[name].close()
+        return Texts(*(self._written(name) for name in ("texts", "texts_offsets")))
+
+    def finish(
+        self,
+        known: Sequence[str] = (),
+        vectorizer: tuple[dict[str, Any], Mapping[str, np.ndarray]] | None = None,
+    ) -> None:
+        """Write what is left, and the JSON.
+
+        known: ids of the labels that are to come first, in this order; the others ascend.
+        vectorizer: that made X of the texts, as settings and arrays.
+        """
+        if "seen.indptr" in self._arrays:
+            self._sort_labels([*known, *sorted(self._column.keys() - set(known))])
+        if not self.widths["Y"]:
+            self._leave_out("Y.", "label_ids")
+        self._check_lengths()
+        settings, arrays = vectorizer or (None, {})
+        for name, array in arrays.items():
+            self._array(f"{VECTORIZER}{name}", array.dtype.str).append(array)
+        meta = {
+            "format": FORMAT,
+            "n_rows": self._arrays["X.indptr"].length - 1,
+            "n_features": self.widths["X"],
+            "n_labels": self.widths["Y"] if "Y.indptr" in self._arrays else None,
+            "vectorizer": settings,
+        }
+        listed = {name: array.close() for name, array in self._arrays.items()}
+        write_meta(self.folder / FILE, meta | {"arrays": listed})
+
+    def _check_lengths(self) -> None:
+        """Raise DataError unless there are features, and labels and texts for the same rows."""
+        found = {
+            name: array.length - 1
+            for name, array in self._arrays.items()
+            if name in ("X.indptr", "Y.indptr", "texts_offsets")
+        }
+        if "X.indptr" not in found:
+            raise DataError(f"{self.folder}: expected features of the rows, got none")
+        if len(set(found.values())) > 1:
+            counts = ", ".join(f"{n:,} in {name}" for name, n in found.items())
+            raise DataError(f"{self.folder}: expected as many rows in each part, got {counts}")
+
+    def _array(self, name: str, dtype: str) -> _Array:
+        if name not in self._arrays:
+            self._arrays[name] = _Array(self.folder / f"{name}.npy", dtype)
+        return self._arrays[name]
+
+    def _append_matrix(self, name: str, M: sp.csr_matrix) -> None:
+        indptr, indices, data = (
+            self._array(f"{name}.{part}", code)
+            for part, code in (("indptr", "<i8"), ("indices", "<i4"), ("data", "<f4"))
+        )
+        if not indptr.length:
+            indptr.append(np.zeros(1, np.int64))
+        indptr.append(M.indptr[1:] + np.int64(indices.length))
+        indices.append(M.indices)
+        data.append(M.data)
+        if name in self.widths:
+            self.widths[name] = max(self.widths[name], M.shape[1])
+
+    def _append_strings(self, name: str, strings: Sequence[str]) -> None:
+        try:
+            content, offsets = pack_strings(list(strings))
+        except UnicodeEncodeError as error:
+            got = quoted(error.object)
+            raise DataError(f"{self.folder}: expected {name} as UTF-8, got {got}") from None
+        packed, ends = self._array(name, "|u1"), self._array(f"{name}_offsets", "<i8")
+        if not ends.length:
+            ends.append(np.zeros(1, np.int64))
+        ends.append(offsets[1:] + packed.length)
+        packed.append(content)
+
+    def _sort_labels(self, ids: Sequence[str]) -> None:
+        """Write Y with the labels in this order, and their ids."""
+        place = {label: column for column, label in enumerate(ids)}
+        columns = np.array([place[label] for label in self._column], np.int32)
+        names = [f"seen.{part}" for part in ("indptr", "indices", "data")]
+        for name in names:
+            self._arrays[name].close()
+        indptr, seen, data = map(self._written, names)
+        for start, end in spans(indptr):
+            first, last = indptr[start], indptr[end]
+            own = data[first:last], columns[seen[first:last]], indptr[start : end + 1] - first
+            Y = sp.csr_matrix(own, (end - start, len(ids)))
+            Y.sort_indices()
+            self._append_matrix("Y", Y)
+        self._append_strings("label_ids", ids)
+        self._leave_out("seen.")
+
+    def _leave_out(self, *starts: str) -> None:
+        """Remove arrays whose names begin so."""
+        for name in [name for name in self._arrays if name.startswith(starts)]:
+            self._arrays.pop(name).close()
+            (self.folder / f"{name}.npy").unlink()
+
+    def _written(self, name: str) -> np.ndarray:
+        array = self._arrays[name]
+        return npy_array(self.folder, name, array.dtype, (array.length,))
+
+
+@contextmanager
+def writing(path: FilePath, overwrite: bool = False) -> Iterator[RowsWriter]:
+    """What writes a folder of rows, which appears at the path once it is whole.
+
+    Raises DataError if the path exists and overwrite is False, if it is no folder of rows, or if it
+    can't be written.
+    """
+    name = os.fspath(path)
+    if is_standard(path):
+        raise DataError(f"{name}: expected a folder for rows, got stdout")
+    if compression_suffix(path):
+        raise DataError(f"{name}: expected a folder for rows, it can't be compressed")
+    if overwrite:
+        with as_data_error():
+            check_ours(path, FILE)
+    with replacing(path, overwrite) as fresh, RowsWriter(fresh) as writer:
+        yield writer
+
+
+class Texts(Sequence[str]):
+    """Texts in a folder of rows, each decoded when it is asked for."""
+
+    def __init__(self, content: np.ndarray, offsets: np.ndarray, chosen: np.ndarray | None = None):
+        self._content, self._offsets, self._chosen = content, offsets, chosen
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1 if self._chosen is None else len(self._chosen)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[row] for row in range(*at.indices(len(self)))]
+        row = range(len(self))[at] if self._chosen is None else self._chosen[at]
+        start, end = self._offsets[row : row + 2]
+        return _decoded(self._content[start:end].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[list[str]]:
+        """All texts, some at a time."""
+        if self._chosen is not None:
+            yield from (self[start : start + 1024] for start in range(0, len(self), 1024))
+            return
+        for start, end in spans(self._offsets, TEXT_BYTES):
+            first, *ends = (self._offsets[start : end + 1] - self._offsets[start]).tolist()
+            at = self._offsets[start]
+            content = self._content[at : at + ends[-1]].tobytes()
+            release(self._content)
+            starts = [first, *ends]
+            yield [_decoded(content[a:b]) for a, b in zip(starts, ends, strict=False)]
+
+    def taken(self, rows: np.ndarray) -> Texts:
+        """The texts of these rows, by number."""
+        chosen = rows if self._chosen is None else self._chosen[rows]
+        return Texts(self._content, self._offsets, chosen)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise DataError("texts.npy is damaged: expected UTF-8") from None
+
+
+class Part(NamedTuple):
+    """The rows start..end-1 of a folder, and their texts if they have some."""
+
+    start: int
+    end: int
+    rows: Rows
+    texts: list[str] | None
+
+
+class StoredRows:
+    """Rows in a folder, which `fit` and `predict_topk` take without loading them.
+
+    n_rows, n_features, n_labels: sizes; n_labels is 0 where there are no labels.
+    X, Y: (n_rows, n_features) and (n_rows, n_labels) CSR over the files; Y is None without labels.
+    label_ids: of the columns of Y, None where labels have no ids.
+    texts: a sequence of str, each read when it is asked for; None where there are none.
+    """
+
+    def __init__(
+        self,
+        path: FilePath,
+        rows: Rows,
+        Y: sp.csr_matrix | None,
+        label_ids: list[str] | None = None,
+        texts: Texts | None = None,
+        vectorizer: tuple[dict[str, Any], dict[str, np.ndarray]] | None = None,
+        files: Mapping[str, int] | None = None,
+    ):
+        self.path, self.Y, self.label_ids, self.texts = os.fspath(path), Y, label_ids, texts
+        self.packed_vectorizer = vectorizer
+        self._rows, self._checked = rows, False
+        self._files = {name: (own, _state(own)) for name, own in (files or {}).items()}
+        weakref.finalize(self, _close, list((files or {}).values()))
+
+    def __repr__(self) -> str:
+        labels = f", {self.n_labels:,} labels" if self.Y is not None else ""
+        texts = ", with texts" if self.texts is not None else ""
+        sizes = f"{self.n_rows:,} rows, {self.n_features:,} features{labels}{texts}"
+        return f"<StoredRows {self.path}: {sizes}>"
+
+    @property
+    def n_rows(self) -> int:
+        return self._rows.n_rows
+
+    @property
+    def n_features(self) -> int:
+        return self._rows.n_features
+
+    @property
+    def n_labels(self) -> int:
+        return 0 if self.Y is None else self.Y.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """That of X, as scikit-learn counts rows by it."""
+        return self._rows.shape
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def X(self) -> sp.csr_matrix:
+        indptr, indices, data, n_features = self._rows
+        return _matrix(indptr, indices, data, n_features)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """int64, how many features each row has."""
+        return np.diff(self._rows.indptr)
+
+    def rows(self) -> Rows:
+        """X as estimators read it, once all of it was looked at.
+
+        Raises DataError if it is no sound matrix of finite numbers.
+        """
+        if not self._checked:
+            _check_sound(self._rows, self.path)
+            self._checked = True
+        return self._rows
+
+    def taken(self, chosen: np.ndarray) -> StoredRows:
+        """These rows, by number; their features lie in a scratch file."""
+        Y = None if self.Y is None else self.Y[chosen]
+        texts = None if self.texts is None else self.texts.taken(chosen)
+        rows = selected(self.rows(), chosen)
+        return StoredRows(self.path, rows, Y, self.label_ids, texts, self.packed_vectorizer)
+
+    def parts(self, n_entries: int = BLOCK) -> Iterator[Part]:
+        """Some rows at a time, which have about so many features together."""
+        for first, end in spans(self._rows.indptr, n_entries):
+            for start in range(first, end, ROWS_PER_PART):
+                yield self._part(start, min(end, start + ROWS_PER_PART))
+            release(self._rows.data)
+            release(self._rows.indices)
+
+    def _part(self, start: int, end: int) -> Part:
+        rows = self._rows.part(start, end)
+        _check_sound(rows, self.path)
+        return Part(start, end, rows, None if self.texts is None else self.texts[start:end])
+
+    def check_unchanged(self) -> None:
+        """Raise DataError if a file was changed since the folder was opened.
+
+        A folder that was replaced by another one is still there for whoever had opened it.
+        """
+        for name, (descriptor, before) in self._files.items():
+            if _state(descriptor) != before:
+                raise DataError(
+                    f"{self.path}: {name} was changed while it was read; what was made of it is "
+                    "worth nothing"
+                )
+
+
+def open_rows(path: FilePath, verify: bool = False) -> StoredRows:
+    """The rows in a folder that `xmc convert` wrote, mapped, not loaded: a StoredRows.
+
+    verify: read all of it and compare its checksums. Without, sizes are compared now, and `fit`
+    finds what could lead out of an array.
+
+    Raises DataError if it is no such folder, damaged, or of a newer format.
+    """
+    with as_data_error():
+        meta, arrays, files = read_at_once(path, FILE, _read)
+        try:
+            if verify:
+                verify_arrays(path, FILE, meta, arrays)
+            with as_model_error(path, FILE):
+                return _stored(path, meta, arrays, files)
+        except BaseException:
+            _close(files.values())
+            raise
+
+
+def is_stored(path: FilePath) -> bool:
+    """Whether a folder of rows is there."""
+    return os.path.isfile(os.path.join(path, FILE))
+
+
+def _read(
+    path: FilePath, file: str, folder: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, int]]:
+    """JSON, arrays, and a descriptor of the file of each array, by its name."""
+    meta = meta_in(path, file, folder, FORMAT, FORMAT)
+    with as_model_error(path, file):
+        listed = {
+            n: (np.dtype(of["dtype"]), tuple(of["shape"])) for n, of in meta["arrays"].items()
+        }
+        if wrong := [n for n, (dtype, shape) in listed.items() if not _is_ours(n, dtype, shape)]:
+            raise ValueError(f"expected arrays of a folder of rows, got {wrong[0]!r}")
+    arrays, files = {}, {}
+    try:
+        for name, (dtype, shape) in listed.items():
+            files[f"{name}.npy"] = os.open(f"{name}.npy", os.O_RDONLY, dir_fd=folder)
+            arrays[name] = npy_array(Path(path), name, dtype, shape)
+        if not is_still(path, folder):
+            raise FileNotFoundError(2, "replaced meanwhile", file)
+    except FileNotFoundError:
+        _close(files.values())
+        raise
+    except BaseException as error:
+        _close(files.values())
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise ModelError(f"{os.fspath(path)}: {name}.npy can't be read: {reason}") from None
+        raise
+    return meta, arrays, files
+
+
+def _is_ours(name: str, dtype: np.dtype, shape: tuple[Any, ...]) -> bool:
+    one = len(shape) == 1 and type(shape[0]) is int and shape[0] >= 0
+    own = name.startswith(VECTORIZER) and Path(name).name == name
+    return one and (own or DTYPES.get(name) == dtype.str)
+
+
+def _stored(
+    path: FilePath, meta: dict[str, Any], arrays: dict[str, np.ndarray], files: Mapping[str, int]
+) -> StoredRows:
+    n_rows, n_features, n_labels = (meta[n] for n in ("n_rows", "n_features", "n_labels"))
+    X = _csr_arrays("X", arrays, n_rows, n_features)
+    Y = label_ids = texts = vectorizer = None
+    if n_labels is not None:
+        Y = _matrix(*_csr_arrays("Y", arrays, n_rows, n_labels))
+        if not within(Y.indices, n_labels):
+            raise ValueError(f"Y: expected labels below {n_labels}")
+    if "label_ids" in arrays:
+        label_ids = unpack_strings(arrays["label_ids"], arrays["label_ids_offsets"])
+        if len(label_ids) != n_labels:
+            raise ValueError(f"expected {n_labels} label ids, got {len(label_ids)}")
+    if "texts" in arrays:
+        content, offsets = arrays["texts"], arrays["texts_offsets"]
+        if len(offsets) != n_rows + 1 or not lists_fit(offsets, content):
+            raise ValueError(f"expected {n_rows} texts, they don't fit")
+        texts = Texts(content, offsets)
+    if meta["vectorizer"] is not None:
+        own = {n.removeprefix(VECTORIZER): a for n, a in arrays.items() if n.startswith(VECTORIZER)}
+        vectorizer = meta["vectorizer"], own
+    return StoredRows(path, Rows(*X), Y, label_ids, texts, vectorizer, files)
+
+
+def _csr_arrays(
+    name: str, arrays: Mapping[str, np.ndarray], n_rows: Any, width: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Pointers, ids, values and width of a matrix, as far as their ends tell that they fit."""
+    indptr, indices, data = (arrays[f"{name}.{part}"] for part in ("indptr", "indices", "data"))
+    sizes = all(type(size) is int and 0 <= size <= INT32_MAX for size in (n_rows, width))
+    fits = sizes and len(indptr) == n_rows + 1 and len(indices) == len(data)
+    if not fits or not lists_fit(indptr, indices):
+        raise ValueError(f"{name}: expected arrays that fit each other, they don't")
+    return indptr, indices, data, width
+
+
+def _matrix(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, width: int) -> sp.csr_matrix:
+    """The arrays as a matrix, without a copy: scipy's own constructor makes ids as wide as pointers
+    have to be.
+    """
+    M = sp.csr_matrix((len(indptr) - 1, width), dtype=data.dtype)
+    M.data, M.indices = data, indices
+    M.indptr = indptr.astype(np.int32) if len(data) <= INT32_MAX else indptr
+    return M
+
+
+def _check_sound(rows: Rows, path: str) -> None:
+    """Raise DataError unless kernels can trust the rows; they are looked at in blocks."""
+    for start, end in spans(rows.indptr):
+        part = rows.part(start, end)
+        ids = within(part.indices, rows.n_features) and ascend(part.indptr, part.indices)
+        if not ids or not (np.isfinite(part.data).all() and part.data.all()):
+            what = "X.data.npy" if ids else "X.indices.npy"
+            rows_ = f"in rows {start:,} to {end - 1:,}"
+            raise DataError(f"{path}: {what} is not what was written: it is damaged {rows_}")
+        release(rows.indices)
+        release(rows.data)
+
+
+def _state(descriptor: int) -> tuple[int, int]:
+    """What changes when a file does."""
+    found = os.fstat(descriptor)
+    return found.st_size, found.st_mtime_ns
+
+
+def _close(descriptors: Any) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@contextmanager
+def as_data_error() -> Iterator[None]:
+    """What is wrong with a folder, as an error about data."""
+    try:
+        yield
+    except ModelError as error:
+        raise DataError(str(error)) from error
