@@ -162,7 +162,7 @@ class TextVectorizer:
         self._learn(texts, fit_counting)
         return self
 
-    def fit_transform(self, texts: list[str]) -> sp.csr_matrix | sp.csr_array:
+    def fit_transform(self, texts: Sequence[str]) -> sp.csr_matrix | sp.csr_array:
         """Learn, and transform the same texts."""
         found = self._learn(texts, lambda part, own: part.fit_transform(own))
         scaled = [X * share for X, share in zip(found, _shares(list(self.parts_)), strict=True)]

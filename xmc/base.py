@@ -32,6 +32,7 @@ from .inputs import (
     scaled,
     selected,
 )
+from .io.stored import StoredRows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .numbering import old_numbers, renumbered, restricted, spread
@@ -65,6 +66,8 @@ from .training_data import (
     as_seed,
     kept_negatives,
     label_costs,
+    labels_of,
+    stored_in,
 )
 from .updating.known import Known
 from .updating.update import News, added, removed
@@ -124,7 +127,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         user_negatives: Sequence[Any] | None = None,
         *,
         sample_weight: Any = None,
@@ -134,7 +137,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     ) -> Estimator:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
 
-        In a matrix y what is not zero is true.
+        In a matrix y what is not zero is true. X may be a folder of rows (see `open_rows`), which
+        is not loaded; without y its own labels, and their ids, are learned.
         label_ids, label_names: what people call its columns, n_labels str.
         sample_weight: of each row, what an error on it costs, times C; 2 is the row given twice,
         and a row of weight 0 is left out. Only the linear classifiers heed it: labels are clustered
@@ -169,6 +173,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         checkpoint: str | PathLike[str] | Checkpoint | None,
     ) -> None:
         """Train this very estimator; what it learned so far is gone even if that fails."""
+        stored = stored_in(X)
+        if y is None and stored is not None and label_ids is None:
+            label_ids = stored.label_ids
         data = self._training_data(X, y, user_negatives, sample_weight)
         who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
@@ -180,6 +187,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             # Where there is no seed, one is drawn; the model that goes on must have the same.
             seed = kept.once("seed", int, lambda: data.seed)
             learned = self._train(data._replace(seed=seed, checkpoint=kept), progress)
+        if stored is not None:
+            stored.check_unchanged()
         embeddings = None
         if self._params().tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
@@ -208,7 +217,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """What this kind of model learns."""
         raise NotImplementedError
 
-    def forecast(self, X: Any, y: Any) -> Forecast:
+    def forecast(self, X: Any, y: Any = None) -> Forecast:
         """What `fit` would take: seconds, and bytes of memory and of the model.
 
         Raises ParameterError if this kind of model can't tell.
@@ -551,7 +560,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         compile_kernels(params.weights, params.costs != "equal" or sample_weight is not None)
         described = X if isinstance(X, DescribedRows) else None
         rows = self._features(X if described is None else described.X, reset=True)
-        Y, classes = as_label_matrix(y, who)
+        Y, classes = as_label_matrix(labels_of(X, y), who)
         same_rows(rows, Y, who)
         weights = as_row_weights(sample_weight, Y.shape[0], who)
         if not weights.all():  # rows of weight 0 are left out
@@ -590,9 +599,19 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def _features(self, X: Any, reset: bool) -> Rows:
         """X as canonical rows with the model's number of features, which `reset` sets."""
-        if isinstance(X, Rows):  # of an estimator above, past the door
-            self._check_width(X.n_features, reset)
-            return X
+        who = type(self).__name__
+        if isinstance(X, (Rows, StoredRows)):
+            rows = X if isinstance(X, Rows) else X.rows()  # past the door, or checked
+            self._check_width(rows.n_features, reset)
+        else:
+            rows = self._as_rows(X, reset)
+        check_not_empty(rows, who, "X")
+        if not self.normalize:
+            check_not_too_large(rows, who, "X")
+        return rows
+
+    def _as_rows(self, X: Any, reset: bool) -> Rows:
+        """A matrix past the door."""
         who = type(self).__name__
         texts = X.dtype.kind in "US" if isinstance(X, np.ndarray) else isinstance(X, str)
         if texts or (isinstance(X, list) and X and isinstance(X[0], str)):
@@ -609,11 +628,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 csr = canonical(X, who, "X")
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
-        check_not_empty(csr, who, "X")
-        rows = as_rows(csr, normalize=False)
-        if not self.normalize:
-            check_not_too_large(rows, who, "X")
-        return rows
+        return as_rows(csr, normalize=False)
 
     def _check_width(self, n_features: int, reset: bool) -> None:
         """Hold rows without names of columns against those of the fit, which `reset` sets."""
@@ -639,6 +654,12 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True
     ) -> list:
         """`answer` of each batch of rows; all_candidates: it writes all of them down."""
+        if isinstance(X, StoredRows):
+            found = []
+            for _, _, rows, texts in X.parts():
+                part = rows if texts is None else DescribedRows(rows, texts)
+                found += self._answers(part, answer, all_candidates)
+            return found
         model = self._fitted()
         check(self)  # beam_size and others may have been set since
         rows = self._rows(X)

@@ -36,7 +36,9 @@ def beside(array: np.ndarray, n: int, dtype: DTypeLike) -> np.ndarray:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{folder}: {size:,} bytes can't be written beside: {reason}") from error
-    made.filename = folder / "scratch"  # so that what is made of this one goes there, too
+    made.filename = os.fspath(
+        folder / "scratch"
+    )  # so that what is made of this one goes there, too
     return np.asarray(made)
 
 

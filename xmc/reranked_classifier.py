@@ -109,7 +109,7 @@ class Given(NamedTuple):
     X: Rows
     Y: sp.csr_matrix
     row_weights: np.ndarray | None
-    texts: list[str] | None
+    texts: Sequence[str] | None
     names: NameIndex | None
     related: Beside | None
     label_features: Rows | None
@@ -183,7 +183,7 @@ class RerankedClassifier(RerankedParams, Estimator):
     predictor_type = Reranked
     _renumbers = False  # a label without a row may be found, and how many there are is evidence
 
-    def forecast(self, X: Any, y: Any) -> Forecast:
+    def forecast(self, X: Any, y: Any = None) -> Forecast:
         """What `fit` would take: each base model is trained on all rows, and before that without
         those that are held out, once or in turns. The stage learns from the latter, and the model
         keeps what is known of labels beside its base models.

@@ -93,7 +93,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 30 else type(value).__name__
 
 
-def fit_texts(vectorizer: Vectorizer, texts: list[str]) -> Any:
+def fit_texts(vectorizer: Vectorizer, texts: Sequence[str]) -> Any:
     """Fit and transform: CSR float32 (n_rows, n_features).
 
     Raises DataError if no feature is left.
@@ -138,7 +138,7 @@ class FittedTexts(NamedTuple):
 
 
 def fitted_on(
-    vectorizer: Vectorizer, texts: list[str], checkpoint: Checkpoint
+    vectorizer: Vectorizer, texts: Sequence[str], checkpoint: Checkpoint
 ) -> tuple[Vectorizer, Any]:
     """The vectoriser fitted on these texts, and their rows as in `fit_texts`."""
     if checkpoint is NOTHING_KEPT:

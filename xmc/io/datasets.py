@@ -40,8 +40,8 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     """The format of a file: `format` if there is one, else what its name says without .gz.
 
     A .txt file is XMC text if its first line is three integers, a sparse matrix if it is two, else
-    plain text. A folder is one of rows, whatever its name. Raises ParameterError if there is no such format, DataError if the path doesn't
-    tell.
+    plain text. A folder is one of rows, whatever its name. Raises ParameterError if there is no
+    such format, DataError if the path doesn't tell.
     """
     if format is None and os.path.isdir(path):
         return "rows"

@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -28,7 +29,7 @@ import scipy.sparse as sp
 from ..arrays import BLOCK, INT32_MAX, Rows, ascend, lists_fit, spans, within
 from ..errors import DataError, ModelError, quoted
 from ..formats import compression_suffix
-from ..inputs import canonical, selected
+from ..inputs import as_rows, canonical, selected
 from ..mapped import release
 from .files import FilePath, is_standard, replacing
 from .folder import (
@@ -328,6 +329,8 @@ class StoredRows:
         self.path, self.Y, self.label_ids, self.texts = os.fspath(path), Y, label_ids, texts
         self.packed_vectorizer = vectorizer
         self._rows, self._checked = rows, False
+        self._transform: Callable[[list[str]], Any] | None = None
+        self._origin: StoredRows | None = None
         self._files = {name: (own, _state(own)) for name, own in (files or {}).items()}
         weakref.finalize(self, _close, list((files or {}).values()))
 
@@ -384,6 +387,12 @@ class StoredRows:
         rows = selected(self.rows(), chosen)
         return StoredRows(self.path, rows, Y, self.label_ids, texts, self.packed_vectorizer)
 
+    def transformed(self, transform: Callable[[list[str]], Any]) -> StoredRows:
+        """The same rows, to be asked only: each part has the features that this makes of its texts."""
+        asked = copy(self)
+        asked._transform, asked._origin = transform, self  # whose files stay open
+        return asked
+
     def parts(self, n_entries: int = BLOCK) -> Iterator[Part]:
         """Some rows at a time, which have about so many features together."""
         for first, end in spans(self._rows.indptr, n_entries):
@@ -393,9 +402,13 @@ class StoredRows:
             release(self._rows.indices)
 
     def _part(self, start: int, end: int) -> Part:
+        texts = None if self.texts is None else self.texts[start:end]
+        if texts is not None and self._transform is not None:
+            made = canonical(self._transform(texts), self.path, "X")
+            return Part(start, end, as_rows(made, normalize=False), texts)
         rows = self._rows.part(start, end)
         _check_sound(rows, self.path)
-        return Part(start, end, rows, None if self.texts is None else self.texts[start:end])
+        return Part(start, end, rows, texts)
 
     def check_unchanged(self) -> None:
         """Raise DataError if a file was changed since the folder was opened.
