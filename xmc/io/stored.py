@@ -230,6 +230,17 @@ class RowsWriter:
         return npy_array(self.folder, name, array.dtype, (array.length,))
 
 
+def check_folder(path: FilePath) -> None:
+    """Raise DataError if a folder of rows can't be named so, or if something else is there."""
+    name = os.fspath(path)
+    if is_standard(path):
+        raise DataError(f"{name}: expected a folder for rows, got stdout")
+    if compression_suffix(path):
+        raise DataError(f"{name}: expected a folder for rows, which can't be compressed")
+    with as_data_error():
+        check_ours(path, FILE)
+
+
 @contextmanager
 def writing(path: FilePath, overwrite: bool = False) -> Iterator[RowsWriter]:
     """What writes a folder of rows, which appears at the path once it is whole.
@@ -237,14 +248,7 @@ def writing(path: FilePath, overwrite: bool = False) -> Iterator[RowsWriter]:
     Raises DataError if the path exists and overwrite is False, if it is no folder of rows, or if it
     can't be written.
     """
-    name = os.fspath(path)
-    if is_standard(path):
-        raise DataError(f"{name}: expected a folder for rows, got stdout")
-    if compression_suffix(path):
-        raise DataError(f"{name}: expected a folder for rows, it can't be compressed")
-    if overwrite:
-        with as_data_error():
-            check_ours(path, FILE)
+    check_folder(path)
     with replacing(path, overwrite) as fresh, RowsWriter(fresh) as writer:
         yield writer
 
@@ -388,7 +392,7 @@ class StoredRows:
         return StoredRows(self.path, rows, Y, self.label_ids, texts, self.packed_vectorizer)
 
     def transformed(self, transform: Callable[[list[str]], Any]) -> StoredRows:
-        """The same rows, to be asked only: each part has the features that this makes of its texts."""
+        """The same rows, to be asked only: features of each part are made of its texts by this."""
         asked = copy(self)
         asked._transform, asked._origin = transform, self  # whose files stay open
         return asked
