@@ -88,7 +88,7 @@ class Output:
         from xmc.checkpoint import check_checkpoint
         from xmc.io.files import check_target
         from xmc.io.folder import check_ours
-        from xmc.io.stored import check_folder
+        from xmc.io.rows_writer import check_folder
 
         paths = [path for path in (*files, self.json_path) if path is not None and path != "-"]
         for path in paths:

@@ -77,7 +77,7 @@ def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
-def spans(indptr: np.ndarray, most: int = BLOCK) -> Iterator[tuple[int, int]]:
+def spans(indptr: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
     """Rows start..end-1 that have at most so many entries together, or are one row, in turn."""
     start = 0
     while start < len(indptr) - 1:

@@ -116,7 +116,7 @@ def scaled(rows: Rows) -> Rows:
     if len(rows.data) <= BLOCK:
         return rows._replace(data=frozen(_scaled(rows.indptr, rows.data)))
     out = None
-    for start, end in spans(rows.indptr):
+    for start, end in spans(rows.indptr, BLOCK):
         first, last = rows.indptr[start], rows.indptr[end]
         part = rows.part(start, end)
         own = _scaled(part.indptr, part.data)
@@ -147,7 +147,7 @@ def selected(rows: Rows, chosen: np.ndarray) -> Rows:
     indptr = pointers(np.diff(rows.indptr)[numbers])
     indices = beside(rows.indices, int(indptr[-1]), np.int32)
     data = beside(rows.data, int(indptr[-1]), np.float32)
-    for start, end in spans(indptr):
+    for start, end in spans(indptr, BLOCK):
         own, first, last = numbers[start:end], indptr[start], indptr[end]
         shifts = np.repeat(rows.indptr[own] - indptr[start:end], np.diff(indptr[start : end + 1]))
         places = np.arange(first, last) + shifts

@@ -51,6 +51,16 @@ def release(array: np.ndarray) -> None:
             owner.madvise(mmap.MADV_DONTNEED)
 
 
+def file_size(array: np.ndarray) -> int | None:
+    """The bytes of a file that ends where the array does that is mapped from it; None if it isn't
+    mapped.
+    """
+    for owner in _owners(array):
+        if isinstance(owner, np.memmap):
+            return owner.offset + owner.nbytes
+    return None
+
+
 def _scratch_file(folder: Path) -> Any:
     try:
         return tempfile.TemporaryFile(dir=folder)

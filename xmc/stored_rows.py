@@ -8,7 +8,8 @@ from typing import Any
 from .io.datasets import Dataset
 from .io.files import FilePath
 from .io.folder import as_model_error
-from .io.stored import FILE, StoredRows, as_data_error, open_rows, writing
+from .io.rows_writer import writing
+from .io.stored import FILE, StoredRows, as_data_error, open_rows
 from .text import Vectorizer, fit_only, is_fitted, pack, unpack
 
 

@@ -16,7 +16,8 @@ from . import rows as text_formats
 from .blocks import BLOCK_BYTES, WHOLE, Cut, numbered_blocks
 from .files import FilePath, create_file, open_bytes, source_name
 from .npz import ENTRY_BYTES, MATRIX, as_stored, npz_blocks, write_npz
-from .stored import StoredRows, open_rows, writing
+from .rows_writer import writing
+from .stored import StoredRows, open_rows
 
 ONE_MATRIX = "a matrix, .npz or a .txt that begins with 'rows columns'"
 
