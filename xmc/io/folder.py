@@ -66,8 +66,11 @@ def write_meta(path: Path, meta: Mapping[str, Any]) -> None:
         os.fsync(opened.fileno())
 
 
-def check_ours(path: PathName, file: str) -> None:
-    """Raise ModelError unless nothing is there, or what `write_folder` wrote and nothing else."""
+def check_ours(path: PathName, file: str, what: str = "a model") -> None:
+    """Raise ModelError unless nothing is there, or such a folder and nothing else in it.
+
+    what: it is, to people.
+    """
     name = os.fspath(path)
     if not os.path.exists(path):
         return
@@ -75,7 +78,7 @@ def check_ours(path: PathName, file: str) -> None:
         raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
     others = [e for e in sorted(os.listdir(path)) if e not in (file, ARRAYS) and e[-4:] != ".npy"]
     if others:
-        raise ModelError(f"{name}: expected nothing but a model to replace, there is {others[0]}")
+        raise ModelError(f"{name}: expected nothing but {what} to replace, there is {others[0]}")
 
 
 def read_meta(path: PathName, file: str) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def check_folder(path: FilePath) -> None:
     if compression_suffix(path):
         raise DataError(f"{name}: expected a folder for rows, which can't be compressed")
     with as_data_error():
-        check_ours(path, FILE)
+        check_ours(path, FILE, "rows")
 
 
 @contextmanager
