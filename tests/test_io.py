@@ -197,14 +197,20 @@ def test_an_unknown_format_is_refused():
         io.read("a.npz", format="csv")
 
 
+ENDS = "expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format"
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         (
             "a.csv",
-            "a.csv: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got '.csv'",
+            "a.csv: expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format, got '.csv'",
         ),
-        ("a", "a: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got ''"),
+        (
+            "a",
+            "a: expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format, got ''",
+        ),
         ("-", "-: expected a format for stdin or stdout, got none"),
         ("a.txt", "a.txt: can't be read: No such file or directory"),
         ("a.svm", "a.svm: can't be read: No such file or directory"),
