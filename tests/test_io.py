@@ -203,14 +203,8 @@ ENDS = "expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a forma
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        (
-            "a.csv",
-            "a.csv: expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format, got '.csv'",
-        ),
-        (
-            "a",
-            "a: expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format, got ''",
-        ),
+        ("a.csv", f"a.csv: {ENDS}, got '.csv'"),
+        ("a", f"a: {ENDS}, got ''"),
         ("-", "-: expected a format for stdin or stdout, got none"),
         ("a.txt", "a.txt: can't be read: No such file or directory"),
         ("a.svm", "a.svm: can't be read: No such file or directory"),
