@@ -192,6 +192,15 @@ def test_a_file_of_another_size_is_found_at_opening(path, name, change):
     assert error_of(path).startswith(f"/{name}.npy: ")
 
 
+@pytest.mark.parametrize("byte", [b"{", b"\xff"])
+@pytest.mark.parametrize("place", [0, 8, 20, 60, 100, 126])
+def test_a_damaged_header_is_one_line(path, place, byte):
+    with open(path / "X.data.npy", "r+b") as file:
+        file.seek(place)
+        file.write(byte)
+    assert error_of(path).startswith("/X.data.npy: ")
+
+
 def test_a_missing_array_is_named(path):
     (path / "Y.data.npy").unlink()
     assert error_of(path) == ": expected Y.data.npy, it is missing"

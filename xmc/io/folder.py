@@ -268,7 +268,7 @@ def npy_array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) 
         array = np.load(where, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises nearly anything over a damaged header
         raise ModelError(f"{where}: damaged or truncated: {' '.join(str(error).split())}") from None
     if not isinstance(array, np.ndarray):
         raise ModelError(f"{where}: expected an array, got an archive of arrays")
