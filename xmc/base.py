@@ -187,8 +187,6 @@ class Estimator(ClassifierMixin, BaseEstimator):
             # Where there is no seed, one is drawn; the model that goes on must have the same.
             seed = kept.once("seed", int, lambda: data.seed)
             learned = self._train(data._replace(seed=seed, checkpoint=kept), progress)
-        if stored is not None:
-            stored.check_unchanged()
         embeddings = None
         if self._params().tail_share:
             embeddings = tail_embeddings(data.X, data.rows_of_label, self.n_jobs)
@@ -212,6 +210,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
             data.widths.kept_labels,
             *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else ()),
         )
+        if stored is not None:
+            stored.check_unchanged()
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
         """What this kind of model learns."""
