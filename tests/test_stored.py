@@ -206,6 +206,12 @@ def test_a_missing_array_is_named(path):
     assert error_of(path) == ": expected Y.data.npy, it is missing"
 
 
+def test_a_pipe_is_no_array(path):
+    (path / "X.data.npy").unlink()
+    os.mkfifo(path / "X.data.npy")
+    assert error_of(path) == ": X.data.npy can't be read: expected a regular file"
+
+
 def listed(path, name, **facts):
     arrays = json.loads((path / "rows.json").read_text())["arrays"]
     edit(path, "rows.json", arrays=arrays | {name: facts})
@@ -234,6 +240,39 @@ def test_arrays_of_others_are_refused(path, name):
 def test_sizes_that_do_not_fit_are_refused(path, change):
     edit(path, "rows.json", **change)
     assert error_of(path).startswith(": rows.json can't be read: ")
+
+
+NUMBERS = [True, -1, 0, 3.5, 2**31, 10**30]
+VALUES = [None, *NUMBERS, "", "x", "|O", "<f4", [], {}, [[]], [10**9], [3, 3]]
+
+
+def places(value, here=()):
+    """Where something stands in a JSON."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, own in inside:
+        yield (*here, key)
+        if isinstance(own, (dict, list)):
+            yield from places(own, (*here, key))
+
+
+def test_whatever_the_json_says_it_is_rows_or_one_line(path, rng):
+    meta = (path / "rows.json").read_text()
+    every = [*places(json.loads(meta))]
+    refused = 0
+    for place in [every[n] for n in rng.integers(len(every), size=150)]:
+        changed = inner = json.loads(meta)
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = VALUES[rng.integers(len(VALUES))]
+        (path / "rows.json").write_text(json.dumps(changed))
+        try:
+            rows = open_rows(path)
+            assert rows.rows().n_rows == 300
+            assert rows.texts is None or len([*rows.texts]) == 300
+        except DataError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert 50 < refused < 150  # checksums are not compared
 
 
 def put(path, name, place, value):

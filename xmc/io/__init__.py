@@ -1,7 +1,7 @@
 """Read and write data sets, matrices and predictions.
 
-The formats are npz, sparse matrices as text, XMC text, SVMlight, labelled documents, plain text and
-JSON lines.
+The formats are npz, sparse matrices as text, XMC text, SVMlight, labelled documents, plain text,
+folders of rows, and JSON lines.
 """
 
 from ..formats import FORMATS

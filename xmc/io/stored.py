@@ -39,6 +39,7 @@ from .folder import (
     unpack_strings,
     verify_arrays,
 )
+from .tensors import open_regular
 
 FILE, FORMAT = "rows.json", 1
 DTYPES = {
@@ -269,7 +270,8 @@ def _read(
     arrays, files = {}, {}
     try:
         for name, (dtype, shape) in listed.items():
-            files[f"{name}.npy"] = os.open(f"{name}.npy", os.O_RDONLY, dir_fd=folder)
+            with open_regular(f"{name}.npy", folder) as opened:
+                files[f"{name}.npy"] = os.dup(opened.fileno())
             arrays[name] = npy_array(Path(path), name, dtype, shape)
             size, expected = os.fstat(files[f"{name}.npy"]).st_size, file_size(arrays[name])
             if expected not in (None, size):
