@@ -82,7 +82,8 @@ def command(
         raise click.UsageError("data and --json can't both go to stdout")
     in_folder = len(targets) == 1 and named_format(targets[0], out_format) == "rows"
     files, rows = ((), targets[0]) if in_folder else (targets, None)
-    output.check(*files, folder=fit_vectorizer, marker=VECTORIZER_FILE, rows=rows)
+    own: dict[str, Any] = {"marker": VECTORIZER_FILE, "within": (LABEL_FILE,)}
+    output.check(*files, folder=fit_vectorizer, rows=rows, **own)
     if in_folder:
         how = text_flags, fit_vectorizer, vectorizer, output.overwrite
         return report(write_folder(sources, targets[0], source, *how), targets, output)

@@ -75,13 +75,15 @@ class Output:
         *files: str | None,
         folder: str | None = None,
         marker: str | None = None,
+        within: Sequence[str] = (),
         rows: str | None = None,
         beside: str | None = None,
     ) -> None:
         """Raise an error if a file, the folder or the JSON can't be written.
 
         Commands ask before their long work. None stands for an output that nobody asked for. The
-        folder may replace another one only if that one has the file `marker` and is ours.
+        folder may replace another one only if that one has the file `marker` and is ours; files
+        `within` it may be there, too.
         rows: a folder of rows, which may replace another one.
         beside: a checkpoint, which may be there already.
         """
@@ -98,7 +100,7 @@ class Output:
         for path in paths:
             check_target(path, self.overwrite)
         if folder is not None and marker is not None:
-            check_ours(folder, marker)
+            check_ours(folder, marker, beside=within)
         if rows is not None:
             check_folder(rows)
         if beside is not None:

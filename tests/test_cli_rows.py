@@ -137,6 +137,14 @@ def test_what_cannot_become_a_folder_is_refused(folder, tmp_path):
     assert line.endswith("a.rows.gz: expected a folder for rows, which can't be compressed")
 
 
+def test_a_vectoriser_and_its_rows_are_replaced_together(folder, tmp_path):
+    how = cli.home() / "train.tsv", tmp_path / "a.rows", "--fit-vectorizer", tmp_path / "words"
+    cli.done("convert", *how, "--min-df", 5)
+    cli.done("convert", *how, "--overwrite")
+    assert content(tmp_path / "a.rows") == content(folder / "texts.rows")
+    assert content(tmp_path / "words") == content(folder / "words")
+
+
 def test_two_outputs_of_one_name_are_refused(tmp_path):
     target = tmp_path / "a.rows"
     line = cli.refusal(tmp_path, "convert", cli.home() / "train.tsv", target,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,17 +66,20 @@ def write_meta(path: Path, meta: Mapping[str, Any]) -> None:
         os.fsync(opened.fileno())
 
 
-def check_ours(path: PathName, file: str, what: str = "a model") -> None:
+def check_ours(
+    path: PathName, file: str, what: str = "a model", beside: Sequence[str] = ()
+) -> None:
     """Raise ModelError unless nothing is there, or such a folder and nothing else in it.
 
-    what: it is, to people.
+    what: it is, to people. beside: names of files that may be in it, too.
     """
     name = os.fspath(path)
     if not os.path.exists(path):
         return
     if not (Path(path) / file).is_file():
         raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
-    others = [e for e in sorted(os.listdir(path)) if e not in (file, ARRAYS) and e[-4:] != ".npy"]
+    own = (file, ARRAYS, *beside)
+    others = [e for e in sorted(os.listdir(path)) if e not in own and e[-4:] != ".npy"]
     if others:
         raise ModelError(f"{name}: expected nothing but {what} to replace, there is {others[0]}")
 
