@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
 from xmc.cli import options
-from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_labelled
+from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_blocks, read_labelled
 from xmc.cli.output import Output
 from xmc.errors import DataError, ModelError
 from xmc.formats import FORMATS, MATRIX_FORMATS, named_format, suffix_of
 
 WITH_FEATURES = (*MATRIX_FORMATS, "xmc", "svmlight")
+NEEDS_VECTORIZER = "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
 VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "model.json"
 
 
@@ -29,7 +31,7 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
 @click.option(
     "--vectorizer",
     metavar="DIR",
-    help="Turn texts into features with the vectoriser in DIR, which may be a model.",
+    help="Turn texts into features with the vectoriser in DIR, which may be a model, or a .rows.",
 )
 @options.source
 @click.option("--out-format", type=click.Choice(FORMATS), help="Format of the output.")
@@ -59,11 +61,15 @@ def command(
     columns`. To turn texts into features, use --fit-vectorizer on the training rows, then
     --vectorizer on the test rows.
 
+    A .rows is a folder for rows that may be larger than memory: it is written a block at a time,
+    and `xmc train` reads it in place.
+
     \b
     xmc convert X.npz Y.npz rows.txt.gz
     xmc convert trn_X_Xf.txt trn_X_Y.txt X.npz Y.npz
     xmc convert train.tsv X.trn.npz Y.trn.npz --fit-vectorizer tfidf
     xmc convert test.tsv X.tst.npz Y.tst.npz --vectorizer tfidf
+    xmc convert train.tsv.gz train.rows --fit-vectorizer tfidf
     """
     if fit_vectorizer and vectorizer:
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
@@ -74,7 +80,13 @@ def command(
     check_pair(targets, out_format)
     if targets[0] == output.json_path == "-":
         raise click.UsageError("data and --json can't both go to stdout")
-    output.check(*targets, folder=fit_vectorizer, marker=VECTORIZER_FILE)
+    in_folder = len(targets) == 1 and named_format(targets[0], out_format) == "rows"
+    files, rows = ((), targets[0]) if in_folder else (targets, None)
+    own: dict[str, Any] = {"marker": VECTORIZER_FILE, "within": (LABEL_FILE,)}
+    output.check(*files, folder=fit_vectorizer, rows=rows, **own)
+    if in_folder:
+        how = text_flags, fit_vectorizer, vectorizer, output.overwrite
+        return report(write_folder(sources, targets[0], source, *how), targets, output)
     data = read_sources(sources, source)
     with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:
@@ -87,9 +99,54 @@ def command(
         weights = int((data.Y.data != 1).sum() - (data.Y.data == 0).sum())
         what = "weights of labels other than 1"
         output.notices.say_if_any(weights, data.Y.nnz, what, "they are left out; X Y holds them")
-    facts = count(data)
+    report(count(data), targets, output)
+
+
+def report(facts: dict[str, Any], targets: tuple[str, ...], output: Output) -> None:
+    """Say what was written."""
     output.notices.say(f"{facts['n_rows']:,} rows, written to {' and '.join(targets)}")
     output.write_json(facts)
+
+
+def write_folder(
+    sources: tuple[str, ...],
+    target: str,
+    source: Source,
+    text_flags: dict[str, Any],
+    fit_vectorizer: str | None,
+    folder: str | None,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Write the rows as a folder of rows, a block at a time, and the vectoriser that was fitted;
+    returns sizes.
+    """
+    from xmc.params import TextParams
+    from xmc.stored_rows import write_rows
+    from xmc.text import make_vectorizer
+
+    flag = "--fit-vectorizer" if fit_vectorizer else "--vectorizer" if folder else None
+    vectorizer, known = (None, None) if folder is None else load_vectorizer(folder)
+    with ExitStack() as stack:
+        if fit_vectorizer:
+            vectorizer = make_vectorizer(TextParams(**text_flags))
+            fresh = stack.enter_context(replacing(fit_vectorizer, overwrite))
+        blocks = with_features(read_blocks(sources, source), flag)
+        how: dict[str, Any] = {"vectorizer": vectorizer, "known_ids": known or ()}
+        stored = write_rows(target, blocks, overwrite=overwrite, **how)
+        if fit_vectorizer:
+            save_fitted(vectorizer, stored.label_ids, fresh)
+    n_labels = None if stored.Y is None else stored.n_labels
+    return {"n_rows": stored.n_rows, "n_features": stored.n_features, "n_labels": n_labels}
+
+
+def with_features(blocks: Iterator[Any], flag: str | None) -> Iterator[Any]:
+    """The blocks, each of which has texts if a flag makes features of them, and else features."""
+    for data in blocks:
+        if flag is not None:
+            texts_of(data, flag)
+        elif data.X is None and data.texts is not None:
+            raise click.UsageError(NEEDS_VECTORIZER)
+        yield data
 
 
 def split_paths(paths: tuple[str, ...], source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -141,19 +198,30 @@ def fit(
 
     The folder of the vectoriser, with labels.txt in it, appears when the stack is closed.
     """
-    from xmc.io.files import replacing
     from xmc.params import TextParams
-    from xmc.text import fit_texts, make_vectorizer, save_vectorizer
+    from xmc.text import fit_texts, make_vectorizer
 
     vectorizer = make_vectorizer(TextParams(**text_flags))
     X = fit_texts(vectorizer, texts_of(data, "--fit-vectorizer"))
-    fresh = stack.enter_context(replacing(folder, overwrite))
-    save_vectorizer(vectorizer, fresh)
-    if data.label_ids is not None:
-        (fresh / LABEL_FILE).write_text(
-            "".join(f"{label}\n" for label in data.label_ids), encoding="utf-8"
-        )
+    save_fitted(vectorizer, data.label_ids, stack.enter_context(replacing(folder, overwrite)))
     return data._replace(X=X)
+
+
+def replacing(path: str, overwrite: bool) -> AbstractContextManager[Path]:
+    """As xmc.io has it, which takes long to import."""
+    from xmc.io import files
+
+    return files.replacing(path, overwrite)
+
+
+def save_fitted(vectorizer: Any, label_ids: list[str] | None, fresh: Path) -> None:
+    """Write the folder of a vectoriser, and the ids of the labels beside it."""
+    from xmc.text import save_vectorizer
+
+    save_vectorizer(vectorizer, fresh)
+    if label_ids is not None:
+        lines = "".join(f"{label}\n" for label in label_ids)
+        (fresh / LABEL_FILE).write_text(lines, encoding="utf-8")
 
 
 def transform(data: Any, folder: str) -> Any:
@@ -172,9 +240,11 @@ def transform(data: Any, folder: str) -> Any:
 
 
 def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
-    """The vectoriser and the label ids in a folder of --fit-vectorizer or of a model."""
+    """The vectoriser and the label ids in a folder of --fit-vectorizer, of a model or of rows."""
     from xmc import text
     from xmc.io import read_label_names
+    from xmc.io.stored import is_stored, open_rows
+    from xmc.stored_rows import vectorizer_of
 
     home = Path(folder)
     if (home / MODEL_FILE).is_file():
@@ -183,6 +253,14 @@ def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
             expected = "expected a model that was trained on texts"
             raise ModelError(f"{folder}: {expected}, it has no vectoriser")
         return model.vectorizer_, model.label_ids_
+    if is_stored(folder):
+        rows = open_rows(folder)
+        vectorizer = vectorizer_of(rows)
+        if vectorizer is None:
+            raise DataError(
+                f"{folder}: expected rows that were made of texts, it has no vectoriser"
+            )
+        return vectorizer, rows.label_ids
     vectorizer, labels = text.load_vectorizer(folder), home / LABEL_FILE
     return vectorizer, read_label_names(labels)[0] if labels.is_file() else None
 
@@ -203,9 +281,7 @@ def write_targets(
     if len(targets) == 2:
         return write_pair(*targets, data, format, zero_based, overwrite)
     if data.X is None and wants_features(targets[0], format):
-        raise click.UsageError(
-            "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
-        )
+        raise click.UsageError(NEEDS_VECTORIZER)
     write(targets[0], data, format=format, zero_based=zero_based, overwrite=overwrite)
 
 
@@ -219,12 +295,9 @@ def write_pair(
 ) -> None:
     """Write X and Y as matrices; if one fails, neither appears."""
     from xmc.io import write_matrix
-    from xmc.io.files import replacing
 
     if data.X is None:
-        raise click.UsageError(
-            "texts become features with --fit-vectorizer DIR or --vectorizer DIR"
-        )
+        raise click.UsageError(NEEDS_VECTORIZER)
     if data.Y is None:
         raise DataError(
             f"{y_path}: expected labels to write, the rows have none; X alone is one path"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -56,15 +56,32 @@ def read_labelled(paths: Sequence[str], source: Source) -> Any:
 def _read_pair(x_path: str, y_path: str, source: Source) -> Any:
     from xmc.io import Dataset
 
-    for path in (x_path, y_path):
-        if source.format_of(path) not in MATRIX_FORMATS:
-            raise not_of_a_pair(path)
+    _check_pair((x_path, y_path), source)
     X, Y = (source.read(path).X for path in (x_path, y_path))
     if X.shape[0] != Y.shape[0]:
         raise DataError(
             f"{y_path}: expected {X.shape[0]:,} rows as in {x_path}, got {Y.shape[0]:,}"
         )
     return Dataset(X=X, Y=Y)
+
+
+def read_blocks(paths: Sequence[str], source: Source) -> Iterator[Any]:
+    """Rows as Datasets, of which one is in memory at a time; of two matrices X, then Y."""
+    from xmc import io
+
+    if len(paths) == 1:
+        yield from io.read_blocks(paths[0], **source._asdict())
+        return
+    _check_pair(paths, source)
+    for path, part in zip(paths, ("X", "Y"), strict=True):
+        for block in io.read_blocks(path, **source._asdict()):
+            yield io.Dataset(**{part: block.X})
+
+
+def _check_pair(paths: Sequence[str], source: Source) -> None:
+    for path in paths:
+        if source.format_of(path) not in MATRIX_FORMATS:
+            raise not_of_a_pair(path)
 
 
 def not_of_a_pair(path: str) -> DataError:
@@ -83,7 +100,10 @@ def _read_file(path: str, source: Source) -> Any:
     if format == "text":
         hint = "a .tsv file has lines id,id<TAB>text"
         raise DataError(f"{path}: expected rows with labels, got plain text; {hint}")
-    return source.read(path)
+    data = source.read(path)
+    if data.Y is None:  # of a folder of rows
+        raise DataError(f"{path}: expected rows with labels, these have none")
+    return data
 
 
 def pad_columns(M: Any, width: int) -> Any:
@@ -189,7 +209,7 @@ def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -
     """X as the model takes it: its vectoriser reads texts; headerless rows are padded, or lose the
     features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.
     """
-    if dataset.texts is not None:
+    if dataset.texts is not None and (dataset.X is None or hasattr(model, "vectorizer_")):
         return _vectorized(model, dataset.texts, notices.who)
     X, n_features = dataset.X, model.model_.n_features
     if headerless:

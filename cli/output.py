@@ -75,28 +75,34 @@ class Output:
         *files: str | None,
         folder: str | None = None,
         marker: str | None = None,
+        within: Sequence[str] = (),
+        rows: str | None = None,
         beside: str | None = None,
     ) -> None:
         """Raise an error if a file, the folder or the JSON can't be written.
 
         Commands ask before their long work. None stands for an output that nobody asked for. The
-        folder may replace another one only if that one has the file `marker` and is ours.
+        folder may replace another one only if that one has the file `marker` and is ours; files
+        `within` it may be there, too.
+        rows: a folder of rows, which may replace another one.
         beside: a checkpoint, which may be there already.
         """
         from xmc.checkpoint import check_checkpoint
         from xmc.io.files import check_target
         from xmc.io.folder import check_ours
+        from xmc.io.rows_writer import check_folder
 
         paths = [path for path in (*files, self.json_path) if path is not None and path != "-"]
         for path in paths:
             _refuse_folder(path)
-        if folder is not None:
-            paths.insert(0, folder)
+        paths = [path for path in (folder, rows) if path is not None] + paths
         _refuse_same([*paths, *([] if beside is None else [beside])])
         for path in paths:
             check_target(path, self.overwrite)
         if folder is not None and marker is not None:
-            check_ours(folder, marker)
+            check_ours(folder, marker, beside=within)
+        if rows is not None:
+            check_folder(rows)
         if beside is not None:
             check_checkpoint(beside)
 

@@ -37,21 +37,28 @@ NEVER_PREDICTED = "they are never predicted"
 
 
 class LabelledRows(NamedTuple):
-    """What a model is trained on: X, or texts that become X."""
+    """What a model is trained on: X, or texts that become X; either may be a folder of rows."""
 
     X: Any  # None if there are texts
     Y: Any
-    texts: list[str] | None
+    texts: Any
     label_ids: list[str] | None
     label_names: list[str] | None
     row_weights: Any = None
 
     def take(self, chosen: Any) -> LabelledRows:
         """Only the chosen rows."""
-        X = None if self.X is None else self.X[chosen]
-        texts = None if self.texts is None else [self.texts[row] for row in chosen]
+        X = None if self.X is None else taken(self.X, chosen)
+        texts = None if self.texts is None else taken(self.texts, chosen)
         weights = None if self.row_weights is None else self.row_weights[chosen]
         return self._replace(X=X, Y=self.Y[chosen], texts=texts, row_weights=weights)
+
+
+def taken(rows: Any, chosen: Any) -> Any:
+    """The chosen ones of a matrix, a list of texts, or a folder of rows."""
+    if hasattr(rows, "taken"):
+        return rows.taken(chosen)
+    return [rows[row] for row in chosen] if isinstance(rows, list) else rows[chosen]
 
 
 @click.command("train", cls=options.HeadedCommand, short_help="Train a model and save it.")
@@ -136,7 +143,8 @@ def command(
 
     Rows come from two matrices, each .npz or a .txt that begins with `rows columns`, or from one
     file: .txt (XMC text), .svm (SVMlight) or
-    .tsv (lines id,id<TAB>text). A file may be compressed: .gz, .bz2, .xz or .zst.
+    .tsv (lines id,id<TAB>text). A file may be compressed: .gz, .bz2, .xz or .zst. A .rows, which
+    `xmc convert` writes, may be larger than memory.
 
     \b
     xmc train train.tsv --model model
@@ -173,6 +181,10 @@ def command(
             data = named_by(data, concepts, vocabulary, output.notices)
     elif vocabulary is not None and data.label_ids is not None:
         check_concepts(data.label_ids, concepts, vocabulary, output.notices)
+    if hasattr(data.texts, "packed_vectorizer"):
+        why = "goes with `xmc convert --fit-vectorizer`, the texts have features already"
+        options.refuse(ctx, options.TEXT_FLAGS, why)
+        text_flags |= settings_of_folder(data.texts)
     kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
     model = estimator
     if data.texts is not None:
@@ -225,13 +237,36 @@ def read_training(
     sources: tuple[str, ...], source: Source, label_names: str | None
 ) -> LabelledRows:
     """Read the rows, and the ids and names of their labels."""
-    dataset = read_labelled(sources, source)
+    dataset = open_folder(sources, source) or read_labelled(sources, source)
     Y, ids, names = dataset.Y, dataset.label_ids, None
     if label_names and ids is not None:
         names = names_of_ids(ids, label_names)
     elif label_names:
         Y, ids, names = name_columns(Y, label_names, source.is_headerless(sources[-1]))
     return LabelledRows(dataset.X, Y, dataset.texts, ids, names)
+
+
+def open_folder(sources: tuple[str, ...], source: Source) -> Any:
+    """The rows of a folder as a Dataset whose X is the folder, or its texts are; None of files."""
+    from xmc.errors import DataError
+    from xmc.io import Dataset
+    from xmc.io.stored import open_rows
+
+    if len(sources) > 1 or sources[0] == "-" or source.format_of(sources[0]) != "rows":
+        return None
+    rows: Any = open_rows(sources[0])
+    if rows.Y is None:
+        raise DataError(f"{sources[0]}: expected rows with labels, these have none")
+    X, texts = (rows, None) if rows.packed_vectorizer is None else (None, rows)
+    return Dataset(X, rows.Y, texts, rows.label_ids)
+
+
+def settings_of_folder(rows: Any) -> dict[str, Any]:
+    """The parameters of texts with which a folder of rows was made."""
+    from xmc.stored_rows import vectorizer_of
+    from xmc.text_classifier import settings_of
+
+    return settings_of(vectorizer_of(rows))
 
 
 def read_row_weights(path: str, n_rows: int) -> Any:
@@ -421,7 +456,8 @@ def count_rows(X: Any, Y: Any) -> dict[str, int]:
     true = Y != 0
     facts = {"n_rows": Y.shape[0]}
     if X is not None:
-        empty = int((X.getnnz(axis=1) == 0).sum())
+        sizes = X.sizes if hasattr(X, "sizes") else X.getnnz(axis=1)
+        empty = int((sizes == 0).sum())
         facts |= {"n_features": X.shape[1], "n_rows_without_features": empty}
     return facts | {
         "n_labels": Y.shape[1],

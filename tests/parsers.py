@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,9 @@ from xmc.errors import XmcError
 from xmc.io import (
     Dataset,
     Predictions,
+    align_labels,
     read,
+    read_blocks,
     read_label_names,
     read_predictions,
     write,
@@ -30,6 +34,7 @@ from xmc.topk import TopK
 UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+MOST_BLOCKS = 10_000
 LONGEST_MESSAGE = 600  # without the name of the file
 MARK = "\ufeff"
 
@@ -42,6 +47,7 @@ class Parser(NamedTuple):
     check: Callable[[Any], None]  # what holds of all that is read
     again: Callable[[str, Any], None]  # that it is the same, written to a path and read
     slow: bool = False
+    in_blocks: Callable[[str, int], Dataset] | None = None  # the same, in blocks of so many bytes
 
 
 def outcome(name: str, path: str) -> str:
@@ -50,15 +56,75 @@ def outcome(name: str, path: str) -> str:
     try:
         found = parser.read(path)
     except XmcError as error:
-        return _of_message(error, path)
+        return _of_message(error, path) if _refused_in_blocks(parser, path, error) else "BAD blocks"
     except Exception as error:  # what nobody foresaw is what is looked for
         return f"BAD {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     try:
         parser.check(found)
         parser.again(f"{path}.again", found)
+        if parser.in_blocks is not None and len(found.texts or found.X.indptr) < MOST_BLOCKS:
+            same_dataset(found, parser.in_blocks(path, _few(path)))
     except Exception as error:
         return f"BAD value: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return "read"
+
+
+def _few(path: str) -> int:
+    """How many bytes a block shall have."""
+    return 1 + os.path.getsize(path) % 50
+
+
+def _refused_in_blocks(parser: Parser, path: str, whole: XmcError) -> bool:
+    """Whether blocks are refused where the whole is: at the same line or, as what comes far down
+    is read later, at one above.
+    """
+    if parser.in_blocks is None:
+        return True
+    try:
+        parser.in_blocks(path, _few(path))
+    except XmcError as error:
+        if str(error) == str(whole):
+            return True
+        lines = [re.search(r":(\d+): ", str(own)) for own in (error, whole)]
+        at_end = "rows as the header says" in str(whole)
+        return at_end or None in lines or int(lines[0][1]) <= int(lines[1][1])
+    except Exception:
+        return False
+    return False
+
+
+def joined(blocks: Iterable[Dataset]) -> Dataset:
+    """The blocks of a data set as one, the columns of labels in the order of their ids."""
+    blocks = list(blocks)
+    assert all(0 not in {len(part) for part in (b.texts,) if part is not None} for b in blocks)
+    ids = None
+    if blocks[0].label_ids is not None:
+        ids = sorted({label for block in blocks for label in block.label_ids})
+        moved = [align_labels(block.Y, block.label_ids, ids)[0] for block in blocks]
+        blocks = [block._replace(Y=Y) for block, Y in zip(blocks, moved, strict=True)]
+    X, Y = (_stacked([block[part] for block in blocks]) for part in range(2))
+    texts = None if blocks[0].texts is None else [text for b in blocks for text in b.texts]
+    return Dataset(X, Y, texts, ids)
+
+
+def _stacked(matrices: list[sp.csr_matrix | None]) -> sp.csr_matrix | None:
+    """All rows, as wide as the widest matrix."""
+    if matrices[0] is None:
+        return None
+    width = max(M.shape[1] for M in matrices)
+    for M in matrices:
+        assert M.shape[0] > 0
+        M.resize(M.shape[0], width)
+    whole = sp.vstack(matrices, format="csr", dtype=np.float32)
+    whole.sort_indices()
+    return whole
+
+
+def same_dataset(a: Dataset, b: Dataset) -> None:
+    """Both are one data set to the bit."""
+    same_csr(a.X, b.X)
+    same_csr(a.Y, b.Y)
+    assert a[2:] == b[2:], (a[2:], b[2:])
 
 
 def _of_message(error: XmcError, path: str) -> str:
@@ -206,7 +272,12 @@ def _dataset(suffix: str, format: str, zero_based: bool = True, told: bool = Tru
     """A reader of data sets; `told`: whether it is told the format, or the file's name tells."""
     asked = {"format": format if told else None, "zero_based": zero_based}
     again = partial(dataset_again, format=format, zero_based=zero_based)
-    return Parser(suffix, partial(read, **asked), check_dataset, again)
+    in_blocks = partial(_in_blocks, **asked)
+    return Parser(suffix, partial(read, **asked), check_dataset, again, in_blocks=in_blocks)
+
+
+def _in_blocks(path: str, n_bytes: int, **asked: Any) -> Dataset:
+    return joined(islice(read_blocks(path, block_bytes=n_bytes, **asked), MOST_BLOCKS))
 
 
 def _text_or_numbers() -> Parser:
@@ -216,7 +287,7 @@ def _text_or_numbers() -> Parser:
         format = "text" if found.X is None else "sparse" if found.Y is None else "xmc"
         dataset_again(path, found, format, True)
 
-    return Parser(".txt", read, check_dataset, again)
+    return Parser(".txt", read, check_dataset, again, in_blocks=_in_blocks)
 
 
 def _predictions(format: str, suffix: str | None = None) -> Parser:

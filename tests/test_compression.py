@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from xmc.errors import DataError
 from xmc.formats import COMPRESSIONS, compression_suffix, prediction_format, suffix_of
 from xmc.io import format_of, read, read_matrix, write_matrix
+from xmc.io.blocks import read_bytes
 from xmc.io.compression import CODECS
-from xmc.io.files import create_file, open_bytes, read_bytes, read_lines
+from xmc.io.files import create_file, open_bytes, read_lines
 from xmc.io.npz import write_npz
 
 TEXT = b"".join(b"line %d\n" % i for i in range(5000))

@@ -17,7 +17,7 @@ TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
 PAGES = ["CONTRIBUTING.md", "docs/how-it-works.md", "docs/reports.md"]
 FIRST = "index tutorial settings vocabularies metrics"
-THEN = "formats moving reproduction limits api"
+THEN = "formats large moving reproduction limits api"
 SITE = [f"docs/{name}.md" for name in f"{FIRST} {THEN}".split()]
 
 

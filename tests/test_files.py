@@ -11,7 +11,8 @@ import pytest
 
 from xmc.errors import DataError, quoted
 from xmc.io import files
-from xmc.io.files import check_target, create_file, open_bytes, read_bytes, read_lines, replacing
+from xmc.io.blocks import read_bytes
+from xmc.io.files import check_target, create_file, open_bytes, read_lines, replacing
 from xmc.io.folder import read_folder, verify_folder, write_folder
 
 WORDS = b"".join(b"line %d of a text\n" % (i * i) for i in range(2000))

@@ -3,10 +3,12 @@ import io as stdio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from parsers import joined, same_dataset
 
 from xmc import io
 from xmc.errors import DataError, ParameterError
@@ -195,14 +197,14 @@ def test_an_unknown_format_is_refused():
         io.read("a.npz", format="csv")
 
 
+ENDS = "expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format"
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        (
-            "a.csv",
-            "a.csv: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got '.csv'",
-        ),
-        ("a", "a: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, got ''"),
+        ("a.csv", f"a.csv: {ENDS}, got '.csv'"),
+        ("a", f"a: {ENDS}, got ''"),
         ("-", "-: expected a format for stdin or stdout, got none"),
         ("a.txt", "a.txt: can't be read: No such file or directory"),
         ("a.svm", "a.svm: can't be read: No such file or directory"),
@@ -305,3 +307,115 @@ def test_reading_npz_imports_neither_numba_nor_scikit_learn(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "M.npz")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stdout == "set()\n", done.stderr
+
+
+TEXTS = {
+    "a.txt": "5 9 5\n 0:0.5 3:1\n1,3 2:1 2:2\n\n0:0.5,2 1:1e-3\n4 8:1\n \n",
+    "a.svm": "0:0.5 3:1\n1,3 2:1 # why\n# none\n\n4 7:1\r\n2 5:2",
+    "M.txt": "3 9\n1:1 0:2 1:3\n\n8:1\n",
+    "a.tsv": "\ufeffa::0.5,b::2\tone\n\tnone\nb::1\ttwo\tthree\r\na::1,c::0.25\tfour",
+    "b.tsv": "labels\ttext\na,b\tone\nc::d\ttwo\n",
+    "notes.txt": "one\n\nt\rwo\r\nthree",
+}
+
+
+@pytest.fixture(params=[*TEXTS, "a.npz"])
+def any_file(tmp_path, request):
+    """The path of a file, one for each format."""
+    path = tmp_path / request.param
+    if request.param.endswith(".npz"):
+        io.write_matrix(path, random_dataset().X)
+    else:
+        path.write_bytes(TEXTS[request.param].encode())
+    return path
+
+
+@pytest.mark.parametrize("n_bytes", [1, 10, 100])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_blocks_have_the_rows_of_the_whole(any_file, n_bytes, suffix):
+    path = f"{any_file}{suffix}"
+    if suffix:
+        Path(path).write_bytes(gzip.compress(any_file.read_bytes()))
+    blocks = list(io.read_blocks(path, block_bytes=n_bytes))
+    assert len(blocks) > 1 or n_bytes == 100
+    same_dataset(joined(blocks), io.read(path))
+
+
+def test_a_block_of_a_file_with_ids_has_those_of_its_rows(tmp_path):
+    (tmp_path / "a.tsv").write_text("b,a\tone\nc\ttwo\nc,a\tthree\n")
+    blocks = list(io.read_blocks(tmp_path / "a.tsv", block_bytes=9))
+    assert [(b.texts, b.label_ids) for b in blocks] == [
+        (["one"], ["a", "b"]),
+        (["two"], ["c"]),
+        (["three"], ["a", "c"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "3 5 5\n1 2:1\n0 3:2\n4 9:1\n", "a.txt:4: expected a feature id from 0 to 4"),
+        ("a.txt", "9 5 5\n1 2:1\n0 3:2\n", "a.txt:1: expected 9 rows as the header says, got 2"),
+        ("a.txt", "1 5 5\n1 2:1\n\n0 3:2\n", "a.txt:1: expected 1 rows as the header says, got 3"),
+        ("a.txt", "2 5 5\n1 2:1\n0 3:3e38 3:3e38\n", "got inf in row 1, column 3"),
+        ("a.svm", "1 2:1\n0 3:2\n4 9:1e60\n", "a.svm:3: expected a finite float32 number"),
+        ("a.tsv", "a\tone\nb\ttwo\nthree\n", "a.tsv:3: expected id,id<TAB>text"),
+        ("a.tsv", "a\tone\nb::c\ttwo\nb::1\tthree\n", "a.tsv:2: expected a number after ::"),
+        ("a.tsv", "a::1\tone\nb::2\ttwo\nb::c\tthree\n", "a.tsv:3: expected a number after ::"),
+    ],
+)
+def test_blocks_are_refused_where_the_whole_is(tmp_path, monkeypatch, name, text, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    for read in (io.read, lambda path: list(io.read_blocks(path, block_bytes=1))):
+        with pytest.raises(DataError, match=message):
+            read(name)
+
+
+def test_rows_above_a_fault_are_given_first(tmp_path):
+    (tmp_path / "a.svm").write_text("0 1:1\n1 2:1\nx\n")
+    blocks = io.read_blocks(tmp_path / "a.svm", block_bytes=1)
+    assert [next(blocks).X.indices.tolist() for _ in range(2)] == [[1], [2]]
+    with pytest.raises(DataError, match="a.svm:3"):
+        next(blocks)
+
+
+def test_a_comma_far_down_tells_that_rows_above_begin_with_weights(tmp_path):
+    (tmp_path / "a.svm").write_text("0:0.5 3:1\n1 2:1\n0:2,1:1 0:1\n")
+    blocks = list(io.read_blocks(tmp_path / "a.svm", block_bytes=1))
+    assert [block.Y.data.tolist() for block in blocks] == [[0.5], [1], [2, 1]]
+
+
+def test_of_a_stream_it_comes_too_late(monkeypatch):
+    content = b"1 1:1\n0:0.5 3:1\n1 2:1\n0:2,1:1 0:1\n"
+    monkeypatch.setattr(sys, "stdin", stdio.TextIOWrapper(stdio.BytesIO(content)))
+    with pytest.raises(DataError, match=r"stdin:4: .*weights.* line 2 .*, got '0:2,1:1'; a file"):
+        list(io.read_blocks("-", format="svmlight", block_bytes=1))
+
+
+def test_a_matrix_without_a_quick_way_to_its_rows_comes_in_blocks_too(tmp_path):
+    M = random_dataset().X
+    sp.save_npz(tmp_path / "M.npz", M.tocoo())
+    blocks = list(io.read_blocks(tmp_path / "M.npz", block_bytes=100))
+    assert len(blocks) > 5
+    assert same(
+        sp.vstack([block.X for block in blocks], format="csr"), io.read(tmp_path / "M.npz").X
+    )
+
+
+@pytest.mark.parametrize("format", ["text", "tsv", "svmlight"])
+def test_lines_are_given_as_they_come(format):
+    code = (
+        "import sys; from xmc.io import read_blocks\n"
+        f"for block in read_blocks('-', format={format!r}, as_it_comes=True):\n"
+        "    print(len(block.texts or block.X.indptr[1:]), flush=True)"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as reader:
+        line = {"text": b"one\n", "tsv": b"a\tone\n", "svmlight": b"1 2:1\n"}[format]
+        for times in (1, 3):
+            reader.stdin.write(line * times)
+            reader.stdin.flush()
+            assert reader.stdout.readline() == f"{times}\n".encode()
+        reader.stdin.close()
+        assert reader.stdout.read() == b""

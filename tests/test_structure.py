@@ -19,14 +19,15 @@ PACKAGES = {
 # Folders are floors; files in xmc/ itself are named one by one.
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
-    "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
-    "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
-    "parallel progress memory checkpoint spill xmc.executors xmc.executors.*",
+    "errors svg languages label_lists params patterns formats topk arrays mapped numbering "
+    "scratch frames soundness inputs propensity judged threshold scoring metrics "
+    "xmc.io xmc.io.* vocabulary parallel progress memory checkpoint spill xmc.executors "
+    "xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
-    "methods model model_files calibration identity analyzers text features training_data base "
-    "sparse_kind estimators stage reranked_classifier text_classifier loading presets "
-    "xmc.explaining xmc.explaining.* xmc.updating xmc.updating.*",
+    "methods model model_files calibration identity analyzers counting text stored_rows features "
+    "training_data base sparse_kind estimators stage reranked_classifier text_classifier loading "
+    "presets xmc.explaining xmc.explaining.* xmc.updating xmc.updating.*",
     "xmc.reporting xmc.reporting.*",
     "xmc.datasets xmc.datasets.* xmc.serving xmc.serving.*",
     "xmc.cli xmc.cli.*",

@@ -13,6 +13,7 @@ _HOMES = {
     "RerankedClassifier": "reranked_classifier",
     "TextClassifier": "text_classifier",
     "load": "loading",
+    "open_rows": "io.stored",
     "preset": "presets",
     "LabelTree": "label_tree",
     "TopK": "topk",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from .counting import fit_counting
 from .languages import language_of, languages_of, stem
 from .params import TextParams
 from .sparse_kind import like
@@ -96,6 +97,8 @@ class Chars:
                 yield max(start + first, run.start()), min(start + last, end)
 
 
+# Fits a part to what it reads, and gives what is to be kept of that.
+Learner = Callable[[TfidfVectorizer, Iterable[str]], Any]
 ANALYZERS = {"stems": Stems, "chars": Chars}
 
 
@@ -151,25 +154,33 @@ class TextVectorizer:
         if parts is not None:
             self._keep(parts)
 
-    def fit(self, texts: list[str]) -> TextVectorizer:
-        """Learn the features that occur in texts, and the languages where asked."""
-        self.fit_transform(texts)
+    def fit(self, texts: Sequence[str]) -> TextVectorizer:
+        """Learn the features that occur in texts, and the languages where asked.
+
+        The texts are read several times, and not kept: memory goes by features.
+        """
+        self._learn(texts, fit_counting)
         return self
 
-    def fit_transform(self, texts: list[str]) -> sp.csr_matrix | sp.csr_array:
+    def fit_transform(self, texts: Sequence[str]) -> sp.csr_matrix | sp.csr_array:
         """Learn, and transform the same texts."""
+        found = self._learn(texts, lambda part, own: part.fit_transform(own))
+        scaled = [X * share for X, share in zip(found, _shares(list(self.parts_)), strict=True)]
+        return sp.hstack(scaled, format="csr") if len(found) > 1 else found[0]
+
+    def _learn(self, texts: Sequence[str], learn: Learner) -> list[Any]:
+        """Keep the parts that the texts give, and return what `learn` made of each."""
         names = part_names(self.params)
         opening = [name for name in names if name.startswith(OPENING)]
         parts: dict[str, Any] = {}
         if not (opening and _are_short(texts, self.params.opening)):
-            parts, found = self._learned(texts, names)
+            parts, found = self._learned(texts, names, learn)
         if all(name in opening for name in parts) and opening:
-            parts, found = self._learned(texts, opening)
+            parts, found = self._learned(texts, opening, learn)
         if not parts:
             raise ValueError("expected features, found none")
         self._keep(parts)
-        scaled = [X * share for X, share in zip(found, _shares(list(parts)), strict=True)]
-        return sp.hstack(scaled, format="csr") if len(found) > 1 else found[0]
+        return found
 
     def _keep(self, parts: dict[str, TfidfVectorizer]) -> None:
         """Keep the parts, and what one row needs of all of them."""
@@ -177,13 +188,15 @@ class TextVectorizer:
         self._starts = [0, *accumulate(len(part.vocabulary_) for part in parts.values())]
         self._idf = np.concatenate([part.idf_ for part in parts.values()]).astype(np.float32)
 
-    def _learned(self, texts: list[str], names: list[str]) -> tuple[dict[str, Any], list[Any]]:
-        """The parts that find features, and their matrices."""
+    def _learned(
+        self, texts: Sequence[str], names: list[str], learn: Learner
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """The parts that find features, and what `learn` made of each."""
         parts, found = {}, []
         for name, own in self._read(texts, names):
             learned = part(name, self.params, texts)
             try:
-                found.append(learned.fit_transform(own))
+                found.append(learn(learned, own))
                 parts[name] = learned
             except ValueError:  # of few texts none may have a feature of another
                 continue
@@ -241,13 +254,24 @@ class TextVectorizer:
             raise NotFittedError("TextVectorizer: expected a vectoriser that is fitted")
         return self.parts_
 
-    def _read(self, texts: list[str], names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    def _read(self, texts: Sequence[str], names: list[str]) -> Iterator[tuple[str, Iterable[str]]]:
         """What each part reads: the whole texts, or what comes first if there are parts of both."""
-        opened = texts
+        opened: Iterable[str] = texts
         if not all(name.startswith(OPENING) for name in names):
-            opened = [opening_of(text, self.params.opening) for text in texts]
+            opened = _Openings(texts, self.params.opening)
         for name in names:
             yield name, opened if name.startswith(OPENING) else texts
+
+
+@dataclass(frozen=True)
+class _Openings:
+    """What comes first in each text, as often as it is asked for."""
+
+    texts: Sequence[str]
+    n_words: int
+
+    def __iter__(self) -> Iterator[str]:
+        return (opening_of(text, self.n_words) for text in self.texts)
 
 
 def kinds_of(params: TextParams) -> list[str]:
@@ -267,13 +291,13 @@ def opening_of(text: str, n_words: int) -> str:
     return " ".join(text[: n_words * LONG_WORD].split()[:n_words])
 
 
-def _are_short(texts: list[str], n_words: int) -> bool:
+def _are_short(texts: Sequence[str], n_words: int) -> bool:
     """Whether most texts are nothing but their opening."""
     short = sum(len(opening_of(text, n_words)) >= len(text.strip()) for text in texts)
     return 2 * short > len(texts)
 
 
-def part(name: str, params: TextParams, texts: list[str]) -> TfidfVectorizer:
+def part(name: str, params: TextParams, texts: Sequence[str]) -> TfidfVectorizer:
     """An unfitted vectoriser of one kind; languages that are to be found are those of the texts."""
     kind = name.removeprefix(OPENING)
     opens = kind != name
@@ -294,7 +318,7 @@ def part(name: str, params: TextParams, texts: list[str]) -> TfidfVectorizer:
     )
 
 
-def _stems(params: TextParams, max_ngram: int, texts: list[str]) -> Stems:
+def _stems(params: TextParams, max_ngram: int, texts: Sequence[str]) -> Stems:
     detect = params.language == "auto"
     languages = languages_of(map(words_of, texts)) if detect else (str(params.language),)
     return Stems(languages, detect, max_ngram, params.lowercase)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 INT32_MAX = 2**31 - 1  # ids are int32, so a matrix has at most so many columns
+BLOCK = 1 << 22  # entries that are looked at together, where all of them may be too many
 
 
 class Rows(NamedTuple):
@@ -22,6 +23,10 @@ class Rows(NamedTuple):
     @property
     def n_rows(self) -> int:
         return len(self.indptr) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_rows, self.n_features
 
     def part(self, start: int, end: int) -> Rows:
         """Rows start..end-1, without copying values."""
@@ -70,6 +75,23 @@ def freeze(value: Any) -> None:
 def pointers(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Offsets of parts of these sizes laid end to end, and the end: int64, read-only."""
     return frozen(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def spans(indptr: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Rows start..end-1 that have at most so many entries together, or are one row, in turn."""
+    start = 0
+    while start < len(indptr) - 1:
+        end = int(np.searchsorted(indptr, indptr[start] + most, side="right")) - 1
+        end = max(start + 1, end)
+        yield start, end
+        start = end
+
+
+def ascend(indptr: np.ndarray, ids: np.ndarray) -> bool:
+    """Whether the ids of each list ascend."""
+    ascends = ids[1:] > ids[:-1]
+    ascends[indptr[1:-1][(indptr[1:-1] > 0) & (indptr[1:-1] < len(ids))] - 1] = True
+    return bool(ascends.all())
 
 
 def lists_fit(indptr: np.ndarray, ids: Sized) -> bool:

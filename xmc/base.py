@@ -22,7 +22,17 @@ from .explaining.build import Named, Row, column_of, explain
 from .explaining.occurrences import Occurrence
 from .frames import check_no_missing, is_frame
 from .identity import identity_of
-from .inputs import as_rows, as_targets, canonical, check_not_empty, check_not_too_large, same_rows
+from .inputs import (
+    as_rows,
+    as_targets,
+    canonical,
+    check_not_empty,
+    check_not_too_large,
+    same_rows,
+    scaled,
+    selected,
+)
+from .io.stored import StoredRows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .numbering import old_numbers, renumbered, restricted, spread
@@ -56,6 +66,8 @@ from .training_data import (
     as_seed,
     kept_negatives,
     label_costs,
+    labels_of,
+    stored_in,
 )
 from .updating.known import Known
 from .updating.update import News, added, removed
@@ -115,7 +127,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         user_negatives: Sequence[Any] | None = None,
         *,
         sample_weight: Any = None,
@@ -126,7 +138,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     ) -> Estimator:
         """Train on X (n_rows, n_features) and y: (n_rows, n_labels) or one label per row.
 
-        In a matrix y what is not zero is true.
+        In a matrix y what is not zero is true. X may be a folder of rows (see `open_rows`), which
+        is not loaded; without y its own labels, and their ids, are learned.
         label_ids, label_names: what people call its columns, n_labels str.
         sample_weight: of each row, what an error on it costs, times C; 2 is the row given twice,
         and a row of weight 0 is left out. Only the linear classifiers heed it: labels are clustered
@@ -166,6 +179,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
         executor: Executor | None,
     ) -> None:
         """Train this very estimator; what it learned so far is gone even if that fails."""
+        stored = stored_in(X)
+        if y is None and stored is not None and label_ids is None:
+            label_ids = stored.label_ids
         data = self._training_data(X, y, user_negatives, sample_weight)
         who, n_labels = type(self).__name__, data.widths.n_labels
         label_ids = as_label_texts(label_ids, n_labels, "label_ids", who)
@@ -200,12 +216,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
             data.widths.kept_labels,
             *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else ()),
         )
+        if stored is not None:
+            stored.check_unchanged()
 
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
         """What this kind of model learns."""
         raise NotImplementedError
 
-    def forecast(self, X: Any, y: Any) -> Forecast:
+    def forecast(self, X: Any, y: Any = None) -> Forecast:
         """What `fit` would take: seconds, and bytes of memory and of the model.
 
         Raises ParameterError if this kind of model can't tell.
@@ -547,20 +565,20 @@ class Estimator(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"{who}: sample_weight needs solver='block'")
         compile_kernels(params.weights, params.costs != "equal" or sample_weight is not None)
         described = X if isinstance(X, DescribedRows) else None
-        csr = self._features(X if described is None else described.X, reset=True)
-        Y, classes = as_label_matrix(y, who)
-        same_rows(csr, Y, who)
+        rows = self._features(X if described is None else described.X, reset=True)
+        Y, classes = as_label_matrix(labels_of(X, y), who)
+        same_rows(rows, Y, who)
         weights = as_row_weights(sample_weight, Y.shape[0], who)
         if not weights.all():  # rows of weight 0 are left out
             kept = weights > 0
-            csr, Y = csr[kept], Y[kept]
+            rows, Y = selected(rows, kept), Y[kept]
             weights = as_row_weights(weights[kept], Y.shape[0], who)
             user_negatives = kept_negatives(user_negatives, kept, who)
             described = described and described.of(kept)
             if classes is not None:
                 used = np.unique(Y.indices)
                 Y, classes = Y[:, used], classes[used]
-        csr, Y, widths = self._numbered(csr, Y)
+        rows, Y, widths = self._numbered(rows, Y)
         targets = as_targets(Y)
         rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
         if not len(rows_of_label.ids):
@@ -568,25 +586,38 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
             )
         costs = label_costs(Y, np.diff(rows_of_label.indptr), params, who)
-        rows = as_rows(csr, self.normalize)
+        rows = scaled(rows) if self.normalize else rows
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
         given = classes, user_negatives, seed, widths, described, weights
         return TrainingData(rows, targets, rows_of_label, *given)
 
-    def _numbered(
-        self, X: sp.csr_matrix, Y: sp.csr_matrix
-    ) -> tuple[sp.csr_matrix, sp.csr_matrix, Widths]:
+    def _numbered(self, X: Rows, Y: sp.csr_matrix) -> tuple[Rows, sp.csr_matrix, Widths]:
         """X and Y as training numbers their columns."""
-        widths = Widths(X.shape[1], Y.shape[1])
+        widths = Widths(X.n_features, Y.shape[1])
         if not self._renumbers:
             return X, Y, widths
-        X, kept_features = renumbered(X)
-        Y, kept_labels = renumbered(Y)
+        indices, n_features, kept_features = renumbered(X.indices, X.n_features)
+        ids, n_labels, kept_labels = renumbered(Y.indices, Y.shape[1])
+        X = X._replace(indices=indices, n_features=n_features)
+        Y = sp.csr_matrix((Y.data, ids, Y.indptr), shape=(Y.shape[0], n_labels))
         return X, Y, widths._replace(kept_features=kept_features, kept_labels=kept_labels)
 
-    def _features(self, X: Any, reset: bool) -> sp.csr_matrix:
-        """X as canonical CSR with the model's number of features, which `reset` sets."""
+    def _features(self, X: Any, reset: bool) -> Rows:
+        """X as canonical rows with the model's number of features, which `reset` sets."""
+        who = type(self).__name__
+        if isinstance(X, (Rows, StoredRows)):
+            rows = X if isinstance(X, Rows) else X.rows()  # past the door, or checked
+            self._check_width(rows.n_features, reset)
+        else:
+            rows = self._as_rows(X, reset)
+        check_not_empty(rows, who, "X")
+        if not self.normalize:
+            check_not_too_large(rows, who, "X")
+        return rows
+
+    def _as_rows(self, X: Any, reset: bool) -> Rows:
+        """A matrix past the door."""
         who = type(self).__name__
         texts = X.dtype.kind in "US" if isinstance(X, np.ndarray) else isinstance(X, str)
         if texts or (isinstance(X, list) and X and isinstance(X[0], str)):
@@ -603,10 +634,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 csr = canonical(X, who, "X")
         except ValueError as error:
             raise DataError(" ".join(str(error).split())) from None
-        check_not_empty(csr, who, "X")
-        if not self.normalize:
-            check_not_too_large(csr, who, "X")
-        return csr
+        return as_rows(csr, normalize=False)
+
+    def _check_width(self, n_features: int, reset: bool) -> None:
+        """Hold rows without names of columns against those of the fit, which `reset` sets."""
+        try:
+            validate_data(self, sp.csr_matrix((1, n_features)), reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
 
     def _rows(self, X: Any) -> Any:
         """X as the predictor reads it."""
@@ -616,14 +651,21 @@ class Estimator(ClassifierMixin, BaseEstimator):
         rows = self._kept_rows(self._features(X, reset=False))
         return self.model_.predictor.asked(rows, texts)
 
-    def _kept_rows(self, csr: sp.csr_matrix) -> Rows:
+    def _kept_rows(self, rows: Rows) -> Rows:
         """Rows with the features that the model has kept."""
-        return restricted(as_rows(csr, self.normalize), self.model_.kept_features)
+        rows = scaled(rows) if self.normalize else rows
+        return restricted(rows, self.model_.kept_features)
 
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True
     ) -> list:
         """`answer` of each batch of rows; all_candidates: it writes all of them down."""
+        if isinstance(X, StoredRows):
+            found = []
+            for _, _, rows, texts in X.parts():
+                part = rows if texts is None else DescribedRows(rows, texts)
+                found += self._answers(part, answer, all_candidates)
+            return found
         model = self._fitted()
         check(self)  # beam_size and others may have been set since
         rows = self._rows(X)

@@ -153,7 +153,7 @@ class TreeEstimator(Estimator):
             params.weight_threshold /= max(1.0, middle_length(X))
         return params
 
-    def forecast(self, X: Any, y: Any) -> Forecast:
+    def forecast(self, X: Any, y: Any = None) -> Forecast:
         """What `fit` would take: seconds, and bytes of memory and of the model.
 
         It grows the trees and trains a sample of their scorers. Raises DataError and ParameterError

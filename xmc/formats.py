@@ -9,10 +9,11 @@ from .errors import DataError, ParameterError, quoted
 
 FilePath = str | os.PathLike
 
-FORMATS = ("npz", "xmc", "svmlight", "sparse", "tsv", "text")
+FORMATS = ("npz", "xmc", "svmlight", "sparse", "tsv", "text", "rows")
 MATRIX_FORMATS = ("npz", "sparse")  # a file holds one matrix, so that X and Y are two files
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")  # may follow any other suffix
-SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight"}  # .txt is told by its first line
+# .txt is told by its first line; .rows is a folder.
+SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".svm": "svmlight", ".rows": "rows"}
 # What the columns of a .tsv hold; a header is a first line that only names them.
 TSV_COLUMNS = ("labels,text", "text,labels", "header,labels,text", "header,text,labels")
 PREDICTION_SUFFIXES = {".npz": "npz", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "sparse"}
@@ -53,7 +54,7 @@ def named_format(path: FilePath, format: str | None) -> str:
         return "txt"
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{name}: expected a name that ends in .npz, .tsv, .svm or .txt, or a format, "
+            f"{name}: expected a name that ends in .npz, .tsv, .svm, .txt or .rows, or a format, "
             f"got {quoted(suffix)}"
         )
     return SUFFIXES[suffix]

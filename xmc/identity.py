@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .checkpoint import Identity
+from .io.stored import Texts
 from .model_files import versions
 from .params import RunParams, names, plain
 
@@ -63,7 +64,7 @@ def _parts(value: Any) -> Iterator[Any]:
         value = (*csr.shape, csr.data, csr.indices, csr.indptr)
     if isinstance(value, dict):
         value = [own for item in sorted(value.items()) for own in item]
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list, Texts)):
         yield f"list {len(value)}\n".encode()
         for own in value:
             yield from _parts(own)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import Rows, Targets, frozen
+from .arrays import BLOCK, Rows, Targets, frozen, pointers, spans
 from .errors import DataError
+from .mapped import beside, release
 from .soundness import sound
 
 LARGEST = 1e15  # value in rows that are not scaled: their margins stay far within float32
@@ -55,24 +56,35 @@ def true_labels(Y: Any, who: str, name: str) -> sp.csr_matrix:
     return sp.csr_matrix((true[true], places), shape=entries.shape)
 
 
-def check_finite(M: Any, who: str, name: str) -> None:
-    """Raise DataError at the first NaN or infinity of a CSR or COO matrix."""
-    finite = np.isfinite(M.data)
-    if finite.all():
+def check_finite(M: Any, who: str, name: str, first_row: int = 0) -> None:
+    """Raise DataError at the first NaN or infinity of a CSR or COO matrix.
+
+    first_row: the number of its first row in what it is a block of.
+    """
+    at = _first_not_finite(M.data)
+    if at is None:
         return
-    at = int(np.argmin(finite))
     value = "NaN" if np.isnan(M.data[at]) else "inf"
     row, column = (int(ids[at]) for ids in M.tocoo(copy=False).coords)
     converted = ", after conversion to float32" if M.dtype == np.float32 else ""
     raise DataError(
-        f"{who}: expected finite values in {name}, got {value} in row {row}, column {column} "
-        f"(counted from 0{converted})"
+        f"{who}: expected finite values in {name}, got {value} in row {first_row + row}, "
+        f"column {column} (counted from 0{converted})"
     )
 
 
-def check_not_too_large(M: sp.csr_matrix, who: str, name: str) -> None:
+def _first_not_finite(values: np.ndarray) -> int | None:
+    """The place of the first NaN or infinity, by blocks: the values may be a large file."""
+    for start in range(0, len(values), BLOCK):
+        finite = np.isfinite(values[start : start + BLOCK])
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
+
+
+def check_not_too_large(X: Rows, who: str, name: str) -> None:
     """Raise DataError at values that rows can only have if they are scaled to length 1."""
-    largest = np.abs(M.data).max(initial=0)
+    largest = max(X.data.max(initial=0), -X.data.min(initial=0))
     if largest > LARGEST:
         raise DataError(
             f"{who}: expected values from -{LARGEST:g} to {LARGEST:g} in {name} with "
@@ -92,10 +104,30 @@ def as_rows(csr: sp.csr_matrix, normalize: bool) -> Rows:
     """A canonical matrix as the kernels read it; values are copied if a row must be scaled."""
     indptr = np.ascontiguousarray(csr.indptr, np.int64)  # kernels are compiled for such arrays
     data = np.ascontiguousarray(csr.data, np.float32)
-    if normalize:
-        data = _scaled(indptr, data)
     indices = np.ascontiguousarray(csr.indices, np.int32)
-    return Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
+    rows = Rows(frozen(indptr), frozen(indices), frozen(data), csr.shape[1])
+    return scaled(rows) if normalize else rows
+
+
+def scaled(rows: Rows) -> Rows:
+    """The rows with the values of each scaled to length 1; values that are mapped from a file
+    become others that are.
+    """
+    if len(rows.data) <= BLOCK:
+        return rows._replace(data=frozen(_scaled(rows.indptr, rows.data)))
+    out = None
+    for start, end in spans(rows.indptr, BLOCK):
+        first, last = rows.indptr[start], rows.indptr[end]
+        part = rows.part(start, end)
+        own = _scaled(part.indptr, part.data)
+        if out is None and own is not part.data:
+            out = beside(rows.data, len(rows.data), np.float32)
+            out[:first] = rows.data[:first]
+        if out is not None:
+            out[first:last] = own
+            release(out)
+        release(rows.data)
+    return rows if out is None else rows._replace(data=frozen(out))
 
 
 def as_matrix(rows: Rows) -> sp.csr_matrix:
@@ -107,6 +139,20 @@ def as_matrix(rows: Rows) -> sp.csr_matrix:
 def taken(rows: Rows, chosen: np.ndarray) -> Rows:
     """These rows, by number or by a bool for each."""
     return as_rows(as_matrix(rows)[chosen], normalize=False)
+
+
+def selected(rows: Rows, chosen: np.ndarray) -> Rows:
+    """As `taken`, but what is chosen of mapped rows is mapped from a scratch file."""
+    numbers = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+    indptr = pointers(np.diff(rows.indptr)[numbers])
+    indices = beside(rows.indices, int(indptr[-1]), np.int32)
+    data = beside(rows.data, int(indptr[-1]), np.float32)
+    for start, end in spans(indptr, BLOCK):
+        own, first, last = numbers[start:end], indptr[start], indptr[end]
+        shifts = np.repeat(rows.indptr[own] - indptr[start:end], np.diff(indptr[start : end + 1]))
+        places = np.arange(first, last) + shifts
+        indices[first:last], data[first:last] = rows.indices[places], rows.data[places]
+    return Rows(indptr, frozen(indices), frozen(data), rows.n_features)
 
 
 def stacked(above: Rows, below: Rows) -> Rows:
@@ -125,7 +171,7 @@ def as_targets(csr: sp.csr_matrix, costs: np.ndarray | None = None) -> Targets:
     )
 
 
-def same_rows(X: sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
+def same_rows(X: Rows | sp.csr_matrix, Y: sp.csr_matrix, who: str) -> None:
     """Raise DataError unless X and Y have as many rows."""
     if X.shape[0] != Y.shape[0]:
         raise DataError(

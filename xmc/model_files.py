@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 
 from . import __version__
-from .arrays import INT32_MAX, Lists, Rows, lists_fit, within
+from .arrays import INT32_MAX, Lists, Rows, ascend, lists_fit, within
 from .evidence.reranked import Base
 from .io.folder import (
     PathName,
@@ -291,16 +291,9 @@ def _check(model: Model) -> None:
         _check_rows("rows", model.rows, model.n_rows, n_features)
         indptr, ids = model.row_labels
         fits = len(indptr) == model.n_rows + 1 and lists_fit(indptr, ids) and within(ids, n_labels)
-        if not fits or not _ascend(indptr, ids):
+        if not fits or not ascend(indptr, ids):
             raise ValueError("row_labels: expected labels of each row, they don't fit the rows")
     model.predictor.check(n_features, n_labels)
-
-
-def _ascend(indptr: np.ndarray, ids: np.ndarray) -> bool:
-    """Whether the ids of each list ascend."""
-    ascends = ids[1:] > ids[:-1]
-    ascends[indptr[1:-1][(indptr[1:-1] > 0) & (indptr[1:-1] < len(ids))] - 1] = True
-    return bool(ascends.all())
 
 
 def _check_kept(name: str, kept: np.ndarray | None, width: int) -> None:

@@ -6,25 +6,30 @@ New numbers ascend as the old ones do, so that every order and every sum stays t
 
 from __future__ import annotations
 
-import numpy as np
-import scipy.sparse as sp
+from collections.abc import Iterator
 
-from .arrays import Rows, frozen
+import numpy as np
+
+from .arrays import BLOCK, Rows, frozen
+from .mapped import beside
 
 # Narrower matrices keep their numbers, and so do those whose columns occur more often than one in
 # so many: the most that an array with a place per column then wastes is small.
 NARROW, ONE_IN = 1 << 20, 8
 
 
-def renumbered(M: sp.csr_matrix) -> tuple[sp.csr_matrix, np.ndarray | None]:
-    """M with only the columns that occur, and their numbers in M, int32, ascending; M itself and
-    None where it is narrow, or many of its columns occur.
+def renumbered(ids: np.ndarray, width: int) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """Ids of columns with only those columns that occur, how many these are, and their numbers
+    before, int32, ascending; the ids themselves, `width` and None where there are few columns, or
+    many of them occur.
     """
-    kept = occurring(M.shape[1], M.indices)
+    kept = occurring(width, ids)
     if kept is None:
-        return M, None
-    columns = np.searchsorted(kept, M.indices).astype(np.int32)
-    return sp.csr_matrix((M.data, columns, M.indptr), shape=(M.shape[0], len(kept))), kept
+        return ids, width, None
+    out = beside(ids, len(ids), np.int32)
+    for part in _blocks(ids):
+        out[part] = np.searchsorted(kept, ids[part])
+    return frozen(out), len(kept), kept
 
 
 def occurring(width: int, *ids: np.ndarray) -> np.ndarray | None:
@@ -33,10 +38,18 @@ def occurring(width: int, *ids: np.ndarray) -> np.ndarray | None:
     """
     if width <= NARROW:
         return None
-    found = np.unique(np.concatenate(ids)).astype(np.int32)
-    if len(found) * ONE_IN > width:
-        return None
+    found = np.empty(0, np.int32)
+    for own in ids:
+        for part in _blocks(own):
+            found = np.union1d(found, own[part]).astype(np.int32)
+            if len(found) * ONE_IN > width:
+                return None
     return frozen(found if len(found) else np.zeros(1, np.int32))
+
+
+def _blocks(ids: np.ndarray) -> Iterator[slice]:
+    """All ids in parts: they may be a large file."""
+    return (slice(start, start + BLOCK) for start in range(0, len(ids), BLOCK))
 
 
 def new_numbers(ids: np.ndarray, kept: np.ndarray | None) -> np.ndarray:

@@ -22,7 +22,7 @@ from .evidence.names import NameIndex, mentions
 from .evidence.nearest import Inverted, index_bytes, inverted
 from .evidence.reranked import Base, Evidence, Reranked, collect, columns_of, together
 from .evidence.sources import Beside, Neighbors, Question, Sources, labels_beside
-from .inputs import as_matrix, as_rows, canonical
+from .inputs import as_matrix, as_rows, canonical, selected, taken
 from .memory import held_bytes
 from .methods import method_of
 from .model_files import Saved, settings
@@ -98,7 +98,7 @@ class Stage(NamedTuple):
 class Given(NamedTuple):
     """What a fit is given, as base models, sources and the stage take it.
 
-    X: CSR, rows scaled as the base models want them.
+    X: rows, scaled as the base models want them.
     Y: CSR; not 0 where a label is true.
     row_weights: of each row, None if all are 1.
     texts: that the rows come from, if they do.
@@ -107,10 +107,10 @@ class Given(NamedTuple):
     label_features: each label as a row, if they were given, and the index of them.
     """
 
-    X: sp.csr_matrix
+    X: Rows
     Y: sp.csr_matrix
     row_weights: np.ndarray | None
-    texts: list[str] | None
+    texts: Sequence[str] | None
     names: NameIndex | None
     related: Beside | None
     label_features: Rows | None
@@ -124,7 +124,8 @@ class Given(NamedTuple):
         """Base models, fitted to all rows, or to these."""
         X, Y, weights = self.X, self.Y, self.row_weights
         if rows is not None:
-            X, Y, weights = X[rows], Y[rows], None if weights is None else weights[rows]
+            X, Y = selected(X, rows), Y[rows]
+            weights = None if weights is None else weights[rows]
         return [
             base.fit(X, Y, sample_weight=weights, checkpoint=checkpoint.part(f"base{n}"))
             for n, base in enumerate(bases)
@@ -135,7 +136,7 @@ class Given(NamedTuple):
         found = None
         if self.names is not None and self.texts is not None:
             found = mentions(self.names, [self.texts[row] for row in chosen])
-        return Question(as_rows(self.X[chosen], normalize=False), found)
+        return Question(taken(self.X, chosen), found)
 
     def sources(self, kept: np.ndarray, neighbors: bool) -> Sources:
         """What the kept rows and the names say of labels."""
@@ -151,7 +152,7 @@ class Given(NamedTuple):
         if not neighbors:
             return known
         labels = Lists(frozen(Y.indptr.astype(np.int64)), frozen(Y.indices.astype(np.int32)))
-        rows = inverted(as_rows(self.X[kept], normalize=False), sharpness=SHARPNESS)
+        rows = inverted(selected(self.X, kept), sharpness=SHARPNESS)
         return known._replace(neighbors=Neighbors(rows, labels))
 
 
@@ -183,7 +184,7 @@ class RerankedClassifier(RerankedParams, Estimator):
     predictor_type = Reranked
     _renumbers = False  # a label without a row may be found, and how many there are is evidence
 
-    def forecast(self, X: Any, y: Any) -> Forecast:
+    def forecast(self, X: Any, y: Any = None) -> Forecast:
         """What `fit` would take: each base model is trained on all rows, and before that without
         those that are held out, once or in turns. The stage learns from the latter, and the model
         keeps what is known of labels beside its base models.
@@ -192,11 +193,11 @@ class RerankedClassifier(RerankedParams, Estimator):
         bases = self._unfitted(given.X, given.Y)
         needs = [base.forecast(given.X, given.Y) for base in bases]
         most = max(needs, key=lambda need: need.memory(1))
-        n_rows = given.X.shape[0]
+        n_rows = given.X.n_rows
         sources = given.sources(np.arange(n_rows), neighbors=False)
         known_bytes = bytes_of(sources)
         if self.neighbors:
-            known_bytes += index_bytes(as_rows(given.X, normalize=False)) + 4 * given.Y.nnz
+            known_bytes += index_bytes(given.X) + 4 * given.Y.nnz
         parts = parts_of(n_rows, 0)
         n_times = 1 + sum(len(part.kept) for part in parts) / n_rows
         n_candidates = CANDIDATES * sum(len(part.held) for part in parts)
@@ -358,7 +359,7 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _chooses(self) -> bool:
         return self.choose or self.classifier is None
 
-    def _unfitted(self, X: sp.csr_matrix, Y: Any) -> list[Any]:
+    def _unfitted(self, X: Rows, Y: Any) -> list[Any]:
         """Copies of the base models, with threads and memory from here where they have none."""
         n_trained = len(np.unique(sp.csr_matrix(Y).indices))
         bases = [clone(base) for base in as_tuple(self.classifier) or DEFAULT]
@@ -367,7 +368,7 @@ class RerankedClassifier(RerankedParams, Estimator):
                 base.set_params(random_state=self.random_state)
             if base.random_state is not None:  # a generator gives one seed, however often it trains
                 base.set_params(random_state=as_seed(base.random_state))
-        if self._chooses and X.nnz * n_trained > AFFORDABLE:
+        if self._chooses and len(X.data) * n_trained > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
             base._renumbers = False
@@ -392,7 +393,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         )
         self.held_out_ = stage.held_out
         fitted = given.train(choices[stage.chosen], checkpoint)
-        sources = given.sources(np.arange(given.X.shape[0]), self.neighbors)
+        sources = given.sources(np.arange(given.X.n_rows), self.neighbors)
         bases = tuple(map(base_of, fitted))
         predictor = Reranked(bases, sources, stage.trees, stage.importance)
         return Learned(predictor, max(base.n_iter_ for base in fitted), stage.threshold)
@@ -419,7 +420,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         values = costs if len(costs) else np.ones(len(ids), np.float32)
         described = data.described
         return Given(
-            as_matrix(data.X),
+            data.X,
             sp.csr_matrix((values, ids, indptr), (n_rows, n_labels)),
             data.row_weights if len(data.row_weights) else None,
             None if described is None else described.texts,
@@ -450,7 +451,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         """What the stage may learn from, for each choice of base models, and how good each base
         model of the first choice is by itself.
         """
-        parts = with_labels(parts_of(given.X.shape[0], seed), given.Y)
+        parts = with_labels(parts_of(given.X.n_rows, seed), given.Y)
         asked = []
         for n, part in enumerate(parts):
             kept = checkpoint.part(f"part{n}")

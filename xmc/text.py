@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
 from .checkpoint import Checkpoint
+from .counting import fit_counting
 from .errors import DataError, ModelError, ParameterError
 from .io.folder import (
     PathName,
@@ -91,18 +93,40 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 30 else type(value).__name__
 
 
-def fit_texts(vectorizer: Vectorizer, texts: list[str]) -> Any:
+def fit_texts(vectorizer: Vectorizer, texts: Sequence[str]) -> Any:
     """Fit and transform: CSR float32 (n_rows, n_features).
 
     Raises DataError if no feature is left.
     """
     try:
         return vectorizer.fit_transform(texts)
-    except ValueError:  # scikit-learn's words for it speak of document frequencies
-        how = vectorizer.params if isinstance(vectorizer, TextVectorizer) else vectorizer
-        least = how.min_df
-        told = f"that {least:,} texts or more have (min_df), found none in {len(texts):,}"
-        raise DataError(f"text: expected features {told}; are they empty, or too few?") from None
+    except ValueError:
+        raise _no_features(vectorizer, len(texts)) from None
+
+
+def fit_only(vectorizer: Vectorizer, texts: Sequence[str]) -> Vectorizer:
+    """The vectoriser that `fit_texts` leaves, fitted in memory that goes by features: of texts that
+    are on the disk, only some are in memory at a time.
+    """
+    try:
+        if isinstance(vectorizer, TextVectorizer):
+            return vectorizer.fit(texts)
+        return fit_counting(vectorizer, texts)
+    except ValueError:
+        raise _no_features(vectorizer, len(texts)) from None
+
+
+def is_fitted(vectorizer: Vectorizer) -> bool:
+    """Whether a vectoriser has learned its features."""
+    return hasattr(vectorizer, "parts_") or hasattr(vectorizer, "vocabulary_")
+
+
+def _no_features(vectorizer: Vectorizer, n_texts: int) -> DataError:
+    """What to say where scikit-learn speaks of document frequencies."""
+    how = vectorizer.params if isinstance(vectorizer, TextVectorizer) else vectorizer
+    least = how.min_df
+    told = f"that {least:,} texts or more have (min_df), found none in {n_texts:,}"
+    return DataError(f"text: expected features {told}; are they empty, or too few?")
 
 
 class FittedTexts(NamedTuple):
@@ -114,7 +138,7 @@ class FittedTexts(NamedTuple):
 
 
 def fitted_on(
-    vectorizer: Vectorizer, texts: list[str], checkpoint: Checkpoint
+    vectorizer: Vectorizer, texts: Sequence[str], checkpoint: Checkpoint
 ) -> tuple[Vectorizer, Any]:
     """The vectoriser fitted on these texts, and their rows as in `fit_texts`."""
     if not checkpoint.keeps:

@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from . import model_files
+from .analyzers import TextVectorizer
 from .base import Estimator, as_of_now, of_now, weighted_mean
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError, quoted
@@ -27,6 +28,7 @@ from .evidence.sources import relatives
 from .explaining.occurrences import Occurrence, occurrences
 from .identity import identity_of
 from .io.label_ids import align_labels, csr_by_id
+from .io.stored import StoredRows
 from .label_lists import are_lists, ids_of_rows, is_0_or_1, listed
 from .model import Model
 from .parallel import Executor
@@ -44,6 +46,7 @@ from .params import (
 )
 from .ranking.ranker import Ranker
 from .reranked_classifier import RerankedClassifier, as_tuple
+from .stored_rows import vectorizer_of
 from .text import as_texts, fit_texts, fitted_on, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
@@ -54,6 +57,7 @@ from .training_data import (
     as_list,
     as_row_weights,
     check_once,
+    labels_of,
 )
 from .vocabulary import Vocabulary, split_id, split_qualifiers
 
@@ -74,15 +78,17 @@ class Given(NamedTuple):
 
     vocabulary: with ids as the labels have them. notices: what there is to say of that.
     row_weights: of each text; empty if all are 1.
+    stored: the folder of rows that the texts are in, with their features, if they are in one.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     y: Any
     ids: list[str] | None
     names: list[str] | None
     vocabulary: Vocabulary | None
     notices: tuple[str, ...]
     row_weights: np.ndarray
+    stored: StoredRows | None = None
 
     def known(self) -> dict[str, Any]:
         """All of it, by what people call it."""
@@ -141,7 +147,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def fit(
         self,
         texts: Any,
-        labels: Any,
+        labels: Any = None,
         *,
         sample_weight: Any = None,
         label_ids: Sequence[str] | None = None,
@@ -151,6 +157,9 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     ) -> TextClassifier:
         """Train on texts and their labels.
 
+        texts: may be a folder of rows (see `open_rows`), which is not loaded: it has features of
+            its texts already, made with the settings of this model, and without labels its own are
+            learned.
         labels: for each text its label ids, a list of lists of str; or a matrix (n_texts,
             n_labels); or one label per text.
         label_ids: the ids of the labels, in the order that columns have. With lists of ids they are
@@ -168,7 +177,10 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         fresh.notices_ = [*given.notices]
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
         with opened(checkpoint, lambda: identity_of(self, given.known()), executor) as kept:
-            vectorizer, X = fitted_on(vectorizer, given.texts, kept)
+            if given.stored is None:
+                vectorizer, X = fitted_on(vectorizer, given.texts, kept)
+            else:
+                vectorizer, X = self._made_of(given.stored), given.stored
             fresh.classifier_ = fresh._learned(X, given, kept)
         fresh.vectorizer_ = vectorizer
         learned = ("vectorizer_", "classifier_", "notices_")
@@ -181,23 +193,41 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """What a fit is given, checked, with the labels of the vocabulary among its own."""
         who = type(self).__name__
         check(self)
-        texts = as_texts(texts, who)
-        y, ids = as_labels(labels, label_ids, who)
+        stored = texts if isinstance(texts, StoredRows) else None
+        if labels is None and stored is not None and label_ids is None:
+            label_ids = stored.label_ids
+        texts = as_texts(texts, who) if stored is None else texts_of(stored)
+        y, ids = as_labels(labels_of(stored, labels), label_ids, who)
         _same_length(texts, y, who)
         weights = as_row_weights(sample_weight, len(texts), who)
         if not weights.all():
             kept = np.flatnonzero(weights)
-            texts, y = [texts[row] for row in kept], _rows_of(y, kept)
-            weights = weights[kept]
+            stored = None if stored is None else stored.taken(kept)
+            texts = [texts[row] for row in kept] if stored is None else texts_of(stored)
+            y, weights = _rows_of(y, kept), weights[kept]
         names = _names_in_order(label_names, ids, who)
         ids, names = _known(ids, names, y, who)
         if self.vocabulary is None:
-            return Given(texts, y, ids, names, None, (), weights)
+            return Given(texts, y, ids, names, None, (), weights, stored)
         vocabulary = self.vocabulary.as_in(ids or ())
         language, notices = self._language_of_names(vocabulary)
         y, every, names = with_concepts(y, ids, names, vocabulary, language, who)
         notices += self._renamed(vocabulary, ids or ())
-        return Given(texts, y, every, names, vocabulary, notices, weights)
+        return Given(texts, y, every, names, vocabulary, notices, weights, stored)
+
+    def _made_of(self, stored: StoredRows) -> Any:
+        """The vectoriser of a folder of rows. Raises ParameterError if this model's is another."""
+        vectorizer, who = vectorizer_of(stored), type(self).__name__
+        if vectorizer is None:
+            raise DataError(f"{stored.path}: expected features of texts, something else made them")
+        own = vars(self._text_params())
+        for name, value in settings_of(vectorizer).items():
+            if own[name] != value:
+                raise ParameterError(
+                    f"{who}: {name} must be {value!r}, as in the vectoriser of {stored.path}, "
+                    f"got {own[name]!r}"
+                )
+        return vectorizer
 
     def _language_of_names(self, vocabulary: Vocabulary) -> tuple[str | None, tuple[str, ...]]:
         """The language in which labels are named, None for the vocabulary's first one; notices."""
@@ -279,7 +309,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def forecast(
         self,
         texts: Any,
-        labels: Any,
+        labels: Any = None,
         *,
         label_ids: Sequence[str] | None = None,
         label_names: Sequence[str] | Mapping[str, str] | None = None,
@@ -290,7 +320,9 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """
         given = self._given(texts, labels, label_ids, label_names)
         vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
-        X = fit_texts(vectorizer, given.texts)
+        X = given.stored
+        if X is None:
+            X = fit_texts(vectorizer, given.texts)
         if self._wants_stage(X.shape[0]):
             needs = self._reranked().forecast(given.described(X), given.y)
         else:
@@ -516,7 +548,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     @classmethod
     def restored(cls, saved: model_files.Saved, classifier: Estimator) -> TextClassifier:
         """The fitted model that was saved, around its fitted classifier."""
-        settings = saved.text_parameters or _settings_of(saved.vectorizer)
+        settings = saved.text_parameters or settings_of(saved.vectorizer)
         reranks = isinstance(classifier, RerankedClassifier)
         settings = {"opening": 0, "rerank": reranks, "vocabulary": saved.vocabulary} | settings
         restored = cls(classifier=_below(classifier), **settings)
@@ -579,8 +611,12 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         return TextParams(**{name: plain(getattr(self, name)) for name in names(TextParams)})
 
     def rows(self, texts: Any) -> Any:
-        """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts."""
+        """The texts as `classifier_` takes them: CSR, or DescribedRows where it reads texts. Those
+        of a folder of rows become features part by part.
+        """
         predictor = self._fitted().model_.predictor
+        if isinstance(texts, StoredRows) and texts_of(texts):
+            return texts.transformed(self.vectorizer_.transform)
         texts = as_texts(texts, type(self).__name__)
         X = self.vectorizer_.transform(texts)
         return DescribedRows(X, texts) if predictor.reads_texts else X
@@ -759,8 +795,17 @@ def _same_length(texts: Any, labels: Any, who: str) -> None:
         raise DataError(f"{who}: expected labels for {len(texts):,} texts, got {n_rows:,}")
 
 
-def _settings_of(vectorizer: Any) -> dict[str, Any]:
-    """The parameters that a vectoriser tells of itself: folders of format 2 hold no others."""
+def texts_of(stored: StoredRows) -> Sequence[str]:
+    """The texts in a folder of rows. Raises DataError if there are none."""
+    if stored.texts is None:
+        raise DataError(f"{stored.path}: expected texts, the rows have only features")
+    return stored.texts
+
+
+def settings_of(vectorizer: Any) -> dict[str, Any]:
+    """The parameters that a vectoriser tells of itself: of words alone it doesn't tell all."""
+    if isinstance(vectorizer, TextVectorizer):
+        return vars(vectorizer.params)
     return {
         "opening": 0,
         "max_ngram": int(vectorizer.ngram_range[1]),

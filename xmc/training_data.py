@@ -21,7 +21,8 @@ from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
 from .frames import check_no_missing, columns_of, is_frame
-from .inputs import as_matrix, as_rows, as_targets, canonical
+from .inputs import as_targets, canonical, selected
+from .io.stored import StoredRows
 from .kernels.gather import UNIT, squared_norms, transpose
 from .label_lists import are_lists, is_number, listed
 from .label_tree import LabelTree
@@ -40,13 +41,32 @@ class DescribedRows(NamedTuple):
     """
 
     X: Any
-    texts: list[str]
+    texts: Sequence[str]
     names: NameIndex | None = None
     related: Beside | None = None
 
     def of(self, kept: np.ndarray) -> DescribedRows:
         """The same with the texts of the rows where `kept` is True."""
-        return self._replace(texts=[self.texts[row] for row in np.flatnonzero(kept)])
+        return self._replace(texts=[self.texts[row] for row in np.flatnonzero(kept).tolist()])
+
+
+def stored_in(X: Any) -> StoredRows | None:
+    """The folder of rows that X is, or whose texts it describes; None if it is none."""
+    X = X.X if isinstance(X, DescribedRows) else X
+    return X if isinstance(X, StoredRows) else None
+
+
+def labels_of(X: Any, y: Any) -> Any:
+    """y, or without it the labels in the folder of rows that X is.
+
+    Raises DataError if it has none.
+    """
+    stored = stored_in(X)
+    if y is not None or stored is None:
+        return y
+    if stored.Y is None:
+        raise DataError(f"{stored.path}: expected labels to learn, the rows have none")
+    return stored.Y
 
 
 class Widths(NamedTuple):
@@ -92,13 +112,12 @@ class TrainingData(NamedTuple):
 
     def of(self, kept: np.ndarray) -> TrainingData:
         """The rows where `kept` is True, without texts and the user's negatives."""
-        X = as_matrix(self.X)[kept]
         costs = self.Y.costs if len(self.Y.costs) else np.ones(len(self.Y.ids), np.float32)
         Y = sp.csr_matrix((costs, *self.Y[1::-1]), (self.X.n_rows, len(self.label_counts)))[kept]
         ends = frozen(Y.indptr.astype(np.int64))
         ids = frozen(Y.indices.astype(np.int32))
         return self._replace(
-            X=as_rows(X, normalize=False),
+            X=selected(self.X, kept),
             Y=Targets(ends, ids, frozen(Y.data) if len(self.Y.costs) else self.Y.costs),
             rows_of_label=Lists(*map(frozen, transpose(ends, ids, Y.shape[1]))),
             row_weights=frozen(self.row_weights[kept]) if len(self.row_weights) else EQUAL,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import scipy.sparse as sp
 
 from ..errors import DataError
 from ..formats import MATRIX_FORMATS, named_format
-from ..inputs import as_csr, check_finite
+from ..inputs import as_csr, as_matrix, check_finite
 from . import documents
 from . import rows as text_formats
-from .files import FilePath, create_file, open_bytes, read_lines, source_name
-from .npz import MATRIX, as_stored, read_npz, write_npz
+from .blocks import BLOCK_BYTES, WHOLE, Cut, numbered_blocks
+from .files import FilePath, create_file, open_bytes, source_name
+from .npz import ENTRY_BYTES, MATRIX, as_stored, npz_blocks, write_npz
+from .rows_writer import writing
+from .stored import StoredRows, open_rows
 
 ONE_MATRIX = "a matrix, .npz or a .txt that begins with 'rows columns'"
 
@@ -23,13 +26,14 @@ class Dataset(NamedTuple):
     """What a file holds; a part that it doesn't hold is None.
 
     An npz file and a sparse matrix as text hold X alone, whatever its columns mean. XMC text and
-    SVMlight hold X and Y, tsv files texts, Y and label_ids, plain text only texts. Matrices are
-    float32 CSR, sorted, without duplicates.
+    SVMlight hold X and Y, tsv files texts, Y and label_ids, plain text only texts. A folder of rows
+    has X, and what there was beside it; its arrays are mapped, and read-only. Matrices are float32
+    CSR, sorted, without duplicates.
     """
 
     X: sp.csr_matrix | None = None  # (n_rows, n_features)
     Y: sp.csr_matrix | None = None  # (n_rows, n_labels); an entry is a label's weight, else 1
-    texts: list[str] | None = None  # one per row
+    texts: Sequence[str] | None = None  # one per row
     label_ids: list[str] | None = None  # of the columns of Y
 
 
@@ -37,9 +41,11 @@ def format_of(path: FilePath, format: str | None = None) -> str:
     """The format of a file: `format` if there is one, else what its name says without .gz.
 
     A .txt file is XMC text if its first line is three integers, a sparse matrix if it is two, else
-    plain text. Raises ParameterError if there is no such format, DataError if the path doesn't
-    tell.
+    plain text. A folder is one of rows, whatever its name. Raises ParameterError if there is no
+    such format, DataError if the path doesn't tell.
     """
+    if format is None and os.path.isdir(path):
+        return "rows"
     format = named_format(path, format)
     if format != "txt":
         return format
@@ -61,16 +67,69 @@ def read(
     tsv_columns: one of `xmc.formats.TSV_COLUMNS`, if a tsv file doesn't look like what it is.
     Raises DataError if the file isn't what its format says.
     """
-    format = format_of(path, format)
+    (dataset,) = _blocks(path, format_of(path, format), zero_based, tsv_columns, WHOLE)
+    return dataset
+
+
+def read_blocks(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    tsv_columns: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    as_it_comes: bool = False,
+) -> Iterator[Dataset]:
+    """What `read` gives, a block of rows after the other, of which only one is in memory.
+
+    Matrices of npz, sparse and XMC text are as wide in each block as in the whole. Those of
+    SVMlight are as wide as the largest ids in the block need. Each block of a tsv file has its own
+    label_ids, of the labels that its rows have.
+    block_bytes: of the file, about so many make a block; of npz, of its arrays in memory.
+    as_it_comes: give the rows of a pipe that have come, rather than wait for more. What a tsv file
+    looks like is then told by those rows that come first.
+
+    Raises DataError as `read` does, but once the rows before are given. A stream can't be read
+    twice: where a label far down is the first with a weight, which says that rows above begin with
+    one, too, and not with features, that is an error, too.
+    """
+    cut = Cut(block_bytes, as_it_comes)
+    return _blocks(path, format_of(path, format), zero_based, tsv_columns, cut)
+
+
+def _blocks(
+    path: FilePath, format: str, zero_based: bool, tsv_columns: str | None, cut: Cut
+) -> Iterator[Dataset]:
     if format in MATRIX_FORMATS:
-        return Dataset(X=read_matrix(path, format=format, zero_based=zero_based))
-    if format == "text":
-        return Dataset(texts=read_lines(path))
-    if format == "tsv":
-        texts, Y, label_ids = documents.read_documents(path, tsv_columns)
-        return Dataset(Y=Y, texts=texts, label_ids=label_ids)
-    reader = text_formats.read_xmc if format == "xmc" else text_formats.read_svmlight
-    return Dataset(*reader(path, zero_based))
+        first = 0
+        for M in stored_blocks(path, format, zero_based, cut):
+            M.sum_duplicates()
+            check_finite(M, source_name(path), MATRIX, first)
+            yield Dataset(X=M)
+            first += M.shape[0]
+    elif format == "text":
+        for lines in numbered_blocks(path, cut):
+            yield Dataset(texts=[line for _, line in lines])
+    elif format == "tsv":
+        for texts, Y, label_ids in documents.document_blocks(path, tsv_columns, cut):
+            yield Dataset(Y=Y, texts=texts, label_ids=label_ids)
+    elif format == "rows":
+        yield from _stored_blocks(open_rows(path), cut)
+    else:
+        pairs = text_formats.xmc_blocks if format == "xmc" else text_formats.svmlight_blocks
+        for X, Y in pairs(path, zero_based, cut):
+            yield Dataset(X, Y)
+
+
+def _stored_blocks(stored: StoredRows, cut: Cut) -> Iterator[Dataset]:
+    if cut.n_bytes is None:
+        stored.rows()  # whose arrays are looked at
+        yield Dataset(stored.X, stored.Y, stored.texts, stored.label_ids)
+        return
+    Y = stored.Y
+    for part in stored.parts(cut.n_bytes // ENTRY_BYTES):
+        labels = None if Y is None else Y[part.start : part.end]
+        yield Dataset(as_matrix(part.rows), labels, part.texts, stored.label_ids)
 
 
 def read_matrix(
@@ -81,20 +140,34 @@ def read_matrix(
     Raises DataError if the file holds no such matrix, or one without a row or column, or a number
     that isn't finite.
     """
-    M = read_stored(path, format=format, zero_based=zero_based)
-    M.sum_duplicates()
-    check_finite(M, source_name(path), MATRIX)
-    return M
+    format = _of_matrix(path, format)
+    (dataset,) = _blocks(path, format, zero_based, None, WHOLE)
+    return dataset.X
 
 
 def read_stored(
     path: FilePath, *, format: str | None = None, zero_based: bool = True
 ) -> sp.csr_matrix:
     """As `read_matrix`, but each row's entries keep their order."""
+    (M,) = stored_blocks(path, _of_matrix(path, format), zero_based)
+    return M
+
+
+def stored_blocks(
+    path: FilePath, format: str, zero_based: bool = True, cut: Cut = WHOLE
+) -> Iterator[sp.csr_matrix]:
+    """The rows of each block, whose entries keep their order."""
+    if format == "npz":
+        return npz_blocks(path, cut)
+    return text_formats.sparse_blocks(path, zero_based, cut)
+
+
+def _of_matrix(path: FilePath, format: str | None) -> str:
+    """The format of a file. Raises DataError unless it holds one matrix."""
     format = format_of(path, format)
     if format not in MATRIX_FORMATS:
         raise DataError(f"{source_name(path)}: expected {ONE_MATRIX}, got format {format}")
-    return read_npz(path) if format == "npz" else text_formats.read_sparse(path, zero_based)
+    return format
 
 
 def write(
@@ -120,6 +193,10 @@ def write(
         M = _one_matrix(path, dataset, format)
         how = {"zero_based": zero_based, "overwrite": overwrite}
         return write_matrix(path, M, format=format, **how)
+    if format == "rows":
+        with writing(path, overwrite) as writer:
+            writer.append(dataset)
+            return writer.finish()
     rows = _document_rows if format in ("tsv", "text") else _matrix_rows
     blocks = rows(os.fspath(path), dataset, format, zero_based)
     with create_file(path, overwrite) as file:

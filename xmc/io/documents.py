@@ -6,18 +6,21 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..errors import DataError, ParameterError, quoted
 from ..formats import TSV_COLUMNS
+from .blocks import WHOLE, Cut, numbered_blocks
 from .columns import SAMPLE, Columns, find_columns, ids_of
-from .files import FilePath, empty_file, log, numbered_lines, source_name
+from .files import FilePath, empty_file, log, source_name
 from .label_ids import check_id, csr_by_id
 from .rows import distinct_labels, nearest_float32, value_texts
 
 WEIGHTED = re.compile(r"(.+)::([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+Lines: TypeAlias = Iterator[tuple[int, str]]  # with their numbers
 
 
 def read_documents(
@@ -29,21 +32,70 @@ def read_documents(
     columns: one of `TSV_COLUMNS`; without it the file must look like one of them, and what may
     surprise is logged. Raises DataError, with the line, where a tab or an id is missing.
     """
-    name = source_name(path)
-    lines = numbered_lines(path)
-    sample = list(islice(lines, SAMPLE))
-    shape, notices = _columns(columns, [line for _, line in sample], name)
-    texts: list[str] = []
-    numbers, counts = array("i"), array("q", [0])
-    found: dict[str, int] = {}
-    first_lines = array("q")
-    for number, line in chain(sample[shape.header :], lines):
+    (documents,) = document_blocks(path, columns)
+    return documents
+
+
+def document_blocks(
+    path: FilePath, columns: str | None = None, cut: Cut = WHOLE
+) -> Iterator[tuple[list[str], sp.csr_matrix, list[str]]]:
+    """Texts, Y and ids of each block of such a file; a block has the ids of its own rows.
+
+    The first lines tell what the columns are: of a pipe, those that come first.
+    """
+    name, blocks = source_name(path), numbered_blocks(path, cut)
+    sample, begun = _begun(blocks, cut)
+    shape, notices = _columns(columns, sample, name)
+    weights, any_row = _Weights(name), False
+    for number, lines in enumerate(chain(begun, blocks)):
+        header = int(shape.header and number == 0)
+        rows = _rows(islice(lines, header, None), shape, columns is None, name)
+        if rows.texts:
+            for notice in [] if any_row else notices:
+                log.warning(f"{name}: {notice}")
+            known, places, values = weights.split(list(rows.found), rows.first_lines)
+            chosen = np.array(rows.numbers, np.int64)
+            Y, ids = csr_by_id(values[chosen], places[chosen], rows.counts, known)
+            yield rows.texts, distinct_labels(Y), ids
+            any_row = True
+    if not any_row:
+        raise empty_file(path)
+
+
+def _begun(blocks: Iterator[Lines], cut: Cut) -> tuple[list[str], list[Lines]]:
+    """The lines that tell what the columns are, and the blocks that were begun for them."""
+    sample: list[str] = []
+    begun: list[Lines] = []
+    for lines in blocks:
+        own = list(islice(lines, SAMPLE - len(sample)))
+        sample.extend([line for _, line in own])
+        begun.append(chain(own, lines))
+        if len(sample) == SAMPLE or cut.as_it_comes:
+            break
+    return sample, begun
+
+
+class _Rows(NamedTuple):
+    """The rows of a block."""
+
+    texts: list[str]
+    numbers: array  # of the ids of all rows, by their places in `found`
+    counts: array  # where each row's ids begin and end in `numbers`
+    found: dict[str, int]  # ids with their weights
+    first_lines: array  # where each of them comes first
+
+
+def _rows(lines: Lines, shape: Columns, is_guess: bool, name: str) -> _Rows:
+    """What lines hold. Raises DataError, with the line, where one is no row."""
+    rows = _Rows([], array("i"), array("q", [0]), {}, array("q"))
+    texts, numbers, counts, found, first_lines = rows
+    for number, line in lines:
         row = shape.split(line)
         ids = ids_of(row[0]) if row else [""]
         if row is None or "" in ids:
             expected = "text<TAB>id,id" if shape.text_first else "id,id<TAB>text"
             raise DataError(f"{name}:{number}: expected {expected}, got {quoted(line)}")
-        if columns is None:
+        if is_guess:
             _check_quotes(ids, f"{name}:{number}")
         if any("," in label for label in ids):  # of URIs within <>
             raise DataError(f"{name}:{number}: expected URIs without commas, got {quoted(row[0])}")
@@ -51,14 +103,7 @@ def read_documents(
         first_lines.extend([number] * (len(found) - len(first_lines)))
         counts.append(len(numbers))
         texts.append(row[1])
-    if not texts:
-        raise empty_file(path)
-    known, columns_of, weights = _weights(list(found), first_lines, name)
-    for notice in (*notices, *_weight_notice(list(found))):
-        log.warning(f"{name}: {notice}")
-    chosen = np.array(numbers, np.int64)
-    Y, ids = csr_by_id(weights[chosen], columns_of[chosen], counts, known)
-    return texts, distinct_labels(Y), ids
+    return rows
 
 
 def _columns(named: str | None, sample: Sequence[str], name: str) -> tuple[Columns, list[str]]:
@@ -80,35 +125,52 @@ def _check_quotes(ids: Sequence[str], where: str) -> None:
         )
 
 
-def _weights(
-    found: Sequence[str], first_lines: Sequence[int], name: str
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids without their weights; of each id as found, its place among these, and its weight.
+class _Weights:
+    """The weights of ids, block by block.
 
-    Ids have weights if whatever follows `::` is a number; if none is, it is part of the id. Raises
-    DataError, with the line, if some are, or if a weight isn't above 0.
+    Ids have weights if whatever follows `::` is a number; if none is, it is part of the id.
     """
-    parts = [WEIGHTED.fullmatch(label) for label in found]
-    known: dict[str, int] = {}
-    places, weights = np.zeros(len(found), np.int32), np.ones(len(found), np.float32)
-    any_weight = any(parts)
-    for i, (label, part) in enumerate(zip(found, parts, strict=True)):
-        if part is not None:
-            weights[i] = nearest_float32([part[2]])[0]
-            if not 0 < weights[i] < np.inf:
-                expected = "expected a weight above 0 after ::"
-                raise DataError(f"{name}:{first_lines[i]}: {expected}, got {quoted(label)}")
-        elif any_weight and "::" in label:
-            expected = "expected a number after ::, as other ids have their weights there"
-            raise DataError(f"{name}:{first_lines[i]}: {expected}, got {quoted(label)}")
-        bare = label if part is None else part[1].strip()
-        places[i] = known.setdefault(bare, len(known))
-    return list(known), places, weights
 
+    def __init__(self, name: str):
+        self.name = name  # of the file
+        self.any = False  # whether an id had one
+        self.plain: tuple[int, str] | None = None  # the first id without one that has a ::
 
-def _weight_notice(found: Sequence[str]) -> list[str]:
-    example = next((label for label in found if WEIGHTED.fullmatch(label)), None)
-    return [] if example is None else [f"ids have weights after ::, as in {quoted(example)}"]
+    def split(
+        self, found: Sequence[str], first_lines: Sequence[int]
+    ) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Ids without their weights; of each id as found, its place among these, and its weight.
+
+        What may surprise is logged. Raises DataError, with the line, if some ids have weights and
+        others have something else there, or if a weight isn't above 0.
+        """
+        parts = [WEIGHTED.fullmatch(label) for label in found]
+        known: dict[str, int] = {}
+        places, weights = np.zeros(len(found), np.int32), np.ones(len(found), np.float32)
+        said, self.any = self.any, self.any or any(parts)
+        self._check_plain()
+        for i, (label, part) in enumerate(zip(found, parts, strict=True)):
+            if part is not None:
+                weights[i] = nearest_float32([part[2]])[0]
+                if not 0 < weights[i] < np.inf:
+                    raise self._refused("a weight above 0 after ::", first_lines[i], label)
+            elif "::" in label:
+                self.plain = self.plain or (first_lines[i], label)
+                self._check_plain()
+            bare = label if part is None else part[1].strip()
+            places[i] = known.setdefault(bare, len(known))
+        if self.any and not said:
+            example = next(label for label, part in zip(found, parts, strict=True) if part)
+            log.warning(f"{self.name}: ids have weights after ::, as in {quoted(example)}")
+        return list(known), places, weights
+
+    def _check_plain(self) -> None:
+        if self.any and self.plain is not None:
+            expected = "a number after ::, as other ids have their weights there"
+            raise self._refused(expected, *self.plain)
+
+    def _refused(self, expected: str, line: int, label: str) -> DataError:
+        return DataError(f"{self.name}:{line}: expected {expected}, got {quoted(label)}")
 
 
 def document_text(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import ctypes
 import errno
 import logging
@@ -12,7 +11,7 @@ import shutil
 import socket
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -67,24 +66,6 @@ def _open(path: FilePath, codec: Codec | None) -> Any:
     return open(path, "rb") if codec is None else codec.open(path)
 
 
-def read_bytes(path: FilePath) -> bytearray:
-    """The content of a text file without byte order marks; the last byte is a newline.
-
-    Raises DataError if the file is empty.
-    """
-    content = bytearray()
-    with open_bytes(path) as file:
-        while chunk := file.read(CHUNK):
-            content += chunk
-    while content.startswith(codecs.BOM_UTF8):  # tools that don't look add another one
-        del content[: len(codecs.BOM_UTF8)]
-    if not content:
-        raise empty_file(path)
-    if content[-1:] != b"\n":
-        content += b"\n"
-    return content
-
-
 def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file without their line ends, numbered from 1.
 
@@ -92,11 +73,22 @@ def numbered_lines(path: FilePath) -> Iterator[tuple[int, str]]:
     """
     number = 0
     with open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
-            text = _decoded(line, path, number)
-            yield number, text if number > 1 else text.lstrip("\ufeff")
+        for number, text in decoded_lines(file, path):
+            yield number, text
     if number == 0:
         raise empty_file(path)
+
+
+def decoded_lines(
+    lines: Iterable[bytes], path: FilePath, first: int = 1
+) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file without their line ends, numbered from `first` on.
+
+    Raises DataError if one isn't UTF-8.
+    """
+    for number, line in enumerate(lines, first):
+        text = _decoded(line, path, number)
+        yield number, text if number > 1 else text.lstrip("\ufeff")
 
 
 def read_lines(path: FilePath) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,31 +47,41 @@ def write_folder(
         check_ours(path, file)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     listed = {name: _facts(array) | {"sha256": _hash(array)} for name, array in arrays.items()}
-    whole = {"format": FORMAT, **meta, "arrays": listed}
-    whole["sha256"] = _hash_of(whole)
-    text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
     try:
         with replacing(path, overwrite) as fresh:
             fresh.mkdir()
             tensors.write(fresh / ARRAYS, arrays)
-            with open(fresh / file, "xb") as opened:
-                opened.write(f"{text}\n".encode())
-                opened.flush()
-                os.fsync(opened.fileno())
+            write_meta(fresh / file, {"format": FORMAT, **meta, "arrays": listed})
     except DataError as error:  # `replacing` raises it for files and folders alike
         raise ModelError(str(error)) from error
 
 
-def check_ours(path: PathName, file: str) -> None:
-    """Raise ModelError unless nothing is there, or what `write_folder` wrote and nothing else."""
+def write_meta(path: Path, meta: Mapping[str, Any]) -> None:
+    """Write the JSON of a folder, with the checksum of its content."""
+    whole = {**meta, "sha256": _hash_of(meta)}
+    text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
+    with open(path, "xb") as opened:
+        opened.write(f"{text}\n".encode())
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def check_ours(
+    path: PathName, file: str, what: str = "a model", beside: Sequence[str] = ()
+) -> None:
+    """Raise ModelError unless nothing is there, or such a folder and nothing else in it.
+
+    what: it is, to people. beside: names of files that may be in it, too.
+    """
     name = os.fspath(path)
     if not os.path.exists(path):
         return
     if not (Path(path) / file).is_file():
         raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
-    others = [e for e in sorted(os.listdir(path)) if e not in (file, ARRAYS) and e[-4:] != ".npy"]
+    own = (file, ARRAYS, *beside)
+    others = [e for e in sorted(os.listdir(path)) if e not in own and e[-4:] != ".npy"]
     if others:
-        raise ModelError(f"{name}: expected nothing but a model to replace, there is {others[0]}")
+        raise ModelError(f"{name}: expected nothing but {what} to replace, there is {others[0]}")
 
 
 def read_meta(path: PathName, file: str) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def read_meta(path: PathName, file: str) -> dict[str, Any]:
 
     Raises ModelError if it is missing, damaged, or of a format that is too new or too old.
     """
-    return _read(path, file, _meta)
+    return read_at_once(path, file, meta_in)
 
 
 def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -88,11 +98,15 @@ def read_folder(path: PathName, file: str) -> tuple[dict[str, Any], dict[str, np
     Both are of one folder, even while another process replaces it. Raises ModelError if one is
     missing, truncated, or not what the JSON says.
     """
-    return _read(path, file, _meta_and_arrays)
+    return read_at_once(path, file, _meta_and_arrays)
 
 
-def _read(path: PathName, file: str, reader: Callable[[PathName, str, int], Any]) -> Any:
-    """What a reader finds in a folder, again if it was replaced and removed meanwhile."""
+def read_at_once(path: PathName, file: str, reader: Callable[[PathName, str, int], Any]) -> Any:
+    """What a reader finds in a folder, again if it was replaced and removed meanwhile.
+
+    The reader gets the path, `file`, and the descriptor of the folder. It raises FileNotFoundError
+    if something is missing.
+    """
     while True:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -104,13 +118,13 @@ def _read(path: PathName, file: str, reader: Callable[[PathName, str, int], Any]
         try:
             return reader(path, file, descriptor)
         except FileNotFoundError as error:
-            if _is_still(path, descriptor):
+            if is_still(path, descriptor):
                 raise _missing(path, file, os.fspath(error.filename)) from None
         finally:
             os.close(descriptor)
 
 
-def _is_still(path: PathName, descriptor: int) -> bool:
+def is_still(path: PathName, descriptor: int) -> bool:
     """Whether a path leads to the folder that was opened."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
@@ -125,7 +139,10 @@ def _missing(path: PathName, file: str, what: str) -> ModelError:
     return ModelError(f"{name}: expected {what}, it is missing")
 
 
-def _meta(path: PathName, file: str, folder: int) -> dict[str, Any]:
+def meta_in(
+    path: PathName, file: str, folder: int, oldest: int = OLDEST, newest: int = FORMAT
+) -> dict[str, Any]:
+    """The JSON in the folder of this descriptor, of a format between these."""
     name = os.fspath(path)
     try:
         with as_model_error(path, file), tensors.open_regular(file, folder) as opened:
@@ -135,13 +152,13 @@ def _meta(path: PathName, file: str, folder: int) -> dict[str, Any]:
         raise
     except OSError as error:
         raise ModelError(f"{name}: {file} can't be read: {error.strerror}") from None
-    if not isinstance(found, int) or found > FORMAT:
+    if not isinstance(found, int) or found > newest:
         raise ModelError(
-            f"{name}: expected format {FORMAT} at most, got {found}; a newer xmc can read it"
+            f"{name}: expected format {newest} at most, got {found}; a newer xmc can read it"
         )
-    if found < OLDEST:
+    if found < oldest:
         raise ModelError(
-            f"{name}: expected format {OLDEST} at least, got {found}; make it again with this xmc"
+            f"{name}: expected format {oldest} at least, got {found}; make it again with this xmc"
         )
     return meta
 
@@ -149,7 +166,7 @@ def _meta(path: PathName, file: str, folder: int) -> dict[str, Any]:
 def _meta_and_arrays(
     path: PathName, file: str, folder: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    meta = _meta(path, file, folder)
+    meta = meta_in(path, file, folder)
     if meta["format"] == 2:
         return meta, _arrays_of_format_2(path, file, meta)
     try:
@@ -177,6 +194,14 @@ def verify_folder(path: PathName, file: str) -> None:
     name = os.fspath(path)
     if meta["format"] == 2:
         raise ModelError(f"{name}: a folder of format 2 has no checksums to verify; save it again")
+    verify_arrays(path, file, meta, arrays)
+
+
+def verify_arrays(
+    path: PathName, file: str, meta: dict[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Raise ModelError unless JSON and arrays have the checksums that the JSON says."""
+    name, meta = os.fspath(path), dict(meta)
     with as_model_error(path, file):
         own, given = meta.pop("sha256"), {n: of["sha256"] for n, of in meta["arrays"].items()}
     if own != _hash_of(meta):
@@ -207,7 +232,11 @@ def _arrays_of_format_2(
         listed = {name: _expected(*expected) for name, expected in meta["arrays"].items()}
         if outside := [name for name in listed if Path(name).name != name]:
             raise ValueError(f"expected names of arrays in this folder, got {outside[0]!r}")
-    return {name: _array(Path(path), name, *expected) for name, expected in listed.items()}
+    try:
+        return {name: npy_array(Path(path), name, *of) for name, of in listed.items()}
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise ModelError(f"{os.fspath(path)}: expected an array {missing}, it is missing") from None
 
 
 @contextmanager
@@ -231,14 +260,18 @@ def _expected(dtype: str, shape: list[int]) -> tuple[np.dtype, tuple[int, ...]]:
     return np.dtype(dtype), tuple(int(size) for size in shape)
 
 
-def _array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+def npy_array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """The array in a .npy file, mapped and read-only.
+
+    Raises ModelError if it is another one or damaged, FileNotFoundError if it isn't there.
+    """
     where = folder / f"{name}.npy"
     try:
         tensors.open_regular(where).close()
         array = np.load(where, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     except FileNotFoundError:
-        raise ModelError(f"{folder}: expected an array {name}.npy, it is missing") from None
-    except (OSError, ValueError, EOFError) as error:
+        raise
+    except Exception as error:  # numpy raises nearly anything over a damaged header
         raise ModelError(f"{where}: damaged or truncated: {' '.join(str(error).split())}") from None
     if not isinstance(array, np.ndarray):
         raise ModelError(f"{where}: expected an array, got an archive of arrays")

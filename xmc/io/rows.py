@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -14,14 +16,15 @@ import scipy.sparse as sp
 from ..arrays import INT32_MAX, frozen
 from ..errors import DataError, quoted
 from ..inputs import check_finite
-from .files import FilePath, empty_file, read_bytes, source_name
+from .blocks import BLOCK_BYTES, WHOLE, Cut, text_blocks
+from .files import FilePath, empty_file, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
 HEADER = re.compile(rb"\s*\d+([ \t]+\d+)*\s*")
 FINITE, WEIGHT = "a finite float32 number", "a weight above 0 of a label"
 AS_TEXT = "; --format text reads it as plain text"
-BLOCK_BYTES = 1 << 22
+PAIR_FIRST = re.compile(rb"^(?:[ \t\r]*\r)?\d+:", re.MULTILINE)  # behind no blank
 
 
 def header_size(line: bytes) -> int:
@@ -39,13 +42,16 @@ def read_xmc(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp
     with weights, a blank stands before the features of a row without labels. Raises DataError, with
     the line, at anything else.
     """
-    content, name = read_bytes(path), source_name(path)
-    start = content.index(b"\n") + 1
-    n_rows, n_features, n_labels = _header(bytes(content[:start]), name, "rows features labels")
-    text = _Text(content, name, int(not zero_based), n_features, n_labels)
-    X, Y = _parse(text, start, b"\n")
-    _check_rows(text, n_rows, X, Y)
-    return _summed(X[:n_rows], text), distinct_labels(Y[:n_rows])
+    (pair,) = xmc_blocks(path, zero_based)
+    return pair
+
+
+def xmc_blocks(
+    path: FilePath, zero_based: bool = True, cut: Cut = WHOLE
+) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
+    """X and Y of each block of such a file."""
+    for first, X, Y in _counted_blocks(path, "rows features labels", zero_based, cut):
+        yield _summed(X, source_name(path), first), distinct_labels(Y)
 
 
 def read_sparse(path: FilePath, zero_based: bool = True) -> sp.csr_matrix:
@@ -54,13 +60,41 @@ def read_sparse(path: FilePath, zero_based: bool = True) -> sp.csr_matrix:
     Raises DataError, with the line, at anything else. As plain text may begin with two numbers,
     the error then says how it is read.
     """
-    content, name = read_bytes(path), source_name(path)
-    start = content.index(b"\n") + 1
-    n_rows, n_columns = _header(bytes(content[:start]), name, "rows columns")
-    text = _Text(content, name, int(not zero_based), n_columns, 0, "column")
-    M, no_labels = _parse(text, start, b"\n")
-    _check_rows(text, n_rows, M, no_labels)
-    return M[:n_rows]
+    (M,) = sparse_blocks(path, zero_based)
+    return M
+
+
+def sparse_blocks(
+    path: FilePath, zero_based: bool = True, cut: Cut = WHOLE
+) -> Iterator[sp.csr_matrix]:
+    """The rows of each block of such a file."""
+    for _, M, _ in _counted_blocks(path, "rows columns", zero_based, cut):
+        yield M
+
+
+def _counted_blocks(
+    path: FilePath, fields: str, zero_based: bool, cut: Cut
+) -> Iterator[tuple[int, sp.csr_matrix, sp.csr_matrix]]:
+    """Blocks of a file with a header of these fields: how many rows stand before, X and Y.
+
+    Raises DataError unless there are the rows of the header; blank lines may follow them.
+    """
+    blocks = text_blocks(path, cut)
+    begun = next(blocks)
+    start, name = begun.index(b"\n") + 1, source_name(path)
+    n_rows, width, *n_labels = _header(bytes(begun[:start]), name, fields)
+    kind = fields.split()[1].removesuffix("s")
+    text = _Text(path, name, int(not zero_based), width, sum(n_labels), b"\n", kind)
+    n_read, beyond = 0, False
+    for X, Y in _parsed(text, chain([begun], blocks), start, cut):
+        kept = min(X.shape[0], max(0, n_rows - n_read))
+        beyond = beyond or X.indptr[kept] < X.nnz or Y.indptr[kept] < Y.nnz
+        if kept:
+            yield n_read, X[:kept], Y[:kept]
+        n_read += X.shape[0]
+    if n_read < n_rows or beyond:
+        expected = f"expected {n_rows} rows as the header says"
+        raise DataError(f"{name}:1: {expected}, got {n_read}{text.hint}")
 
 
 def _header(line: bytes, name: str, fields: str) -> list[int]:
@@ -78,26 +112,28 @@ def _header(line: bytes, name: str, fields: str) -> list[int]:
     return numbers
 
 
-def _check_rows(text: _Text, n_rows: int, X: sp.csr_matrix, Y: sp.csr_matrix) -> None:
-    """Raise DataError unless there are the rows of the header; blank lines may follow them."""
-    if X.shape[0] < n_rows or X.indptr[n_rows] < X.nnz or Y.indptr[n_rows] < Y.nnz:
-        raise DataError(
-            f"{text.name}:1: expected {n_rows} rows as the header says, got {X.shape[0]}"
-            + text.hint
-        )
-
-
 def read_svmlight(path: FilePath, zero_based: bool = True) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """X and Y of a file of rows `l1,l2 f:v f:v # comment`, as wide as their largest ids need.
 
     A blank line is a row without labels and features; a line that holds only a comment is none.
     Labels may have weights, as in `read_xmc`. Raises DataError, with the line, at anything else.
     """
-    text = _Text(read_bytes(path), source_name(path), int(not zero_based), INT32_MAX, INT32_MAX)
-    X, Y = _parse(text, 0, b"#")
-    if X.shape[0] == 0:
+    (pair,) = svmlight_blocks(path, zero_based)
+    return pair
+
+
+def svmlight_blocks(
+    path: FilePath, zero_based: bool = True, cut: Cut = WHOLE
+) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
+    """X and Y of each block of such a file, as wide as the largest ids in the block need."""
+    name, n_read = source_name(path), 0
+    text = _Text(path, name, int(not zero_based), INT32_MAX, INT32_MAX, b"#")
+    for X, Y in _parsed(text, text_blocks(path, cut), 0, cut):
+        if X.shape[0]:
+            yield _narrowed(_summed(X, name, n_read)), _narrowed(distinct_labels(Y))
+        n_read += X.shape[0]
+    if n_read == 0:
         raise empty_file(path)
-    return _narrowed(_summed(X, text)), _narrowed(distinct_labels(Y))
 
 
 def _narrowed(M: sp.csr_matrix) -> sp.csr_matrix:
@@ -108,11 +144,12 @@ def _narrowed(M: sp.csr_matrix) -> sp.csr_matrix:
 class _Text(NamedTuple):
     """What is parsed, and what ids may stand in it."""
 
-    content: bytearray
-    name: str  # of its file, in errors
+    path: FilePath
+    name: str  # of the file, in errors
     base: int  # the smallest id
     n_features: int
     n_labels: int
+    comment: bytes  # the byte that ends what is read of a line
     feature: str = "feature"  # what a row's columns are called
 
     @property
@@ -120,36 +157,119 @@ class _Text(NamedTuple):
         """What errors say besides, where the file may be no such text at all."""
         return AS_TEXT if self.feature == "column" else ""
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the first line is no row."""
+        return self.comment == b"\n"
 
-def _parse(text: _Text, start: int, comment: bytes) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """X and Y of the rows from byte `start` on, as they stand there, duplicates and all.
 
-    The byte `comment` ends what is read of a line.
+class _Block(NamedTuple):
+    """A part of a text."""
+
+    content: bytearray
+    start: int  # where rows begin in it
+    line: int  # the number of its first line
+
+
+def _parsed(
+    text: _Text, contents: Iterable[bytearray], start: int, cut: Cut
+) -> Iterator[tuple[sp.csr_matrix, sp.csr_matrix]]:
+    """X and Y of each block, as they stand there, duplicates and all.
+
+    start: where rows begin in the first one.
+
+    Whether what begins a row is a label with a weight, all rows tell. Where it matters first, those
+    that follow are looked at; what can be read only once must do without such labels from then on.
     """
     from ..kernels import parse
 
-    content = frozen(np.frombuffer(text.content, np.uint8))
+    weighted, guessed, line = False, 0, 1
+    surely = cut.n_bytes is None or not text.n_labels
+    for content in contents:
+        block = _Block(content, start, line)
+        run = _run(text, block, weighted)
+        if run.fault == parse.WEIGHTS and text.n_labels:
+            if guessed:
+                raise _late_weight(text, block, run.at, guessed)
+            weighted = surely = True
+            run = _run(text, block, weighted)
+        X, Y = _matrices(text, block, run)
+        if not surely and (guess := _guessed(block, X, Y)):
+            surely = os.path.isfile(text.path)
+            guessed = 0 if surely else guess
+            weighted = surely and _has_weights(text, cut)
+            if weighted:
+                X, Y = _matrices(text, block, _run(text, block, weighted))
+        yield X, Y
+        start, line = 0, line + content.count(b"\n")
+
+
+def _guessed(block: _Block, X: sp.csr_matrix, Y: sp.csr_matrix) -> int:
+    """The line of a row whose first feature is one only if no label has a weight; 0 if none is."""
+    if not ((np.diff(Y.indptr) == 0) & (np.diff(X.indptr) > 0)).any():
+        return 0
+    found = PAIR_FIRST.search(block.content, block.start)
+    return _line(block, found.start()) if found else 0
+
+
+def _has_weights(text: _Text, cut: Cut) -> bool:
+    """Whether some label of the file surely has a weight, before any fault."""
+    from ..kernels import parse
+
+    for n, content in enumerate(text_blocks(text.path, cut)):
+        start = content.index(b"\n") + 1 if text.has_header and n == 0 else 0
+        fault = _run(text, _Block(content, start, 1), False).fault
+        if fault:
+            return fault == parse.WEIGHTS
+    return False
+
+
+def _late_weight(text: _Text, block: _Block, at: int, guessed: int) -> DataError:
+    expected = f"expected no weights of labels, as line {guessed} was read as features"
+    got = quoted(_token(TOKEN, block.content, at))
+    return DataError(
+        f"{text.name}:{_line(block, at)}: {expected}, got {got}; a file can be read, not a stream"
+    )
+
+
+class _Run(NamedTuple):
+    """What the kernel made of a block."""
+
+    fault: int
+    at: int  # its place
+    n_rows: int
+    arrays: tuple[np.ndarray, ...]  # labels, weights, label_ptr, features, values, feature_ptr
+    doubts: np.ndarray
+
+
+def _run(text: _Text, block: _Block, weighted: bool) -> _Run:
+    """Parse a block; weighted: whether labels have weights, also where no comma tells."""
+    from ..kernels import parse
+
+    content = frozen(np.frombuffer(block.content, np.uint8))
     n_lines, n_colons, n_commas = parse.count_marks(content)
     labels, label_ptr = np.empty(n_lines + n_commas, np.int32), np.empty(n_lines + 1, np.int64)
     features, feature_ptr = np.empty(n_colons, np.int32), np.empty(n_lines + 1, np.int64)
     weights, values = np.empty(len(labels), np.float32), np.empty(n_colons, np.float32)
     arrays = labels, weights, label_ptr, features, values, feature_ptr
-    bounds = text.base, text.n_labels, text.n_features
-    n_doubts, weighted = 1024, 0
+    how = text.base, text.n_labels, text.n_features, ord(text.comment), int(weighted)
+    n_doubts = 1024
     while True:
-        doubts = np.empty((max(1024, n_doubts), 2), np.int64)
-        fault, at, n_rows, n_doubts = parse.parse_rows(
-            content, start, *bounds, ord(comment), weighted, *arrays, doubts
-        )
-        if fault == parse.WEIGHTS and text.n_labels:
-            weighted = 1
-        elif n_doubts <= len(doubts):
-            break
-    if fault != parse.FINE:
-        raise _fault(fault, text, at)
-    _settle(text, weights, values, doubts[:n_doubts])
-    X = _matrix(values, features, feature_ptr[: n_rows + 1], text.n_features)
-    return X, _matrix(weights, labels, label_ptr[: n_rows + 1], text.n_labels)
+        doubts = np.empty((n_doubts, 2), np.int64)
+        fault, at, n_rows, found = parse.parse_rows(content, block.start, *how, *arrays, doubts)
+        if found <= n_doubts:
+            return _Run(fault, at, n_rows, arrays, doubts[:found])
+        n_doubts = found
+
+
+def _matrices(text: _Text, block: _Block, run: _Run) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """X and Y of a block. Raises DataError if there is a fault."""
+    if run.fault:
+        raise _fault(run.fault, text, block, run.at)
+    labels, weights, label_ptr, features, values, feature_ptr = run.arrays
+    _settle(text, block, weights, values, run.doubts)
+    X = _matrix(values, features, feature_ptr[: run.n_rows + 1], text.n_features)
+    return X, _matrix(weights, labels, label_ptr[: run.n_rows + 1], text.n_labels)
 
 
 def _matrix(values: np.ndarray, columns: np.ndarray, ptr: np.ndarray, width: int) -> sp.csr_matrix:
@@ -158,9 +278,9 @@ def _matrix(values: np.ndarray, columns: np.ndarray, ptr: np.ndarray, width: int
     return sp.csr_matrix((values[:used], columns[:used], ptr), shape=(len(ptr) - 1, width))
 
 
-def _summed(M: sp.csr_matrix, text: _Text) -> sp.csr_matrix:
+def _summed(M: sp.csr_matrix, name: str, first_row: int) -> sp.csr_matrix:
     M.sum_duplicates()
-    check_finite(M, text.name, "X")
+    check_finite(M, name, "X", first_row)
     return M
 
 
@@ -178,7 +298,9 @@ def distinct_labels(Y: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix((Y.data[order][first], columns[first], ends), shape=Y.shape)
 
 
-def _settle(text: _Text, weights: np.ndarray, values: np.ndarray, doubts: np.ndarray) -> None:
+def _settle(
+    text: _Text, block: _Block, weights: np.ndarray, values: np.ndarray, doubts: np.ndarray
+) -> None:
     """Read the numbers again that the kernel couldn't round with certainty.
 
     doubts: the place of each in `values`, or -1 - its place in `weights`; and where its digits
@@ -187,13 +309,13 @@ def _settle(text: _Text, weights: np.ndarray, values: np.ndarray, doubts: np.nda
     if len(doubts) == 0:
         return
     starts = doubts[:, 1].tolist()
-    tokens = [_token(NUMBER, text.content, at) for at in starts]
+    tokens = [_token(NUMBER, block.content, at) for at in starts]
     exact, is_value = nearest_float32(tokens), doubts[:, 0] >= 0
     bad = np.isinf(exact) | ((exact <= 0) & ~is_value)
     if bad.any():
         first = int(np.argmax(bad))
         expected = FINITE if is_value[first] else WEIGHT
-        line, got = _line(text.content, starts[first]), quoted(tokens[first])
+        line, got = _line(block, starts[first]), quoted(tokens[first])
         raise DataError(f"{text.name}:{line}: expected {expected}, got {got}")
     values[doubts[is_value, 0]] = exact[is_value]
     weights[-1 - doubts[~is_value, 0]] = exact[~is_value]
@@ -205,15 +327,15 @@ def _token(pattern: re.Pattern[bytes], content: bytearray, at: int) -> bytes:
     return found.group() if found else b""
 
 
-def _line(content: bytearray, at: int) -> int:
-    return content.count(b"\n", 0, at) + 1
+def _line(block: _Block, at: int) -> int:
+    return block.line + block.content.count(b"\n", 0, at)
 
 
-def _fault(fault: int, text: _Text, at: int) -> DataError:
+def _fault(fault: int, text: _Text, block: _Block, at: int) -> DataError:
     """The error for what the kernel found at a byte."""
     from ..kernels import parse
 
-    token, line = _token(TOKEN, text.content, at), _line(text.content, at)
+    token, line = _token(TOKEN, block.content, at), _line(block, at)
     hint = ""
     if fault == parse.FEATURE_RANGE:
         expected = _range(text.feature, text.base, text.n_features)

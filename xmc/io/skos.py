@@ -10,7 +10,8 @@ from typing import Any
 from xml.parsers import expat
 
 from ..errors import DataError
-from .files import FilePath, read_bytes, source_name
+from .blocks import read_bytes
+from .files import FilePath, source_name
 from .vocabularies import Entries
 
 PARSERS = {"ttl": "turtle", "rdf": "xml", "nt": "nt", "jsonld": "json-ld"}

@@ -64,15 +64,15 @@ def added(
     Y, labels = _labelled(y, label_ids, label_names, model, who)
     if described is not None and not described.texts:  # names are all that is new
         return _only_named(estimator, model, labels, described.names, described.related)
-    csr = estimator._features(X if described is None else described.X, reset=False)
-    same_rows(csr, Y, who)
+    asked = estimator._features(X if described is None else described.X, reset=False)
+    same_rows(asked, Y, who)
     if not Y.nnz:
         raise DataError(f"{who}: expected a label in the new rows, got none")
     known = _known(estimator, rows, label_ids, labels, who)
     kept = model.kept_labels
     if kept is not None:
         kept = frozen(np.union1d(kept, Y.indices).astype(np.int32))
-    new = estimator._kept_rows(csr), _numbered(Y, kept)
+    new = estimator._kept_rows(asked), _numbered(Y, kept)
     both = joined(known._replace(Y=_numbered(known.Y, kept)), *new)
     predictor = model.predictor
     if kept is not None:
@@ -195,11 +195,11 @@ def _known(
     model: Model = estimator.model_
     if rows is not None:
         X, y = rows
-        csr = estimator._features(X, reset=False)
+        before = estimator._features(X, reset=False)
         Y, _ = _labelled(y, label_ids, None, model, who)
-        same_rows(csr, Y, who)
+        same_rows(before, Y, who)
         own = _of_known(Y, labels.n, model, who)
-        return Known(estimator._kept_rows(csr), own)
+        return Known(estimator._kept_rows(before), own)
     held = held_rows(estimator)
     if held is None:
         raise ParameterError(
