@@ -27,7 +27,7 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
-    "soundness inputs propensity judged threshold scoring metrics xmc.io xmc.io.* vocabulary "
+    "soundness inputs propensity judged tally threshold scoring metrics xmc.io xmc.io.* vocabulary "
     "parallel progress memory checkpoint",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
