@@ -28,7 +28,7 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays numbering scratch frames "
     "soundness inputs propensity judged tally threshold scoring metrics xmc.io xmc.io.* vocabulary "
-    "parallel progress memory checkpoint",
+    "parallel progress memory checkpoint unfinished",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers text features training_data base "
