@@ -412,6 +412,11 @@ def row_text(
 def sparse_text(M: sp.csr_matrix, zero_based: bool = True) -> Iterator[bytes]:
     """A header `rows columns` and the rows of M as lines `c:v c:v`, many lines at a time."""
     yield f"{M.shape[0]} {M.shape[1]}\n".encode()
+    yield from sparse_rows(M, zero_based)
+
+
+def sparse_rows(M: sp.csr_matrix, zero_based: bool = True) -> Iterator[bytes]:
+    """The rows of M as such lines."""
     for block in row_text(M, sp.csr_matrix((M.shape[0], 0)), zero_based):
         yield bytes(block).removeprefix(b" ").replace(b"\n ", b"\n")
 
