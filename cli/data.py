@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -37,8 +36,9 @@ class Source(NamedTuple):
     def read_blocks(self, path: str, as_it_comes: bool = False) -> Any:
         """The rows of a file, block by block; as_it_comes: those of a pipe that have come."""
         from xmc.io import blocks, read_blocks
+        from xmc.io.files import can_be_read_again
 
-        n_bytes, comes = blocks.BLOCK_BYTES, as_it_comes and not os.path.isfile(path)
+        n_bytes, comes = blocks.BLOCK_BYTES, as_it_comes and not can_be_read_again(path)
         return read_blocks(path, **self._asdict(), block_bytes=n_bytes, as_it_comes=comes)
 
     def count_rows(self, path: str) -> int:

@@ -34,6 +34,7 @@ NEVER = r"os\.kill"
 TESTS = {
     "xmc/metrics.py": "metrics",
     "xmc/judged.py": "metrics threshold",
+    "xmc/tally.py": "tally metrics",
     "xmc/topk.py": "topk",
     "xmc/propensity.py": "metrics",
     "xmc/threshold.py": "threshold",
@@ -41,6 +42,7 @@ TESTS = {
     "xmc/io/folder.py": "folder tensors",
     "xmc/io/values.py": "values",
     "xmc/io/files.py": "files",
+    "xmc/io/blocks.py": "io files",
     "xmc/checkpoint.py": "checkpoint",
     "xmc/patterns.py": "patterns",
     "xmc/layer.py": "layer",
