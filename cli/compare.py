@@ -21,15 +21,17 @@ from xmc.cli.data import (
     pad_columns,
     read_labelled,
 )
-from xmc.cli.evaluate import (
+from xmc.cli.evaluate import propensity_flags
+from xmc.cli.matching import (
     Inputs,
     LabelMatrix,
     add_ids,
     check_rows,
+    ids_of_columns,
     match_labels,
-    propensity_flags,
     read_labels,
 )
+from xmc.cli.measuring import training_rows as rows_of_file
 from xmc.cli.output import Notices, Output, print_table, say
 from xmc.cli.predict import shorten
 from xmc.formats import MATRIX_FORMATS
@@ -172,15 +174,8 @@ def read_counts(
     path: str | None, sides: Sequence[Side], source: Source
 ) -> tuple[LabelMatrix, int] | None:
     """The training rows of each label, as a matrix of one row, and how many rows there are."""
-    import numpy as np
-
-    from xmc.inputs import true_labels
-
     if path is not None:
-        train = read_labels(path, source)
-        labels, counts = np.unique(true_labels(train.M, path, "Y").indices, return_counts=True)
-        M = as_one_row(labels, counts, train.n_labels)
-        return train._replace(M=M), train.M.shape[0]
+        return rows_of_file(path, source)
     for side in sides:
         if side.trained is not None:
             labels, counts, n_rows = side.trained
@@ -205,9 +200,9 @@ def match(
 ) -> Matched:
     """Everything in the same columns: first those of the truth, then the others."""
     counts = None if train is None else train[0]
-    preds = []
+    preds, ids = [], ids_of_columns(label_names)
     for side in sides:
-        given = add_ids(Inputs(side.pred, true, counts), label_names)
+        given = add_ids(Inputs(side.pred, true, counts), ids)
         pred, true, _ = match_labels(given._replace(train=None))
         counts = given.train
         preds.append(pred)

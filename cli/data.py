@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -10,6 +10,8 @@ import click
 from xmc.cli.output import Notices
 from xmc.errors import DataError, ModelError, quoted
 from xmc.formats import MATRIX_FORMATS
+
+USUAL_KS = (1, 3, 5)
 
 
 class Source(NamedTuple):
@@ -30,6 +32,20 @@ class Source(NamedTuple):
         from xmc.io import read
 
         return read(path, **self._asdict())
+
+    def read_blocks(self, path: str, as_it_comes: bool = False) -> Any:
+        """The rows of a file, block by block; as_it_comes: those of a pipe that have come."""
+        from xmc.io import blocks, read_blocks
+        from xmc.io.files import can_be_read_again
+
+        n_bytes, comes = blocks.BLOCK_BYTES, as_it_comes and not can_be_read_again(path)
+        return read_blocks(path, **self._asdict(), block_bytes=n_bytes, as_it_comes=comes)
+
+    def count_rows(self, path: str) -> int:
+        """How many rows a file has."""
+        from xmc.io import count_rows
+
+        return count_rows(path, **self._asdict())
 
     def is_headerless(self, path: str) -> bool:
         """Whether the file has no header, so that its largest ids give the widths of its
@@ -205,15 +221,55 @@ def read_rows(
     return features_for(model, dataset, source.is_headerless(path), notices), dataset.texts
 
 
-def features_for(model: Any, dataset: Any, headerless: bool, notices: Notices) -> Any:
+def rows_in(blocks: Iterable[Any], rows: range) -> Iterator[Any]:
+    """The blocks with only these rows of all, counted from 0."""
+    at = 0
+    for block in blocks:
+        start, stop = max(rows.start - at, 0), min(rows.stop - at, block.n_rows)
+        at += block.n_rows
+        if start < stop:
+            yield block if stop - start == block.n_rows else block.part(start, stop)
+        if at >= rows.stop:
+            return
+
+
+class Unseen:
+    """The features of headerless rows, of which the model may lack some."""
+
+    def __init__(self, model: Any):
+        self.n_features = model.model_.n_features
+        self.used: Any = ()  # ascending
+
+    def left_out(self, X: Any) -> Any:
+        """X with the features of the model."""
+        import numpy as np
+
+        self.used = np.union1d(self.used, X.indices)
+        return pad_columns(X[:, : self.n_features], self.n_features)
+
+    def say(self, notices: Notices) -> None:
+        """Say how many features were left out."""
+        unseen = sum(feature >= self.n_features for feature in self.used)
+        what = "features that training lacks"
+        notices.say_if_any(unseen, len(self.used), what, "they are ignored")
+
+
+def features_for(
+    model: Any, dataset: Any, headerless: bool, notices: Notices, unseen: Unseen | None = None
+) -> Any:
     """X as the model takes it: its vectoriser reads texts; headerless rows are padded, or lose the
     features that the model doesn't know, as a vectoriser leaves out words that it doesn't know.
+
+    unseen: remembers what of several blocks is left out; of all rows at once, that is said.
     """
     if dataset.texts is not None and (dataset.X is None or hasattr(model, "vectorizer_")):
         return _vectorized(model, dataset.texts, notices.who)
     X, n_features = dataset.X, model.model_.n_features
     if headerless:
-        X = _known_features(X, n_features, notices)
+        known = unseen or Unseen(model)
+        X = known.left_out(X)
+        if unseen is None:
+            known.say(notices)
     if X.shape[1] != n_features:
         trained = f"model was trained on {n_features:,} features"
         raise DataError(f"{notices.who}: {trained}, rows have {X.shape[1]:,}")
@@ -239,16 +295,6 @@ def labels_for(model: Any, dataset: Any, path: str, headerless: bool) -> tuple[A
     return Y, ids
 
 
-def _known_features(X: Any, n_features: int, notices: Notices) -> Any:
-    """X with so many columns; what is left out is said."""
-    import numpy as np
-
-    used = np.unique(X.indices)
-    unseen = int((used >= n_features).sum())
-    notices.say_if_any(unseen, len(used), "features that training lacks", "they are ignored")
-    return pad_columns(X[:, :n_features], n_features)
-
-
 def _vectorized(model: Any, texts: list[str], who: str) -> Any:
     if not hasattr(model, "vectorizer_"):
         raise DataError(
@@ -258,8 +304,8 @@ def _vectorized(model: Any, texts: list[str], who: str) -> Any:
 
 
 def default_ks(ks: Sequence[int], most: int) -> tuple[int, ...]:
-    """The ks that the user asked for, otherwise those of 1, 3 and 5 that are at most `most`."""
-    return tuple(sorted(set(ks))) or tuple(k for k in (1, 3, 5) if k <= most) or (1,)
+    """The ks that the user asked for, otherwise the usual ones that are at most `most`."""
+    return tuple(sorted(set(ks))) or tuple(k for k in USUAL_KS if k <= most) or (1,)
 
 
 def check_k(who: str, k: int, n_labels: int) -> None:

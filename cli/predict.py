@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -10,15 +11,18 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    Unseen,
     check_k,
+    features_for,
     load_model,
     matrix_model,
     model_labels,
-    read_rows,
+    rows_in,
 )
 from xmc.cli.output import Output, on_terminal
+from xmc.cli.predicting import Done, Shard, answer, check_parts, resumed, rows_of_shard
 from xmc.errors import printable
-from xmc.formats import PREDICTION_FORMATS
+from xmc.formats import PREDICTION_FORMATS, prediction_format
 
 LONGEST_TEXT = 70  # characters of a text in the listing
 
@@ -50,6 +54,17 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     help="File for the predictions: .npz, .tsv, .jsonl or .txt (rows label:score); - is stdout.",
 )
 @click.option("--out-format", type=click.Choice(PREDICTION_FORMATS), help="Format of --out.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep what is done in the folder OUT.part, and go on with what a stopped run kept there.",
+)
+@click.option(
+    "--shard",
+    type=Shard(),
+    metavar="I/N",
+    help="Answer only the I-th of N equal parts of the rows, as 3/16.",
+)
 @options.source
 @options.threads
 @options.output
@@ -64,6 +79,8 @@ def command(
     threshold: float | None,
     out: str | None,
     out_format: str | None,
+    resume: bool,
+    shard: tuple[int, int] | None,
     source: Source,
     threads: int | None,
     output: Output,
@@ -73,36 +90,52 @@ def command(
     FILE holds features (.npz, .svm, .txt that begins with 2 or 3 numbers) or texts (.tsv, plain
     .txt). It may be compressed: .gz, .bz2, .xz or .zst. - is stdin and needs --format. Without
     --out the labels go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those
-    of a FILE and stdout is no terminal.
+    of a FILE and stdout is no terminal. Rows are read, ranked and written in blocks, those of stdin
+    as they come.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
     xmc predict model --text "a terminal emulator for X"
     xmc predict model X.npz --out sets.jsonl --threshold 0.4
+    xmc predict model texts.tsv.gz --out pred.tsv.gz --resume
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
     source.check_stdin(path)
     check_destination(out, out_format)
+    check_parts(path, out, resume, shard)
     if out == output.json_path == "-":
         raise click.UsageError("--out and --json can't both be stdout")
-    output.check(out)
+    output.check(out, beside=f"{out}.part" if resume else None)
     output.notices.compiling()
     model = load_model(folder, threads)
-    estimator = matrix_model(model)
-    estimator.verbose = int(not output.quiet)
     typed = "k" in options.typed_options(ctx)
     if typed:
         check_k("predict", k, model.n_labels_)
-    k = min(k, model.n_labels_)
-    X, documents = read_rows(model, path, list(texts), source, output.notices)
-    started = time.monotonic()
-    if sets or threshold is not None:
-        most = k if typed else None  # only a typed k bounds sets
-        top = estimator.predict_topk(X, most, sets=True, threshold=threshold)
-    else:
-        top = estimator.predict_topk(X, k)
-    facts = count_rows(X, model, top.labels.shape[1], time.monotonic() - started)
+    asked: dict[str, Any] = {"k": min(k, model.n_labels_)}
+    if sets or threshold is not None:  # only a typed k bounds sets
+        asked = {"k": k if typed else None, "sets": True, "threshold": threshold}
+    rows = None if path is None or shard is None else rows_of_shard(path, shard, source)
+    records: list[dict[str, Any]] = []
+    settings = asked | {"shard": shard, "source": source._asdict()}
+    if out is not None:
+        settings["format"] = prediction_format(out, out_format)
+    with (
+        resumed(out if resume else None, folder, path, settings, output.notices) as kept,
+        destination(out, out_format, model, output, bool(texts), records, kept.streams) as write,
+        counting_rows(out, output) as advance,
+    ):
+        headerless, unseen = path is not None and source.is_headerless(path), Unseen(model)
+        done = answer(
+            kept.left(blocks_of(path, list(texts), source, rows), path),
+            lambda dataset: features_for(model, dataset, headerless, output.notices, unseen),
+            lambda X: matrix_model(model).predict_topk(X, **asked),
+            write,
+            kept,
+            advance,
+        )
+    unseen.say(output.notices)
+    facts = facts_of(done, model.n_labels_)
     output.notices.say_if_any(
         facts["n_rows_without_features"],
         facts["n_rows"],
@@ -110,15 +143,9 @@ def command(
         "only the bias ranks their labels",
     )
     if out is not None:
-        save(out, top, model, out_format, output.overwrite)
-        output.notices.say(
-            f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}"
-        )
-    else:
-        facts["predictions"] = as_records(top, model) if output.json_path else None
-        if output.for_people:
-            print_predictions(top, model, documents, for_people=bool(texts) or on_terminal())
-    output.write_json(facts)
+        said = f"{facts['n_rows']:,} rows in {facts['seconds']:.2f} s, written to {out}"
+        output.notices.say(said)
+    output.write_json(facts | ({"predictions": records} if out is None else {}))
 
 
 def check_destination(out: str | None, format: str | None) -> None:
@@ -126,52 +153,109 @@ def check_destination(out: str | None, format: str | None) -> None:
     if format is not None and out is None:
         raise click.UsageError("--out-format goes with --out")
     if out is not None:
-        from xmc.formats import prediction_format
-
         if prediction_format(out, format) == "npz":
             from xmc.io.npz import check_plain
 
             check_plain(out)
 
 
-def count_rows(X: Any, model: Any, k: int, seconds: float) -> dict[str, Any]:
+def blocks_of(
+    path: str | None, texts: list[str], source: Source, rows: range | None
+) -> Iterable[Any]:
+    """The Datasets of a file, or of typed texts; rows: only these."""
+    from xmc.io import Dataset
+
+    if path is None:
+        return [Dataset(texts=texts)]
+    blocks = source.read_blocks(path, as_it_comes=True)
+    return blocks if rows is None else rows_in(blocks, rows)
+
+
+def facts_of(done: Done, n_labels: int) -> dict[str, Any]:
     """Sizes of what was predicted, and how long it took."""
-    X = getattr(X, "X", X)  # of rows with their texts
     return {
-        "n_rows": X.shape[0],
-        "n_rows_without_features": int((X.getnnz(axis=1) == 0).sum()),
-        "n_labels": model.n_labels_,
-        "k": k,
-        "seconds": round(seconds, 3),
+        "n_rows": done.n_rows,
+        "n_rows_without_features": done.n_rows_without_features,
+        "n_labels": n_labels,
+        "k": done.k,
+        "seconds": round(done.seconds, 3),
     }
 
 
-def save(out: str, top: Any, model: Any, format: str | None, overwrite: bool) -> None:
-    """Write the predictions with the ids and names of the model's labels."""
-    from xmc.io import write_predictions
+@contextmanager
+def counting_rows(out: str | None, output: Output) -> Iterator[Callable[[float], None]]:
+    """Show how many rows are done, if they go into a file."""
+    from xmc.progress import Progress
 
-    ids, names = model_labels(model)
-    write_predictions(
-        out,
-        top,
-        model.n_labels_,
-        label_ids=ids,
-        label_names=names,
-        format=format,
-        overwrite=overwrite,
-    )
+    with Progress(not output.quiet and out not in (None, "-")) as progress:
+        yield progress.count("ranking rows", "rows")
 
 
-def print_predictions(top: Any, model: Any, texts: list[str] | None, for_people: bool) -> None:
-    """Print the predictions, as a list for people or as tsv lines."""
-    if not for_people:
-        return save("-", top, model, "tsv", False)
-    for row, labels in enumerate(as_records(top, model)):
-        click.secho(f"row {row}" if texts is None else shorten(texts[row]), bold=True)
-        for label in labels["labels"]:
-            label_id, name = (printable(str(label.get(key, label["id"]))) for key in ("id", "name"))
-            suffix = "" if name == label_id else click.style(f"  {label_id}", dim=True)
-            click.echo(f"  {label['score']:.3f}  {name}{suffix}")
+@contextmanager
+def destination(
+    out: str | None,
+    format: str | None,
+    model: Any,
+    output: Output,
+    typed: bool,
+    records: list[dict[str, Any]],
+    streams: Any,
+) -> Iterator[Callable[[Any, Any], None]]:
+    """A function that takes the predictions of each block, and their texts or None.
+
+    They go to the file `out`, with the ids and names of the model's labels. Without one, they go to
+    stdout, as a list for people or as tsv lines, and into `records` if there is a JSON for them.
+    """
+    from xmc.io.prediction_files import prediction_file
+
+    takers: list[Callable[[Any, Any], None]] = []
+    with ExitStack() as stack:
+        if out is None and output.json_path is not None:
+            takers.append(lambda top, texts: records.extend(as_records(top, model)))
+        if out is None and output.for_people and (typed or on_terminal()):
+            takers.append(listing(model))
+        elif out is not None or output.for_people:
+            ids, names = model_labels(model)
+            file = prediction_file(
+                out or "-",
+                model.n_labels_,
+                label_ids=ids,
+                label_names=names,
+                format=format if out else "tsv",
+                overwrite=output.overwrite,
+                streams=streams,
+            )
+            add = stack.enter_context(file)
+            takers.append(lambda top, texts: add(top))
+
+        def write(top: Any, texts: list[str] | None) -> None:
+            for take in takers:
+                take(top, texts)
+
+        yield write
+
+
+def listing(model: Any) -> Callable[[Any, Any], None]:
+    """A function that prints the predictions of each block as a list for people."""
+    n_rows = 0
+
+    def show(top: Any, texts: list[str] | None) -> None:
+        nonlocal n_rows
+        for row, labels in enumerate(as_records(top, model)):
+            title = f"row {n_rows + row}" if texts is None else shorten(texts[row])
+            click.secho(title, bold=True)
+            print_labels(labels["labels"])
+        n_rows += len(top.labels)
+
+    return show
+
+
+def print_labels(labels: list[dict[str, Any]]) -> None:
+    """Print the score and the name of each label, and its id if that is another one."""
+    for label in labels:
+        label_id, name = (printable(str(label.get(key, label["id"]))) for key in ("id", "name"))
+        suffix = "" if name == label_id else click.style(f"  {label_id}", dim=True)
+        click.echo(f"  {label['score']:.3f}  {name}{suffix}")
 
 
 def shorten(text: str) -> str:

@@ -29,7 +29,7 @@ from folders import content
 from xmc import LabelTreeClassifier, OneVsAllClassifier, checkpoint, load
 from xmc.cli.main import xmc
 from xmc.datasets import load_sample, sample_texts
-from xmc.io import Dataset, write, write_matrix
+from xmc.io import Dataset, blocks, write, write_matrix
 
 N_ROWS, N_TEXTS, N_LABELS = 1500, 1000, 200
 
@@ -67,6 +67,7 @@ def prepare() -> dict[str, Case]:
         return lambda: write_matrix(name, Y[:10])
 
     predict = ["predict", "trained", "X.npz", "--out", "found.npz", "--overwrite", "--quiet"]
+    resumed = ["predict", "trained", "X.npz", "--out", "kept.npz", "--resume", "--quiet"]
     convert = ["convert", "rows.svm", "a.npz", "b.npz", "--overwrite", "--quiet"]
     compress = ["compress", "trained", "model", "--overwrite", "--quiet"]
     of_texts = [
@@ -86,6 +87,7 @@ def prepare() -> dict[str, Case]:
         "train texts": Case([*of_texts, *kept], ["model"]),
         "overwrite": Case([*train, "--one-vs-all", "--overwrite"], ["model"], old_model),
         "predict": Case(predict, ["found.npz"], old_file("found.npz")),
+        "predict and go on": Case(resumed, ["kept.npz"]),
         "convert": Case(convert, ["a.npz", "b.npz"], old_file("a.npz")),
         "compress": Case(compress, ["model"], old_model),
     }
@@ -127,9 +129,13 @@ def _content(path: Path) -> object:
 
 
 def clear(case: Case) -> None:
-    for name in (*case.outputs, "kept"):
-        shutil.rmtree(name, ignore_errors=True)
-        Path(name).unlink(missing_ok=True)
+    for name in (*case.outputs, "kept", "kept.npz.part"):
+        remove(name)
+
+
+def remove(name: str) -> None:
+    shutil.rmtree(name, ignore_errors=True)
+    Path(name).unlink(missing_ok=True)
 
 
 def kill_often(name: str, case: Case, n_cases: int, rng: np.random.Generator) -> None:
@@ -158,9 +164,9 @@ def kill_often(name: str, case: Case, n_cases: int, rng: np.random.Generator) ->
         found = state(case)
         for now, first, last in zip(found, old, new, strict=True):
             seen["old" if now == first else "new" if now == last else "NEITHER"] += 1
-        seen["with a checkpoint"] += Path("kept").exists()
+        seen["with a checkpoint"] += Path("kept").exists() or Path("kept.npz.part/done").exists()
         if found == new and "--overwrite" not in case.command:
-            shutil.rmtree(case.outputs[0])
+            remove(case.outputs[0])
         finish(run(case))
         seen["right at the end"] += state(case) == new
         seen["nothing beside"] += set(os.listdir()) == beside
@@ -203,7 +209,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reads", type=int, default=0)
     wanted = parser.parse_args()
-    checkpoint.EVERY = 0.05
+    checkpoint.EVERY, blocks.BLOCK_BYTES = 0.05, 10_000
     rng = np.random.default_rng(wanted.seed)
     with TemporaryDirectory(prefix="xmc-kill-") as folder:
         os.chdir(folder)

@@ -34,6 +34,7 @@ NEVER = r"os\.kill"
 TESTS = {
     "xmc/metrics.py": "metrics",
     "xmc/judged.py": "metrics threshold",
+    "xmc/tally.py": "tally metrics",
     "xmc/topk.py": "topk",
     "xmc/propensity.py": "metrics",
     "xmc/threshold.py": "threshold",
@@ -45,6 +46,7 @@ TESTS = {
     "xmc/mapped.py": "mapped",
     "xmc/counting.py": "counting",
     "xmc/io/files.py": "files",
+    "xmc/io/blocks.py": "io files",
     "xmc/checkpoint.py": "checkpoint",
     "xmc/patterns.py": "patterns",
     "xmc/layer.py": "layer",

@@ -386,7 +386,9 @@ def test_a_comma_far_down_tells_that_rows_above_begin_with_weights(tmp_path):
     assert [block.Y.data.tolist() for block in blocks] == [[0.5], [1], [2, 1]]
 
 
-def test_of_a_stream_it_comes_too_late(monkeypatch):
+def test_of_a_stream_it_comes_too_late(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text("a file that is not asked for")
     content = b"1 1:1\n0:0.5 3:1\n1 2:1\n0:2,1:1 0:1\n"
     monkeypatch.setattr(sys, "stdin", stdio.TextIOWrapper(stdio.BytesIO(content)))
     with pytest.raises(DataError, match=r"stdin:4: .*weights.* line 2 .*, got '0:2,1:1'; a file"):

@@ -466,9 +466,10 @@ def test_place_gains_agree_with_a_plain_sum(n_rows):
     rng = np.random.default_rng(14)
     _, _, labels, hits = random_hits(rng, n_rows)
     weights = rng.random(9)
-    assert kernels.place_gains(labels, hits, weights) == pytest.approx(
-        naive.place_gains(labels, hits, weights)
-    )
+    gains = np.arange(hits.shape[1], dtype=np.float64)
+    kernels.add_place_gains(labels, hits, weights, gains)
+    added = gains - np.arange(len(gains))
+    assert added == pytest.approx(naive.place_gains(labels, hits, weights))
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 30])
@@ -476,8 +477,10 @@ def test_best_place_gains_agree_with_sorting(n_rows):
     rng = np.random.default_rng(15)
     indptr, indices, *_ = random_hits(rng, n_rows)
     weights = rng.random(9)
-    got = kernels.best_place_gains(indptr, indices, weights, 4)
-    assert got == pytest.approx(naive.best_place_gains(indptr, indices, weights, 4))
+    gains = np.arange(4, dtype=np.float64)
+    kernels.add_best_place_gains(indptr, indices, weights, gains)
+    added = gains - np.arange(4)
+    assert added == pytest.approx(naive.best_place_gains(indptr, indices, weights, 4))
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 30])

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.errors import DataError
-from xmc.io.npz import read_npz, write_npz
+from xmc.io.npz import read_npz, write_npz, zip_csr
 
 
 def random_matrix(seed=0, shape=(7, 9)):
@@ -258,3 +258,14 @@ def test_names_that_are_no_utf_8_are_refused_in_one_line(tmp_path):
     (tmp_path / "a.npz").write_bytes(damaged)
     with pytest.raises(DataError, match=r"a.npz: expected a sound .npz file, got a damaged"):
         read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("n_rows", [1, 40])
+def test_what_is_zipped_from_parts_is_what_is_written_at_once(tmp_path, n_rows):
+    M = random_matrix()[:n_rows]
+    write_npz(tmp_path / "whole.npz", M)
+    counts = np.diff(M.indptr).astype(np.int32)
+    parts = [io.BytesIO(array.tobytes()) for array in (M.data, M.indices, counts)]
+    with open(tmp_path / "parts.npz", "wb") as file:
+        zip_csr(file, M.shape[1], *parts)
+    assert (tmp_path / "parts.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()

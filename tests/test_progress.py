@@ -112,3 +112,28 @@ def test_the_bar_is_taken_down_after_an_error(terminal):
         raise KeyError
     hidden, shown = (screen.getvalue().rfind(code) for code in ("\x1b[?25l", "\x1b[?25h"))
     assert -1 < hidden < shown, "the cursor must be shown again"
+
+
+def test_what_has_no_known_end_is_counted_in_lines(monkeypatch, clock, capsys):
+    with Progress(1) as progress:
+        advance = progress.count("ranking rows", "rows")
+        clock(LINE_EVERY / 2)
+        advance(1000)
+        clock(LINE_EVERY / 2)
+        advance(2000)
+    assert capsys.readouterr().err == "ranking rows: 3,000 rows, 300 a second\n"
+
+
+def test_what_has_no_known_end_is_counted_on_a_terminal(clock, terminal):
+    screen = terminal()
+    with Progress(1) as progress:
+        advance = progress.count("ranking rows", "rows")
+        clock(2)
+        advance(1000)
+    assert "ranking rows: 1,000 rows, 500 a second" in screen.getvalue()
+
+
+def test_nothing_is_counted_in_silence(capfd):
+    with Progress(0) as progress:
+        progress.count("ranking rows", "rows")(1000)
+    assert capfd.readouterr() == ("", "")

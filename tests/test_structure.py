@@ -20,9 +20,9 @@ PACKAGES = {
 FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays mapped numbering "
-    "scratch frames soundness inputs propensity judged threshold scoring metrics "
-    "xmc.io xmc.io.* vocabulary parallel progress memory checkpoint spill xmc.executors "
-    "xmc.executors.*",
+    "scratch frames soundness inputs propensity judged tally threshold scoring metrics "
+    "xmc.io xmc.io.* vocabulary parallel progress memory checkpoint unfinished spill "
+    "xmc.executors xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
     "methods model model_files calibration identity analyzers counting text stored_rows features "

@@ -216,17 +216,34 @@ def opened(
     if given is None:
         yield Checkpoint(executor=executor)
         return
-    check_checkpoint(given)
-    folder = Path(given)
+    with locked(given, identity) as folder:
+        yield KeptInFolder(folder, executor=executor)
+
+
+@contextmanager
+def locked(
+    path: str | os.PathLike[str],
+    identity: Callable[[], Identity],
+    what: str = "training",
+    otherwise: str = "give another folder",
+) -> Iterator[Path]:
+    """A folder that keeps what is done of some work, made if there is none, locked meanwhile.
+
+    what: the work is called in errors. otherwise: do this for other work. Raises ModelError as
+    `opened` does.
+    """
+    check_checkpoint(path)
+    folder = Path(path)
     try:
         folder.mkdir(exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise ModelError(f"{folder}: can't be written: {error.strerror}") from None
     try:
-        _lock(descriptor, folder)
-        _identify(folder, json.loads(json.dumps(identity())))
-        yield KeptInFolder(folder, executor=executor)
+        _lock(descriptor, folder, what)
+        if other := _identify(folder, json.loads(json.dumps(identity()))):
+            raise ModelError(f"{folder}: keeps a {what} {other}; {otherwise}, or remove this one")
+        yield folder
     finally:
         os.close(descriptor)
 
@@ -258,31 +275,28 @@ def remove(path: str | os.PathLike[str]) -> None:
     folder.rmdir()
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _lock(descriptor: int, folder: Path, what: str) -> None:
     """Keep other processes out until the descriptor is closed, if only by a kill."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise ModelError(f"{folder}: another training uses this checkpoint") from None
+        raise ModelError(f"{folder}: another {what} uses this checkpoint") from None
 
 
-def _identify(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Say what is trained, or raise ModelError if the folder says something else."""
+def _identify(folder: Path, identity: Mapping[str, Any]) -> str:
+    """Say what the work is. If the folder says something else, it is how that differs, else ""."""
     own = folder / IDENTITY
     if not own.exists():
         write_folder(own, FILE, identity, {}, overwrite=False)
-        return
+        return ""
     verify_folder(own, FILE)
     meta, _ = read_folder(own, FILE)
     settings = sorted({*meta["settings"], *identity["settings"]})
     for name in sorted(settings, key="class".__ne__):  # another class has other settings
         kept, given = (of["settings"].get(name) for of in (meta, identity))
         if kept != given:
-            raise _another(folder, f"with {name}={kept!r}, this one has {given!r}")
+            return f"with {name}={kept!r}, this one has {given!r}"
     for name in sorted({*meta["data"], *identity["data"]}):
         if meta["data"].get(name) != identity["data"].get(name):
-            raise _another(folder, f"on other {name}")
-
-
-def _another(folder: Path, how: str) -> ModelError:
-    return ModelError(f"{folder}: keeps a training {how}; give another folder, or remove this one")
+            return f"on other {name}"
+    return ""

@@ -62,8 +62,12 @@ class Candidates(NamedTuple):
     true: TrueLabels  # whether they are candidates or not
 
 
-def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int]) -> Judged:
+def judge(
+    who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int], first_row: int = 0
+) -> Judged:
     """The best max(ks) labels of each row and whether they hit.
+
+    first_row: the number of the first row in what they are a block of.
 
     Raises DataError and ParameterError, beginning with `who`, if they can't be compared.
     """
@@ -73,7 +77,7 @@ def judge(who: str, Y_true: Matrix, predictions: Predictions, ks: Sequence[int])
     labels, scores = _best(who, predictions, int(max(ks)), *Y.shape)
     true, labels = _numbered(Y, labels)
     starts = np.arange(len(labels) + 1) * labels.shape[1]
-    hits = _hits(who, true, starts, labels.ravel()).reshape(labels.shape)
+    hits = _hits(who, true, starts, labels.ravel(), first_row).reshape(labels.shape)
     return Judged(labels, scores, hits, true)
 
 
@@ -94,7 +98,9 @@ def _numbered(Y: sp.csr_matrix, labels: np.ndarray) -> tuple[TrueLabels, np.ndar
     return true, new_numbers(labels, kept)
 
 
-def _hits(who: str, true: TrueLabels, starts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _hits(
+    who: str, true: TrueLabels, starts: np.ndarray, labels: np.ndarray, first_row: int = 0
+) -> np.ndarray:
     """bool, whether each predicted label is true; row i has those from starts[i].
 
     The kernel gets contiguous, writable copies, so that it compiles for one kind of array.
@@ -102,8 +108,9 @@ def _hits(who: str, true: TrueLabels, starts: np.ndarray, labels: np.ndarray) ->
     starts, named = np.array(starts, np.int64), np.array(labels, np.int32)
     hits, repeated = find_hits(true.indptr, true.indices, starts, named, true.n_numbers)
     if repeated >= 0:
+        row = first_row + repeated
         raise DataError(
-            f"{who}: expected each label once per row, row {repeated} of predictions has one twice"
+            f"{who}: expected each label once per row, row {row} of predictions has one twice"
         )
     return hits
 

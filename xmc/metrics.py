@@ -19,16 +19,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 
 from .errors import DataError, ParameterError
 from .judged import Judged, Predictions, checked_propensity, judge
-from .kernels.metrics import best_place_gains, count_labels, place_gains, row_gains
 from .propensity import SparsePropensities, propensities, sparse_propensities
 from .scoring import Scorer
 from .soundness import Matrix
+from .tally import (
+    N_BINS,
+    Reliability,
+    Tally,
+    discounts,
+    no_probabilities,
+    row_f1,
+    row_ndcg,
+    row_precision,
+    row_recall,
+)
 from .threshold import AVERAGES, best_threshold, best_threshold_of
 
 __all__ = [
@@ -50,19 +60,7 @@ __all__ = [
     "sparse_propensities",
 ]
 
-N_BINS = 15  # of ECE, as in Guo et al., ICML 2017
 Propensity: TypeAlias = np.ndarray | SparsePropensities
-
-
-class Reliability(NamedTuple):
-    """Scores in bins of equal width on [0, 1], and how often they came true.
-
-    A bin holds its upper edge and not its lower one, but the first holds 0.
-    """
-
-    counts: np.ndarray  # (n_bins,) int64, predictions
-    mean_scores: np.ndarray  # (n_bins,) float64, NaN where there are none
-    true_shares: np.ndarray  # (n_bins,) float64, the share that hit; NaN where there are none
 
 
 def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -70,7 +68,7 @@ def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 
     A row without true labels counts 0. A row with fewer than k predictions is divided by k too.
     """
-    return _precision(judge("precision_at_k", Y_true, predictions, (k,)), k)
+    return _tally(judge("precision_at_k", Y_true, predictions, (k,)), k).precision(k)
 
 
 def recall_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -78,7 +76,7 @@ def recall_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 
     Rows without true labels are left out; if there are no others, it is 0.
     """
-    return _recall(judge("recall_at_k", Y_true, predictions, (k,)), k)
+    return _tally(judge("recall_at_k", Y_true, predictions, (k,)), k).recall(k)
 
 
 def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -87,7 +85,7 @@ def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     Rows without true labels count 0. Järvelin and Kekäläinen, ACM TOIS 2002, for labels that are
     true or not.
     """
-    return _ndcg(judge("ndcg_at_k", Y_true, predictions, (k,)), k)
+    return _tally(judge("ndcg_at_k", Y_true, predictions, (k,)), k).ndcg(k)
 
 
 def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: Propensity) -> float:
@@ -99,7 +97,7 @@ def psp_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, propensity: Pr
     """
     judged = judge("psp_at_k", Y_true, predictions, (k,))
     p = checked_propensity("psp_at_k", propensity, judged)
-    return _psp(_gains(judged, p), k)
+    return _tally(judged, k, p).psp(k)
 
 
 def psndcg_at_k(
@@ -115,7 +113,7 @@ def psndcg_at_k(
     """
     judged = judge("psndcg_at_k", Y_true, predictions, (k,))
     p = checked_propensity("psndcg_at_k", propensity, judged)
-    return _psndcg(_gains(judged, p), k)
+    return _tally(judged, k, p).psndcg(k)
 
 
 def coverage_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -123,7 +121,7 @@ def coverage_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
 
     It is 0 if no row has true labels.
     """
-    return _coverage(judge("coverage_at_k", Y_true, predictions, (k,)), k)
+    return _tally(judge("coverage_at_k", Y_true, predictions, (k,)), k).coverage(k)
 
 
 def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = "macro") -> float:
@@ -140,8 +138,9 @@ def f1_at_k(Y_true: Matrix, predictions: Predictions, k: int, *, average: str = 
         raise ParameterError(
             f"f1_at_k: average must be 'macro', 'micro' or 'samples', got {average!r}"
         )
-    judged = judge("f1_at_k", Y_true, predictions, (k,))
-    return _mean_known(_row_f1(judged, k)) if average == "samples" else _f1(judged, k)[average]
+    tally = _tally(judge("f1_at_k", Y_true, predictions, (k,)), k)
+    by_name = {"macro": tally.macro_f1, "micro": tally.micro_f1, "samples": tally.samples_f1}
+    return by_name[average](k)
 
 
 def ece_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -154,7 +153,7 @@ def ece_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     """
     judged = judge("ece_at_k", Y_true, predictions, (k,))
     _check_probabilities("ece_at_k", judged)
-    return _ece(judged, k)
+    return _tally(judged, k).ece(k)
 
 
 def reliability(
@@ -169,7 +168,7 @@ def reliability(
         raise ParameterError(f"reliability: n_bins must be an int >= 1, got {n_bins!r}")
     judged = judge("reliability", Y_true, predictions, (k,))
     _check_probabilities("reliability", judged)
-    return _reliability(judged, k, n_bins)
+    return _tally(judged, k, n_bins=n_bins).reliability(k)
 
 
 SCORED: dict[str, Callable[..., float]] = {
@@ -255,24 +254,21 @@ def report(
     p = None if propensity is None else checked_propensity("report", propensity, judged)
     if per_row:
         return _row_shares(judged, ks) | ({} if p is None else _row_gains(judged, p, ks))
-    means = {"P": _precision, "nDCG": _ndcg, "R": _recall}
-    found = {f"{name}@{k}": mean(judged, k) for name, mean in means.items() for k in ks}
-    if p is not None:
-        gains, ratios = _gains(judged, p), {"PSP": _psp, "PSnDCG": _psndcg}
-        found |= {f"{name}@{k}": ratio(gains, k) for name, ratio in ratios.items() for k in ks}
-    f1 = {k: _f1(judged, k) for k in ks}
-    found |= {f"F1@{k}": _mean_known(_row_f1(judged, k)) for k in ks}
-    found |= {f"coverage@{k}": _coverage(judged, k) for k in ks}
-    found |= {f"{average}-F1@{k}": f1[k][average] for average in ("macro", "micro") for k in ks}
-    found = {name: 100 * value for name, value in found.items()}
-    if not _no_probabilities(judged).any():
-        found |= {f"ECE@{k}": _ece(judged, k) for k in ks}
-    return found | _counts(judged)
+    tally = Tally(ks, p is not None)
+    tally.add(judged, p)
+    return tally.figures(ks, judged.true.n_labels)
+
+
+def _tally(judged: Judged, k: int, p: np.ndarray | None = None, n_bins: int = N_BINS) -> Tally:
+    """What is counted at one k."""
+    tally = Tally((k,), p is not None, n_bins)
+    tally.add(judged, p)
+    return tally
 
 
 def _row_shares(judged: Judged, ks: Sequence[int]) -> dict[str, np.ndarray]:
     """The metrics that are means over rows, in percent."""
-    shares = {"P": _row_precision, "nDCG": _row_ndcg, "R": _row_recall, "F1": _row_f1}
+    shares = {"P": row_precision, "nDCG": row_ndcg, "R": row_recall, "F1": row_f1}
     return {f"{name}@{k}": 100 * share(judged, k) for name, share in shares.items() for k in ks}
 
 
@@ -280,10 +276,10 @@ def _row_gains(judged: Judged, p: np.ndarray, ks: Sequence[int]) -> dict[str, np
     """What each row adds to the two sums whose ratio is PSP or PSnDCG."""
     k = judged.labels.shape[1]
     gains = {"gain": _gain_of_places(judged, p), "ideal": _ideal_of_places(judged, p)}
-    metrics = {"PSP": np.ones(k), "PSnDCG": _discounts(k)}
+    metrics = {"PSP": np.ones(k), "PSnDCG": discounts(k)}
     return {
-        f"{metric}-{name}@{k}": gain[:, :k] @ discounts[:k]
-        for metric, discounts in metrics.items()
+        f"{metric}-{name}@{k}": gain[:, :k] @ counted[:k]
+        for metric, counted in metrics.items()
         for name, gain in gains.items()
         for k in ks
     }
@@ -306,136 +302,9 @@ def _ideal_of_places(judged: Judged, p: np.ndarray) -> np.ndarray:
     return ideal
 
 
-class _Gains(NamedTuple):
-    """Sums over rows of 1 / p."""
-
-    reached: np.ndarray  # (k,) float64, of the labels that hit in each place
-    best: np.ndarray  # (k,) float64, the most that any predictions could reach
-
-
-def _precision(judged: Judged, k: int) -> float:
-    return float(judged.hits[:, :k].mean())
-
-
-def _recall(judged: Judged, k: int) -> float:
-    return _mean_known(_row_recall(judged, k))
-
-
-def _ndcg(judged: Judged, k: int) -> float:
-    return float(_row_ndcg(judged, k).mean())
-
-
-def _row_precision(judged: Judged, k: int) -> np.ndarray:
-    return judged.hits[:, :k].mean(axis=1)
-
-
-def _row_recall(judged: Judged, k: int) -> np.ndarray:
-    """NaN in rows without true labels."""
-    n_hits, n_true = row_gains(judged.hits, np.ones(k)), judged.n_true
-    return np.divide(n_hits, n_true, out=np.full(len(n_true), np.nan), where=n_true > 0)
-
-
-def _row_f1(judged: Judged, k: int) -> np.ndarray:
-    """NaN in rows without true labels."""
-    n_hits, n_true = row_gains(judged.hits, np.ones(k)), judged.n_true
-    either = n_true + np.count_nonzero(judged.labels[:, :k] >= 0, axis=1)
-    return np.divide(2 * n_hits, either, out=np.full(len(n_true), np.nan), where=n_true > 0)
-
-
-def _mean_known(values: np.ndarray) -> float:
-    """The mean of what isn't NaN, or 0."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
-
-
-def _row_ndcg(judged: Judged, k: int) -> np.ndarray:
-    best = np.concatenate([[0.0], np.cumsum(_discounts(k))])[np.minimum(judged.n_true, k)]
-    gains = row_gains(judged.hits, _discounts(k))
-    return np.divide(gains, best, out=np.zeros_like(best), where=best > 0)
-
-
-def _psp(gains: _Gains, k: int) -> float:
-    return _share(gains.reached[:k].sum(), gains.best[:k].sum())
-
-
-def _psndcg(gains: _Gains, k: int) -> float:
-    return _share(gains.reached[:k] @ _discounts(k), gains.best[:k] @ _discounts(k))
-
-
-def _coverage(judged: Judged, k: int) -> float:
-    _, hit = _named_and_hit(judged, k)
-    n_hit, n_true = np.count_nonzero(hit), np.count_nonzero(judged.n_rows_by_label)
-    return _share(float(n_hit), float(n_true))
-
-
-def _f1(judged: Judged, k: int) -> dict[str, float]:
-    named, hit = _named_and_hit(judged, k)
-    total = judged.n_rows_by_label + named
-    seen = total > 0
-    macro = float(np.mean(2 * hit[seen] / total[seen])) if seen.any() else 0.0
-    return {"macro": macro, "micro": _share(float(2 * hit.sum()), float(total.sum()))}
-
-
-def _ece(judged: Judged, k: int) -> float:
-    bins = _reliability(judged, k, N_BINS)
-    filled = bins.counts > 0
-    gaps = np.abs(bins.mean_scores - bins.true_shares)[filled]
-    return _share(float(gaps @ bins.counts[filled]), float(bins.counts.sum()))
-
-
-def _reliability(judged: Judged, k: int, n_bins: int) -> Reliability:
-    filled = judged.labels[:, :k] >= 0
-    scores = judged.scores[:, :k][filled].astype(np.float64)
-    edges = np.linspace(0, 1, n_bins + 1)
-    bins = np.searchsorted(edges[1:-1], scores)  # its left side: an edge goes to the lower bin
-    counts = np.bincount(bins, minlength=n_bins)
-    means = [
-        np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
-        for sums in (
-            np.bincount(bins, values, n_bins) for values in (scores, judged.hits[:, :k][filled])
-        )
-    ]
-    return Reliability(counts, *means)
-
-
 def _check_probabilities(who: str, judged: Judged) -> None:
-    wrong = _no_probabilities(judged)
+    wrong = no_probabilities(judged)
     if wrong.any():
         row, place = np.argwhere(wrong)[0]
         got = f"{judged.scores[row, place]!s} in row {row}"
         raise DataError(f"{who}: scores of predictions must be from 0 to 1, got {got}")
-
-
-def _no_probabilities(judged: Judged) -> np.ndarray:
-    """(n_rows, k) bool, where a prediction's score is below 0 or above 1."""
-    return (judged.labels >= 0) & ((judged.scores < 0) | (judged.scores > 1))
-
-
-def _named_and_hit(judged: Judged, k: int) -> tuple[np.ndarray, np.ndarray]:
-    return count_labels(
-        judged.true.indptr, judged.labels, judged.hits, int(k), judged.true.n_numbers
-    )
-
-
-def _counts(judged: Judged) -> dict[str, int]:
-    return {
-        "n_rows": len(judged.labels),
-        "n_rows_without_labels": int(np.count_nonzero(judged.n_true == 0)),
-        "n_rows_without_predictions": int(np.count_nonzero((judged.labels < 0).all(axis=1))),
-        "n_labels": judged.true.n_labels,
-        "n_labels_with_rows": int(np.count_nonzero(judged.n_rows_by_label)),
-    }
-
-
-def _discounts(k: int) -> np.ndarray:
-    return 1 / np.log2(np.arange(2, k + 2))
-
-
-def _share(part: float, whole: float) -> float:
-    """Rounding may lift a sum in another order above the whole."""
-    return min(1.0, float(part / whole)) if whole > 0 else 0.0
-
-
-def _gains(judged: Judged, p: np.ndarray) -> _Gains:
-    best = best_place_gains(judged.true.indptr, judged.true.indices, 1 / p, judged.labels.shape[1])
-    return _Gains(place_gains(judged.labels, judged.hits, 1 / p), best)

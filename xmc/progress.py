@@ -46,6 +46,50 @@ class Progress:
             return _lines(title, total)
         return lambda amount: None
 
+    def count(self, title: str, what: str) -> Callable[[float], None]:
+        """As `stage`, for work of which nobody knows how much there is: it tells how many, such as
+        rows, are done, and how many a second.
+        """
+        if self._kind == "none":
+            return lambda amount: None
+        if self._kind == "line":
+            return _counts(title, what)
+        bar, pace = self._bars.add_task(title, total=None), _Pace(what)
+
+        def advance(amount: float) -> None:
+            pace.add(amount)
+            self._bars.update(bar, description=f"{title}: {pace}")
+
+        return advance
+
+
+class _Pace:
+    """How many are done, and how many a second."""
+
+    def __init__(self, what: str):
+        self.what, self.done, self.started = what, 0.0, time.monotonic()
+
+    def add(self, amount: float) -> None:
+        self.done += amount
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        return f"{self.done:,.0f} {self.what}, {self.done / seconds:,.0f} a second"
+
+
+def _counts(title: str, what: str) -> Callable[[float], None]:
+    """Plain lines, not too many, of how many are done."""
+    pace, last = _Pace(what), time.monotonic()
+
+    def advance(amount: float) -> None:
+        nonlocal last
+        pace.add(amount)
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            print(f"{title}: {pace}", file=sys.stderr)
+
+    return advance
+
 
 def _lines(title: str, total: float) -> Callable[[float], None]:
     """Plain lines, not too many: the share done and the time left, at last the time taken."""

@@ -37,7 +37,7 @@ class SparsePropensities(NamedTuple):
 
 def sparse_propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> SparsePropensities:
     """The same numbers as `propensities`, for metrics of very many labels; it raises the same."""
-    _check_constants(a, b)
+    check_constants(a, b)
     Y = true_labels(Y_train, "propensities", "Y_train")
     labels, counts = np.unique(np.append(Y.indices, 0), return_counts=True)
     counts[0] -= 1
@@ -55,7 +55,7 @@ def propensities(Y_train: Matrix, a: float = 0.55, b: float = 1.5) -> np.ndarray
     Amazon-3M, (0.5, 0.4) for WikiLSHTC-325K and Wikipedia-500K, and the defaults for all others.
     Raises ParameterError at an a or b out of range, DataError if Y_train is damaged.
     """
-    _check_constants(a, b)
+    check_constants(a, b)
     Y = true_labels(Y_train, "propensities", "Y_train")
     return propensities_of(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], a, b)
 
@@ -67,7 +67,8 @@ def propensities_of(counts: np.ndarray, n_rows: int, a: float, b: float) -> np.n
     return 1 / (1 + C * (counts + b) ** -a)
 
 
-def _check_constants(a: Any, b: Any) -> None:
+def check_constants(a: Any, b: Any) -> None:
+    """Raise ParameterError unless `propensities` takes them."""
     if not (_is_real(a) and 0 <= a < np.inf):
         raise ParameterError(f"propensities: a must be a number >= 0, got {a!r}")
     if not (_is_real(b) and 0 < b < np.inf):

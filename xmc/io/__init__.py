@@ -5,7 +5,16 @@ folders of rows, and JSON lines.
 """
 
 from ..formats import FORMATS
-from .datasets import Dataset, format_of, read, read_blocks, read_matrix, write, write_matrix
+from .datasets import (
+    Dataset,
+    count_rows,
+    format_of,
+    read,
+    read_blocks,
+    read_matrix,
+    write,
+    write_matrix,
+)
 from .files import check_target, read_lines, replacing
 from .label_ids import align_labels, read_label_names
 from .predictions import Predictions, prediction_rows, read_predictions, write_predictions
@@ -16,6 +25,7 @@ __all__ = [
     "Predictions",
     "align_labels",
     "check_target",
+    "count_rows",
     "format_of",
     "prediction_rows",
     "read",

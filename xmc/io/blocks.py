@@ -23,7 +23,7 @@ class Cut(NamedTuple):
     as_it_comes: bool = False  # a block is what a pipe has now, rather than wait until it is full
 
 
-WHOLE = Cut()
+WHOLE, BLOCKS = Cut(), Cut(BLOCK_BYTES)
 
 
 def line_blocks(path: FilePath, cut: Cut = WHOLE) -> Iterator[bytearray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from ..formats import MATRIX_FORMATS, named_format
 from ..inputs import as_csr, as_matrix, check_finite
 from . import documents
 from . import rows as text_formats
-from .blocks import BLOCK_BYTES, WHOLE, Cut, numbered_blocks
+from .blocks import BLOCK_BYTES, BLOCKS, WHOLE, Cut, line_blocks, numbered_blocks
 from .files import FilePath, create_file, open_bytes, source_name
 from .npz import ENTRY_BYTES, MATRIX, as_stored, npz_blocks, write_npz
 from .rows_writer import writing
@@ -35,6 +36,17 @@ class Dataset(NamedTuple):
     Y: sp.csr_matrix | None = None  # (n_rows, n_labels); an entry is a label's weight, else 1
     texts: Sequence[str] | None = None  # one per row
     label_ids: list[str] | None = None  # of the columns of Y
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.texts or ()) if self.X is None else self.X.shape[0]
+
+    def part(self, start: int, stop: int) -> Dataset:
+        """These rows, by number from 0 on."""
+        rows = slice(start, stop)
+        X, Y = (None if M is None else M[rows] for M in (self.X, self.Y))
+        return self._replace(X=X, Y=Y, texts=None if self.texts is None else self.texts[rows])
 
 
 def format_of(path: FilePath, format: str | None = None) -> str:
@@ -97,6 +109,22 @@ def read_blocks(
     return _blocks(path, format_of(path, format), zero_based, tsv_columns, cut)
 
 
+def count_rows(
+    path: FilePath,
+    *,
+    format: str | None = None,
+    zero_based: bool = True,
+    tsv_columns: str | None = None,
+) -> int:
+    """How many rows `read` gives. Raises DataError as it does, but of lines only if it must."""
+    format = format_of(path, format)
+    if format in ("text", "tsv"):
+        n_lines = sum(1 for block in line_blocks(path, BLOCKS) for _ in io.BytesIO(block))
+        return n_lines - int(format == "tsv" and documents.has_header(path, tsv_columns))
+    blocks = _blocks(path, format, zero_based, tsv_columns, BLOCKS)
+    return sum(dataset.n_rows for dataset in blocks)
+
+
 def _blocks(
     path: FilePath, format: str, zero_based: bool, tsv_columns: str | None, cut: Cut
 ) -> Iterator[Dataset]:
@@ -140,34 +168,29 @@ def read_matrix(
     Raises DataError if the file holds no such matrix, or one without a row or column, or a number
     that isn't finite.
     """
-    format = _of_matrix(path, format)
+    format = format_of(path, format)
+    _check_matrix(path, format)
     (dataset,) = _blocks(path, format, zero_based, None, WHOLE)
     return dataset.X
-
-
-def read_stored(
-    path: FilePath, *, format: str | None = None, zero_based: bool = True
-) -> sp.csr_matrix:
-    """As `read_matrix`, but each row's entries keep their order."""
-    (M,) = stored_blocks(path, _of_matrix(path, format), zero_based)
-    return M
 
 
 def stored_blocks(
     path: FilePath, format: str, zero_based: bool = True, cut: Cut = WHOLE
 ) -> Iterator[sp.csr_matrix]:
-    """The rows of each block, whose entries keep their order."""
+    """The rows of each block of a matrix, whose entries keep their order.
+
+    Raises DataError as `read_matrix` does, also if the format is another one.
+    """
+    _check_matrix(path, format)
     if format == "npz":
         return npz_blocks(path, cut)
     return text_formats.sparse_blocks(path, zero_based, cut)
 
 
-def _of_matrix(path: FilePath, format: str | None) -> str:
-    """The format of a file. Raises DataError unless it holds one matrix."""
-    format = format_of(path, format)
+def _check_matrix(path: FilePath, format: str) -> None:
+    """Raise DataError unless the format holds one matrix."""
     if format not in MATRIX_FORMATS:
         raise DataError(f"{source_name(path)}: expected {ONE_MATRIX}, got format {format}")
-    return format
 
 
 def write(

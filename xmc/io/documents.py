@@ -15,7 +15,7 @@ from ..errors import DataError, ParameterError, quoted
 from ..formats import TSV_COLUMNS
 from .blocks import WHOLE, Cut, numbered_blocks
 from .columns import SAMPLE, Columns, find_columns, ids_of
-from .files import FilePath, empty_file, log, source_name
+from .files import FilePath, empty_file, log, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
 from .rows import distinct_labels, nearest_float32, value_texts
 
@@ -60,6 +60,12 @@ def document_blocks(
             any_row = True
     if not any_row:
         raise empty_file(path)
+
+
+def has_header(path: FilePath, columns: str | None = None) -> bool:
+    """Whether the first line of such a file is no row."""
+    sample = [line for _, line in islice(numbered_lines(path), SAMPLE)]
+    return _columns(columns, sample, source_name(path))[0].header
 
 
 def _begun(blocks: Iterator[Lines], cut: Cut) -> tuple[list[str], list[Lines]]:

@@ -32,6 +32,11 @@ def is_standard(path: FilePath) -> bool:
     return os.fspath(path) == "-"
 
 
+def can_be_read_again(path: FilePath) -> bool:
+    """Whether the path is a file, neither stdin nor a pipe."""
+    return not is_standard(path) and os.path.isfile(path)
+
+
 def source_name(path: FilePath) -> str:
     """The name that errors give to a file that is read."""
     return "stdin" if is_standard(path) else os.fspath(path)

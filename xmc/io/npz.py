@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 import scipy.sparse as sp
 
+from ..arrays import INT32_MAX
 from ..errors import DataError, quoted
 from ..inputs import as_csr, check_finite, check_not_empty
 from .blocks import WHOLE, Cut
@@ -224,6 +227,63 @@ def write_npz(path: FilePath, M: sp.csr_matrix, overwrite: bool = False) -> None
     M = as_stored(M, str(path))
     with create_file(path, overwrite) as file:
         sp.save_npz(file, M, compressed=False)
+
+
+def zip_csr(
+    file: BinaryIO, n_columns: int, values: BinaryIO, columns: BinaryIO, counts: BinaryIO
+) -> None:
+    """Write what `write_npz` writes of a matrix, of which files hold the arrays.
+
+    values: float32 of all rows, one after another. columns: int32. counts: int32, the entries of
+    each row.
+    """
+    n_entries, n_rows = (stream.seek(0, os.SEEK_END) // 4 for stream in (values, counts))
+    pointer = np.dtype(np.int32 if n_entries <= INT32_MAX else np.int64)
+    members = {
+        "indices": _vector(np.dtype(np.int32), n_entries, _chunks(columns)),
+        "indptr": _vector(pointer, n_rows + 1, _pointers(_chunks(counts), pointer)),
+        "format": _array(b"csr"),
+        "shape": _array((n_rows, n_columns)),
+        "data": _vector(np.dtype(np.float32), n_entries, _chunks(values)),
+    }
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        for name, parts in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                for part in parts:
+                    member.write(part)
+
+
+def _array(value: Any) -> Iterator[bytes]:
+    """The bytes of an array as a file."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asanyarray(value), allow_pickle=False)
+    yield file.getvalue()
+
+
+def _vector(dtype: np.dtype, n: int, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes of a vector as a file; parts: of its n numbers."""
+    file = io.BytesIO()
+    facts = {"descr": dtype.str, "fortran_order": False, "shape": (n,)}
+    np.lib.format.write_array_header_1_0(file, facts)
+    yield file.getvalue()
+    yield from parts
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """All of a file, from its beginning on."""
+    stream.seek(0)
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+def _pointers(counts: Iterator[bytes], dtype: np.dtype) -> Iterator[bytes]:
+    """Where rows of these counts begin, and where the last one ends."""
+    end = np.zeros(1, dtype)
+    yield end.tobytes()
+    for part in counts:
+        ends = end + np.cumsum(np.frombuffer(part, np.int32), dtype=dtype)
+        yield ends.tobytes()
+        end = ends[-1:]
 
 
 def check_plain(path: FilePath) -> None:

@@ -7,10 +7,8 @@ row, `{"labels": [{"id": ..., "name": ..., "score": ...}]}`.
 from __future__ import annotations
 
 import json
-import os
 from array import array
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +17,12 @@ import scipy.sparse as sp
 from ..errors import DataError, quoted
 from ..formats import MATRIX_FORMATS, prediction_format
 from ..topk import TopK
-from .datasets import read_stored, write_matrix
-from .files import FilePath, create_file, numbered_lines, source_name
+from .blocks import BLOCKS, WHOLE, Cut, numbered_blocks
+from .datasets import stored_blocks
+from .files import FilePath, source_name
 from .label_ids import check_id, csr_by_id
-from .npz import as_stored
-from .rows import nearest_float32, value_texts
+from .prediction_files import json_lines, prediction_file
+from .rows import nearest_float32
 
 JSON_ROW = '{"labels": [{"id": ..., "score": ...}]}'
 
@@ -53,22 +52,16 @@ def write_predictions(
     Only jsonl holds names. Raises DataError if the path exists and overwrite is False, if it can't
     be written, or if an id doesn't fit the format.
     """
-    format = prediction_format(path, format)
-    P = as_stored(top.to_csr(n_labels), os.fspath(path))
-    for what, known in (("ids", label_ids), ("names", label_names)):
-        if known is not None and len(known) != n_labels:
-            raise DataError(
-                f"{os.fspath(path)}: expected {n_labels} label {what}, got {len(known)}"
-            )
-    if format in MATRIX_FORMATS:
-        return write_matrix(path, P, format=format, overwrite=overwrite)
-    if format == "tsv":
-        for label in label_ids or ():
-            check_id(label, os.fspath(path))
-    lines = _tsv_lines(P, label_ids) if format == "tsv" else _json_lines(P, label_ids, label_names)
-    with create_file(path, overwrite) as file:
-        for line in lines:
-            file.write(line.encode())
+    file = prediction_file(
+        path,
+        n_labels,
+        label_ids=label_ids,
+        label_names=label_names,
+        format=format,
+        overwrite=overwrite,
+    )
+    with file as add:
+        add(top)
 
 
 def prediction_rows(
@@ -82,36 +75,8 @@ def prediction_rows(
     Without label_ids an id is the number of a column; without label_names there is no name. Raises
     DataError if a label is no column.
     """
-    lines = _json_lines(top.to_csr(n_labels), label_ids, label_names)
+    lines = json_lines(top.to_csr(n_labels), label_ids, label_names)
     return [json.loads(line) for line in lines]
-
-
-def _rows(P: sp.csr_matrix) -> Iterator[list[tuple[int, str]]]:
-    """Each row's labels with their scores as text, in stored order."""
-    pairs = zip(P.indices.tolist(), value_texts(P.data), strict=True)
-    for count in np.diff(P.indptr).tolist():
-        yield list(islice(pairs, count))
-
-
-def _tsv_lines(P: sp.csr_matrix, ids: Sequence[str] | None) -> Iterator[str]:
-    for row in _rows(P):
-        yield (
-            "\t".join([f"{label if ids is None else ids[label]}\t{score}" for label, score in row])
-            + "\n"
-        )
-
-
-def _json_lines(
-    P: sp.csr_matrix, ids: Sequence[str] | None, names: Sequence[str] | None
-) -> Iterator[str]:
-    def entry(label: int, score: str) -> str:
-        known = {"id": label if ids is None else ids[label]} | (
-            {} if names is None else {"name": names[label]}
-        )
-        return f'{json.dumps(known, ensure_ascii=False)[:-1]}, "score": {score}}}'
-
-    for row in _rows(P):
-        yield f'{{"labels": [{", ".join([entry(*pair) for pair in row])}]}}\n'
 
 
 def read_predictions(path: FilePath, *, format: str | None = None) -> Predictions:
@@ -120,28 +85,46 @@ def read_predictions(path: FilePath, *, format: str | None = None) -> Prediction
     Those with ids have one column per id that occurs, in ascending order of ids. Raises DataError,
     with the line, at anything that `write_predictions` doesn't write.
     """
+    (predictions,) = prediction_blocks(path, format=format, cut=WHOLE)
+    return predictions
+
+
+def prediction_blocks(
+    path: FilePath, *, format: str | None = None, cut: Cut = BLOCKS
+) -> Iterator[Predictions]:
+    """The predictions of each block of rows. Those with ids have the ids that occur in the block.
+
+    Raises DataError as `read_predictions` does.
+    """
     format = prediction_format(path, format)
     if format in MATRIX_FORMATS:
-        return Predictions(read_stored(path, format=format), None)
+        for P in stored_blocks(path, format, cut=cut):
+            yield Predictions(P, None)
+        return
+    for lines in numbered_blocks(path, cut):
+        yield _read_lines(lines, source_name(path), format)
+
+
+def _read_lines(lines: Iterable[tuple[int, str]], name: str, format: str) -> Predictions:
     columns, counts = array("i"), array("q", [0])
     scores: list[str] = []
     found: dict[str, int] = {}
-    for number, line in numbered_lines(path):
+    number = 0
+    for number, line in lines:
         try:
             pairs = _tsv_row(line) if format == "tsv" else _json_row(line)
         except (ValueError, RecursionError) as error:
             expected = "label<TAB>score<TAB>..." if format == "tsv" else JSON_ROW
-            raise DataError(
-                f"{source_name(path)}:{number}: expected {expected}, got {quoted(line)}"
-            ) from error
+            raise DataError(f"{name}:{number}: expected {expected}, got {quoted(line)}") from error
         columns.extend([found.setdefault(label, len(found)) for label, _ in pairs])
         scores.extend([score for _, score in pairs])
         counts.append(len(columns))
     values = nearest_float32(scores)
     if not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values)))
-        where = f"{source_name(path)}:{int(np.searchsorted(counts, at, side='right'))}"
-        raise DataError(f"{where}: expected a finite float32 number, got {quoted(scores[at])}")
+        line_number = number + 1 - len(counts) + int(np.searchsorted(counts, at, side="right"))
+        expected = "expected a finite float32 number"
+        raise DataError(f"{name}:{line_number}: {expected}, got {quoted(scores[at])}")
     return Predictions(*csr_by_id(values, columns, counts, list(found)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -17,7 +16,7 @@ from ..arrays import INT32_MAX, frozen
 from ..errors import DataError, quoted
 from ..inputs import check_finite
 from .blocks import BLOCK_BYTES, WHOLE, Cut, text_blocks
-from .files import FilePath, empty_file, source_name
+from .files import FilePath, can_be_read_again, empty_file, source_name
 
 TOKEN = re.compile(rb"[^ \t\r\n]*")
 NUMBER = re.compile(rb"[-+.\deE]*")
@@ -195,7 +194,7 @@ def _parsed(
             run = _run(text, block, weighted)
         X, Y = _matrices(text, block, run)
         if not surely and (guess := _guessed(block, X, Y)):
-            surely = os.path.isfile(text.path)
+            surely = can_be_read_again(text.path)
             guessed = 0 if surely else guess
             weighted = surely and _has_weights(text, cut)
             if weighted:
@@ -412,6 +411,11 @@ def row_text(
 def sparse_text(M: sp.csr_matrix, zero_based: bool = True) -> Iterator[bytes]:
     """A header `rows columns` and the rows of M as lines `c:v c:v`, many lines at a time."""
     yield f"{M.shape[0]} {M.shape[1]}\n".encode()
+    yield from sparse_rows(M, zero_based)
+
+
+def sparse_rows(M: sp.csr_matrix, zero_based: bool = True) -> Iterator[bytes]:
+    """The rows of M as such lines."""
     for block in row_text(M, sp.csr_matrix((M.shape[0], 0)), zero_based):
         yield bytes(block).removeprefix(b" ").replace(b"\n ", b"\n")
 

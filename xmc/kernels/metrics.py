@@ -9,6 +9,7 @@ labels     int32    n_rows x k  predicted labels, best first; negative in empty 
 hits       bool     n_rows x k  whether the label in a place is true
 discounts  float64  at most k   what a hit in each place counts
 weights    float64  n_labels    what a hit of each label counts
+gains      float64  k           written: what is there already, and what the rows add to it
 """
 
 import numpy as np
@@ -53,29 +54,24 @@ def row_gains(hits, discounts):
 
 
 @kernel
-def place_gains(labels, hits, weights):
-    """(k,) float64, the sum over rows of the weights of the labels that hit in each place."""
-    gains = np.zeros(hits.shape[1], np.float64)
+def add_place_gains(labels, hits, weights, gains):
+    """Add to the gains of each place, row by row, the weights of the labels that hit there."""
     for row in range(hits.shape[0]):
         for place in range(hits.shape[1]):
             if hits[row, place]:
                 gains[place] += weights[labels[row, place]]
-    return gains
 
 
 @kernel
-def best_place_gains(indptr, indices, weights, k):
-    """(k,) float64, `place_gains` of the best predictions there can be.
-
-    They name a row's true labels, the heaviest first.
+def add_best_place_gains(indptr, indices, weights, gains):
+    """As `add_place_gains`, of the best predictions there can be: they name a row's true labels,
+    the heaviest first.
     """
-    gains = np.zeros(k, np.float64)
     for row in range(indptr.shape[0] - 1):
         ascending = np.sort(weights[indices[indptr[row] : indptr[row + 1]]])
         n_true = ascending.shape[0]
-        for place in range(min(k, n_true)):
+        for place in range(min(gains.shape[0], n_true)):
             gains[place] += ascending[n_true - 1 - place]
-    return gains
 
 
 @kernel
