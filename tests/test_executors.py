@@ -13,15 +13,16 @@ import pytest
 import scipy.sparse as sp
 from folders import content
 
-from xmc import LabelTreeClassifier, OneVsAllClassifier
+from xmc import LabelTreeClassifier, OneVsAllClassifier, open_rows
 from xmc.arrays import Rows
 from xmc.errors import DataError, ParameterError, WorkerError
 from xmc.executors import Dask, Processes, Ray, remote
 from xmc.executors.remote import Bundle, answer
 from xmc.executors.shelf import OnFile, Shelf, unpacked
-from xmc.io import read
+from xmc.io import Dataset, read
 from xmc.parallel import run
 from xmc.params import LabelTreeParams
+from xmc.stored_rows import write_rows
 from xmc.training import level
 
 KINDS = ["processes", "dask", "ray"]
@@ -290,6 +291,43 @@ def test_an_array_that_is_mapped_already_stays_where_it_is(tmp_path):
     assert len(os.listdir(tmp_path / "shelf")) == 1  # of the last, which no map of a file gives
 
 
+def test_an_array_whose_file_was_replaced_travels_as_it_was_mapped(tmp_path):
+    path, old = tmp_path / "own.npy", np.arange(1000)
+    np.save(path, old)
+    mapped = np.load(path, mmap_mode="r")
+    np.save(tmp_path / "new.npy", old[::-1])
+    os.replace(tmp_path / "new.npy", path)
+    shelf = Shelf(tmp_path)
+    assert travelled(shelf, mapped)[0].tolist() == old.tolist()
+    os.unlink(path)
+    again = mapped[:]
+    assert travelled(shelf, again)[0].tolist() == old.tolist()
+
+
+def test_rows_in_a_folder_are_not_copied_for_workers(data, expected, tmp_path, tmp_path_factory):
+    X, Y = data
+    X = sp.diags(1 / np.sqrt(X.multiply(X).sum(axis=1)).A1) @ X  # of length 1, they are not scaled
+    write_rows(tmp_path / "own.rows", [Dataset(X.tocsr().astype(np.float32), Y)])
+    rows, seen = open_rows(tmp_path / "own.rows"), []
+
+    class Seeing(Processes):
+        def _answers(self, bundles):
+            seen.extend(bundles)
+            return super()._answers(bundles)
+
+    model = LabelTreeClassifier(**TREE)
+    with Seeing(2, tmp_path) as executor:
+        trained = bits(model.fit(rows, executor=executor), tmp_path_factory)
+    assert trained == bits(model.fit(rows), tmp_path_factory)
+    problem = seen[-1].jobs[0][0]
+    (features,) = [part for part in problem.parts if getattr(part, "kind", None) is Rows]
+    assert [os.path.basename(part.path) for part in features.parts[:3]] == [
+        "X.indptr.npy",
+        "X.indices.npy",
+        "X.data.npy",
+    ]
+
+
 def test_a_file_goes_with_its_array(tmp_path):
     shelf, array = Shelf(tmp_path), np.arange(1000)
     shelf.packed([(array,)])
@@ -303,7 +341,7 @@ def test_a_file_that_changed_or_is_not_seen_is_one_line(tmp_path):
     ((packed,),) = Shelf(tmp_path).packed([(array,)])
     assert isinstance(packed, OnFile)
     os.truncate(packed.path, 100)
-    with pytest.raises(WorkerError, match="changed while workers read it"):
+    with pytest.raises(WorkerError, match="was changed while workers read it"):
         unpacked((packed,))
     os.unlink(packed.path)
     with pytest.raises(WorkerError, match="a worker can't read it .*storage that all workers see"):

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..arrays import frozen
 from ..errors import WorkerError
+from ..io.files import FilePath
 from ..parallel import lock
 
 SMALL = 1024  # bytes of an array that travels with its job
@@ -27,14 +28,18 @@ KEPT = 8  # values that a worker keeps, each made of mapped arrays
 class OnFile(NamedTuple):
     """An array in a file.
 
-    size: of the file, in bytes.
+    state: size of the file and when it was changed, in bytes and nanoseconds.
     """
 
     path: str
     dtype: str
     shape: tuple[int, ...]
     offset: int
-    size: int
+    state: tuple[int, int]
+
+    def mapped(self) -> np.ndarray:
+        """The array. Raises OSError or ValueError if it isn't there."""
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 class Packed(NamedTuple):
@@ -82,7 +87,7 @@ class Shelf:
         path = self.folder / f"{next(self._names)}.array"
         with open(path, "xb") as file:
             np.ascontiguousarray(array).tofile(file)
-        return OnFile(str(path), array.dtype.str, array.shape, 0, array.nbytes)
+        return OnFile(str(path), array.dtype.str, array.shape, 0, _state(path))
 
     def _forget(self, array: int) -> None:
         """Remove the file of an array that is no more, if it was written here."""
@@ -92,7 +97,7 @@ class Shelf:
 
 
 def _mapped_already(array: np.ndarray) -> OnFile | None:
-    """Where an array lies that is a part of a file's memory map."""
+    """Where an array lies that is a part of a file's memory map; None where no path leads to it."""
     base: Any = array
     while base is not None and not (isinstance(base, np.memmap) and base.filename):
         base = getattr(base, "base", None)
@@ -100,9 +105,19 @@ def _mapped_already(array: np.ndarray) -> OnFile | None:
         return None
     while isinstance(base.base, np.memmap):  # a view's own offset says nothing
         base = base.base
-    start = array.ctypes.data - base.ctypes.data
+    offset = base.offset + array.ctypes.data - base.ctypes.data
     path = os.path.abspath(base.filename)
-    return OnFile(path, array.dtype.str, array.shape, base.offset + start, os.path.getsize(path))
+    try:
+        found = OnFile(path, array.dtype.str, array.shape, offset, _state(path))
+        # Under the name may be a file that has taken the place of the one that is mapped.
+        return found if np.array_equal(found.mapped(), array) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _state(path: FilePath) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
 
 
 _opened: OrderedDict[str, Any] = OrderedDict()
@@ -141,12 +156,11 @@ def _made(value: Any) -> Any:
 
 def _mapped(array: OnFile) -> np.ndarray:
     try:
-        if os.path.getsize(array.path) != array.size:
-            raise WorkerError(f"{array.path}: changed while workers read it")
-        mapped = np.memmap(array.path, array.dtype, "r", array.offset, array.shape)
+        if _state(array.path) != array.state:
+            raise WorkerError(f"{array.path}: was changed while workers read it")
+        return frozen(np.asarray(array.mapped()))
     except OSError as error:
         raise WorkerError(
             f"{array.path}: a worker can't read it ({error.strerror}); give a folder on storage "
             "that all workers see"
         ) from None
-    return frozen(np.asarray(mapped))
