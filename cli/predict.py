@@ -15,12 +15,21 @@ from xmc.cli.data import (
     check_k,
     features_for,
     load_model,
-    matrix_model,
     model_labels,
     rows_in,
 )
 from xmc.cli.output import Output, on_terminal
-from xmc.cli.predicting import Done, Shard, answer, check_parts, resumed, rows_of_shard
+from xmc.cli.predicting import (
+    Done,
+    Elsewhere,
+    Here,
+    Shard,
+    answer,
+    check_parts,
+    resumed,
+    rows_of_shard,
+)
+from xmc.cli.schedulers import Scheduler, scheduler
 from xmc.errors import printable
 from xmc.formats import PREDICTION_FORMATS, prediction_format
 
@@ -65,6 +74,7 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     metavar="I/N",
     help="Answer only the I-th of N equal parts of the rows, as 3/16.",
 )
+@scheduler
 @options.source
 @options.threads
 @options.output
@@ -81,6 +91,7 @@ def command(
     out_format: str | None,
     resume: bool,
     shard: tuple[int, int] | None,
+    scheduler: Scheduler,
     source: Source,
     threads: int | None,
     output: Output,
@@ -121,19 +132,20 @@ def command(
     if out is not None:
         settings["format"] = prediction_format(out, out_format)
     with (
+        scheduler.executor(out if out not in (None, "-") else folder, threads) as executor,
         resumed(out if resume else None, folder, path, settings, output.notices) as kept,
         destination(out, out_format, model, output, bool(texts), records, kept.streams) as write,
         counting_rows(out, output) as advance,
     ):
         headerless, unseen = path is not None and source.is_headerless(path), Unseen(model)
-        done = answer(
-            kept.left(blocks_of(path, list(texts), source, rows), path),
+        how = (
+            model,
             lambda dataset: features_for(model, dataset, headerless, output.notices, unseen),
-            lambda X: matrix_model(model).predict_topk(X, **asked),
-            write,
-            kept,
-            advance,
+            asked,
         )
+        ranking = Here(*how) if executor is None else Elsewhere(*how, folder, executor)
+        blocks = kept.left(blocks_of(path, list(texts), source, rows), path)
+        done = answer(blocks, ranking, write, kept, advance)
     unseen.say(output.notices)
     facts = facts_of(done, model.n_labels_)
     output.notices.say_if_any(

@@ -1,18 +1,20 @@
-"""What `xmc predict` does with long inputs: parts of the rows, and runs that were stopped."""
+"""What `xmc predict` does with long inputs: parts of the rows, runs that were stopped, workers."""
 
 from __future__ import annotations
 
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
 
 import click
 
-from xmc.cli.data import Source
+from xmc.cli.data import Source, load_model, matrix_model
 from xmc.cli.output import Notices
 from xmc.errors import DataError, ParameterError
 
@@ -72,13 +74,12 @@ class Done:
     seconds: float = 0.0
     checksum: str = ""  # of the rows, if another run may go on
 
-    def answered(self, X: Any, k: int, seconds: float) -> None:
-        """Count a block: X as the model took it, at most k labels, how long it took."""
-        X = getattr(X, "X", X)  # of rows with their texts
-        self.n_rows += X.shape[0]
-        self.n_rows_without_features += int((X.getnnz(axis=1) == 0).sum())
-        self.k = max(self.k, k)
-        self.seconds += seconds
+    def answered(self, block: Ranked) -> None:
+        """Count a block."""
+        self.n_rows += len(block.top.labels)
+        self.n_rows_without_features += block.n_rows_without_features
+        self.k = max(self.k, block.top.labels.shape[1])
+        self.seconds += block.seconds
 
 
 class Kept:
@@ -134,12 +135,11 @@ def resumed(
         yield Kept()
         return
     from xmc.checkpoint import Identity, is_begun
-    from xmc.identity import checksum
-    from xmc.model_files import describe, versions
+    from xmc.model_files import versions
     from xmc.unfinished import kept_beside, part_of
 
     def identity() -> Identity:
-        data = {"model": checksum(describe(folder)), "rows": os.path.getsize(path)}
+        data = {"model": model_checksum(folder), "rows": os.path.getsize(path)}
         return Identity(settings=versions() | asked, data=data)
 
     if is_begun(part_of(out)):
@@ -152,26 +152,115 @@ def resumed(
         raise
 
 
+class Ranked(NamedTuple):
+    """The answers to a block of rows.
+
+    top: the TopK.
+    seconds: that they took.
+    """
+
+    top: Any
+    n_rows_without_features: int
+    seconds: float
+
+
+class Here:
+    """Ranks blocks of rows in this process.
+
+    features: X of a Dataset, as the model takes it. asked: keyword arguments of `predict_topk`.
+    """
+
+    together = 1  # blocks that are asked at a time
+
+    def __init__(self, model: Any, features: Callable[[Any], Any], asked: dict[str, Any]):
+        self.model, self.features, self.asked = model, features, asked
+
+    def rank(self, datasets: Sequence[Any]) -> Iterator[Ranked]:
+        """The answers to each block."""
+        return (ranked(self.model, self.features(dataset), self.asked) for dataset in datasets)
+
+
+class Elsewhere(Here):
+    """Ranks blocks on the workers of an executor, which load the model from its folder."""
+
+    def __init__(
+        self,
+        model: Any,
+        features: Callable[[Any], Any],
+        asked: dict[str, Any],
+        folder: str,
+        executor: Any,
+    ):
+        super().__init__(model, features, asked)
+        self.of_model = os.path.abspath(folder), model_checksum(folder)
+        self.executor, self.together = executor, 2 * executor.n_workers()
+
+    def rank(self, datasets: Sequence[Any]) -> Iterator[Ranked]:
+        from xmc.parallel import run
+
+        jobs = [(*self.of_model, self._question(dataset), self.asked) for dataset in datasets]
+        return iter(run(ranked_elsewhere, jobs, self.executor))
+
+    def _question(self, dataset: Any) -> Any:
+        """Texts where the model reads them, else arrays and shape of X."""
+        if dataset.texts is not None and hasattr(self.model, "vectorizer_"):
+            return dataset.texts
+        X = self.features(dataset)
+        return X.data, X.indices, X.indptr, X.shape
+
+
+def ranked(model: Any, X: Any, asked: dict[str, Any]) -> Ranked:
+    """The answers to rows as the model takes them."""
+    started = time.monotonic()
+    top = matrix_model(model).predict_topk(X, **asked)
+    X = getattr(X, "X", X)  # of rows with their texts
+    empty = int((X.getnnz(axis=1) == 0).sum())
+    return Ranked(top, empty, time.monotonic() - started)
+
+
+def ranked_elsewhere(folder: str, checksum: str, question: Any, asked: dict[str, Any]) -> Ranked:
+    """What a worker does for a block. Raises WorkerError if it sees another model."""
+    import scipy.sparse as sp
+
+    model = _loaded(folder, checksum)
+    if isinstance(question, list):
+        return ranked(model, model.rows(question), asked)
+    *arrays, shape = question
+    return ranked(model, sp.csr_matrix(tuple(arrays), shape), asked)
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: str, checksum: str) -> Any:
+    from xmc.errors import WorkerError
+
+    if model_checksum(folder) != checksum:
+        raise WorkerError(f"{folder}: a worker sees another model there")
+    return load_model(folder, 1)
+
+
+def model_checksum(folder: str) -> str:
+    """The checksum of what a model's JSON says, which has one of each of its arrays."""
+    from xmc.identity import checksum
+    from xmc.model_files import describe
+
+    return checksum(describe(folder))
+
+
 def answer(
     datasets: Iterator[Any],
-    features: Callable[[Any], Any],
-    rank: Callable[[Any], Any],
+    ranking: Here,
     write: Callable[[Any, Any], None],
     kept: Kept,
     advance: Callable[[float], None],
 ) -> Done:
     """Answer block after block. What is done is counted, and kept.
 
-    features: X of a Dataset. rank: the TopK of X. write: takes the TopK, and the texts if there
-    are any.
+    write: takes the TopK, and the texts if there are any.
     """
-    for dataset in datasets:
-        X = features(dataset)
-        started = time.monotonic()
-        top = rank(X)
-        seconds = time.monotonic() - started
-        write(top, dataset.texts)
-        kept.done.answered(X, top.labels.shape[1], seconds)
-        kept.add(dataset)
-        advance(dataset.n_rows)
+    while asked := [*islice(datasets, ranking.together)]:
+        for dataset, block in zip(asked, ranking.rank(asked), strict=True):
+            write(block.top, dataset.texts)
+            kept.done.answered(block)
+            kept.add(dataset)
+            advance(dataset.n_rows)
     return kept.done

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -22,12 +21,11 @@ from xmc.cli.data import (
     read_vocabulary,
 )
 from xmc.cli.output import Notices, Output, print_metrics
+from xmc.cli.schedulers import Scheduler, scheduler
 from xmc.methods import Method, method_named
 from xmc.params import check, names
 from xmc.presets import PRESETS
 
-CLUSTERS = ("dask", "ray")
-SCHEDULERS = ("threads", "processes", *CLUSTERS)
 STAGE_FLAGS = ("neighbors",)
 ONLY_BIAS = "only the bias learns from them"
 ONLY_NEGATIVES = "they only serve as negatives"
@@ -96,20 +94,7 @@ def taken(rows: Any, chosen: Any) -> Any:
     help="Keep what is finished in this folder until the model is saved. Killed or interrupted, "
     "the same command goes on from there.",
 )
-@click.option(
-    "--scheduler",
-    type=click.Choice(SCHEDULERS),
-    default=SCHEDULERS[0],
-    show_default=True,
-    help="What runs the jobs of the training. The model is the same.",
-)
-@click.option("--address", help="Of the cluster of --scheduler dask, tcp://HOST:PORT, or ray.")
-@click.option(
-    "--shared",
-    metavar="DIR",
-    help="Folder on storage that all workers see, for what they read.  "
-    "[default: the one that the model's folder is in]",
-)
+@scheduler
 @click.option("--dry-run", is_flag=True, help="Print what training would take, but don't train.")
 @options.label_names
 @options.vocabulary
@@ -129,9 +114,7 @@ def command(
     row_weights: str | None,
     rerank: bool | None,
     checkpoint: str | None,
-    scheduler: str,
-    address: str | None,
-    shared: str | None,
+    scheduler: Scheduler,
     dry_run: bool,
     label_names: str | None,
     vocabulary: str | None,
@@ -159,7 +142,6 @@ def command(
         apply_preset(ctx, preset, model_flags)
     lacking = model_flags.keys() - {*names(kind.params), *STAGE_FLAGS, "threads", "seed"}
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
-    check_scheduler(ctx, scheduler, address)
     output.check(folder=target, marker="model.json", beside=checkpoint)
     estimator = new_estimator(kind, model_flags, output.quiet)
     named = method or one_vs_all or preset
@@ -198,7 +180,7 @@ def command(
         return
     with (
         resumable(checkpoint, output.notices),
-        workers(scheduler, address, shared or Path(target).parent, model_flags) as executor,
+        scheduler.executor(target, model_flags["threads"]) as executor,
     ):
         result = {"model": target, **fit(model, kept, output.notices, checkpoint, executor)}
         model.save(target, overwrite=output.overwrite)
@@ -359,34 +341,6 @@ def resumable(checkpoint: str | None, notices: Notices) -> Iterator[None]:
         error.args = (f"interrupted; the same command goes on with what {checkpoint} keeps",)
         raise
     remove(checkpoint)
-
-
-def check_scheduler(ctx: click.Context, scheduler: str, address: str | None) -> None:
-    """Raise a usage error if flags don't go with the scheduler."""
-    if scheduler not in CLUSTERS:
-        options.refuse(ctx, ["address"], "goes with --scheduler dask or ray")
-    if scheduler == SCHEDULERS[0]:
-        options.refuse(ctx, ["shared"], "goes with another --scheduler")
-    if scheduler == "dask" and address is None:
-        raise click.UsageError("--scheduler dask needs --address tcp://HOST:PORT", ctx)
-
-
-@contextmanager
-def workers(
-    scheduler: str, address: str | None, shared: Any, flags: dict[str, Any]
-) -> Iterator[Any]:
-    """The executor that flags name; None for threads."""
-    if scheduler == "threads":
-        yield None
-        return
-    from xmc.executors import Dask, Processes, Ray
-
-    if scheduler == "processes":
-        executor: Any = Processes(flags["threads"] or -1, shared)
-    else:
-        executor = Dask(address, shared) if scheduler == "dask" else Ray(address, shared)
-    with executor:
-        yield executor
 
 
 def fit(

@@ -15,6 +15,8 @@ import scipy.sparse as sp
 
 from xmc import unfinished
 from xmc.cli import predict
+from xmc.cli.predicting import ranked_elsewhere
+from xmc.errors import WorkerError
 from xmc.io import blocks, read_predictions, write_matrix
 
 FORMATS = ["tsv", "tsv.gz", "jsonl", "txt", "npz"]
@@ -300,3 +302,23 @@ def test_a_pipe_can_not_be_read_again(tmp_path):
     assert result.stderr == (
         f"{tmp_path / 'pipe.tsv'}: expected a file for --shard, which is read again, got a pipe\n"
     )
+
+
+@pytest.mark.parametrize("source", ["X.tst.npz", "test.tsv", "rows.svm"])
+def test_workers_answer_as_this_process_does(tmp_path, small_blocks, source):
+    model = cli.text_model() if source == "test.tsv" else cli.model()
+    path = cli.home() / source
+    if source == "rows.svm":
+        path = tmp_path / source
+        cli.done("convert", cli.home() / "X.tst.npz", cli.home() / "Y.tst.npz", path, "--quiet")
+    for name in ("threads", "processes"):
+        how = "--scheduler", name, "--threads", 2, "--out", tmp_path / f"{name}.jsonl"
+        cli.done("predict", model, path, *how, "--quiet")
+    here, there = ((tmp_path / f"{n}.jsonl").read_bytes() for n in ("threads", "processes"))
+    assert here == there
+    assert [entry for entry in os.listdir(tmp_path) if entry.startswith(".xmc")] == []
+
+
+def test_a_worker_that_sees_another_model_says_so(tmp_path):
+    with pytest.raises(WorkerError, match="a worker sees another model there"):
+        ranked_elsewhere(str(cli.model()), "0" * 64, ["a text"], {"k": 1})
