@@ -22,6 +22,7 @@ _HOMES = {
     "DataError": "errors",
     "ParameterError": "errors",
     "ModelError": "errors",
+    "WorkerError": "errors",
 }
 __all__ = sorted(_HOMES)
 
