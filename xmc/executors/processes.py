@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ..errors import WorkerError
@@ -27,13 +28,16 @@ class Processes(Remote):
         Raises ParameterError if there is no such folder.
         """
         super().__init__(tempfile.gettempdir() if folder is None else folder)
-        self.n_jobs = n_jobs
+        self.n_jobs, self._started = n_jobs, False
 
     def n_workers(self) -> int:
         return n_threads(self.n_jobs)
 
     def _answers(self, bundles: list[Bundle]) -> Iterator[tuple[int, Answer]]:
         left, lives = dict(enumerate(bundles)), LIVES
+        if not self._started:
+            self._started = True
+            self._stack.callback(lambda: get_reusable_executor().shutdown())
         while left:
             start = joblib.Parallel(
                 n_jobs=self.n_workers(),

@@ -16,9 +16,9 @@ from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..layer import IN_BUCKET, assemble, pack, page_counts
 from ..memory import held_bytes
-from ..parallel import n_threads
+from ..parallel import n_threads, run
 from ..params import LabelTreeParams, at_level
-from .level import WIDE, params_at, work
+from .level import WIDE, latest, params_at, work
 from .needs import Needs, chunk_bytes, most_memory, target_bytes, within
 from .problem import (
     LevelProblem,
@@ -29,7 +29,7 @@ from .problem import (
 )
 from .solver import solve
 
-SAMPLED, SAMPLED_INNER = 6, 2  # groups of a level that are trained: of the last one, of the others
+SAMPLED, SAMPLED_INNER = 8, 2  # groups of a level that are trained: of the last one, of the others
 # How the weights of a node grow with its positives, and the features of a page with its siblings:
 # exponents as measured on the embedded sample, where both lie within 0.2 of these.
 BY_POSITIVES, BY_SIBLINGS = 0.75, 0.4
@@ -191,7 +191,9 @@ class Sample(NamedTuple):
 def _sample(problem: LevelProblem, params: LabelTreeParams) -> Sample:
     """Train a few groups and scale up: seconds by the work, weights by the nodes' positives.
 
-    Groups stand by frequency in their chunk, so they are drawn from evenly spread shares of it.
+    Groups stand by frequency in their chunk, so they are drawn from spread shares of it. The first
+    ones take most passes, and differ most. All threads train some at a time, as in the training:
+    they are in each other's way.
     """
     chunk_work = work(problem).astype(np.float64)
     if not chunk_work.sum():
@@ -199,22 +201,32 @@ def _sample(problem: LevelProblem, params: LabelTreeParams) -> Sample:
     rng = np.random.default_rng(0)
     n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES) * (chunk_work > 0)
     n_drawn = SAMPLED_INNER if problem.inner else SAMPLED
-    shares = (np.arange(n_drawn) + 0.5) / n_drawn
-    timed = zip(_draw(rng, chunk_work, n_drawn), shares, strict=True)
-    pace = [
-        _train_one(problem, n, share, params).seconds / (chunk_work[n] / n_groups[n])
-        for n, share in timed
-    ]
-    drawn = zip(_draw(rng, n_groups, n_drawn), shares, strict=True)
-    kept = [_train_one(problem, n, share, params) for n, share in drawn]
+    ends = (np.arange(n_drawn + 1) / n_drawn) ** 2
+    timed = _trained(problem, _draw(rng, chunk_work, n_drawn), ends, params)
+    pace = [group.seconds / (chunk_work[group.n] / n_groups[group.n]) for group in timed]
+    evenly = np.arange(n_drawn + 1) / n_drawn
+    kept = _trained(problem, _draw(rng, n_groups, n_drawn), evenly, params)
     entries = sum(group.entries for group in kept)
     share_kept = entries / max(1.0, sum(group.expected for group in kept))
     return Sample(
-        float(np.mean(pace) * chunk_work.sum()),
+        float(np.average(pace, weights=np.diff(ends)) * chunk_work.sum()),
         float(share_kept * _expected(_positives(problem)).sum()),
         sum(group.features for group in kept) / max(1, entries),
         float(np.mean([group.siblings for group in kept])),
     )
+
+
+def _trained(
+    problem: LevelProblem, chunks: list[int], ends: np.ndarray, params: LabelTreeParams
+) -> list[Group]:
+    """A group of each chunk, each from the middle of its share of the groups."""
+    shares = (ends[1:] + ends[:-1]) / 2
+    wide = work(problem) >= WIDE
+    jobs = [(problem, n, wide[n], share, params) for n, share in zip(chunks, shares, strict=True)]
+    try:
+        return run(_train_one, jobs, params.n_jobs)
+    finally:
+        latest.forget()
 
 
 def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int]:
@@ -224,13 +236,15 @@ def _draw(rng: np.random.Generator, share: np.ndarray, n_drawn: int) -> list[int
 class Group(NamedTuple):
     """A group that was trained for a sample.
 
-    seconds: that it took.
+    n: its chunk.
+    seconds: that it took, and its share of what its chunk took besides.
     siblings: that it has.
     expected: what its number of weights is compared to, see `_expected`.
     entries: that a page of this group has.
     features: that this page has.
     """
 
+    n: int
     seconds: float
     siblings: int
     expected: float
@@ -238,20 +252,24 @@ class Group(NamedTuple):
     features: int
 
 
-def _train_one(problem: LevelProblem, n: int, share: float, params: LabelTreeParams) -> Group:
+def _train_one(
+    problem: LevelProblem, n: int, wide: bool, share: float, params: LabelTreeParams
+) -> Group:
     """Train a group of chunk n, the one at that share of its groups."""
-    chunk = pose_chunk(problem, n)
+    start = time.perf_counter()
+    chunk = latest.pose(problem, n) if wide else pose_chunk(problem, n)
+    posed = time.perf_counter() - start
     groups = sibling_groups(chunk)
     siblings = groups[int(share * len(groups))]
     start = time.perf_counter()
     weights = solve(chunk, siblings, params)
-    seconds = time.perf_counter() - start
     child = np.empty(len(chunk.counts), np.int32)
     child[siblings] = np.arange(len(siblings))
     stored = weights.feature, child[weights.sibling], weights.weight
     (page,) = pack(*stored, len(siblings), problem.X.n_features, params.weights)
+    seconds = time.perf_counter() - start + posed / len(groups)
     expected = float(_expected(chunk.counts[siblings]).sum())
-    return Group(seconds, len(siblings), expected, len(page.child), len(page.low))
+    return Group(n, seconds, len(siblings), expected, len(page.child), len(page.low))
 
 
 def _expected(positives: np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ def train_layers(
             held=lambda trained: _held(trained, spill),
         )
     finally:
-        _latest.forget()
+        latest.forget()
     own_results: list[dict[int, list[Trained]]] = [{} for _ in problems]
     for part in parts:  # a chunk's groups stand in their order
         own_results[part.level].setdefault(part.n, [])
@@ -163,7 +163,7 @@ def _layer(
 def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreeParams) -> Trained:
     """Train the children of node n of the level above, all or one group of them."""
     if group is not None:
-        chunk = _latest.pose(problem, n)
+        chunk = latest.pose(problem, n)
         return Trained([], [solve(chunk, sibling_groups(chunk)[group], params)])
     width = _width(problem, n)
     solved: list[Weights] = []
@@ -184,7 +184,7 @@ def _width(problem: LevelProblem, n: int) -> int:
     return int(problem.chunk_ptr[n + 1] - problem.chunk_ptr[n])
 
 
-class _Latest:
+class Latest:
     """The wide chunks posed last in this process: groups of one chunk share it."""
 
     def __init__(self) -> None:
@@ -204,7 +204,7 @@ class _Latest:
             self.kept.clear()
 
 
-_latest = _Latest()
+latest = Latest()
 
 
 def _packed(solved: list[Weights], width: int, n_features: int, weights: str) -> TrainedChunk:
