@@ -19,7 +19,7 @@ from xmc.checkpoint import KeptInFolder
 from xmc.errors import DataError, ParameterError, WorkerError
 from xmc.executors import Dask, Processes, Ray, remote
 from xmc.executors.remote import Bundle, answer
-from xmc.executors.shelf import OnFile, Shelf, unpacked
+from xmc.executors.shelf import OnFile, Pile, Shelf, from_pile, unpacked
 from xmc.io import Dataset, read
 from xmc.parallel import run
 from xmc.params import LabelTreeParams
@@ -220,7 +220,7 @@ def test_a_checkpoint_keeps_what_was_done_when_the_scheduler_goes(scheduler, tmp
 
 def test_jobs_of_another_version_are_refused():
     with pytest.raises(WorkerError, match=r"a worker has xmc .*, the training began with 0\.0\.9"):
-        answer(Bundle("0.0.9", len, [([],)]))
+        answer(Bundle("0.0.9", ".", len, [([],)]))
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path):
@@ -326,6 +326,22 @@ def test_rows_in_a_folder_are_not_copied_for_workers(data, expected, tmp_path, t
         "X.indices.npy",
         "X.data.npy",
     ]
+
+
+def test_results_come_home_in_one_file_which_goes(tmp_path, rng):
+    rows = Rows(np.arange(5), np.empty(0, np.int32), rng.random(7), 9)
+    given = [(rows, [np.arange(6, dtype=np.int16).reshape(2, 3)]), None, 4.5, (), np.ones((0, 2))]
+    pile = Pile()
+    packed = pile.packed(given)
+    path = pile.write(tmp_path)
+    assert os.listdir(tmp_path) == [os.path.basename(path)]
+    (home, (matrix,)), *others = from_pile(packed, path)
+    assert os.listdir(tmp_path) == []
+    assert type(home) is Rows
+    assert [part.tolist() for part in home[:3]] == [part.tolist() for part in rows[:3]]
+    assert (matrix.dtype, matrix.tolist()) == (np.int16, [[0, 1, 2], [3, 4, 5]])
+    assert others[:3] == [None, 4.5, ()]
+    assert others[3].shape == (0, 2)
 
 
 def test_a_file_goes_with_its_array(tmp_path):

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..errors import ParameterError, WorkerError, XmcError
 from ..io.files import FilePath
 from .remote import Answer, Bundle, Remote, answer
@@ -58,7 +56,7 @@ class Ray(Remote):
         try:
             while place:
                 (done, *_), _ = ray.wait([*place], num_returns=1)
-                found = _own(ray.get(done))
+                found = ray.get(done)
                 yield place.pop(done), found
         except ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, XmcError) else error from None
@@ -68,12 +66,3 @@ class Ray(Remote):
         finally:
             for reference in place:
                 ray.cancel(reference, force=True)
-
-
-def _own(value: Any) -> Any:
-    """A copy whose arrays don't lie in Ray's store, which is small."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if hasattr(value, "_fields"):
-        return value._make(map(_own, value))
-    return type(value)(map(_own, value)) if type(value) in (tuple, list) else value

@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import ParameterError, WorkerError
 from ..io.files import FilePath, scratch_folder
 from ..parallel import Executor, this_thread
-from .shelf import Shelf, unpacked
+from .shelf import Pile, Shelf, from_pile, unpacked
 
 BUNDLES = 16  # of jobs for each worker: few, as each takes milliseconds on its way, but even shares
 
@@ -22,17 +22,23 @@ class Bundle(NamedTuple):
     """Jobs that travel together.
 
     version: of xmc, where they come from.
+    folder: for what they give.
     """
 
     version: str
+    folder: str
     function: Callable[..., Any]
     jobs: list[tuple]
 
 
 class Answer(NamedTuple):
-    """What the jobs of a bundle gave, and what was logged meanwhile: logger, level, message."""
+    """What the jobs of a bundle gave, and what was logged meanwhile: logger, level, message.
+
+    results: without their arrays, which are in the file `pile`.
+    """
 
     results: list[Any]
+    pile: str | None
     logged: list[tuple[str, int, str]]
 
 
@@ -70,11 +76,12 @@ class Remote(Executor):
         n_bundles = min(len(jobs), BUNDLES * self.n_workers())
         # Long jobs come first, so every bundle has some of them.
         places = [range(first, len(jobs), n_bundles) for first in range(n_bundles)]
-        bundles = [Bundle(__version__, function, [packed[n] for n in own]) for own in places]
+        how = __version__, str(self._shelf.folder), function
+        bundles = [Bundle(*how, [packed[n] for n in own]) for own in places]
         for at, answer in self._answers(bundles):
             for logger, level, message in answer.logged:
                 logging.getLogger(logger).log(level, message)
-            yield from zip(places[at], answer.results, strict=True)
+            yield from zip(places[at], from_pile(answer.results, answer.pile), strict=True)
 
     @abstractmethod
     def _answers(self, bundles: list[Bundle]) -> Iterator[tuple[int, Answer]]:
@@ -93,7 +100,8 @@ def answer(bundle: Bundle) -> Answer:
         )
     with _logged() as records:
         results = [bundle.function(*unpacked(job)) for job in bundle.jobs]
-    return Answer(results, records)
+    pile = Pile()
+    return Answer(pile.packed(results), pile.write(bundle.folder), records)
 
 
 class _Records(logging.Handler):

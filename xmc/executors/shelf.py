@@ -1,17 +1,20 @@
 """Arrays of jobs as files: a job that travels takes paths along, and who does it maps them.
 
 Each array is written once, however many jobs read it, and its file goes when nobody here has the
-array any more. Arrays that are mapped from a file already stay where they are.
+array any more. Arrays that are mapped from a file already stay where they are. What jobs give comes
+home in files, too.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +25,7 @@ from ..io.files import FilePath
 from ..parallel import lock
 
 SMALL = 1024  # bytes of an array that travels with its job
+ALIGNED = 64  # an array in a pile begins at a multiple of a line of the cache
 KEPT = 8  # values that a worker keeps, each made of mapped arrays
 
 
@@ -67,7 +71,8 @@ class Shelf:
 
         def pack(value: Any) -> Any:
             if isinstance(value, np.ndarray):
-                return value if value.nbytes <= SMALL else self._on_file(value)
+                # A copy, as joblib sends the name of the file instead of a part of a mapped one.
+                return value.copy() if value.nbytes <= SMALL else self._on_file(value)
             if hasattr(value, "_fields"):
                 if id(value) not in known:
                     key = f"{self.folder}/{next(self._names)}"
@@ -118,6 +123,65 @@ def _mapped_already(array: np.ndarray) -> OnFile | None:
 def _state(path: FilePath) -> tuple[int, int]:
     stat = os.stat(path)
     return stat.st_size, stat.st_mtime_ns
+
+
+class InPile(NamedTuple):
+    """An array in a file of arrays that lie end to end."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+class Pile:
+    """The arrays of a result in one file, so that they needn't go through a scheduler."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+        self._size = 0
+
+    def packed(self, value: Any) -> Any:
+        """The value as it goes home."""
+        if isinstance(value, np.ndarray) and value.nbytes:
+            array, at = np.ascontiguousarray(value), self._size
+            self._arrays.append(array)
+            self._size += -(-array.nbytes // ALIGNED) * ALIGNED
+            return InPile(array.dtype.str, array.shape, at)
+        if hasattr(value, "_fields"):
+            return value._make(map(self.packed, value))
+        return type(value)(map(self.packed, value)) if type(value) in (tuple, list) else value
+
+    def write(self, folder: str) -> str | None:
+        """Write the arrays; the path of the file, if there are any."""
+        if not self._arrays:
+            return None
+        with NamedTemporaryFile(dir=folder, suffix=".pile", delete=False) as file:
+            for array in self._arrays:
+                file.write(array.reshape(-1).view(np.uint8).data)
+                file.write(bytes(-array.nbytes % ALIGNED))
+        return file.name
+
+
+def from_pile(value: Any, path: str | None) -> Any:
+    """A result with its arrays, read-only and mapped; the file goes with the last of them."""
+    if path is None:
+        return value
+    try:
+        whole = np.memmap(path, np.uint8, "r")
+        os.unlink(path)
+    except OSError as error:
+        raise WorkerError(f"{path}: what a worker wrote can't be read: {error.strerror}") from None
+
+    def unpack(value: Any) -> Any:
+        if isinstance(value, InPile):
+            n_bytes = math.prod(value.shape) * np.dtype(value.dtype).itemsize
+            part = whole[value.offset : value.offset + n_bytes]
+            return frozen(np.asarray(part).view(value.dtype).reshape(value.shape))
+        if hasattr(value, "_fields"):
+            return value._make(map(unpack, value))
+        return type(value)(map(unpack, value)) if type(value) in (tuple, list) else value
+
+    return unpack(value)
 
 
 _opened: OrderedDict[str, Any] = OrderedDict()
