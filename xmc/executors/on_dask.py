@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +48,9 @@ class Dask(Remote):
     def _answers(self, bundles: list[Bundle]) -> Iterator[tuple[int, Answer]]:
         import distributed
 
-        futures = [self.client.submit(answer, bundle, pure=False) for bundle in bundles]
+        # As bytes: Dask would look for its own tasks in all that a bundle is made of.
+        sent = [pickle.dumps(bundle) for bundle in bundles]
+        futures = [self.client.submit(_answer, bundle, pure=False) for bundle in sent]
         place = {future.key: n for n, future in enumerate(futures)}
         lost = distributed.client.CancelledError, TimeoutError, distributed.comm.CommClosedError
         try:
@@ -63,3 +66,7 @@ class Dask(Remote):
         finally:
             if self.client.status == "running":
                 self.client.cancel(futures)
+
+
+def _answer(bundle: bytes) -> Answer:
+    return answer(pickle.loads(bundle))
