@@ -257,9 +257,9 @@ def _train_one(
 ) -> Group:
     """Train a group of chunk n, the one at that share of its groups."""
     start = time.perf_counter()
-    chunk = latest.pose(problem, n) if wide else pose_chunk(problem, n)
-    posed = time.perf_counter() - start
+    chunk = latest.pose(problem, n).chunk if wide else pose_chunk(problem, n)
     groups = sibling_groups(chunk)
+    posed = time.perf_counter() - start
     siblings = groups[int(share * len(groups))]
     start = time.perf_counter()
     weights = solve(chunk, siblings, params)

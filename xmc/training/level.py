@@ -163,8 +163,8 @@ def _layer(
 def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreeParams) -> Trained:
     """Train the children of node n of the level above, all or one group of them."""
     if group is not None:
-        chunk = latest.pose(problem, n)
-        return Trained([], [solve(chunk, sibling_groups(chunk)[group], params)])
+        chunk, groups = latest.pose(problem, n)
+        return Trained([], [solve(chunk, groups[group], params)])
     width = _width(problem, n)
     solved: list[Weights] = []
     if width > 1 or (width == 1 and not problem.inner):  # an only child takes its parent's score
@@ -184,20 +184,28 @@ def _width(problem: LevelProblem, n: int) -> int:
     return int(problem.chunk_ptr[n + 1] - problem.chunk_ptr[n])
 
 
+class Posed(NamedTuple):
+    """A chunk and the groups of its siblings."""
+
+    chunk: ChunkProblem
+    groups: list[np.ndarray]
+
+
 class Latest:
     """The wide chunks posed last in this process: groups of one chunk share it."""
 
     def __init__(self) -> None:
-        self.lock, self.kept = lock(), deque[tuple[LevelProblem, int, ChunkProblem]](maxlen=2)
+        self.lock, self.kept = lock(), deque[tuple[LevelProblem, int, Posed]](maxlen=2)
 
-    def pose(self, problem: LevelProblem, n: int) -> ChunkProblem:
+    def pose(self, problem: LevelProblem, n: int) -> Posed:
         with self.lock:
-            for of, own, chunk in self.kept:
+            for of, own, posed in self.kept:
                 if of is problem and own == n:
-                    return chunk
+                    return posed
             chunk = pose_chunk(problem, n)
-            self.kept.append((problem, n, chunk))
-            return chunk
+            posed = Posed(chunk, sibling_groups(chunk))
+            self.kept.append((problem, n, posed))
+            return posed
 
     def forget(self) -> None:
         with self.lock:
