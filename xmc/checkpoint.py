@@ -21,7 +21,7 @@ from .errors import ModelError
 from .io.files import TEMPORARY, remove_folder
 from .io.folder import as_model_error, read_folder, verify_folder, write_folder
 from .io.values import pack_value, unpack_value
-from .parallel import Executor, outcomes, run
+from .parallel import Executor, Threads, outcomes, run
 
 FILE = "jobs.json"
 IDENTITY = "training"  # the folder that says what is trained
@@ -67,40 +67,23 @@ class Checkpoint:
         function: of a module, as jobs may run in another process.
         n_jobs: threads, where there is no other executor.
         """
-        return self._run(name, kind, function, jobs, self.executor or n_jobs, done, held)
+        return run(function, jobs, self.executor or n_jobs, done, held)
 
-    def here(
-        self,
-        name: str,
-        kind: Any,
-        function: Callable[..., Any],
-        jobs: Sequence[tuple],
-        done: Callable[[int], Any] | None = None,
-    ) -> list:
-        """As `run`, one after another in this very thread: for what runs jobs of its own."""
-        return self._run(name, kind, function, jobs, 1, done, None)
+    def here(self) -> Checkpoint:
+        """The same, one job after another in this very thread: for those that run jobs of their
+        own.
+        """
+        return replace(self, executor=Threads(1))
 
     def once(self, name: str, kind: Any, job: Callable[[], Any]) -> Any:
         """What one job gives, here."""
-        return self.here(name, kind, job, [()])[0]
+        return self.here().run(name, kind, job, [()])[0]
 
     def anew(
         self, function: Callable[..., Any], jobs: Sequence[tuple], n_jobs: int | None = None
     ) -> list:
         """As `run`, for what takes no longer than to read it again: nothing is kept."""
         return run(function, jobs, self.executor or n_jobs)
-
-    def _run(
-        self,
-        name: str,
-        kind: Any,
-        function: Callable[..., Any],
-        jobs: Sequence[tuple],
-        where: Executor | int | None,
-        done: Callable[[int], Any] | None,
-        held: Callable[[Any], Any] | None,
-    ) -> list:
-        return run(function, jobs, where, done, held)
 
 
 @dataclass(frozen=True)
@@ -120,15 +103,15 @@ class KeptInFolder(Checkpoint):
     def part(self, name: str) -> KeptInFolder:
         return replace(self, stage=f"{self.stage}{name}.")
 
-    def _run(
+    def run(
         self,
         name: str,
         kind: Any,
         function: Callable[..., Any],
         jobs: Sequence[tuple],
-        where: Executor | int | None,
-        done: Callable[[int], Any] | None,
-        held: Callable[[Any], Any] | None,
+        n_jobs: int | None = None,
+        done: Callable[[int], Any] | None = None,
+        held: Callable[[Any], Any] | None = None,
     ) -> list:
         stage = f"{self.stage}{name}"
         found = self._kept(stage, kind)
@@ -137,7 +120,7 @@ class KeptInFolder(Checkpoint):
         for n in found:
             tell(n)
         with self._keeping(stage) as keep:
-            for at, result in outcomes(function, [jobs[n] for n in left], where):
+            for at, result in outcomes(function, [jobs[n] for n in left], self.executor or n_jobs):
                 found[left[at]] = result if held is None else held(result)
                 keep(left[at], result)
                 tell(left[at])

@@ -18,15 +18,19 @@ def label_embeddings(
     rows_of_label: Lists,
     labels: np.ndarray,
     n_kept: int,
-    executor: Executor | int | None,
+    n_jobs: int | None,
     spill: Spill = IN_MEMORY,
+    executor: Executor | None = None,
 ) -> Rows:
-    """A unit row per label: the sum of its training rows, of which the n_kept largest features."""
+    """A unit row per label: the sum of its training rows, of which the n_kept largest features.
+
+    executor: where they are found; None is on threads of this process.
+    """
     n_parts = max(1, min(64, len(labels) // 64), -(-len(labels) // PART))
     parts = np.array_split(labels, n_parts)
     jobs = [(X, rows_of_label, part, n_kept) for part in parts]
     sizes, indices, data = [], spill.growing(np.int32), spill.growing(np.float32)
-    for own_indptr, own_indices, own_data in in_turn(embed_part, jobs, executor):
+    for own_indptr, own_indices, own_data in in_turn(embed_part, jobs, executor or n_jobs):
         if not np.isfinite(own_data).all():
             raise DataError(
                 "labels: expected rows with a direction, got rows so short that float32 can't hold "
@@ -35,7 +39,6 @@ def label_embeddings(
         sizes.append(np.diff(own_indptr))
         indices.append(own_indices)
         data.append(own_data)
-    n_jobs = executor if isinstance(executor, int) else None
     joined = indices.whole(n_jobs), data.whole(n_jobs)
     return Rows(pointers(np.concatenate(sizes)), *joined, X.n_features)
 

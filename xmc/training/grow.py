@@ -73,7 +73,7 @@ def grow_trees(
 
     @cache
     def embeddings() -> Rows:  # none if all trees are kept
-        how = EMBEDDING_FEATURES[shape], checkpoint.executor or params.n_jobs, spill
+        how = EMBEDDING_FEATURES[shape], params.n_jobs, spill, checkpoint.executor
         Z = label_embeddings(X, rows_of_label, labels, *how)
         advance(1)
         return Z
@@ -82,7 +82,7 @@ def grow_trees(
         return _grow(embeddings(), labels, shape, params, (seed, member), checkpoint)
 
     jobs = [(member,) for member in range(params.n_trees)]
-    return checkpoint.here("trees", LabelTree, grow, jobs, lambda _: advance(1))
+    return checkpoint.here().run("trees", LabelTree, grow, jobs, done=lambda _: advance(1))
 
 
 def with_rows(rows_of_label: Lists) -> np.ndarray:
