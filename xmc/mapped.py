@@ -46,7 +46,7 @@ def release(array: np.ndarray) -> None:
     """Let the system take back the memory in which it holds a mapped array: what was read once is
     not in the way of what is read again and again.
     """
-    for owner in _owners(array):
+    for owner in owners(array):
         if isinstance(owner, mmap.mmap):
             owner.madvise(mmap.MADV_DONTNEED)
 
@@ -55,7 +55,7 @@ def file_size(array: np.ndarray) -> int | None:
     """The bytes of a file that ends where the array does that is mapped from it; None if it isn't
     mapped.
     """
-    for owner in _owners(array):
+    for owner in owners(array):
         if isinstance(owner, np.memmap):
             return owner.offset + owner.nbytes
     return None
@@ -70,13 +70,13 @@ def _scratch_file(folder: Path) -> Any:
 
 def _folder_of(array: np.ndarray) -> Path | None:
     """The folder of the file that an array is mapped from; None if it is in memory."""
-    for owner in _owners(array):
+    for owner in owners(array):
         if isinstance(owner, np.memmap) and owner.filename is not None:
             return Path(owner.filename).parent
     return None
 
 
-def _owners(array: Any) -> Iterator[Any]:
+def owners(array: Any) -> Iterator[Any]:
     """The array, what it is a part of, and so on."""
     while array is not None:
         yield array

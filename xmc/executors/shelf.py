@@ -22,6 +22,7 @@ import numpy as np
 from ..arrays import frozen
 from ..errors import WorkerError
 from ..io.files import FilePath
+from ..mapped import owners
 from ..parallel import lock
 
 SMALL = 1024  # bytes of an array that travels with its job
@@ -78,7 +79,7 @@ class Shelf:
                     key = f"{self.folder}/{next(self._names)}"
                     known[id(value)] = Packed(key, type(value), tuple(map(pack, value)))
                 return known[id(value)]
-            return type(value)(map(pack, value)) if type(value) in (tuple, list) else value
+            return _inside(value, pack)
 
         return [tuple(map(pack, job)) for job in jobs]
 
@@ -103,13 +104,10 @@ class Shelf:
 
 def _mapped_already(array: np.ndarray) -> OnFile | None:
     """Where an array lies that is a part of a file's memory map; None where no path leads to it."""
-    base: Any = array
-    while base is not None and not (isinstance(base, np.memmap) and base.filename):
-        base = getattr(base, "base", None)
-    if base is None or not array.flags.c_contiguous:
+    maps = [own for own in owners(array) if isinstance(own, np.memmap)]
+    base = maps[-1] if maps else None  # a view's own offset says nothing
+    if base is None or base.filename is None or not array.flags.c_contiguous:
         return None
-    while isinstance(base.base, np.memmap):  # a view's own offset says nothing
-        base = base.base
     offset = base.offset + array.ctypes.data - base.ctypes.data
     path = os.path.abspath(base.filename)
     try:
@@ -147,9 +145,7 @@ class Pile:
             self._arrays.append(array)
             self._size += -(-array.nbytes // ALIGNED) * ALIGNED
             return InPile(array.dtype.str, array.shape, at)
-        if hasattr(value, "_fields"):
-            return value._make(map(self.packed, value))
-        return type(value)(map(self.packed, value)) if type(value) in (tuple, list) else value
+        return _inside(value, self.packed)
 
     def write(self, folder: str) -> str | None:
         """Write the arrays; the path of the file, if there are any."""
@@ -177,9 +173,7 @@ def from_pile(value: Any, path: str | None) -> Any:
             n_bytes = math.prod(value.shape) * np.dtype(value.dtype).itemsize
             part = whole[value.offset : value.offset + n_bytes]
             return frozen(np.asarray(part).view(value.dtype).reshape(value.shape))
-        if hasattr(value, "_fields"):
-            return value._make(map(unpack, value))
-        return type(value)(map(unpack, value)) if type(value) in (tuple, list) else value
+        return _inside(value, unpack)
 
     return unpack(value)
 
@@ -215,7 +209,14 @@ def _made(value: Any) -> Any:
         return make(*map(_made, value.parts))
     if isinstance(value, np.ndarray):
         return frozen(value)
-    return type(value)(map(_made, value)) if type(value) in (tuple, list) else value
+    return _inside(value, _made)
+
+
+def _inside(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A tuple or list with each of its members changed; anything else as it is."""
+    if hasattr(value, "_fields"):
+        return value._make(map(change, value))
+    return type(value)(map(change, value)) if type(value) in (tuple, list) else value
 
 
 def _mapped(array: OnFile) -> np.ndarray:
