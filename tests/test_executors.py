@@ -143,6 +143,12 @@ def test_the_jobs_of_a_killed_worker_run_again(start, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_job_that_kills_worker_after_worker_is_one_line(start, kind, tmp_path):
+    with pytest.raises(WorkerError, match=f"^{kind}: .*(memory|lost)"):
+        run(os._exit, [(1,)], start(kind, tmp_path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_model_is_the_same_if_a_worker_is_killed(
     start, kind, data, expected, tmp_path, tmp_path_factory
 ):
