@@ -6,7 +6,10 @@ import ctypes
 import os
 import sys
 
-MMAP_THRESHOLD, LARGE = -3, 1 << 22  # glibc's number of the setting, bytes
+# glibc's numbers of two settings, and bytes for them; the last are what it comes to by itself.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+LARGE = 1 << 22
+KEPT_AT_THE_END, KEPT_BETWEEN = 1 << 26, 1 << 25
 LIBRARIES = 128 << 20  # bytes of their files that are mapped, about
 
 
@@ -35,5 +38,19 @@ def return_freed_arrays() -> None:
     before `fit`. Otherwise glibc learns to keep freed arrays below 32 MiB, which adds 50 MB to the
     peak of a training on EURLex-57K.
     """
+    _set({MMAP_THRESHOLD: LARGE})
+
+
+def keep_freed_arrays() -> None:
+    """From now on let glibc use freed arrays below 32 MiB again, as it does unless told otherwise.
+
+    For the processes of a cluster whose environment told it.
+    """
+    _set({TRIM_THRESHOLD: KEPT_AT_THE_END, MMAP_THRESHOLD: KEPT_BETWEEN})
+
+
+def _set(settings: dict[int, int]) -> None:
+    """Set malloc's settings, if this is glibc's."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(MMAP_THRESHOLD, LARGE)
+        for name, value in settings.items():
+            libc.mallopt(name, value)

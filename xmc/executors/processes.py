@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator
 
 import joblib
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky import get_reusable_executor, process_executor
 
 from ..errors import WorkerError
 from ..io.files import FilePath
@@ -50,7 +49,7 @@ class Processes(Remote):
                     del left[n]
                     lives = LIVES
                     yield n, found
-            except TerminatedWorkerError:
+            except process_executor.TerminatedWorkerError:
                 lives -= 1
                 if not lives:
                     raise WorkerError(
@@ -60,4 +59,7 @@ class Processes(Remote):
 
 
 def _numbered(n: int, bundle: Bundle) -> tuple[int, Answer]:
+    # Files that a worker maps count as its memory. What watches for leaks would take them for one,
+    # and start another worker every few bundles.
+    process_executor._USE_PSUTIL = False
     return n, answer(bundle)
