@@ -229,11 +229,26 @@ def test_a_balanced_tree_is_the_same_whoever_halves_which_node(monkeypatch, shar
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
-def test_points_are_halved_block_by_block_as_at_once(monkeypatch, n_jobs):
-    """Sums of blocks are rounded otherwise, which matters nowhere in random embeddings."""
-    expected = grown_balanced(300, 16, 5)
-    monkeypatch.setattr(tree_module, "BLOCK", 32)
-    assert same_tree(grown_balanced(300, 16, 5, n_jobs=n_jobs), expected)
+def test_of_very_many_points_a_sample_decides_how_they_are_halved(monkeypatch, n_jobs):
+    monkeypatch.setattr(tree_module, "SAMPLE", 40)
+    Z, rng = random_embeddings(300), np.random.default_rng(np.random.SeedSequence((0, 0, 0, 0)))
+    sample, dense = np.sort(rng.choice(300, 40, replace=False)), naive.to_dense(*Z)
+    left = naive.bisect(dense[sample], 20, rng.choice(40, 2, replace=False), 1e-4, 20)
+    direction = np.subtract(*naive.means(dense[sample], np.where(left, 0, 1), 2))
+    half = np.sort(np.argsort(-(dense @ direction), kind="stable")[:150])
+    tree = grown_balanced(300, 2, 150, n_jobs=n_jobs)
+    assert tree.labels[:150].tolist() == some_labels(300)[half].tolist()
+
+
+@pytest.mark.parametrize("n_topics", [2, 8])
+def test_a_sample_finds_planted_topics(monkeypatch, rng, n_topics):
+    monkeypatch.setattr(tree_module, "SAMPLE", 50)
+    Z, topic = planted(rng, n_topics, 400)
+    tree = balanced(Z, some_labels(400), 2, 400 // n_topics, None, (1,), 2)
+    whole = [
+        topics for topics in topics_of_leaves(tree, some_labels(400), topic) if len(topics) == 1
+    ]
+    assert len(whole) >= n_topics // 2
 
 
 @pytest.mark.parametrize("seed", range(3))

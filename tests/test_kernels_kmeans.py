@@ -4,7 +4,7 @@ import pytest
 
 from xmc.arrays import Rows, frozen
 from xmc.kernels.gather import pick
-from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest
+from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest, split
 from xmc.kernels.lanes import N_LANES
 
 SIZES = [0, 1, 60]
@@ -82,7 +82,7 @@ def halves(Z, n_left, seeds, tol=1e-4, max_iter=20):
 
 def bisect_of(Z, points, n_left, seeds, tol=1e-4, max_iter=20):
     how = n_left, np.asarray(seeds, np.int64), tol, max_iter
-    return bisect(*Z, frozen(points), *how)
+    return bisect(*Z, frozen(points), *how)[0]
 
 
 def together(Z, left):
@@ -206,6 +206,23 @@ def test_bisect_of_some_points_is_that_of_their_rows_alone(rng):
     assert np.array_equal(bisect_of(Z, points, 25, [3, 11]), halves(own, 25, [3, 11]))
 
 
+def test_the_direction_of_bisect_is_that_between_the_centroids(rng):
+    Z = many(rng)
+    dense, points = naive.to_dense(*Z), np.arange(60, dtype=np.int32)
+    left, direction = bisect(*Z, frozen(points), 25, np.array([3, 11]), 1e-4, 20)
+    expected = np.subtract(*naive.means(dense, np.where(left, 0, 1), 2))
+    assert np.allclose(direction, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_left", [0, 1, 17, 40])
+def test_split_takes_the_points_that_lie_farthest_in_the_direction(rng, n_left):
+    Z, direction = many(rng), rng.normal(size=many(rng).n_features).astype(np.float32)
+    points = np.sort(rng.choice(60, 40, replace=False)).astype(np.int32)
+    farthest = np.argsort(-(naive.to_dense(*Z)[points] @ direction), kind="stable")[:n_left]
+    left = split(*Z[:3], frozen(points), n_left, direction)
+    assert np.flatnonzero(left).tolist() == sorted(farthest.tolist())
+
+
 @pytest.mark.parametrize("n_left", range(0, 61, 7))
 def test_bisect_gives_exactly_the_sizes_that_are_asked_for(rng, n_left):
     assert halves(many(rng), n_left, [0, 1]).sum() == n_left
@@ -222,9 +239,7 @@ def test_more_passes_of_bisect_never_lower_the_similarity(seed):
 @pytest.mark.parametrize("n_left", [0, 1, 9, 10, 20])
 def test_of_equally_similar_points_the_first_are_left(n_left):
     similarity = np.array([0, 3, -1, 3, 0, 2, 0, -0.0, 3, 0] * 2, np.float32)
-    left = np.ones(20, np.bool_)
-    choose_left(similarity, n_left, left)
-    assert np.flatnonzero(left).tolist() == sorted(
+    assert np.flatnonzero(choose_left(similarity, n_left)).tolist() == sorted(
         np.argsort(-similarity, kind="stable")[:n_left].tolist()
     )
 

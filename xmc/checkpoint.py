@@ -21,7 +21,7 @@ from .errors import ModelError
 from .io.files import TEMPORARY, remove_folder
 from .io.folder import as_model_error, read_folder, verify_folder, write_folder
 from .io.values import pack_value, unpack_value
-from .parallel import Executor, Threads, outcomes, run
+from .parallel import Executor, Threads, executor_of, outcomes, run
 
 FILE = "jobs.json"
 IDENTITY = "training"  # the folder that says what is trained
@@ -45,6 +45,10 @@ class Checkpoint:
     def keeps(self) -> bool:
         """Whether what jobs give is kept."""
         return False
+
+    def n_workers(self, n_jobs: int | None = None) -> int:
+        """How many jobs run at a time."""
+        return executor_of(self.executor or n_jobs).n_workers()
 
     def part(self, name: str) -> Checkpoint:
         """For the jobs of a part of the training."""

@@ -73,8 +73,12 @@ def outcomes(
     function: Callable[..., Any], jobs: Sequence[tuple], executor: Executor | int | None = None
 ) -> Iterator[tuple[int, Any]]:
     """The position of each job and what `run` gives for it, as they finish."""
-    where = executor if isinstance(executor, Executor) else Threads(executor)
-    return where.outcomes(function, jobs)
+    return executor_of(executor).outcomes(function, jobs)
+
+
+def executor_of(executor: Executor | int | None) -> Executor:
+    """The executor itself, or threads of this process, as many as the number says."""
+    return executor if isinstance(executor, Executor) else Threads(executor)
 
 
 def in_turn(

@@ -121,56 +121,48 @@ def means(indptr, indices, data, cluster, group, n_features, centroids):
 
 @kernel
 def bisect(indptr, indices, data, n_features, points, n_left, seeds, tol, max_iter):
-    """`left` of 2-means of the points, whose left cluster has n_left of them.
+    """(left, direction) of 2-means of the points, whose left cluster has n_left of them.
 
     It stops when the summed similarity grows by a share of `tol` or less, or after max_iter passes.
     Rows are read where they are: a copy of the points' rows would take as much memory again.
     """
-    n_points = points.shape[0]
-    left = np.zeros(n_points, np.bool_)
-    features = used_features(indptr, indices, n_features, points)
-    direction = between(indptr, indices, data, n_features, points, seeds)
-    sums = np.zeros((1, 2, n_features), np.float32)
-    similarity = np.empty(n_points, np.float32)
-    before = -np.inf
-    for _ in range(max_iter):
-        project(indptr, indices, data, points, 0, n_points, direction, similarity)
-        choose_left(similarity, n_left, left)
-        add_sides(indptr, indices, data, points, 0, n_points, left, features, sums[0])
-        together = turn(features, sums, direction)
-        if together <= before * (1 + tol):
-            break
-        before = together
-    return left
-
-
-@kernel
-def between(indptr, indices, data, n_features, points, seeds):
-    """The direction from the second of two points to the first."""
+    features = _used_features(indptr, indices, n_features, points)
     direction = np.zeros(n_features, np.float32)
     for side in range(2):
         seed = points[seeds[side]]
         for p in range(indptr[seed], indptr[seed + 1]):
             direction[indices[p]] += data[p] if side == 0 else -data[p]
-    return direction
+    sums = np.zeros((2, n_features), np.float32)
+    left = np.zeros(points.shape[0], np.bool_)
+    before = -np.inf
+    for _ in range(max_iter):
+        left = split(indptr, indices, data, points, n_left, direction)
+        _add_sides(indptr, indices, data, points, left, features, sums)
+        together = _turn(features, sums, direction)
+        if together <= before * (1 + tol):
+            break
+        before = together
+    return left, direction
 
 
 @kernel
-def project(indptr, indices, data, points, start, end, direction, similarity):
-    """Write how far points start..end-1 lie in the direction."""
-    for i in range(start, end):
+def split(indptr, indices, data, points, n_left, direction):
+    """`left` for the n_left points that lie farthest in the direction, of equal ones the first."""
+    similarity = np.empty(points.shape[0], np.float32)
+    for i in range(points.shape[0]):
         total = np.float32(0)
         for p in range(indptr[points[i]], indptr[points[i] + 1]):
             total += data[p] * direction[indices[p]]
         similarity[i] = total
+    return choose_left(similarity, n_left)
 
 
 @kernel
-def choose_left(similarity, n_left, left):
-    """Write True where one of the n_left most similar points is, of equal ones the first."""
+def choose_left(similarity, n_left):
+    """True where one of the n_left most similar points is, of equal ones the first."""
+    left = np.zeros(similarity.shape[0], np.bool_)
     if n_left == 0:
-        left[:] = False
-        return
+        return left
     least = -np.partition(-similarity, n_left - 1)[n_left - 1]
     n_equal = n_left
     for i in range(similarity.shape[0]):
@@ -182,10 +174,11 @@ def choose_left(similarity, n_left, left):
         if similarity[i] == least:
             left[i] = True
             n_equal -= 1
+    return left
 
 
 @kernel
-def used_features(indptr, indices, n_features, points):
+def _used_features(indptr, indices, n_features, points):
     """The features of the points in the order in which they come: sums that run over them in it
     don't depend on how features are numbered, nor on features of other rows.
     """
@@ -202,33 +195,30 @@ def used_features(indptr, indices, n_features, points):
 
 
 @kernel
-def add_sides(indptr, indices, data, points, start, end, left, features, sums):
-    """Write the sums, (2, n_features), of the points start..end-1 on either side."""
+def _add_sides(indptr, indices, data, points, left, features, sums):
+    """Write the sums of the points on either side."""
     for j in features:
         sums[0, j] = 0
         sums[1, j] = 0
-    for i in range(start, end):
+    for i in range(points.shape[0]):
         side = 0 if left[i] else 1
         for p in range(indptr[points[i]], indptr[points[i] + 1]):
             sums[side, indices[p]] += data[p]
 
 
 @kernel
-def turn(features, sums, direction):
+def _turn(features, sums, direction):
     """Write the direction between the centroids of length 1.
 
-    sums: (n_blocks, 2, n_features), of blocks of points; the first gets all of them.
     Returns the summed similarity of all points with the centroids of their own clusters.
     """
     length = np.zeros(2)
     for side in range(2):
         for j in features:
-            for block in range(1, sums.shape[0]):
-                sums[0, side, j] += sums[block, side, j]
-            length[side] += np.float64(sums[0, side, j]) ** 2
+            length[side] += np.float64(sums[side, j]) ** 2
         length[side] = np.sqrt(length[side])
     scale_left = np.float32(1 / length[0]) if length[0] > 0 else np.float32(0)
     scale_right = np.float32(1 / length[1]) if length[1] > 0 else np.float32(0)
     for j in features:
-        direction[j] = sums[0, 0, j] * scale_left - sums[0, 1, j] * scale_right
+        direction[j] = sums[0, j] * scale_left - sums[1, j] * scale_right
     return length[0] + length[1]

@@ -5,7 +5,6 @@ Both growers split points, which are rows of Z: row i is the embedding of labels
 
 from __future__ import annotations
 
-import itertools
 import math
 from functools import cache
 from typing import NamedTuple
@@ -16,17 +15,7 @@ from ..arrays import Lists, Rows, frozen, pointers
 from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..embedding import label_embeddings
 from ..kernels.gather import pick
-from ..kernels.kmeans import (
-    add_sides,
-    between,
-    bisect,
-    choose_left,
-    means,
-    nearest,
-    project,
-    turn,
-    used_features,
-)
+from ..kernels.kmeans import bisect, means, nearest, split
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..parallel import n_threads, run
@@ -52,8 +41,9 @@ KMEANS_MAX_ITER = 20
 # 2-means reads rows faster from a copy, where they lie together with their own features; a copy of
 # more entries than these is not worth the memory that each thread would hold.
 COPIED = 1 << 25
-# Points whose sums are added one by one; of more there are so many blocks.
-BLOCK, BLOCKS = 1 << 16, 32
+# Of more points than these, as many decide in which direction all are halved: trees rank no worse
+# for it, with a twentieth of the points even, and 2-means passes over few of them.
+SAMPLE = 1 << 13
 SHARES = 4  # nodes for each worker, at which each node is a job
 
 
@@ -187,16 +177,9 @@ def _clusters(
 
     Where nodes are few, each halving is a job of its own, so that all workers have some.
     """
-    n_workers = n_threads(n_jobs)
-    while len(nodes) < SHARES * n_workers and any(len(node.sizes) > 1 for node in nodes):
-        halves: list[list[Halving]] = [[node] for node in nodes]
-        large = [n for n, node in enumerate(nodes) if len(node.points) > BLOCK]
-        for n in large:  # the threads share its points
-            halves[n] = _halved(Z, nodes[n], n_jobs)
-        small = [n for n, node in enumerate(nodes) if len(node.points) <= BLOCK]
-        found = checkpoint.anew(_halved, [(Z, nodes[n]) for n in small], n_jobs)
-        for n, both in zip(small, found, strict=True):
-            halves[n] = both
+    few = SHARES * checkpoint.n_workers(n_jobs)
+    while len(nodes) < few and any(len(node.sizes) > 1 for node in nodes):
+        halves = checkpoint.anew(_halved, [(Z, node) for node in nodes], n_jobs)
         nodes = [half for both in halves for half in both]
     found = checkpoint.anew(_split, [(Z, node) for node in nodes], n_jobs)
     return [cluster for clusters in found for cluster in clusters]
@@ -218,52 +201,27 @@ def _halves(Z: Rows, node: Halving) -> list[np.ndarray]:
     return [cluster for half in _halved(Z, node) for cluster in _halves(Z, half)]
 
 
-def _halved(Z: Rows, node: Halving, n_jobs: int | None = 1) -> list[Halving]:
-    """Both halves of a node, whose points threads share if there are very many; a node that is a
-    cluster is left.
-    """
+def _halved(Z: Rows, node: Halving) -> list[Halving]:
+    """Both halves of a node; a node that is a cluster is left."""
     points, sizes, seed = node
     if len(sizes) < 2:
         return [node]
     half = len(sizes) // 2
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    starts = rng.choice(len(points), 2, replace=False)
-    left = _bisected(Z, frozen(points), sum(sizes[:half]), starts, n_jobs)
+    left = _bisected(Z, frozen(points), sum(sizes[:half]), rng)
     own = (left, sizes[:half]), (~left, sizes[half:])
     return [Halving(points[side], part, (*seed, n)) for n, (side, part) in enumerate(own)]
 
 
-def _bisected(
-    Z: Rows, points: np.ndarray, n_left: int, starts: np.ndarray, n_jobs: int | None
-) -> np.ndarray:
-    """What `bisect` gives, of very many points block by block: sums of blocks don't depend on the
-    number of threads.
-    """
-    tol = KMEANS_TOL["balanced"]
-    if len(points) <= BLOCK:
-        return bisect(*Z, points, n_left, starts, tol, KMEANS_MAX_ITER)
-    rows, n_features = Z[:3], Z.n_features
-    ends = [len(points) * n // BLOCKS for n in range(BLOCKS + 1)]
-    blocks = [*itertools.pairwise(ends)]
-    features = used_features(*rows[:2], n_features, points)
-    direction = between(*Z, points, starts)
-    sums = np.zeros((len(blocks), 2, n_features), np.float32)
-    left, similarity = np.zeros(len(points), np.bool_), np.empty(len(points), np.float32)
-    ahead = [(*rows, points, *block, direction, similarity) for block in blocks]
-    aside = [
-        (*rows, points, *block, left, features, own)
-        for block, own in zip(blocks, sums, strict=True)
-    ]
-    before = -math.inf
-    for _ in range(KMEANS_MAX_ITER):
-        run(project, ahead, n_jobs)
-        choose_left(similarity, n_left, left)
-        run(add_sides, aside, n_jobs)
-        together = turn(features, sums, direction)
-        if together <= before * (1 + tol):
-            break
-        before = together
-    return left
+def _bisected(Z: Rows, points: np.ndarray, n_left: int, rng: np.random.Generator) -> np.ndarray:
+    """Which points are in the left half, which has n_left of them."""
+    seen, n_seen = points, min(SAMPLE, len(points))
+    if n_seen < len(points):
+        seen = frozen(points[np.sort(rng.choice(len(points), n_seen, replace=False))])
+    starts = rng.choice(n_seen, 2, replace=False)
+    how = starts, KMEANS_TOL["balanced"], KMEANS_MAX_ITER
+    left, direction = bisect(*Z, seen, n_left * n_seen // len(points), *how)
+    return left if seen is points else split(*Z[:3], points, n_left, direction)
 
 
 def shallow(
