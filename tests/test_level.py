@@ -4,10 +4,8 @@ import pytest
 
 from xmc.params import LabelTreeParams
 from xmc.training import level
-from xmc.training import problem as posing
-from xmc.training.grow import balanced
 from xmc.training.level import train_layers, work
-from xmc.training.problem import LevelProblem, MemberProblem, level_problems
+from xmc.training.problem import LevelProblem
 
 N_FEATURES = 30
 WIDTHS = [20, 1, 0, 3, 2]  # of the chunks; the last has no rows
@@ -180,23 +178,3 @@ def test_a_layer_without_weights_is_no_error(problem):
     layer, _ = trained(problem, weight_threshold=1e6)
     assert len(layer.weight) == len(layer.child) == 0
     assert not layer.feature_ptr.any() and not layer.entry_ptr.any() and not layer.bucket.any()
-
-
-@pytest.mark.parametrize("most", [1, 7, 1000])
-def test_only_nodes_with_children_of_their_own_train_on_a_share_of_many_rows(
-    monkeypatch, rng, most
-):
-    monkeypatch.setattr(posing, "MOST_ROWS", most)
-    X, Y = naive.random_rows(rng, 50, N_FEATURES), naive.as_targets(rng.random((50, 24)) < 0.3)
-    tree = balanced(
-        naive.random_rows(rng, 24, 9), np.arange(24, dtype=np.int32), 2, 6, None, (0,), 1
-    )
-    first, *_, last = level_problems(MemberProblem(X, Y, tree, (0, 0)))
-    (rows,) = naive.split(*first.chunk_rows)
-    kept = min(most, 50)
-    assert list(rows) == (np.arange(kept) * 50 // kept).tolist()
-    below = naive.to_dense(Y.indptr, Y.ids, 1, 24)[:, tree.labels] > 0
-    for own, leaves in zip(
-        naive.split(*last.chunk_rows), naive.split(tree.chunks[-1], range(24)), strict=True
-    ):
-        assert list(own) == np.flatnonzero(below[:, list(leaves)].any(axis=1)).tolist()

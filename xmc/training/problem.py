@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Lists, Rows, Targets, frozen, pointers
+from ..arrays import Lists, Rows, Targets, frozen
 from ..inputs import taken
 from ..kernels.gather import fold, gather, relabel, squared_norms, targets, transpose
 from ..kernels.lanes import N_LANES
@@ -17,9 +17,6 @@ from ..spill import IN_MEMORY, Spill
 # Up to this many siblings that all rows train use X itself: sorting its features by frequency would
 # take as long as it saves, and memory. Of siblings that are solved later, fewer make up for it.
 NARROW = 128
-# Of more rows, as many train the children of a node that have children themselves. These are few
-# and frequent, so that more rows hardly move them, and one job would take longer than all others.
-MOST_ROWS = 1 << 22
 
 EQUAL = frozen(np.empty(0, np.float32))  # the weights of rows that all weigh 1
 
@@ -133,8 +130,8 @@ def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
     above = _root_of(X.n_rows)
     for level, chunk_ptr in enumerate(tree.chunks):
         nodes = _nodes_of_level(Y, tree, level, weights)
-        rows, inner = transposed(above, len(chunk_ptr) - 1), level < tree.depth - 1
-        rows = _thinned(rows, MOST_ROWS) if inner else rows
+        rows = transposed(above, len(chunk_ptr) - 1)
+        inner = level < tree.depth - 1
         own = (*seed, level), of_user.get(level), weights, spill
         yield LevelProblem(X, nodes, rows, chunk_ptr, level, inner, *own)
         above = Lists(nodes.indptr, nodes.ids)
@@ -206,19 +203,6 @@ def joined(solved: Sequence[Weights]) -> Weights:
 def transposed(lists: Lists, n_columns: int) -> Lists:
     """The rows of each id, ascending, from the ids of each row."""
     return Lists(*map(frozen, transpose(*lists, n_columns)))
-
-
-def _thinned(lists: Lists, most: int) -> Lists:
-    """The lists with at most so many ids each, of longer ones some that stand evenly apart."""
-    lengths = np.diff(lists.indptr)
-    if not (lengths > most).any():
-        return lists
-    kept = np.minimum(lengths, most)
-    taken = [
-        start + np.arange(own) * length // max(1, own)
-        for start, length, own in zip(lists.indptr[:-1], lengths, kept, strict=True)
-    ]
-    return Lists(pointers(kept), frozen(lists.ids[np.concatenate(taken)]))
 
 
 def _root_of(n_rows: int) -> Lists:
