@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from folders import content
+from joblib.externals.loky import process_executor
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, open_rows
 from xmc.arrays import Rows
@@ -26,6 +27,7 @@ from xmc.params import LabelTreeParams
 from xmc.stored_rows import write_rows
 from xmc.training import level
 
+WATCH = "_USE_PSUTIL"  # of loky: whether it looks for leaks
 KINDS = ["processes", "dask", "ray"]
 TREE = {"negatives": "tfn+man", "max_leaf_size": 20, "random_state": 0, "n_jobs": 2}
 
@@ -178,6 +180,16 @@ def test_an_error_of_a_job_comes_home(start, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_after_an_error_amid_many_jobs_the_next_ones_run(start, kind, tmp_path):
+    """Again and again, as Ray's own cancelling ends this very process now and then."""
+    executor = start(kind, tmp_path)
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError):
+            run(divmod, [(1, n % 3) for n in range(64)], executor)
+        assert run(divmod, [(7, 2)] * 8, executor) == [(3, 1)] * 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_jobs_log_comes_home(start, kind, tmp_path, caplog):
     log = logging.getLogger("xmc.told").warning
     run(log, [("job %d", n) for n in range(3)], start(kind, tmp_path))
@@ -234,6 +246,13 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(WorkerError, match="dask: nowhere://x can't be used"):
         Dask("nowhere://x", tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_processes_are_not_replaced_for_the_files_that_they_map(tmp_path):
+    with Processes(2, tmp_path) as own:
+        watching = f"__import__({process_executor.__name__!r}, fromlist=['']).{WATCH}"
+        assert hasattr(process_executor, WATCH)  # or joblib has another name for it by now
+        assert run(eval, [(watching,)] * 4, own) == [False] * 4
 
 
 @pytest.mark.parametrize("kind", [Processes, Dask, Ray])

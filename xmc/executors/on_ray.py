@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from ..io.files import FilePath
 from .remote import Answer, Bundle, Remote, answer
 
 INSTALL = "Ray isn't installed: pip install 'xmc-trees[ray]'"
+# Bundles for each worker that Ray has at a time. After an error these are done for nothing: Ray
+# ends this whole process if what is cancelled is finished at that moment (ray-project/ray#54527).
+AHEAD = 2
 
 
 class Ray(Remote):
@@ -52,9 +56,12 @@ class Ray(Remote):
         import ray
 
         remote = ray.remote(answer)
-        place = {remote.remote(bundle): n for n, bundle in enumerate(bundles)}
+        waiting, place = deque(enumerate(bundles)), {}
         try:
-            while place:
+            while waiting or place:
+                while waiting and len(place) < AHEAD * self.n_workers():
+                    n, bundle = waiting.popleft()
+                    place[remote.remote(bundle)] = n
                 (done, *_), _ = ray.wait([*place], num_returns=1)
                 found = ray.get(done)
                 yield place.pop(done), found
@@ -63,6 +70,3 @@ class Ray(Remote):
         except ray.exceptions.RayError as error:
             why = " ".join(str(error).split())[:200]
             raise WorkerError(f"ray: workers are lost: {why}") from None
-        finally:
-            for reference in place:
-                ray.cancel(reference, force=True)
