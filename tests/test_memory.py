@@ -1,3 +1,6 @@
+import os
+import pickle
+import subprocess
 import sys
 from unittest.mock import Mock, call
 
@@ -8,7 +11,30 @@ import scipy.sparse as sp
 
 import xmc.memory
 from xmc import LabelTreeClassifier
-from xmc.memory import LARGE, MMAP_THRESHOLD, held_bytes, return_freed_arrays
+from xmc.executors import on_dask
+from xmc.executors.remote import Answer, Bundle
+from xmc.memory import (
+    LARGE,
+    MMAP_THRESHOLD,
+    TOLD,
+    TRIM_THRESHOLD,
+    held_bytes,
+    return_freed_arrays,
+)
+
+# Page faults of arrays of 2 MiB that come and go, before and after.
+FAULTS = """
+import resource, numpy as np
+from xmc.memory import keep_freed_arrays
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 18)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+keep_freed_arrays()
+print(before, faults())
+"""
 
 
 def test_memory_in_use_is_counted_in_bytes():
@@ -53,6 +79,27 @@ def test_a_fit_in_python_leaves_malloc_alone(calls):
     assert calls == []
     return_freed_arrays()
     assert calls == [call(MMAP_THRESHOLD, LARGE)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told")
+def test_workers_that_were_told_to_give_freed_arrays_back_keep_them():
+    own = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env=os.environ | {TOLD: "65536"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    before, after = map(int, own.stdout.split())
+    assert after < before / 10
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_worker_of_dask_sets_malloc_where_its_environment_did(calls, monkeypatch, told):
+    monkeypatch.setenv(TOLD, "65536") if told else monkeypatch.delenv(TOLD, raising=False)
+    bundle = Bundle(xmc.__version__, "", abs, [(-3,)])
+    assert on_dask._answer(pickle.dumps(bundle)) == Answer([3], None, [])
+    assert [name for (name, _), _ in calls] == ([TRIM_THRESHOLD, MMAP_THRESHOLD] if told else [])
 
 
 def test_a_training_by_the_command_line_sets_malloc(calls, tmp_path):

@@ -10,6 +10,7 @@ import sys
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 LARGE = 1 << 22
 KEPT_AT_THE_END, KEPT_BETWEEN = 1 << 26, 1 << 25
+TOLD = "MALLOC_TRIM_THRESHOLD_"  # the variable by which glibc is told
 LIBRARIES = 128 << 20  # bytes of their files that are mapped, about
 
 
@@ -42,11 +43,13 @@ def return_freed_arrays() -> None:
 
 
 def keep_freed_arrays() -> None:
-    """From now on let glibc use freed arrays below 32 MiB again, as it does unless told otherwise.
+    """From now on let glibc use freed arrays below 32 MiB again, where the environment tells it to
+    give them back: it does so by itself elsewhere.
 
-    For the processes of a cluster whose environment told it.
+    For the processes of a cluster, whose environment is not the user's choice.
     """
-    _set({TRIM_THRESHOLD: KEPT_AT_THE_END, MMAP_THRESHOLD: KEPT_BETWEEN})
+    if TOLD in os.environ:
+        _set({TRIM_THRESHOLD: KEPT_AT_THE_END, MMAP_THRESHOLD: KEPT_BETWEEN})
 
 
 def _set(settings: dict[int, int]) -> None:
