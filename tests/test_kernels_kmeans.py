@@ -4,7 +4,7 @@ import pytest
 
 from xmc.arrays import Rows, frozen
 from xmc.kernels.gather import pick
-from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest, split
+from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest, split_along
 from xmc.kernels.lanes import N_LANES
 
 SIZES = [0, 1, 60]
@@ -215,11 +215,11 @@ def test_the_direction_of_bisect_is_that_between_the_centroids(rng):
 
 
 @pytest.mark.parametrize("n_left", [0, 1, 17, 40])
-def test_split_takes_the_points_that_lie_farthest_in_the_direction(rng, n_left):
+def test_split_along_takes_the_points_that_lie_farthest_in_the_direction(rng, n_left):
     Z, direction = many(rng), rng.normal(size=many(rng).n_features).astype(np.float32)
     points = np.sort(rng.choice(60, 40, replace=False)).astype(np.int32)
     farthest = np.argsort(-(naive.to_dense(*Z)[points] @ direction), kind="stable")[:n_left]
-    left = split(*Z[:3], frozen(points), n_left, direction)
+    left = split_along(*Z[:3], frozen(points), n_left, direction)
     assert np.flatnonzero(left).tolist() == sorted(farthest.tolist())
 
 

@@ -136,7 +136,7 @@ def bisect(indptr, indices, data, n_features, points, n_left, seeds, tol, max_it
     left = np.zeros(points.shape[0], np.bool_)
     before = -np.inf
     for _ in range(max_iter):
-        left = split(indptr, indices, data, points, n_left, direction)
+        left = split_along(indptr, indices, data, points, n_left, direction)
         _add_sides(indptr, indices, data, points, left, features, sums)
         together = _turn(features, sums, direction)
         if together <= before * (1 + tol):
@@ -146,7 +146,7 @@ def bisect(indptr, indices, data, n_features, points, n_left, seeds, tol, max_it
 
 
 @kernel
-def split(indptr, indices, data, points, n_left, direction):
+def split_along(indptr, indices, data, points, n_left, direction):
     """`left` for the n_left points that lie farthest in the direction, of equal ones the first."""
     similarity = np.empty(points.shape[0], np.float32)
     for i in range(points.shape[0]):

@@ -15,7 +15,7 @@ from ..arrays import Lists, Rows, frozen, pointers
 from ..checkpoint import NOTHING_KEPT, Checkpoint
 from ..embedding import label_embeddings
 from ..kernels.gather import pick
-from ..kernels.kmeans import bisect, means, nearest, split
+from ..kernels.kmeans import bisect, means, nearest, split_along
 from ..kernels.lanes import N_LANES
 from ..label_tree import LabelTree
 from ..parallel import n_threads, run
@@ -221,7 +221,7 @@ def _bisected(Z: Rows, points: np.ndarray, n_left: int, rng: np.random.Generator
     starts = rng.choice(n_seen, 2, replace=False)
     how = starts, KMEANS_TOL["balanced"], KMEANS_MAX_ITER
     left, direction = bisect(*Z, seen, n_left * n_seen // len(points), *how)
-    return left if seen is points else split(*Z[:3], points, n_left, direction)
+    return left if seen is points else split_along(*Z[:3], points, n_left, direction)
 
 
 def shallow(
