@@ -56,7 +56,7 @@ class Ray(Remote):
         import ray
 
         remote = ray.remote(answer)
-        waiting, place = deque(enumerate(bundles)), {}
+        waiting, place = deque(enumerate(bundles)), dict[Any, int]()
         try:
             while waiting or place:
                 while waiting and len(place) < AHEAD * self.n_workers():
