@@ -47,26 +47,33 @@ def taken(rows: Any, chosen: Any) -> Any:
     return [rows[row] for row in chosen] if isinstance(rows, list) else rows[chosen]
 
 
-def to_hold_out(n_rows: int, n_held: int, seed: int) -> np.ndarray:
-    """bool, the rows that are held out, so many by chance."""
+def to_hold_out(n_rows: int, n_held: int, seed: int, part: int = 0) -> np.ndarray:
+    """bool, the rows that are held out, so many by chance; no two parts share one."""
     held = np.zeros(n_rows, bool)
-    held[np.random.default_rng(seed).permutation(n_rows)[:n_held]] = True
+    order = np.random.default_rng(seed).permutation(n_rows)
+    held[order[part * n_held : (part + 1) * n_held]] = True
     return held
 
 
+def held_of(n_rows: int, share: float) -> int:
+    """How many rows a share of them is, one at least."""
+    return max(1, round(share * n_rows))
+
+
 def hold_out(
-    data: LabelledRows, share: float, seed: int, who: str
+    data: LabelledRows, share: float, seed: int, who: str, part: int = 0
 ) -> tuple[LabelledRows, LabelledRows]:
     """Split into rows to train on and a share that is held out; both keep their order.
 
+    part: which rows are held out, of several such shares.
     Raises DataError if none is left to train on.
     """
     n_rows = data.Y.shape[0]
-    n_held = max(1, round(share * n_rows))
+    n_held = held_of(n_rows, share)
     if n_held >= n_rows:
         held_out = f"--valid {share:g} holds {n_held:,} of {n_rows:,} out"
         raise DataError(f"{who}: expected rows left to train on, {held_out}")
-    held = to_hold_out(n_rows, n_held, seed)
+    held = to_hold_out(n_rows, n_held, seed, part)
     return data.take(np.flatnonzero(~held)), data.take(np.flatnonzero(held))
 
 
