@@ -14,13 +14,13 @@ from ..training.grow import shape_of
 
 # What is known of settings before any row is seen, see docs/settings.md. The values of a setting
 # ascend, as a step leads from one to the next.
-LINEAR = {
+LINEAR: dict[str, tuple[Any, ...]] = {
     "C": (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0),
     "costs": ("equal", "propensity"),
     "weight_threshold": (0.01, 0.03, 0.1, 0.2),
     "tail_share": (0.0, 0.05, 0.1, 0.2, 0.3),
 }
-TREES = {
+TREES: dict[str, tuple[Any, ...]] = {
     "n_trees": (1, 3, 5),
     "arity": (None, 16, 32, 64, 128, 256),
     "max_leaf_size": (50, 100, 200, 400),
@@ -28,7 +28,7 @@ TREES = {
     "negatives": ("tfn", "tfn+man"),
     "score_transform": ("l2_hinge", "l3_hinge"),
 }
-TEXTS = {
+TEXTS: dict[str, tuple[Any, ...]] = {
     "opening": (0, 8, 16, 32),
     "max_ngram": (1, 2, 3),
     "min_df": (1, 2, 5, 10),
@@ -84,7 +84,8 @@ class Space:
             tried |= TEXTS | {"analyzer": WITHOUT_LANGUAGE + stems}
         if metric.startswith("PS"):
             tried["optimize"] = ("p", "psp")
-        self.choices = [Choice(*item) for item in tried.items() if item[0] not in fixed]
+        free = [Choice(*item) for item in tried.items() if item[0] not in fixed]
+        self.choices = [choice for choice in free if len(choice.values) > 1]
 
     def _fits(self, method: str) -> bool:
         """Whether a kind of model has all the settings that are fixed."""
