@@ -19,6 +19,7 @@ from xmc.errors import XmcError
 
 COMMANDS = (
     "train",
+    "tune",
     "update",
     "predict",
     "explain",
@@ -41,6 +42,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LESS_MEMORY = {
     "train": "--memory, fewer rows or --threads, or smaller ids for --method reranked; "
     "--dry-run forecasts",
+    "tune": "--memory, fewer rows or --threads",
     "update": "fewer rows or --threads",
     "predict": "fewer rows at a time, a smaller -k or fewer --threads",
     "evaluate": "fewer rows or a smaller -k",

@@ -147,6 +147,25 @@ class Size(click.ParamType):
         return size
 
 
+class Duration(click.ParamType):
+    """Seconds, as 90s, 15m, 2h or a plain number."""
+
+    name = "TIME"
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        number = value.rstrip("smhd")
+        try:
+            seconds = float(number) * self.units[value[len(number) :]]
+        except (KeyError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"expected a time such as 90s, 15m or 2h, got {value!r}", param, ctx)
+        return seconds
+
+
 class Levels(click.ParamType):
     """One value, or one per level of a tree from the top, as `2,1`."""
 
@@ -303,12 +322,19 @@ def refuse(ctx: click.Context, names: Collection[str], why: str) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} {why}", ctx)
 
 
-def split_text_flags(flags: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The text parameters, and the other flags."""
-    return (
-        {name: value for name, value in flags.items() if name in TEXT_FLAGS},
-        {name: value for name, value in flags.items() if name not in TEXT_FLAGS},
-    )
+def typed_settings(ctx: click.Context, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyper-parameters among the flags that the user typed."""
+    typed = set(typed_options(ctx)) - {"threads", "seed"}
+    return {name: value for name, value in flags.items() if name in typed}
+
+
+def run_params(flags: Mapping[str, Any], quiet: bool) -> dict[str, Any]:
+    """What --threads, --seed and --quiet are called by estimators."""
+    return {
+        "n_jobs": flags["threads"] or -1,
+        "random_state": flags["seed"],
+        "verbose": int(not quiet),
+    }
 
 
 class Ks(click.ParamType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,8 +23,11 @@ from xmc.cli.data import (
 from xmc.cli.output import Notices, Output, print_metrics
 from xmc.cli.schedulers import Scheduler, scheduler
 from xmc.methods import Method, method_named
-from xmc.params import check, names
+from xmc.params import names
 from xmc.presets import PRESETS
+
+if TYPE_CHECKING:
+    from xmc.labelled_rows import LabelledRows
 
 STAGE_FLAGS = ("neighbors",)
 ONLY_BIAS = "only the bias learns from them"
@@ -32,31 +35,6 @@ ONLY_NEGATIVES = "they only serve as negatives"
 WITHOUT_ROWS = "labels without a training row"
 ONLY_NAMES = "only their names find them"
 NEVER_PREDICTED = "they are never predicted"
-
-
-class LabelledRows(NamedTuple):
-    """What a model is trained on: X, or texts that become X; either may be a folder of rows."""
-
-    X: Any  # None if there are texts
-    Y: Any
-    texts: Any
-    label_ids: list[str] | None
-    label_names: list[str] | None
-    row_weights: Any = None
-
-    def take(self, chosen: Any) -> LabelledRows:
-        """Only the chosen rows."""
-        X = None if self.X is None else taken(self.X, chosen)
-        texts = None if self.texts is None else taken(self.texts, chosen)
-        weights = None if self.row_weights is None else self.row_weights[chosen]
-        return self._replace(X=X, Y=self.Y[chosen], texts=texts, row_weights=weights)
-
-
-def taken(rows: Any, chosen: Any) -> Any:
-    """The chosen ones of a matrix, a list of texts, or a folder of rows."""
-    if hasattr(rows, "taken"):
-        return rows.taken(chosen)
-    return [rows[row] for row in chosen] if isinstance(rows, list) else rows[chosen]
 
 
 @click.command("train", cls=options.HeadedCommand, short_help="Train a model and save it.")
@@ -134,18 +112,21 @@ def command(
     xmc train X.npz Y.npz --model model --tree shallow --n-trees 3
     xmc train X.npz Y.npz --model model --preset parabel --n-trees 1
     """
+    from xmc.labelled_rows import hold_out, measure
     from xmc.memory import return_freed_arrays
+    from xmc.settings import model_of
 
-    text_flags, model_flags = options.split_text_flags(flags)
     kind = choose_method(ctx, method, one_vs_all, preset)
-    if preset is not None:
-        apply_preset(ctx, preset, model_flags)
-    lacking = model_flags.keys() - {*names(kind.params), *STAGE_FLAGS, "threads", "seed"}
-    options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
+    settings = {} if preset is None else dict(PRESETS[preset].settings)
+    settings |= options.typed_settings(ctx, flags)
+    if method or one_vs_all or preset:
+        settings["method"] = kind.name
+    if rerank is not None:
+        settings["rerank"] = rerank
+    refuse_lacking(ctx, kind, flags)
     output.check(folder=target, marker="model.json", beside=checkpoint)
-    estimator = new_estimator(kind, model_flags, output.quiet)
-    named = method or one_vs_all or preset
-    below = (estimator,) if named else base_models(ctx, model_flags, output.quiet)
+    run = options.run_params(flags, output.quiet)
+    model = model_of(settings, run)
     output.notices.compiling()
     return_freed_arrays()
     data = read_training(sources, source, label_names)
@@ -155,10 +136,7 @@ def command(
     if vocabulary is not None:
         concepts = read_vocabulary(vocabulary, output.notices)
     if data.texts is None:
-        why = "goes with texts only, the rows have features already"
-        options.refuse(ctx, (*options.TEXT_FLAGS, "rerank"), why)
-        if kind.name != "reranked":
-            options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
+        refuse_for_matrices(ctx, kind)
         if vocabulary is not None:
             data = named_by(data, concepts, vocabulary, output.notices)
     elif vocabulary is not None and data.label_ids is not None:
@@ -166,28 +144,23 @@ def command(
     if hasattr(data.texts, "packed_vectorizer"):
         why = "goes with `xmc convert --fit-vectorizer`, the texts have features already"
         options.refuse(ctx, options.TEXT_FLAGS, why)
-        text_flags |= settings_of_folder(data.texts)
-    kept, held = (data, None) if valid is None else hold_out(data, valid, model_flags["seed"])
-    model = estimator
+        settings |= settings_of_folder(data.texts)
+    kept, held = (data, None) if valid is None else hold_out(data, valid, flags["seed"], "train")
     if data.texts is not None:
-        stage = {
-            "neighbors": model_flags["neighbors"],
-            "rerank": "auto" if rerank is None else rerank,
-        }
-        model = of_texts(below, concepts, text_flags | stage)
+        model = model_of(settings, run, of_texts=True, vocabulary=concepts)
     if dry_run:
         output.write_json(print_forecast(model, kept, output))
         return
     with (
         resumable(checkpoint, output.notices),
-        scheduler.executor(target, model_flags["threads"]) as executor,
+        scheduler.executor(target, flags["threads"]) as executor,
     ):
         result = {"model": target, **fit(model, kept, output.notices, checkpoint, executor)}
         model.save(target, overwrite=output.overwrite)
     sizes = f"{result['n_labels']:,} labels from {result['n_rows']:,} rows"
     output.notices.say(f"{sizes} in {result['seconds']:.1f} s, saved as {target}")
     if held is not None:
-        result["valid"] = validate(model, kept, held)
+        result["valid"] = measure(model, kept, held, default_ks((), model.n_labels_))
         output.notices.say(f"measured on the {held.Y.shape[0]:,} rows that were held out")
         if output.for_people:
             print_metrics(result["valid"])
@@ -208,17 +181,27 @@ def choose_method(
     return method_named(named or own or "tree")
 
 
-def apply_preset(ctx: click.Context, name: str, flags: dict[str, Any]) -> None:
-    """Fill in a preset's settings where no flag was typed."""
-    typed = options.typed_options(ctx)
-    settings = PRESETS[name].settings
-    flags.update({name: value for name, value in settings.items() if name not in typed})
+def refuse_lacking(ctx: click.Context, kind: Method, flags: dict[str, Any]) -> None:
+    """Raise a usage error if a flag was typed that this kind of model lacks."""
+    others = *options.TEXT_FLAGS, *STAGE_FLAGS, "threads", "seed"
+    lacking = flags.keys() - {*names(kind.params), *others}
+    options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
+
+
+def refuse_for_matrices(ctx: click.Context, kind: Method) -> None:
+    """Raise a usage error if a flag was typed that goes with texts."""
+    why = "goes with texts only, the rows have features already"
+    options.refuse(ctx, (*options.TEXT_FLAGS, "rerank"), why)
+    if kind.name != "reranked":
+        options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
 
 
 def read_training(
     sources: tuple[str, ...], source: Source, label_names: str | None
 ) -> LabelledRows:
     """Read the rows, and the ids and names of their labels."""
+    from xmc.labelled_rows import LabelledRows
+
     dataset = open_folder(sources, source) or read_labelled(sources, source)
     Y, ids, names = dataset.Y, dataset.label_ids, None
     if label_names and ids is not None:
@@ -278,53 +261,6 @@ def named_by(data: LabelledRows, vocabulary: Any, path: str, notices: Notices) -
     return data._replace(label_names=names)
 
 
-def new_estimator(method: Method, flags: dict[str, Any], quiet: bool) -> Any:
-    """The estimator that the flags describe; its settings are checked, it is not fitted."""
-    settings = {name: flags[name] for name in names(method.params) if name in flags}
-    settings |= {
-        "n_jobs": flags["threads"] or -1,
-        "random_state": flags["seed"],
-        "verbose": int(not quiet),
-    }
-    estimator = method.load()(**settings)
-    check(estimator)
-    return estimator
-
-
-def base_models(ctx: click.Context, flags: dict[str, Any], quiet: bool) -> tuple[Any, Any]:
-    """What is below a last stage if nothing was named: a tree, and one-vs-all with the flags that
-    it has, whose errors cost by propensity unless typed.
-    """
-    costs = {} if "costs" in options.typed_options(ctx) else {"costs": "propensity"}
-    tree = new_estimator(method_named("tree"), flags, quiet)
-    return tree, new_estimator(method_named("one-vs-all"), flags | costs, quiet)
-
-
-def of_texts(below: tuple[Any, ...], vocabulary: Any, flags: dict[str, Any]) -> Any:
-    """The model of texts over these estimators; without a stage it is the first of them."""
-    from xmc import TextClassifier
-
-    one = len(below) == 1 or flags["rerank"] is False
-    model = TextClassifier(below[0] if one else below, vocabulary=vocabulary, **flags)
-    check(model)
-    return model
-
-
-def hold_out(data: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
-    """Split into rows to train on and rows held out; both keep the order of the file."""
-    import numpy as np
-
-    from xmc.errors import DataError
-
-    n_rows = data.Y.shape[0]
-    n_held = max(1, round(share * n_rows))
-    if n_held >= n_rows:
-        held_out = f"--valid {share:g} holds {n_held:,} of {n_rows:,} out"
-        raise DataError(f"train: expected rows left to train on, {held_out}")
-    order = np.random.default_rng(seed).permutation(n_rows)
-    return data.take(np.sort(order[n_held:])), data.take(np.sort(order[:n_held]))
-
-
 @contextmanager
 def resumable(checkpoint: str | None, notices: Notices) -> Iterator[None]:
     """Say how an interrupted training goes on, and remove the checkpoint of a finished one."""
@@ -350,10 +286,7 @@ def fit(
     started = time.monotonic()
     facts: dict[str, Any] = count_rows(data.X, data.Y)
     report_counts(facts, notices)
-    rows = data.X if data.texts is None else data.texts
-    called = {"label_ids": data.label_ids, "label_names": data.label_names}
-    weights = {"sample_weight": data.row_weights}
-    model.fit(rows, data.Y, **called, **weights, checkpoint=checkpoint, executor=executor)
+    data.teach(model, checkpoint=checkpoint, executor=executor)
     if data.texts is not None:
         found = count_features(model.model_)
         report_counts(found | {"n_rows": facts["n_rows"]}, notices)
@@ -437,12 +370,3 @@ def report_counts(facts: dict[str, int], notices: Notices) -> None:
     ):
         if key in facts:
             notices.say_if_any(facts[key], facts[total], what, consequence)
-
-
-def validate(model: Any, trained: LabelledRows, held: LabelledRows) -> dict[str, Any]:
-    """Measure the model on the rows held out."""
-    from xmc.metrics import report, sparse_propensities
-
-    ks = default_ks((), model.n_labels_)
-    top = model.predict_topk(held.X if held.texts is None else held.texts, max(ks))
-    return report(held.Y, top, ks, sparse_propensities(trained.Y))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,11 @@ from xmc.cli.data import (
     read_vocabulary,
 )
 from xmc.cli.output import Notices, Output
-from xmc.cli.train import LabelledRows, read_training
+from xmc.cli.train import read_training
 from xmc.errors import ModelError
+
+if TYPE_CHECKING:
+    from xmc.labelled_rows import LabelledRows
 
 FEEDBACK = ".jsonl"
 LACKED = "labels that the model's vocabulary lacks"
@@ -166,6 +169,7 @@ def read_new(
     """The new rows: labelled ones, or feedback on texts."""
     if len(sources) > 1 or not sources[0].endswith(FEEDBACK):
         return read_training(sources, source, label_names)
+    from xmc.labelled_rows import LabelledRows
     from xmc.serving.feedback import accepted
     from xmc.text_classifier import as_labels
 

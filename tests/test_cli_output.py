@@ -22,6 +22,7 @@ DIRECTORY = "{outputs}"
 COMMANDS = {
     "train": ("train", "X.npz", "Y.npz", "--model", "{outputs}/model"),
     "train --json": ("train", "X.npz", "Y.npz", "--model", "model", "--json", "{outputs}/j"),
+    "tune --json": ("tune", "X.npz", "Y.npz", "--out", "tuning", "--json", "{outputs}/j"),
     "predict": ("predict", "no-model", "X.npz", "--out", "{outputs}/pred.npz"),
     "predict --json": ("predict", "no-model", "X.npz", "--json", "{outputs}/j"),
     "evaluate": ("evaluate", "pred.npz", "Y.npz", "--json", "{outputs}/j"),

@@ -13,7 +13,7 @@ FOLDERS = {
     f"xmc.{name}": f"xmc/{name}"
     for name in (
         *("kernels", "io", "ranking", "training", "executors", "evidence", "explaining"),
-        *("reporting", "serving", "updating"),
+        *("reporting", "serving", "updating", "tuning"),
     )
 }
 FOLDERS = {"xmc": "xmc", **FOLDERS, "xmc.cli": "cli", "xmc.datasets": "datasets"}

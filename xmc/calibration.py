@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .errors import DataError
+from .labelled_rows import to_hold_out
 from .ranking.calibration import Calibration
 from .threshold import best_threshold
 from .topk import TopK
@@ -24,10 +25,7 @@ def held_out(n_rows: int, seed: int, who: str) -> np.ndarray:
         raise DataError(
             f"{who}: expected at least {FEWEST_ROWS} rows to calibrate with, got {n_rows}"
         )
-    n_held = min(MOST_HELD, max(1, round(SHARE_HELD * n_rows)))
-    held = np.zeros(n_rows, bool)
-    held[np.random.default_rng(seed).permutation(n_rows)[:n_held]] = True
-    return held
+    return to_hold_out(n_rows, min(MOST_HELD, max(1, round(SHARE_HELD * n_rows))), seed)
 
 
 def calibrated_on(
