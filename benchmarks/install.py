@@ -34,6 +34,7 @@ PEERS = {
         ["libmultilabel==0.10.0"],
     ),
     "liblinear": Packages(["numpy", "scipy", "liblinear-official==2.50.0"]),
+    "xcolumns": Packages(["numpy", "scipy", "xcolumns==0.0.2"]),
 }
 
 

@@ -182,15 +182,15 @@ def check_concepts(label_ids: Sequence[str], vocabulary: Any, path: str, notices
     notices.say_if_any(lacking, len(label_ids), what, "they keep their names or ids")
 
 
-def load_model(path: str, n_threads: int | None) -> Any:
-    """Load the model in a folder, and let it use this many threads."""
+def load_model(path: str, n_threads: int | None, **settings: Any) -> Any:
+    """Load the model in a folder, and let it use this many threads; settings: of what ranks."""
     from xmc import load
 
     try:
         model = load(path)
     except OSError as error:
         raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
-    matrix_model(model).set_params(n_jobs=n_threads or -1, verbose=0)
+    matrix_model(model).set_params(n_jobs=n_threads or -1, verbose=0, **settings)
     return model
 
 

@@ -15,7 +15,7 @@ from xmc.cli.data import Source
 from xmc.cli.output import Output
 from xmc.formats import FORMATS, TSV_COLUMNS
 from xmc.methods import METHODS
-from xmc.params import SolverParams, TextParams, by_heading, names
+from xmc.params import OrderParams, SolverParams, TextParams, TogetherParams, by_heading, names
 
 TEXT_FLAGS = tuple(names(TextParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
@@ -307,6 +307,33 @@ def _flags(*declarations: type) -> list[Decorator]:
 
 model_parameters = combined(*_flags(*(method.params for method in METHODS.values())), threads, seed)
 text_parameters = combined(*_flags(TextParams))
+
+
+order_flags = combined(
+    *(
+        click.option(
+            f"--{f.name.replace('_', '-')}",
+            type=_click_type(f),
+            metavar=_metavar(f.metadata),
+            help=_as_sentence(f.metadata["help"]) + "  [default: as the model has it]",
+        )
+        for f in (*fields(OrderParams), *fields(TogetherParams))
+    )
+)
+
+
+def order(command: Callable) -> Callable:
+    """Add the flags for what ranks; the command receives those that are typed as one parameter,
+    `order`.
+    """
+
+    @wraps(command)
+    def with_order(*args: Any, **flags: Any) -> Any:
+        own = {name: flags.pop(name) for name in names(OrderParams) + names(TogetherParams)}
+        typed = {name: value for name, value in own.items() if value is not None}
+        return command(*args, order=typed, **flags)
+
+    return order_flags(with_order)
 
 
 def typed_options(ctx: click.Context) -> list[str]:

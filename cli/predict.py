@@ -15,6 +15,7 @@ from xmc.cli.data import (
     check_k,
     features_for,
     load_model,
+    matrix_model,
     model_labels,
     rows_in,
 )
@@ -30,8 +31,9 @@ from xmc.cli.predicting import (
     rows_of_shard,
 )
 from xmc.cli.schedulers import Scheduler, scheduler
-from xmc.errors import printable
+from xmc.errors import ParameterError, printable
 from xmc.formats import PREDICTION_FORMATS, prediction_format
+from xmc.params import TARGETS
 
 LONGEST_TEXT = 70  # characters of a text in the listing
 
@@ -74,6 +76,7 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     metavar="I/N",
     help="Answer only the I-th of N equal parts of the rows, as 3/16.",
 )
+@options.order
 @scheduler
 @options.source
 @options.threads
@@ -91,6 +94,7 @@ def command(
     out_format: str | None,
     resume: bool,
     shard: tuple[int, int] | None,
+    order: dict[str, Any],
     scheduler: Scheduler,
     source: Source,
     threads: int | None,
@@ -102,7 +106,7 @@ def command(
     .txt). It may be compressed: .gz, .bz2, .xz or .zst. - is stdin and needs --format. Without
     --out the labels go to stdout: as a list, or as lines label<TAB>score<TAB>... if they are those
     of a FILE and stdout is no terminal. Rows are read, ranked and written in blocks, those of stdin
-    as they come.
+    as they come; but all at once where --optimize chooses labels for all rows together.
 
     \b
     xmc predict model X.npz --out pred.npz -k 10
@@ -119,7 +123,13 @@ def command(
         raise click.UsageError("--out and --json can't both be stdout")
     output.check(out, beside=f"{out}.part" if resume else None)
     output.notices.compiling()
-    model = load_model(folder, threads)
+    model = load_model(folder, threads, **order)
+    together = matrix_model(model).optimize in TARGETS and not sets and threshold is None
+    if together and shard is not None:
+        raise ParameterError(
+            "predict: --shard answers a part of the rows, and "
+            f"optimize={matrix_model(model).optimize!r} chooses labels for all of them together"
+        )
     typed = "k" in options.typed_options(ctx)
     if typed:
         check_k("predict", k, model.n_labels_)
@@ -128,7 +138,7 @@ def command(
         asked = {"k": k if typed else None, "sets": True, "threshold": threshold}
     rows = None if path is None or shard is None else rows_of_shard(path, shard, source)
     records: list[dict[str, Any]] = []
-    settings = asked | {"shard": shard, "source": source._asdict()}
+    settings = asked | {"shard": shard, "source": source._asdict(), "order": order}
     if out is not None:
         settings["format"] = prediction_format(out, out_format)
     with (
@@ -143,8 +153,8 @@ def command(
             lambda dataset: features_for(model, dataset, headerless, output.notices, unseen),
             asked,
         )
-        ranking = Here(*how) if executor is None else Elsewhere(*how, folder, executor)
-        blocks = kept.left(blocks_of(path, list(texts), source, rows), path)
+        ranking = Here(*how) if executor is None else Elsewhere(*how, folder, order, executor)
+        blocks = kept.left(blocks_of(path, list(texts), source, rows, together), path)
         done = answer(blocks, ranking, write, kept, advance)
     unseen.say(output.notices)
     facts = facts_of(done, model.n_labels_)
@@ -172,13 +182,15 @@ def check_destination(out: str | None, format: str | None) -> None:
 
 
 def blocks_of(
-    path: str | None, texts: list[str], source: Source, rows: range | None
+    path: str | None, texts: list[str], source: Source, rows: range | None, together: bool
 ) -> Iterable[Any]:
-    """The Datasets of a file, or of typed texts; rows: only these."""
+    """The Datasets of a file, or of typed texts; rows: only these; together: all in one."""
     from xmc.io import Dataset
 
     if path is None:
         return [Dataset(texts=texts)]
+    if together:
+        return [source.read(path)]
     blocks = source.read_blocks(path, as_it_comes=True)
     return blocks if rows is None else rows_in(blocks, rows)
 

@@ -189,10 +189,11 @@ class Elsewhere(Here):
         features: Callable[[Any], Any],
         asked: dict[str, Any],
         folder: str,
+        order: dict[str, Any],
         executor: Any,
     ):
         super().__init__(model, features, asked)
-        self.of_model = os.path.abspath(folder), model_checksum(folder)
+        self.of_model = os.path.abspath(folder), model_checksum(folder), (*order.items(),)
         self.executor, self.together = executor, 2 * executor.n_workers()
 
     def rank(self, datasets: Sequence[Any]) -> Iterator[Ranked]:
@@ -218,11 +219,19 @@ def ranked(model: Any, X: Any, asked: dict[str, Any]) -> Ranked:
     return Ranked(top, empty, time.monotonic() - started)
 
 
-def ranked_elsewhere(folder: str, checksum: str, question: Any, asked: dict[str, Any]) -> Ranked:
-    """What a worker does for a block. Raises WorkerError if it sees another model."""
+def ranked_elsewhere(
+    folder: str,
+    checksum: str,
+    order: tuple[tuple[str, Any], ...],
+    question: Any,
+    asked: dict[str, Any],
+) -> Ranked:
+    """What a worker does for a block; order: settings of what ranks. Raises WorkerError if it sees
+    another model.
+    """
     import scipy.sparse as sp
 
-    model = _loaded(folder, checksum)
+    model = _loaded(folder, checksum, order)
     if isinstance(question, list):
         return ranked(model, model.rows(question), asked)
     *arrays, shape = question
@@ -230,12 +239,12 @@ def ranked_elsewhere(folder: str, checksum: str, question: Any, asked: dict[str,
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: str, checksum: str) -> Any:
+def _loaded(folder: str, checksum: str, order: tuple[tuple[str, Any], ...]) -> Any:
     from xmc.errors import WorkerError
 
     if model_checksum(folder) != checksum:
         raise WorkerError(f"{folder}: a worker sees another model there")
-    return load_model(folder, 1)
+    return load_model(folder, 1, **dict(order))
 
 
 def model_checksum(folder: str) -> str:

@@ -55,20 +55,24 @@ def compile_all() -> None:
 
 
 def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
-    """Run what few commands need: probabilities, compression, predictions as text, synthetic sets.
+    """Run what few commands need: probabilities, compression, labels chosen for all rows together,
+    predictions as text, synthetic sets.
 
     A test runs every command after the warmup and finds what is missing here.
     """
     from xmc import OneVsAllClassifier
     from xmc.datasets import synthesize
     from xmc.io import write_predictions
+    from xmc.ranking.together import Target, best_together
 
     for weights in options.WEIGHTS["among"]:
         model = OneVsAllClassifier(max_iter=1, weights=weights).fit(eye, eye)
         model.predict_proba(eye)
         model.compress(weights)
+    top = model.predict_topk(eye, 1)
+    best_together(top, 1, Target(0, 1.0))
     for format in ("tsv", "jsonl"):
-        write_predictions(folder / f"predictions.{format}", model.predict_topk(eye, 1), 3)
+        write_predictions(folder / f"predictions.{format}", top, 3)
     synthesize("wiki10-31k", folder / "synthetic", scale=0.005)
 
 

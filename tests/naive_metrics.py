@@ -21,6 +21,14 @@ def recall(truth, best, k):
     return sum(shares) / len(shares) if shares else 0.0
 
 
+def macro_recall(truth, best, k):
+    shares = []
+    for label in set().union(*truth):
+        rows = [row[:k] for true, row in zip(truth, best, strict=True) if label in true]
+        shares.append(sum(label in row for row in rows) / len(rows))
+    return sum(shares) / len(shares) if shares else 0.0
+
+
 def ndcg(truth, best, k):
     total = 0.0
     for true, row in zip(truth, best, strict=True):

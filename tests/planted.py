@@ -39,6 +39,16 @@ def planted(n_rows, seed):
     return sp.csr_matrix(X.astype(np.float32)), sp.csr_matrix(Y)
 
 
+def uncertain(n_rows, seed):
+    """Planted rows which lack the features of a third of their labels, and have others instead."""
+    X, Y = planted(n_rows, seed)
+    rng = np.random.default_rng(seed)
+    own = X.toarray()
+    own[:, :N_LABELS] *= rng.random((n_rows, N_LABELS)) < 0.67
+    own[:, :N_LABELS] += rng.random((n_rows, N_LABELS)) < 0.02
+    return sp.csr_matrix(own), Y
+
+
 X, Y = planted(300, 0)
 X_TEST, Y_TEST = planted(60, 1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from folders import replace_array
-from planted import N_LABELS, planted, same_answer, same_model
+from planted import same_answer, same_model, uncertain
 
 from xmc import (
     DataError,
@@ -19,17 +19,6 @@ from xmc.metrics import best_threshold, ece_at_k
 from xmc.ranking.calibration import Calibration
 from xmc.reranked_classifier import RerankedClassifier
 from xmc.topk import TopK
-
-
-def uncertain(n_rows, seed):
-    """Planted rows which lack the features of a third of their labels, and have others instead."""
-    X, Y = planted(n_rows, seed)
-    rng = np.random.default_rng(seed)
-    own = X.toarray()
-    own[:, :N_LABELS] *= rng.random((n_rows, N_LABELS)) < 0.67
-    own[:, :N_LABELS] += rng.random((n_rows, N_LABELS)) < 0.02
-    return sp.csr_matrix(own), Y
-
 
 X, Y = uncertain(3000, 0)
 ASKED, TRUE = uncertain(600, 1)

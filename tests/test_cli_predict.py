@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from folders import replace_array
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, load
-from xmc.io import read_label_names, read_predictions
+from xmc.io import blocks, read_label_names, read_predictions
 
 
 def test_the_file_holds_what_the_model_says(tmp_path):
@@ -383,3 +383,62 @@ def test_names_and_texts_do_not_act_on_the_terminal_and_stay_themselves_in_files
     }
     cli.done(*asked, "--out", tmp_path / "p.tsv")
     assert set(read_predictions(tmp_path / "p.tsv").label_ids) == {"a\x1b[31m", "b\u202e"}
+
+
+# Other orders than the model's own.
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calibrated") / "model"
+    rows = cli.home() / "X.npz", cli.home() / "Y.npz"
+    flags = "--one-vs-all", "--calibration", "isotonic", "--optimize", "psp", "--quiet"
+    cli.done("train", *rows, "--model", folder, *flags)
+    return folder
+
+
+def test_what_ranks_is_as_typed_or_as_the_model_has_it(calibrated, tmp_path):
+    rows, model = cli.home() / "X.tst.npz", load(calibrated)
+    for name, flags in {"psp": (), "p": ("--optimize", "p")}.items():
+        out = tmp_path / f"{name}.npz"
+        cli.done("predict", calibrated, rows, "--out", out, *flags)
+        top = model.set_params(optimize=name).predict_topk(sp.load_npz(rows), 5)
+        np.testing.assert_array_equal(read_predictions(out).P.indices, top.labels.ravel())
+    assert load(calibrated).optimize == "psp"
+
+
+@pytest.mark.parametrize("flags", [(), ("--scheduler", "processes"), ("--resume",)])
+def test_labels_are_chosen_for_all_rows_of_a_file_together(
+    calibrated, tmp_path, monkeypatch, flags
+):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    rows, out = cli.home() / "X.tst.npz", tmp_path / "pred.npz"
+    together = "--optimize", "macro_f1", "--macro-share", 0.75, "-k", 3
+    cli.done("predict", calibrated, rows, "--out", out, *together, *flags)
+    model = load(calibrated).set_params(optimize="macro_f1", macro_share=0.75)
+    top = model.predict_topk(sp.load_npz(rows), 3)
+    np.testing.assert_array_equal(read_predictions(out).P.indices, top.labels.ravel())
+    assert not np.array_equal(top.labels[:10], model.predict_topk(sp.load_npz(rows)[:10], 3).labels)
+
+
+def test_a_part_of_the_rows_is_not_chosen_by_itself(calibrated, tmp_path):
+    rows = cli.home() / "X.tst.npz"
+    asked = "predict", calibrated, rows, "--optimize", "coverage", "--shard", "1/2"
+    assert cli.refusal(tmp_path, *asked) == (
+        "predict: --shard answers a part of the rows, and optimize='coverage' chooses labels for "
+        "all of them together"
+    )
+    cli.done(*asked, "--sets")
+
+
+def test_scores_that_are_no_probabilities_can_be_no_target(tmp_path):
+    rows, out = cli.home() / "X.tst.npz", tmp_path / "pred.npz"
+    line = cli.refusal(
+        tmp_path, "predict", cli.model(), rows, "--out", out, "--optimize", "macro_f1"
+    )
+    assert line == (
+        "LabelTreeClassifier: optimize must be 'p' or 'psp' where scores are no probabilities, got "
+        "'macro_f1'; train with calibration or a last stage"
+    )
+    asked = "train", rows, cli.home() / "Y.tst.npz", "--model", tmp_path / "model"
+    assert cli.refusal(tmp_path, *asked, "--optimize", "macro_f1") == line

@@ -321,4 +321,4 @@ def test_workers_answer_as_this_process_does(tmp_path, small_blocks, source):
 
 def test_a_worker_that_sees_another_model_says_so(tmp_path):
     with pytest.raises(WorkerError, match="a worker sees another model there"):
-        ranked_elsewhere(str(cli.model()), "0" * 64, ["a text"], {"k": 1})
+        ranked_elsewhere(str(cli.model()), "0" * 64, (), ["a text"], {"k": 1})

@@ -96,6 +96,7 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "normalize": False,
         "weights": "float16",
         "optimize": "psp",
+        "macro_share": 0.5,
         "propensity_a": 0.6,
         "propensity_b": 2.6,
         "costs": "propensity",

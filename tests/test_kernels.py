@@ -434,9 +434,11 @@ os.chdir(sys.argv[1])
 for words in '''
 train DATA/few.tsv --model a --tree shallow --n-trees 2 --negatives tfn+man --tail-share 0.2
 train DATA/few.tsv --model b --one-vs-all --costs propensity --weights float16 --valid 0.1
+train DATA/few.tsv --model sure --one-vs-all --calibration isotonic
 train DATA/few.tsv --model c --tree balanced --weights int8 --loss hinge --optimize psp
 predict a DATA/few.tsv --out a.jsonl
 predict b DATA/few.tsv --out b.tsv
+predict sure DATA/few.tsv --out sure.tsv --optimize macro_f1 --macro-share 0.5
 predict c DATA/few.tsv --out c.npz
 evaluate a.jsonl DATA/few.tsv --train-labels DATA/few.tsv
 compress a d DATA/few.tsv --weights int8

@@ -102,6 +102,13 @@ def test_f1_agrees_with_its_definition(case, average, k):
     assert got == pytest.approx(naive.f1(as_sets(Y), top.labels.tolist(), k, average))
 
 
+@pytest.mark.parametrize("k", range(1, 7))
+def test_macro_recall_agrees_with_its_definition(case, k):
+    Y, top, _ = case
+    got = metrics.recall_at_k(Y, top, k, average="macro")
+    assert got == pytest.approx(naive.macro_recall(as_sets(Y), top.labels.tolist(), k))
+
+
 @pytest.mark.parametrize("k", [1, 3, 12])
 def test_ndcg_agrees_with_scikit_learn(k):
     Y, dense, P = full_predictions(np.random.default_rng(0))
@@ -124,6 +131,13 @@ def test_recall_agrees_with_scikit_learn_on_rows_with_labels(k):
     has = Y.any(axis=1)
     judge = sklearn.metrics.recall_score(Y[has], binarised(dense, k)[has], average="samples")
     assert metrics.recall_at_k(Y, P, k) == pytest.approx(judge)
+
+
+def test_recall_is_averaged_over_rows_or_labels():
+    with pytest.raises(
+        ParameterError, match="^recall_at_k: average must be 'samples' or 'macro', got 'micro'$"
+    ):
+        metrics.recall_at_k(EYE, EYE, 1, average="micro")
 
 
 @pytest.mark.parametrize("k", [1, 3, 12])

@@ -129,7 +129,8 @@ def test_every_legal_value_passes(declaration, field):
         ("weight_threshold", "a finite number >= 0"),
         ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
-        ("optimize", "one of 'p', 'psp'"),
+        ("optimize", "one of 'p', 'psp', 'macro_f1', 'macro_f1_named', 'macro_recall', 'coverage'"),
+        ("macro_share", "a finite number >= 0 and <= 1"),
         ("calibration", "one of 'isotonic', 'platt' or None"),
         ("threshold_for", "one of 'micro', 'samples', 'macro'"),
         ("tail_share", "a finite number >= 0 and <= 1"),
@@ -191,6 +192,7 @@ def test_defaults_of_a_stage_change_on_purpose_only():
         "classifier": None, "choose": False, "label_features": None, "neighbors": True,
         "optimize": "p", "propensity_a": 0.55, "propensity_b": 1.5, "n_jobs": None,
         "memory": None, "verbose": 0, "random_state": None, "threshold_for": "micro",
+        "macro_share": 1.0,
     }  # fmt: skip
     assert RerankedClassifier().get_params() == promised
     texts = TextClassifier().get_params()
@@ -232,7 +234,7 @@ def test_defaults_change_on_purpose_only(model):
         "weights": "float32", "score_transform": "l3_hinge", "normalize": True, "n_jobs": None,
         "memory": None, "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55,
         "propensity_b": 1.5, "tail_share": 0.0, "tail_gamma": 30.0, "calibration": None,
-        "threshold_for": "micro", "keep_rows": False,
+        "threshold_for": "micro", "keep_rows": False, "macro_share": 1.0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {

@@ -21,6 +21,7 @@ EXPECTED = {
     "P@3": metrics.precision_at_k(Y_TEST, TOP, 3),
     "nDCG@5": metrics.ndcg_at_k(Y_TEST, TOP, 5),
     "R@1": metrics.recall_at_k(Y_TEST, TOP, 1),
+    "macro-R@2": metrics.recall_at_k(Y_TEST, TOP, 2, average="macro"),
     "PSP@3": metrics.psp_at_k(Y_TEST, TOP, 3, propensity=P),
     "PSnDCG@5": metrics.psndcg_at_k(Y_TEST, TOP, 5, propensity=P),
     "F1@2": metrics.f1_at_k(Y_TEST, TOP, 2, average="samples"),

@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+from planted import uncertain
 from serving_tools import colours, numbers
 
-from xmc import LabelTreeClassifier, TextClassifier, load
+from xmc import LabelTreeClassifier, OneVsAllClassifier, TextClassifier, load
 from xmc.serving.fields import Refused
 from xmc.serving.loaded import Loaded
 
@@ -47,3 +48,17 @@ def test_the_answers_are_the_model_s_own():
     found = load(colours()).suggest("a green apple", 3)
     (answers,) = Loaded(colours(), 1).answers(["a green apple"], 3)
     assert [(own["id"], own["name"]) for own in answers] == [own[:2] for own in found]
+
+
+def test_no_answer_depends_on_what_others_ask(tmp_path):
+    """Labels are best for many rows together where somebody has many; requests are answered one by
+    one, however they are put together.
+    """
+    X, Y = uncertain(300, 0)
+    model = OneVsAllClassifier(calibration="isotonic", optimize="coverage", random_state=0)
+    model.fit(X, Y).save(tmp_path / "model")
+    own = [(row.indices.tolist(), row.data.tolist()) for row in X[:20]]
+    served = Loaded(str(tmp_path / "model"), 1)
+    alone = [served.answers([row], 1)[0][0]["id"] for row in own]
+    assert [found[0]["id"] for found in served.answers(own, 1)] == alone
+    assert [str(label) for label in model.predict_topk(X[:20], 1).labels[:, 0]] != alone

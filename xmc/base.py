@@ -51,9 +51,10 @@ from .ranking.predictor import Predictor
 from .ranking.ranker import Ranker
 from .ranking.search import Candidates, Search, best_of, row_blocks
 from .ranking.tail import tail_embeddings
+from .ranking.together import best_together, check_probabilities, n_candidates, target_of
 from .soundness import sound
 from .sparse_kind import like
-from .topk import TopK, check_k
+from .topk import TopK, check_k, joined_tops
 from .training.forecast import Forecast
 from .training.liblinear import require_liblinear
 from .training_data import (
@@ -241,6 +242,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         With calibration, or a last stage, scores are the probabilities learned on held-out rows.
+        With optimize="macro_f1" (the mean over all labels), "macro_f1_named" (over those that are
+        true or named), "macro_recall" or "coverage" the k labels are those that, for the rows of
+        this call together, are expected to be best by that metric at k (Schultheis et al., NeurIPS
+        2023): another k or other rows beside may give a row other labels. They stand in the order
+        of their probabilities. One row alone gets its most probable ones.
         sets: only the labels that `predict` gives with this threshold; k may then be None, which
         is the size of the largest set.
         Raises DataError if X has another width than in training, ParameterError at k below 1 or
@@ -266,7 +272,13 @@ class Estimator(ClassifierMixin, BaseEstimator):
         n = check_k("predict_topk", k, model.n_labels)
         if sets:
             return self._ranked_sets(X, n, threshold)
-        parts = self._answers(X, lambda rows, search: model.predictor.rank(rows, search, n), False)
+        target = target_of(self)
+        most = n if target is None else n_candidates(n, model.n_kept_labels)
+        parts = self._answers(
+            X, lambda rows, search: model.predictor.rank(rows, search, most), False
+        )
+        if target is not None:
+            parts = [best_together(joined_tops(parts), n, target)]
         return self._topk(parts)
 
     @of_now
@@ -527,8 +539,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return tree_params(self)
 
     def _search(self) -> Search:
+        model = self.model_
+        if model.calibration is None and not model.predictor.gives_probabilities:
+            check_probabilities(self)
         try:
-            return search_with(self.model_, self._params())
+            return search_with(model, self._params())
         except ParameterError as error:
             raise ParameterError(f"{type(self).__name__}: {error}") from None
 
@@ -705,7 +720,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
     def _topk(self, parts: list[TopK]) -> TopK:
         """The rows of all parts, one part after another, with labels as the user numbers them."""
-        labels, scores = map(np.concatenate, zip(*parts, strict=True))
+        labels, scores = joined_tops(parts)
         return TopK(old_numbers(labels, self.model_.kept_labels), scores)
 
     def _csr(self, parts: list[Candidates]) -> sp.csr_matrix:

@@ -28,9 +28,10 @@ from .params import (
 from .progress import Progress
 from .ranking.calibration import Calibration
 from .ranking.search import row_blocks, search_of
+from .ranking.together import check_probabilities
 from .ranking.trees import Trees
 from .spill import IN_MEMORY, Spill, SpillFiles
-from .topk import TopK
+from .topk import joined_tops
 from .training.forecast import Forecast, forecast
 from .training.grow import grow_trees
 from .training.member import train_member
@@ -58,6 +59,12 @@ class TreeEstimator(Estimator):
         predictor: Any = self.model_.predictor
         return predictor.members_with(self.model_.kept_labels)
 
+    def _training_data(self, *given: Any) -> TrainingData:
+        data = super()._training_data(*given)
+        if self.calibration is None:
+            check_probabilities(self)
+        return data
+
     def _train(self, data: TrainingData, progress: Progress) -> Learned:
         learned = Learned(*self._trained(data, progress))
         if self.calibration is None:
@@ -82,9 +89,8 @@ class TreeEstimator(Estimator):
         parts = run(
             lambda start, end: trees.rank(asked.X.part(start, end), search, k), blocks, self.n_jobs
         )
-        top = TopK(*map(np.concatenate, zip(*parts, strict=True)))
         truth = asked.truth(kept.label_counts > 0)
-        return calibrated_on(self.calibration, self.threshold_for, top, truth)
+        return calibrated_on(self.calibration, self.threshold_for, joined_tops(parts), truth)
 
     def _trained(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
         """Trees, and the most passes over the rows that a solver needed."""

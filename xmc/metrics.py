@@ -71,12 +71,20 @@ def precision_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
     return _tally(judge("precision_at_k", Y_true, predictions, (k,)), k).precision(k)
 
 
-def recall_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
-    """R@k, the mean share of a row's true labels that hit: mean_i sum_j hit_ij / |Y_i|.
+def recall_at_k(
+    Y_true: Matrix, predictions: Predictions, k: int, *, average: str = "samples"
+) -> float:
+    """R@k, how many of the true labels hit.
 
-    Rows without true labels are left out; if there are no others, it is 0.
+    samples: the mean share of a row's true labels, mean_i sum_j hit_ij / |Y_i|. Rows without true
+    labels are left out.
+    macro: the mean share of a label's true rows, over the labels that have one.
+    Both are 0 if no row has true labels. Raises ParameterError at another average.
     """
-    return _tally(judge("recall_at_k", Y_true, predictions, (k,)), k).recall(k)
+    if average not in ("samples", "macro"):
+        raise ParameterError(f"recall_at_k: average must be 'samples' or 'macro', got {average!r}")
+    tally = _tally(judge("recall_at_k", Y_true, predictions, (k,)), k)
+    return tally.recall(k) if average == "samples" else tally.macro_recall(k)
 
 
 def ndcg_at_k(Y_true: Matrix, predictions: Predictions, k: int) -> float:
@@ -180,6 +188,7 @@ SCORED: dict[str, Callable[..., float]] = {
     "F1": partial(f1_at_k, average="samples"),
     "macro-F1": partial(f1_at_k, average="macro"),
     "micro-F1": partial(f1_at_k, average="micro"),
+    "macro-R": partial(recall_at_k, average="macro"),
     "coverage": coverage_at_k,
     "ECE": ece_at_k,
 }
@@ -189,7 +198,8 @@ def scorer(name: str) -> Scorer:
     """A metric for GridSearchCV and cross_val_score: `scoring=scorer("P@5")`.
 
     name: of a metric with its k, as `xmc evaluate` writes it: P, nDCG, R, PSP, PSnDCG, F1,
-    macro-F1, micro-F1, coverage or ECE, which counts negative, as less of it is better.
+    macro-F1, micro-F1, coverage or ECE, which counts negative, as less of it is better; or macro-R,
+    recall with average="macro".
     Propensities are those of the rows that the estimator was trained on. Every row counts once,
     also where fits are given a `sample_weight`, which says what errors cost in training. Raises
     ParameterError at another name.

@@ -94,7 +94,7 @@ def search_with(model: Model, params: Any) -> Search:
             raise ParameterError("tail_share must be 0, as it was in training")
         tail = Tail(model.label_embeddings, float(params.tail_gamma), float(params.tail_share))
         search = search._replace(tail=tail)
-    if params.optimize == "p":
+    if params.optimize != "psp":
         return search
     a, b = params.propensity_a, params.propensity_b
     n_kept = len(model.label_counts)

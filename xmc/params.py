@@ -21,6 +21,8 @@ from typing import Any, ClassVar
 from .errors import ParameterError
 from .languages import CODES
 
+# What labels of many rows can be best for together.
+TARGETS = "macro_f1", "macro_f1_named", "macro_recall", "coverage"
 # The bounds of a number: what rules call them, and how error messages write them.
 MOST, MOST_BYTES = 2**31 - 1, 2**60  # of ints without a bound of their own, and of sizes
 BOUNDS = {"low": ">=", "above": ">", "high": "<=", "not_equal": "!="}
@@ -152,8 +154,25 @@ class OrderParams:
 
     optimize: str = param(
         "p",
-        "rank by probability (p), or by probability over propensity (psp), for rare labels",
-        among=("p", "psp"),
+        "rank by probability (p), or by probability over propensity (psp), for rare labels; or "
+        "choose the k labels of each row that are best for all rows together by macro-F1 over all "
+        "labels (macro_f1) or those true or named (macro_f1_named), macro-recall or coverage at k",
+        among=("p", "psp", *TARGETS),
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class TogetherParams:
+    """How labels are chosen for many rows together; can be set on a trained model."""
+
+    heading: ClassVar[str] = "Ranking"
+
+    macro_share: float = param(
+        1.0,
+        "share of what is best for all rows together in what is optimized; the rest is P@k",
+        kind=float,
+        low=0,
+        high=1,
     )
 
 
@@ -297,14 +316,27 @@ class RunParams:
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class OneVsAllParams(
-    RunParams, KeepParams, DataParams, CalibrationParams, RankingParams, SolverParams
+    RunParams,
+    KeepParams,
+    DataParams,
+    CalibrationParams,
+    TogetherParams,
+    RankingParams,
+    SolverParams,
 ):
     """The settings of OneVsAllClassifier."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LabelTreeParams(
-    RunParams, KeepParams, DataParams, CalibrationParams, BeamParams, SolverParams, TreeParams
+    RunParams,
+    KeepParams,
+    DataParams,
+    CalibrationParams,
+    TogetherParams,
+    BeamParams,
+    SolverParams,
+    TreeParams,
 ):
     """The settings of LabelTreeClassifier."""
 
@@ -336,7 +368,9 @@ class RerankParams(StageParams):
 
 
 @dataclass(repr=False, eq=False)
-class RerankedParams(RunParams, PropensityParams, SetParams, OrderParams, StageParams, SeedParams):
+class RerankedParams(
+    RunParams, PropensityParams, SetParams, TogetherParams, OrderParams, StageParams, SeedParams
+):
     """The settings of RerankedClassifier; its base models have their own."""
 
     classifier: Any = param(

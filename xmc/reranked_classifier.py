@@ -27,7 +27,7 @@ from .memory import held_bytes
 from .methods import method_of
 from .model_files import Saved, settings
 from .parallel import run
-from .params import LabelTreeParams, RerankedParams, check, tree_params
+from .params import TARGETS, LabelTreeParams, RerankedParams, check, tree_params
 from .progress import Progress
 from .ranking.search import as_topk, row_blocks, search_of
 from .stage import (
@@ -40,7 +40,7 @@ from .stage import (
     threshold_of,
     unseen_scores,
 )
-from .topk import TopK
+from .topk import TopK, joined_tops
 from .training.forecast import Forecast
 from .training.needs import Needs
 from .training_data import TrainingData, as_seed
@@ -345,7 +345,7 @@ class RerankedClassifier(RerankedParams, Estimator):
         return several[0] if several else LabelTreeClassifier()
 
     def _params(self) -> LabelTreeParams:
-        order = ("optimize", "propensity_a", "propensity_b")
+        order = ("optimize", "macro_share", "propensity_a", "propensity_b")
         own = {name: getattr(self, name) for name in order}
         if self.random_state is not None:
             own["random_state"] = self.random_state
@@ -372,6 +372,8 @@ class RerankedClassifier(RerankedParams, Estimator):
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
             base._renumbers = False
+            if base.optimize in TARGETS:  # it finds candidates; the stage's probabilities choose
+                base.set_params(optimize="p")
             _check_base(base, self.normalize, type(self).__name__)
             for name in ("n_jobs", "memory"):
                 if getattr(base, name) is None:
@@ -585,11 +587,6 @@ def as_tuple(classifier: Any) -> tuple[Any, ...]:
     if isinstance(classifier, (tuple, list)):
         return tuple(classifier)
     return () if classifier is None else (classifier,)
-
-
-def joined_tops(tops: Sequence[TopK]) -> TopK:
-    """The rows of several, one after another."""
-    return TopK(*(np.concatenate(column) for column in zip(*tops, strict=True)))
 
 
 def mean_precision(figures: dict[str, Any]) -> float:

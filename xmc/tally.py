@@ -168,6 +168,12 @@ class Tally:
         mean.add(2 * hit[total > 0] / total[total > 0])
         return mean.value
 
+    def macro_recall(self, k: int) -> float:
+        true, _, hit = self._of_labels(k)
+        mean = ExactMean()
+        mean.add(hit[true > 0] / true[true > 0])
+        return mean.value
+
     def micro_f1(self, k: int) -> float:
         true, named, hit = self._of_labels(k)
         return share(float(2 * hit.sum()), float((true + named).sum()))

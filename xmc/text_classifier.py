@@ -33,12 +33,14 @@ from .label_lists import are_lists, ids_of_rows, is_0_or_1, listed
 from .model import Model
 from .parallel import Executor
 from .params import (
+    TARGETS,
     OrderParams,
     PropensityParams,
     RerankParams,
     SetParams,
     StageParams,
     TextParams,
+    TogetherParams,
     check,
     names,
     param,
@@ -258,7 +260,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             return self._unfitted().fit(X, given.y, **known)
         stage: Any = self._reranked().fit(given.described(X), given.y, **known)
         best = stage.best_base_
-        if self.rerank == "auto" and best is not None and not self._has_own_stage:
+        needed = self._has_own_stage or stage.optimize in TARGETS  # which take its probabilities
+        if self.rerank == "auto" and best is not None and not needed:
             self.notices_.append(f"the last stage is left out; {stage.summary_}")
             return best
         self.notices_.append(stage.summary_)
@@ -295,7 +298,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             return clone(self.classifier)
         first = self.classifier
         first = first[0] if isinstance(first, (tuple, list)) else first or LabelTreeClassifier()
-        shared = names(type(first), OrderParams, PropensityParams, SetParams)
+        shared = names(type(first), OrderParams, TogetherParams, PropensityParams, SetParams)
         order = {name: getattr(first, name) for name in shared}
         return RerankedClassifier(
             classifier=self.classifier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +59,11 @@ class TopK(NamedTuple):
         top.labels[rows[kept], place[kept]] = P.indices[order][kept]
         top.scores[rows[kept], place[kept]] = P.data[order][kept]
         return top
+
+
+def joined_tops(parts: Iterable[TopK]) -> TopK:
+    """The rows of all parts, one part after another."""
+    return TopK(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def check_k(who: str, k: Any, n_labels: int) -> int:

@@ -124,6 +124,10 @@ class Reranked(Predictor):
     def reads_texts(self) -> bool:
         return self.sources.names is not None
 
+    @property
+    def gives_probabilities(self) -> bool:
+        return True
+
     def asked(self, X: Rows, texts: list[str] | None = None) -> Question:
         names = self.sources.names
         return Question(X, None if names is None or texts is None else mentions(names, texts))

@@ -34,6 +34,11 @@ class Predictor(ABC):
         """Whether texts tell it more than their features do."""
         return False
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its scores are probabilities without a calibration."""
+        return False
+
     def asked(self, X: Rows, texts: list[str] | None = None) -> Any:
         """Rows as the methods above take them; texts: that they come from, if they do."""
         return X

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from ..errors import ModelError, XmcError, quoted
 from ..io.rows import value_texts
 from ..loading import load
+from ..params import TARGETS
 from ..topk import TopK
 from .fields import Refused, shown
 
@@ -32,6 +33,8 @@ class Loaded:
             raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
         classifier = getattr(self.model, "classifier_", self.model)
         classifier.set_params(n_jobs=n_jobs, verbose=0)
+        if classifier.optimize in TARGETS:  # requests are put together: none depends on another
+            classifier.set_params(optimize="p")
         self.takes = "text" if hasattr(self.model, "vectorizer_") else "row"
         self.n_labels = self.model.n_labels_
         self.ids = _ids(self.model)
