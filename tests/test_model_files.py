@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from xmc import (
     LabelTree,
     LabelTreeClassifier,
+    LowRankClassifier,
     OneVsAllClassifier,
     ParameterError,
     RerankedClassifier,
@@ -36,6 +37,7 @@ MODELS = {
         random_state=0,
     ),
     "one-vs-all": OneVsAllClassifier(random_state=0),
+    "low-rank": LowRankClassifier(random_state=0),
 }
 TEXTS = ["red apple pie", "red apple", "green pear pie", "green pear", "blue plum pie", "blue plum"]
 COLOURS = sp.csr_matrix(np.eye(3).repeat(2, axis=0))
