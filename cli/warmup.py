@@ -59,7 +59,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
 
     A test runs every command after the warmup and finds what is missing here.
     """
-    from xmc import OneVsAllClassifier
+    from xmc import LowRankClassifier, OneVsAllClassifier
     from xmc.datasets import synthesize
     from xmc.io import write_predictions
 
@@ -67,6 +67,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
         model = OneVsAllClassifier(max_iter=1, weights=weights).fit(eye, eye)
         model.predict_proba(eye)
         model.compress(weights)
+    LowRankClassifier(factorization="als", max_sweeps=1).fit(eye, eye).predict_topk(eye, 1)
     for format in ("tsv", "jsonl"):
         write_predictions(folder / f"predictions.{format}", model.predict_topk(eye, 1), 3)
     synthesize("wiki10-31k", folder / "synthetic", scale=0.005)

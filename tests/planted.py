@@ -147,8 +147,8 @@ MODELS = {
     "costs": LabelTreeClassifier(costs="propensity", C=(2.0, 1.0), **SMALL),
     "hinge": LabelTreeClassifier(loss="hinge", score_transform="log_sigmoid", **SMALL),
     "one-vs-all": OneVsAllClassifier(random_state=0),
-    "low-rank": LowRankClassifier(ridge=0.1, random_state=0),
-    "als": LowRankClassifier(factorization="als", ridge=0.1, random_state=0),
+    "low-rank": LowRankClassifier(random_state=0),
+    "als": LowRankClassifier(factorization="als", random_state=0),
     "reranked": RerankedClassifier(
         (LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0))
     ),

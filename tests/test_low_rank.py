@@ -23,6 +23,7 @@ from xmc import (
 )
 from xmc.arrays import Lists, frozen
 from xmc.inputs import as_rows, as_targets
+from xmc.kernels import factors as kernels_of
 from xmc.kernels.gather import transpose
 from xmc.low_rank import Turns, alternate, closed, problem_of
 from xmc.ranking import factors
@@ -247,6 +248,16 @@ def test_a_label_that_only_its_length_keeps_in_the_race_is_found():
 
 
 # A model like the others.
+def test_no_later_fit_stops_to_compile(monkeypatch):
+    clone(MODEL).fit(X, Y)
+    kernels = kernels_of.times, kernels_of.add_positives, kernels_of.positive_errors
+    before = [len(kernel.signatures) for kernel in kernels]
+    monkeypatch.setattr(low_rank_classifier, "DOUBLE", 0)
+    model = clone(MODEL).set_params(factorization="als", max_sweeps=2).fit(X, Y)
+    model.predict_topk(planted.X_TEST, 3)
+    assert [len(kernel.signatures) for kernel in kernels] == before
+
+
 @pytest.mark.parametrize("settings", [{}, {"factorization": "als", "max_sweeps": 2}])
 def test_in_float32_too_threads_make_no_difference(settings, monkeypatch, tmp_path):
     monkeypatch.setattr(low_rank_classifier, "DOUBLE", 0)

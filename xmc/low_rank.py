@@ -33,6 +33,7 @@ A weight of a row multiplies its w_ij: here its features and y_ij are multiplied
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,8 +42,9 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from .arrays import Lists, Rows, Targets, frozen
-from .inputs import as_matrix
+from .inputs import as_matrix, as_rows, as_targets
 from .kernels.factors import add_positives, positive_errors, times
+from .kernels.gather import transpose
 from .parallel import run
 from .ranking.factors import with_constant
 from .ranking.search import row_blocks
@@ -108,6 +110,17 @@ def problem_of(
         Rows(rows_of_label.indptr, rows_of_label.ids, frozen(root[rows_of_label.ids]), n_rows),
         n_jobs,
     )
+
+
+@cache
+def compile_kernels() -> None:
+    """Solve four rows in both types of numbers, so that no later call stops to compile."""
+    eye = sp.eye(4, format="csr", dtype=np.float32)
+    X, Y = as_rows(eye, normalize=False), as_targets(eye)
+    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 4)))
+    for dtype in (np.float32, np.float64):
+        problem = problem_of(X, Y, rows_of_label, np.empty(0), 1.0, dtype, 1)
+        alternate(problem, closed(problem, 2, 4, 1.0, 0), 1.0, 0.5, 1, 0.0)
 
 
 def transposed(X: Rows) -> Rows:

@@ -8,7 +8,16 @@ import numpy as np
 
 from .errors import DataError, ParameterError
 from .estimators import CalibratedEstimator
-from .low_rank import DOUBLE, Pair, Problem, Swept, alternate, closed, problem_of
+from .low_rank import (
+    DOUBLE,
+    Pair,
+    Problem,
+    Swept,
+    alternate,
+    closed,
+    compile_kernels,
+    problem_of,
+)
 from .memory import held_bytes
 from .parallel import n_threads
 from .params import LowRankParams
@@ -51,45 +60,54 @@ class LowRankClassifier(LowRankParams, CalibratedEstimator):
 
     def _trained(self, data: TrainingData, progress: Progress) -> tuple[Factors, int]:
         """The factors, and the sweeps that they took."""
+        self._check_given(data)
+        compile_kernels()
+        pair, n_sweeps = self._solved(data, progress)
+        if not all(np.isfinite(factors).all() for factors in pair):
+            raise DataError(
+                f"{type(self).__name__}: expected values whose squares float32 can sum, got others "
+                "with normalize=False: scale the features, or set normalize=True"
+            )
+        labels = np.flatnonzero(data.label_counts).astype(np.int32)
+        return factors_of(pair.features, pair.labels[labels], labels), n_sweeps
+
+    def _check_given(self, data: TrainingData) -> None:
+        """Raise ParameterError at what doesn't go together."""
         who = type(self).__name__
         if data.user_negatives is not None:
             raise ParameterError(f"{who}: user_negatives must be None")
-        by_turns = self.factorization == "als"
-        if by_turns and not self.ridge:
+        if self.factorization == "als" and not self.ridge:
             raise ParameterError(f"{who}: ridge must be above 0 with factorization='als', got 0")
-        problem, n_components = self._problem(data)
-        advance = progress.stage("low rank", 1 + by_turns * self.max_sweeps)
-        rank, kept = self.rank or RANK, data.checkpoint
-        given = rank, n_components, float(self.ridge), data.seed
-        pair = kept.once("closed", Pair, lambda: closed(problem, *given))
-        advance(1)
-        self._check_rank(pair.features.shape[1])
-        n_sweeps = 1
-        if by_turns:
-            how = float(self.ridge), float(self.implicit_weight), self.max_sweeps, self.sweep_tol
-            start, done = pair, lambda: advance(1)
-            swept = kept.once("als", Swept, lambda: alternate(problem, start, *how, done))
-            pair, n_sweeps = swept.pair, len(swept.objectives) - 1
-            advance(self.max_sweeps)  # it may have stopped before
-        if not all(np.isfinite(factors).all() for factors in pair):
-            raise DataError(
-                f"{who}: expected values whose squares float32 can sum, got others with "
-                "normalize=False: scale the features, or set normalize=True"
+        if self.components is not None and self.components < (self.rank or 0):
+            raise ParameterError(
+                f"{who}: components must be at least rank={self.rank}, got {self.components}"
             )
-        labels = np.flatnonzero(data.label_counts).astype(np.int32)
-        return factors_of(pair.features, pair.labels[labels], labels), max(1, n_sweeps)
+
+    def _solved(self, data: TrainingData, progress: Progress) -> tuple[Pair, int]:
+        """The closed form, from which sweeps go on if they are wanted, and how many there were."""
+        problem, n_components = self._problem(data)
+        n_sweeps = self.max_sweeps if self.factorization == "als" else 0
+        advance = progress.stage("low rank", 1 + n_sweeps)
+        given, kept = (
+            (self.rank or RANK, n_components, float(self.ridge), data.seed),
+            data.checkpoint,
+        )
+        pair = kept.once("closed", Pair, lambda: closed(problem, *given))
+        self._check_rank(pair.features.shape[1])
+        advance(1)
+        if not n_sweeps:
+            return pair, 1
+        how = float(self.ridge), float(self.implicit_weight), n_sweeps, float(self.sweep_tol)
+        swept = kept.once("als", Swept, lambda: alternate(problem, pair, *how, lambda: advance(1)))
+        advance(n_sweeps)  # it may have stopped before
+        return swept.pair, max(1, len(swept.objectives) - 1)
 
     def _problem(self, data: TrainingData) -> tuple[Problem, int]:
         """What there is to solve, and by how many directions of the features.
 
-        Raises ParameterError if these are fewer than the rank, or take more memory than there is.
+        Raises ParameterError if it takes more memory than there may be.
         """
-        X, rank = data.X, self.rank or 0
-        if self.components is not None and self.components < rank:
-            raise ParameterError(
-                f"{type(self).__name__}: components must be at least rank={rank}, "
-                f"got {self.components}"
-            )
+        X = data.X
         wanted = self.components or max(LEAST_COMPONENTS, 2 * (self.rank or RANK))
         n_components = min(wanted, X.n_rows, X.n_features + 1)
         size = n_components * (X.n_rows + X.n_features + 1)

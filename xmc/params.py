@@ -336,7 +336,7 @@ class FactorParams(SeedParams):
         low=1,
         optional=True,
     )
-    ridge: float = param(1.0, "what the squares of the weights cost", kind=float, low=0, high=10**9)
+    ridge: float = param(0.1, "what the squares of the weights cost", kind=float, low=0, high=10**9)
     implicit_weight: float = param(
         0.1,
         "als: weight of a label that a row lacks; one that it has weighs 1",
