@@ -114,12 +114,11 @@ def describe(model: Any, folder: str, rows: tuple[Any, Any, Any] | None) -> dict
     from xmc.metrics import report
 
     estimator = matrix_model(model)
-    trees = model.model_.predictor.levels()
     facts = {
         "model": folder,
         "weights": estimator.weights,
         "weight_threshold": estimator.weight_threshold,
-        "n_weights": sum(level["n_weights"] for levels in trees for level in levels),
+        "n_weights": model.model_.predictor.n_weights,
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
     }
     if rows is not None:

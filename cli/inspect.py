@@ -93,7 +93,7 @@ def describe(folder: str) -> dict[str, Any]:
         "n_labels": model.n_labels_,
         "n_labels_trained": learned.predictor.n_labels_found(learned.label_counts),
         "n_labels_without_rows": learned.n_labels - int((learned.label_counts > 0).sum()),
-        "n_weights": sum(level["n_weights"] for tree in trees for level in tree),
+        "n_weights": learned.predictor.n_weights,
         "n_bytes": sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()),
         "label_ids": model.label_ids_ is not None,
         "label_names": model.label_names_ is not None,

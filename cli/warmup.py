@@ -60,7 +60,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
 
     A test runs every command after the warmup and finds what is missing here.
     """
-    from xmc import OneVsAllClassifier
+    from xmc import LowRankClassifier, OneVsAllClassifier
     from xmc.datasets import synthesize
     from xmc.io import write_predictions
     from xmc.ranking.together import Target, best_together
@@ -71,6 +71,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
         model.compress(weights)
     top = model.predict_topk(eye, 1)
     best_together(top, 1, Target(0, 1.0))
+    LowRankClassifier(factorization="als", max_sweeps=1).fit(eye, eye).predict_topk(eye, 1)
     for format in ("tsv", "jsonl"):
         write_predictions(folder / f"predictions.{format}", top, 3)
     synthesize("wiki10-31k", folder / "synthetic", scale=0.005)

@@ -9,7 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
+from xmc import (
+    LabelTree,
+    LabelTreeClassifier,
+    LowRankClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+)
 from xmc.base import Estimator, Learned
 from xmc.methods import Method
 from xmc.params import OneVsAllParams
@@ -151,10 +157,13 @@ MODELS = {
     "costs": LabelTreeClassifier(costs="propensity", C=(2.0, 1.0), **SMALL),
     "hinge": LabelTreeClassifier(loss="hinge", score_transform="log_sigmoid", **SMALL),
     "one-vs-all": OneVsAllClassifier(random_state=0),
+    "low-rank": LowRankClassifier(random_state=0),
+    "als": LowRankClassifier(factorization="als", random_state=0),
     "reranked": RerankedClassifier(
         (LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0))
     ),
     "frequency": FrequencyClassifier(random_state=0),
 }
 LEARNERS = [name for name in MODELS if name != "frequency"]
-TREES = [name for name in LEARNERS if name not in ("one-vs-all", "reranked")]
+LOW_RANK = ["low-rank", "als"]
+TREES = [name for name in LEARNERS if name not in ("one-vs-all", "reranked", *LOW_RANK)]

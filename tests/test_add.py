@@ -25,7 +25,8 @@ N_OLD = planted.N_LABELS - len(LATER)
 Y_OLD = Y[:, :N_OLD]
 WITH_NEW = np.flatnonzero(Y[:, N_OLD:].getnnz(axis=1))
 NEWS = planted.X[WITH_NEW], Y[WITH_NEW]
-TREES = [name for name in planted.LEARNERS if name != "given"]  # that one is a tree of all labels
+# The given tree is one of all labels, and low rank is learned from all rows.
+TREES = [name for name in planted.LEARNERS if name not in ("given", *planted.LOW_RANK)]
 
 
 def wide(Y):
@@ -289,6 +290,13 @@ def test_unknown_labels_can_t_be_removed_nor_can_all():
     named = LabelTreeClassifier(**planted.SMALL).fit(planted.X, Y_OLD, label_ids=ids)
     with pytest.raises(DataError, match="got 'label 8x'; the closest is 'label 8'"):
         named.remove("label 8x")
+
+
+def test_low_rank_can_t_learn_new_labels():
+    model = clone(planted.MODELS["low-rank"]).fit(planted.X, Y_OLD)
+    with pytest.raises(ParameterError) as error:
+        model.add(*NEWS, rows=ROWS)
+    assert str(error.value) == "LowRankClassifier: can't learn new labels: fit it again"
 
 
 def test_a_kind_that_can_t_learn_says_so(third_method):

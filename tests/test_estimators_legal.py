@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from xmc import LabelTree, LabelTreeClassifier, RerankedClassifier
 from xmc.evidence import reranked
-from xmc.ranking import search
+from xmc.ranking import factors, search
 from xmc.reranked_classifier import FOLDS
 
 
@@ -115,6 +115,7 @@ def test_ranking_reports_progress_if_threads_have_several_blocks_each(learned, m
     assert capfd.readouterr() == ("", "")
     monkeypatch.setattr(search, "MOST_ROWS", 7)
     monkeypatch.setattr(reranked, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(factors, "ROWS_PER_BATCH", 7)
     learned.predict_topk(X_TEST, 3)
     learned.set_params(verbose=quiet)
     out, err = capfd.readouterr()

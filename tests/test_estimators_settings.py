@@ -27,6 +27,7 @@ from sklearn.svm import LinearSVC
 from xmc import (
     DataError,
     LabelTreeClassifier,
+    LowRankClassifier,
     OneVsAllClassifier,
     ParameterError,
     RerankedClassifier,
@@ -35,14 +36,21 @@ from xmc.metrics import propensities
 
 
 # Compression.
+def skip_low_rank(model):
+    if isinstance(model, LowRankClassifier):
+        pytest.skip("it can't be compressed, as tests/test_low_rank.py says")
+
+
 @pytest.mark.parametrize("weights", ["float16", "int8"])
 def test_narrow_weights_rank_almost_alike(fitted, weights):
+    skip_low_rank(fitted)
     full, narrow = fitted.predict_topk(X_TEST, 3), fitted.compress(weights).predict_topk(X_TEST, 3)
     assert (full.labels == narrow.labels).mean() > 0.9
     assert np.abs(full.scores - narrow.scores).max() < 0.1
 
 
 def test_compressing_leaves_the_model_alone(learned):
+    skip_low_rank(learned)
     before = [np.array(part).tobytes() for part in arrays(learned)]
     smaller = learned.compress("int8", 0.5)
     assert before == [np.array(part).tobytes() for part in arrays(learned)]
@@ -52,6 +60,7 @@ def test_compressing_leaves_the_model_alone(learned):
 
 @pytest.mark.parametrize("weights", ["float16", "int8"])
 def test_training_with_narrow_weights_is_training_and_compressing(learner, weights):
+    skip_low_rank(learner)
     if learner.get_params().get("negatives", "tfn") != "tfn":
         pytest.skip("matchers with narrow weights choose other negatives")
     if isinstance(learner, RerankedClassifier):

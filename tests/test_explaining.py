@@ -7,7 +7,14 @@ import scipy.sparse as sp
 from adding_up import CLOSE, differences
 from planted_names import IDS, NAMES, VOCABULARY, named_texts
 
-from xmc import DataError, LabelTreeClassifier, OneVsAllClassifier, TextClassifier, load
+from xmc import (
+    DataError,
+    LabelTreeClassifier,
+    LowRankClassifier,
+    OneVsAllClassifier,
+    TextClassifier,
+    load,
+)
 from xmc.datasets import load_sample
 from xmc.errors import ParameterError
 
@@ -33,12 +40,17 @@ def one_vs_all():
 
 
 @pytest.fixture(scope="module")
+def low_rank():
+    return fitted(LowRankClassifier(random_state=0), rerank=False)
+
+
+@pytest.fixture(scope="module")
 def reranked():
     bases = LabelTreeClassifier(random_state=0), OneVsAllClassifier(random_state=0)
     return fitted(bases, rerank=True, vocabulary=VOCABULARY)
 
 
-@pytest.fixture(params=["trees", "one_vs_all", "reranked"])
+@pytest.fixture(params=["trees", "one_vs_all", "low_rank", "reranked"])
 def model(request):
     return request.getfixturevalue(request.param)
 

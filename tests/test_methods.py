@@ -32,10 +32,13 @@ def test_an_unknown_method_is_told_those_that_there_are():
     with pytest.raises(ParameterError) as error:
         method_named("forest")
     assert (
-        str(error.value) == "method must be one of 'tree', 'one-vs-all', 'reranked', got 'forest'"
+        str(error.value)
+        == "method must be one of 'tree', 'one-vs-all', 'low-rank', 'reranked', got 'forest'"
     )
     usage = cli.misuse("train", "X.npz", "Y.npz", "--model", "m", "--method", "forest")
-    assert usage.endswith("expected one of 'tree', 'one-vs-all', 'reranked', got 'forest'")
+    assert usage.endswith(
+        "expected one of 'tree', 'one-vs-all', 'low-rank', 'reranked', got 'forest'"
+    )
 
 
 def test_the_command_line_trains_and_asks_a_third_method(trained, tmp_path):

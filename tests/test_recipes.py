@@ -175,7 +175,7 @@ def test_every_published_row_belongs_to_a_recipe():
         ),
         (
             [*MINIMAL, "method = 1"],
-            "run 'one': method must be one of 'tree', 'one-vs-all', 'reranked', got 1",
+            "run 'one': method must be one of 'tree', 'one-vs-all', 'low-rank', 'reranked', got 1",
         ),
         ([*MINIMAL, "settings = 1"], "run 'one': settings must be a table, got 1"),
         (

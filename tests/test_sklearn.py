@@ -10,13 +10,21 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from xmc import LabelTree, LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
+from xmc import (
+    LabelTree,
+    LabelTreeClassifier,
+    LowRankClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+)
 
 BATTERY = [
     LabelTreeClassifier(),
     LabelTreeClassifier(tree="balanced", max_leaf_size=2, arity=2, n_trees=2),
     LabelTreeClassifier(tree="shallow", arity=2, negatives="tfn+man", loss="hinge"),
     OneVsAllClassifier(),
+    LowRankClassifier(),
+    LowRankClassifier(factorization="als"),
     RerankedClassifier(LabelTreeClassifier()),
 ]
 NOT_TO_THE_LAST_DIGIT = "the solver stops at tol; labels are clustered by rows, each once"
@@ -28,7 +36,11 @@ EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": NOT_TO_THE_LAST_DIGIT,
     "check_sample_weight_equivalence_on_sparse_data": NOT_TO_THE_LAST_DIGIT,
 }
-MODELS = [LabelTreeClassifier(random_state=0), OneVsAllClassifier(random_state=0)]
+MODELS = [
+    LabelTreeClassifier(random_state=0),
+    OneVsAllClassifier(random_state=0),
+    LowRankClassifier(random_state=0),
+]
 RERANKED = RerankedClassifier(OneVsAllClassifier(random_state=0))
 TREE = LabelTree((np.array([0, 2]), np.array([0, 2, 5])), np.arange(5, dtype=np.int32))
 

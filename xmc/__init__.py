@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "LabelTreeClassifier": "estimators",
     "OneVsAllClassifier": "estimators",
+    "LowRankClassifier": "low_rank_classifier",
     "RerankedClassifier": "reranked_classifier",
     "TextClassifier": "text_classifier",
     "load": "loading",

@@ -48,16 +48,8 @@ from .updating.trees import Lesson, taught, without
 from .updating.update import News
 
 
-class TreeEstimator(Estimator):
-    """What a label tree and one-vs-all share: they train trees."""
-
-    predictor_type = Trees
-
-    @property
-    def members_(self) -> tuple[Member, ...]:
-        """The trained trees, their leaves being labels as the user numbers them."""
-        predictor: Any = self.model_.predictor
-        return predictor.members_with(self.model_.kept_labels)
+class CalibratedEstimator(Estimator):
+    """What is trained again without some rows, which tell what its scores are as probabilities."""
 
     def _training_data(self, *given: Any) -> TrainingData:
         data = super()._training_data(*given)
@@ -73,24 +65,42 @@ class TreeEstimator(Estimator):
         return learned._replace(threshold=threshold, calibration=calibration)
 
     def _calibrated(self, data: TrainingData, progress: Progress) -> tuple[Calibration, float]:
-        """What trees say of held-out rows that were trained on the others."""
+        """What held-out rows say of what was trained on the others."""
         who = type(self).__name__
         if data.user_negatives is not None:
             raise ParameterError(f"{who}: calibration must be None with user_negatives")
-        if self.tail_share:
+        if getattr(self, "tail_share", 0):
             raise ParameterError(f"{who}: calibration must be None with tail_share")
         held = held_out(data.X.n_rows, data.seed, who)
         kept, asked = data.of(~held), data.of(held)
-        trees, _ = self._trained(
+        learned, _ = self._trained(
             kept._replace(checkpoint=data.checkpoint.part("calibration")), progress
         )
         k, search = min(N_CANDIDATES, len(data.label_counts)), search_of(self._params())
-        blocks = row_blocks(asked.X.n_rows, trees.rows_per_batch(search, False))
+        blocks = row_blocks(asked.X.n_rows, learned.rows_per_batch(search, False))
         parts = run(
-            lambda start, end: trees.rank(asked.X.part(start, end), search, k), blocks, self.n_jobs
+            lambda start, end: learned.rank(asked.X.part(start, end), search, k),
+            blocks,
+            self.n_jobs,
         )
         truth = asked.truth(kept.label_counts > 0)
         return calibrated_on(self.calibration, self.threshold_for, joined_tops(parts), truth)
+
+    def _trained(self, data: TrainingData, progress: Progress) -> tuple[Any, int]:
+        """The predictor, and the most passes over the rows that its solver needed."""
+        raise NotImplementedError
+
+
+class TreeEstimator(CalibratedEstimator):
+    """What a label tree and one-vs-all share: they train trees."""
+
+    predictor_type = Trees
+
+    @property
+    def members_(self) -> tuple[Member, ...]:
+        """The trained trees, their leaves being labels as the user numbers them."""
+        predictor: Any = self.model_.predictor
+        return predictor.members_with(self.model_.kept_labels)
 
     def _trained(self, data: TrainingData, progress: Progress) -> tuple[Trees, int]:
         """Trees, and the most passes over the rows that a solver needed."""

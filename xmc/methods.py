@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from .errors import ParameterError
-from .params import LabelTreeParams, OneVsAllParams, RerankedParams
+from .params import LabelTreeParams, LowRankParams, OneVsAllParams, RerankedParams
 
 
 class Method(NamedTuple):
@@ -57,6 +57,15 @@ register(
 )
 register(
     Method("one-vs-all", ESTIMATORS, "OneVsAllClassifier", OneVsAllParams, "one scorer per label")
+)
+register(
+    Method(
+        "low-rank",
+        "xmc.low_rank_classifier",
+        "LowRankClassifier",
+        LowRankParams,
+        "one regression of low rank for all labels",
+    )
 )
 register(
     Method(

@@ -17,7 +17,6 @@ from .ranking.predictor import Predictor
 from .ranking.search import (
     Candidates,
     Search,
-    probability_at_0,
     scored,
     search_of,
 )
@@ -113,13 +112,13 @@ def label_sets(model: Model, search: Search, X: Rows, threshold: float | None) -
 
     Probabilities are those of the search, averaged over the members: what changes the order after
     that (tail classifiers, optimize) leaves the set alone. Without a threshold it is the model's,
-    and if it has none, the probability that a margin of 0 gives on one level.
+    and if it has none, that of its kind.
     """
     found = model.predictor.candidates(X, search)
     threshold = model.threshold if threshold is None else threshold
     p = found.score if search.calibration is None else search.calibration.of(found.score)
     if threshold is None:  # a margin of exactly 0 says nothing: no features, and no bias
-        kept = (found.score >= probability_at_0(search.transform)) & (found.margin != 0)
+        kept = (found.score >= model.predictor.threshold(search)) & (found.margin != 0)
     else:
         kept = p >= np.float32(threshold)
     before = np.concatenate([[0], np.cumsum(kept)])

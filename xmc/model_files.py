@@ -54,7 +54,7 @@ DTYPES = {
     "<i8": "indptr key_indptr label_indptr name_indptr label_counts cover",
     "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right "
     "kept_features kept_labels",
-    "<f4": "data share idf text_idf norms step length threshold",
+    "<f4": "data share idf text_idf norms step length threshold feature_factors label_factors",
     "<f8": "importance value score probability",
     "<u8": "hashes",
     "<u2": "row",
@@ -63,7 +63,10 @@ DTYPES = {
     "|b1": "nan_left",
 }
 DTYPE_OF = {name: dtype for dtype, names in DTYPES.items() for name in names.split()}
-OF_TWO_DIMENSIONS = ("bucket", "norms", "dense", "neighbors.rows.indptr", "label_index.indptr")
+OF_TWO_DIMENSIONS = (
+    *("bucket", "norms", "dense", "neighbors.rows.indptr", "label_index.indptr"),
+    *("feature_factors", "label_factors"),
+)
 ALONE = ("vectorizer.", "vocabulary.", "classes")
 
 

@@ -342,6 +342,52 @@ class LabelTreeParams(
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
+class FactorParams(SeedParams):
+    """How many numbers stand for a row and for a label, and how they are found."""
+
+    heading: ClassVar[str] = "Low rank"
+
+    rank: int | None = param(
+        None,
+        "numbers that stand for a row and for a label: 100, or the rank of smaller data",
+        kind=int,
+        low=1,
+        optional=True,
+    )
+    factorization: str = param(
+        "closed",
+        "closed: the ridge regression of that rank; als: alternating least squares, where labels "
+        "that a row lacks weigh less",
+        among=("closed", "als"),
+    )
+    components: int | None = param(
+        None,
+        "largest singular directions of the features that closed looks at: twice the rank, at "
+        "least 500",
+        kind=int,
+        low=1,
+        optional=True,
+    )
+    ridge: float = param(0.1, "what the squares of the weights cost", kind=float, low=0, high=10**9)
+    implicit_weight: float = param(
+        0.1,
+        "als: weight of a label that a row lacks; one that it has weighs 1",
+        kind=float,
+        above=0,
+        high=1,
+    )
+    max_sweeps: int = param(10, "als: times that all factors are solved at most", kind=int, low=1)
+    sweep_tol: float = param(
+        1e-3, "als: stop when a sweep lowers the objective by a smaller share", kind=float, low=0
+    )
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class LowRankParams(RunParams, DataParams, CalibrationParams, OrderParams, FactorParams):
+    """The settings of LowRankClassifier."""
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class StageParams:
     """What the last stage weighs beside the base models."""
 

@@ -318,13 +318,13 @@ class RerankedClassifier(RerankedParams, Estimator):
 
     @property
     def weights(self) -> str:
-        """How the weights of the base models are stored: as in the first."""
-        return str(self._first().weights)
+        """How the weights of the base models are stored: as in the first that has any."""
+        return str(self._of_first("weights"))
 
     @property
     def weight_threshold(self) -> float:
         """The base models have no smaller weights than this, by the first one."""
-        return float(self._first().weight_threshold)
+        return float(self._of_first("weight_threshold"))
 
     @property
     def evidence_names_(self) -> list[str]:
@@ -343,6 +343,11 @@ class RerankedClassifier(RerankedParams, Estimator):
     def _first(self) -> Any:
         several = as_tuple(self.classifier)
         return several[0] if several else LabelTreeClassifier()
+
+    def _of_first(self, name: str) -> Any:
+        """A parameter of the first base model that has it."""
+        bases = *as_tuple(self.classifier), LabelTreeClassifier()
+        return next(getattr(base, name) for base in bases if hasattr(base, name))
 
     def _params(self) -> LabelTreeParams:
         order = ("optimize", "macro_share", "propensity_a", "propensity_b")
@@ -524,6 +529,9 @@ def unfitted(base: Base) -> Any:
 
 
 def _smaller(base: Base, n_features: int, weights: str, threshold: float | None) -> Base:
+    """A base model compressed, where it can be."""
+    if "weights" not in base.parameters:
+        return base
     dropped = 0.0 if threshold is None else threshold
     settings = base.parameters | {"weights": weights, "weight_threshold": dropped}
     check(method_of(base.estimator).load()(**settings))
@@ -575,8 +583,8 @@ def _check_base(base: Any, normalize: bool, who: str) -> None:
         raise ParameterError(f"{who}: classifier must be without a last stage of its own")
     if base.normalize != normalize:
         raise ParameterError(f"{who}: normalize must be the same for all base models")
-    if base.tail_share:
-        raise ParameterError(f"{who}: tail_share must be 0 in base models, got {base.tail_share!r}")
+    if tail_share := getattr(base, "tail_share", 0):
+        raise ParameterError(f"{who}: tail_share must be 0 in base models, got {tail_share!r}")
     if base.calibration is not None:
         got = f"got {base.calibration!r}"
         raise ParameterError(f"{who}: calibration must be None in base models, {got}")

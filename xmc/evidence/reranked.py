@@ -147,6 +147,10 @@ class Reranked(Predictor):
         """Those with training rows, and those that have a name to be found by."""
         return int(np.count_nonzero((label_counts > 0) | named(self.sources)))
 
+    @property
+    def n_weights(self) -> int:
+        return sum(base.predictor.n_weights for base in self.bases)
+
     def levels(self) -> list[list[dict[str, Any]]]:
         return [tree for base in self.bases for tree in base.predictor.levels()]
 

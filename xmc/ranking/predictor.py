@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Rows
 from ..topk import TopK
-from .search import Candidates, Search, best_of
+from .search import Candidates, Search, best_of, probability_at_0
 
 ROWS_PER_BATCH = 1024
 
@@ -28,6 +28,12 @@ class Predictor(ABC):
     def rank(self, X: Rows, search: Search, k: int) -> TopK:
         """The best k labels of each row, as the score of kernels.score orders them."""
         return best_of(X, self.candidates(X, search), search, k)
+
+    def threshold(self, search: Search) -> np.float32:
+        """The score from which labels belong to a row's set, unless told: that of a margin of 0 on
+        one level.
+        """
+        return probability_at_0(search.transform)
 
     @property
     def reads_texts(self) -> bool:
@@ -66,6 +72,11 @@ class Predictor(ABC):
     def n_labels_found(self, label_counts: np.ndarray) -> int:
         """How many labels can be predicted at all."""
         return int(np.count_nonzero(label_counts))
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers its scores are computed with."""
+        return sum(level["n_weights"] for tree in self.levels() for level in tree)
 
     def levels(self) -> list[list[dict[str, Any]]]:
         """Sizes of each level of each tree, for people; none where there are no trees."""

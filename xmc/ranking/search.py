@@ -175,7 +175,7 @@ def _leaf_pairs(X: Rows, member: Member, search: Search) -> _LeafPairs:
 
 def as_topk(found: Candidates, k: int) -> TopK:
     """The best k labels of each row."""
-    kept = _room_for_best(len(found.indptr) - 1, k)
+    kept = room_for_best(len(found.indptr) - 1, k)
     best(*found, *kept)
     return TopK(kept.ids, kept.score)
 
@@ -210,7 +210,7 @@ def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def _room_for_best(n_rows: int, k: int) -> Beam:
+def room_for_best(n_rows: int, k: int) -> Beam:
     shape = n_rows, k
     return Beam(
         np.empty(n_rows, np.int64),
@@ -233,7 +233,7 @@ def _best_children(
     """The best k children of the nodes in each row's beam: labels on the last level, on inner ones
     nodes, as NO_LABELS says.
     """
-    kept, inner = _room_for_best(X.n_rows, k), labels is NO_LABELS
+    kept, inner = room_for_best(X.n_rows, k), labels is NO_LABELS
     how = np.float32(search.bias), search.transform, inner, labels, search.boost
     best_children(X.indptr, X.indices, X.data, *found[:3], *layer, *how, *kept)
     return kept
