@@ -5,7 +5,7 @@ INSTALL := -m pip install -qq --disable-pip-version-check
 KERNEL_TESTS = $(wildcard tests/test_kernels_*.py tests/test_parse.py tests/test_format.py tests/test_metrics.py)
 
 .PHONY: help run test lint types bounds oracles coverage mutants lock oldest newest dist sdist-test sbom audit clean \
-	figures docs peers bench-train bench-predict
+	figures docs peers bench-train bench-predict scaling
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,9 @@ bench-train: .venv/installed  ## compare training with the peers': DATA=folder [
 
 bench-predict: .venv/installed  ## compare prediction with the peers': the same arguments
 	$(BIN)/python benchmarks/bench_predict.py $(DATA) $(BENCH)
+
+scaling: .venv/installed  ## how training grows with data, threads and workers; what is in its JSON is kept: DATA=folder
+	$(BIN)/python benchmarks/scaling.py $(or $(DATA),.run/scaling) --json benchmarks/scaling.json
 
 clean:  ## remove caches, outputs and builds; .venv stays
 	rm -rf .run build dist *.egg-info .pytest_cache .ruff_cache .numba_cache*

@@ -108,14 +108,17 @@ class Output:
 
     def write_json(self, result: Any) -> None:
         """Write the result as JSON, if `--json` asks for it."""
+        if self.json_path is not None:
+            self.write_text(self.json_path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a file of text; "-" is stdout."""
         from xmc.io.files import create_file
 
-        if self.json_path is None:
-            return
         if sys.stdout is not None:
             sys.stdout.flush()
-        with create_file(self.json_path, self.overwrite) as file:
-            file.write((json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+        with create_file(path, self.overwrite) as file:
+            file.write(text.encode())
 
 
 def _refuse_folder(path: str) -> None:
@@ -146,9 +149,7 @@ def on_terminal() -> bool:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of numbers stand to the right, also where a number is missing."""
     columns, *rows = [[printable(cell) for cell in row] for row in (columns, *rows)]
-    numeric = [
-        any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)
-    ]
+    numeric = _numeric(rows)
     if on_terminal():
         return _print_rich(columns, rows, numeric)
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -159,6 +160,20 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
                 c.rjust(width) if number else c.ljust(width) for c, width, number in cells
             ).rstrip()
         )
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table as Markdown."""
+    lines = [columns, ["--:" if number else "---" for number in _numeric(rows)], *rows]
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _numeric(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Whether each column holds numbers, where it holds anything."""
+    return [
+        any(cells) and all(c[:1].isdigit() for c in cells if c) for cells in zip(*rows, strict=True)
+    ]
 
 
 def _print_rich(

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from xmc.cli import options
-from xmc.cli.data import pad_columns
-from xmc.cli.output import Notices, Output, print_table, say
+from xmc.cli.output import Output, markdown_table, print_table, say
+from xmc.cli.reproducing import Measuring, Outcome, opened
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
 from xmc.errors import ParameterError, XmcError
-from xmc.methods import METHODS
 
-KS = (1, 3, 5)  # those of METRICS
-
-
-class Outcome(NamedTuple):
-    """What a run reached."""
-
-    run: Run
-    by_seed: list[dict[str, float]]  # METRICS in percent and seconds of training, for each seed
-
-    @property
-    def mean(self) -> dict[str, float]:
-        """The means over the seeds."""
-        return {key: fmean(found[key] for found in self.by_seed) for key in self.by_seed[0]}
-
-    @property
-    def misses(self) -> dict[str, float]:
-        """What was expected of the metrics that are off by more than the tolerance.
-
-        Differences are rounded to two decimals, as expected figures are.
-        """
-        mean, tolerance = self.mean, self.run.tolerance or 0
-        return {
-            key: value
-            for key, value in (self.run.expected or {}).items()
-            if round(abs(mean[key] - value), 2) > tolerance
-        }
+BESIDE = ("nDCG@5", "coverage@5")
+COLUMNS = ["data", "run", *METRICS, *BESIDE, "train s", "MB", "ms/row"]
 
 
 @click.command(
@@ -57,6 +29,12 @@ class Outcome(NamedTuple):
 )
 @click.option("--list", "listing", is_flag=True, help="List the recipes instead.")
 @click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Train the runs of every recipe whose data are there, and show them in one table.",
+)
+@click.option(
     "--data",
     metavar="DIR",
     help="Folder that holds a folder per data set; the embedded sample needs none.",
@@ -65,8 +43,14 @@ class Outcome(NamedTuple):
     "--only",
     multiple=True,
     metavar="RUN",
-    help="Train only this run of the recipe; may be repeated.",
+    help="Train only this run of the recipe, or of all; may be repeated.",
 )
+@click.option(
+    "--checkpoint",
+    metavar="DIR",
+    help="Keep the figures of finished runs in this folder; the same command goes on from there.",
+)
+@click.option("--out", metavar="PATH", help="Write the one table as Markdown, too.")
 @options.threads
 @options.output
 @click.pass_context
@@ -74,8 +58,11 @@ def command(
     ctx: click.Context,
     name: str | None,
     listing: bool,
+    every: bool,
     data: str | None,
     only: tuple[str, ...],
+    checkpoint: str | None,
+    out: str | None,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -87,30 +74,55 @@ def command(
     \b
     xmc reproduce debtags
     xmc reproduce eurlex57k --data sets --only bonsai --only one-vs-all
+    xmc reproduce --all --data sets --checkpoint done --out table.md
     """
-    if (name is None) != listing:
-        raise click.UsageError("expected either the NAME of a recipe or --list")
-    output.check()
-    if name is None:
-        options.refuse(ctx, ["data", "only", "threads"], "doesn't go with --list")
-        return list_recipes(output)
-    recipe = read_recipe(name)
-    runs = choose_runs(recipe, only)
-    if recipe.data != EMBEDDED and data is None:
-        raise click.UsageError(
-            f"{name} needs --data DIR that holds a folder {recipe.data}; source: {recipe.source}"
+    if [name is not None, listing, every].count(True) != 1:
+        raise click.UsageError("expected the NAME of a recipe, --all, or --list")
+    output.check(out)
+    if listing:
+        options.refuse(
+            ctx, ["data", "only", "checkpoint", "out", "threads"], "doesn't go with --list"
         )
-    folder = Path(data or ".", recipe.data)
+        return list_recipes(output)
+    recipes = recipes_there(data, only) if name is None else [read_recipe(name)]
+    chosen = [(recipe, choose_runs(recipe, only, among=recipes)) for recipe in recipes]
+    if data is None and recipes[0].data != EMBEDDED:
+        raise click.UsageError(
+            f"{name} needs --data DIR that holds a folder {recipes[0].data}; "
+            f"source: {recipes[0].source}"
+        )
     output.notices.compiling()
-    outcomes: list[Outcome] = []
+    found: list[tuple[Recipe, list[Outcome]]] = []
     try:
-        for outcome in run_all(recipe, runs, folder, threads, output.notices):
-            outcomes.append(outcome)
+        for recipe, runs in chosen:
+            folder, outcomes = Path(data or ".", recipe.data), list[Outcome]()
+            found.append((recipe, outcomes))
+            with opened(checkpoint, recipe, folder) as kept:
+                measuring = Measuring(recipe, folder, threads, output.notices, kept)
+                for outcome in measuring.outcomes(runs):
+                    outcomes.append(outcome)
     finally:  # also after a failure or an interruption, people see what is finished
-        if outcomes and output.for_people:
-            print_outcomes(recipe, outcomes)
-    output.write_json(as_json(recipe, outcomes))
-    raise_if_off(recipe, outcomes)
+        if output.for_people and any(outcomes for _, outcomes in found):
+            print_all(found) if every else print_outcomes(*found[0])
+    if out is not None:
+        output.write_text(out, markdown_table(COLUMNS, rows_of_all(found)))
+    facts = [as_json(*one) for one in found]
+    output.write_json(facts if every else facts[0])
+    raise_if_off(found)
+
+
+def recipes_there(data: str | None, only: Sequence[str]) -> list[Recipe]:
+    """The recipes whose data are in a folder, or come along; those without a run of these names
+    are left out.
+    """
+    recipes = [read_recipe(name) for name in recipe_names()]
+    there = [
+        recipe
+        for recipe in recipes
+        if recipe.data == EMBEDDED or (data is not None and Path(data, recipe.data).is_dir())
+    ]
+    named = [recipe for recipe in there if any(run.name in only for run in recipe.runs)]
+    return named if named and only else there
 
 
 def list_recipes(output: Output) -> None:
@@ -130,117 +142,14 @@ def list_recipes(output: Output) -> None:
     output.write_json(facts)
 
 
-def choose_runs(recipe: Recipe, only: Sequence[str]) -> list[Run]:
-    """The runs to train. Raises ParameterError if the recipe has no run of a name."""
-    names = [run.name for run in recipe.runs]
+def choose_runs(recipe: Recipe, only: Sequence[str], among: Sequence[Recipe]) -> list[Run]:
+    """The runs to train. Raises ParameterError if none of these recipes has a run of a name."""
+    names = list(dict.fromkeys(run.name for own in among for run in own.runs))
     for name in only:
         if name not in names:
-            raise ParameterError(
-                f"{recipe.name}: no such run as {name!r}; there are {', '.join(names)}"
-            )
+            who = recipe.name if len(among) == 1 else "the recipes"
+            raise ParameterError(f"{who}: no such run as {name!r}; there are {', '.join(names)}")
     return [run for run in recipe.runs if not only or run.name in only]
-
-
-def run_all(
-    recipe: Recipe, runs: Sequence[Run], folder: Path, threads: int | None, notices: Notices
-) -> Iterator[Outcome]:
-    """Train and measure each run; neighbours that take the same rows read them once."""
-    for (text, transform, named), alike in groupby(runs, key=rows_of):
-        split: Any = None if named else read_rows(recipe, folder, text, transform)
-        for run in alike:
-            trained: Any = measure
-            if named:
-                trained, split = measure_texts, read_named_texts(recipe, folder, run)
-            yield Outcome(
-                run, [trained(recipe, run, seed, split, threads, notices) for seed in run.seeds]
-            )
-
-
-def rows_of(run: Run) -> tuple[Any, ...]:
-    """What says which rows a run takes: the same for runs of the same rows."""
-    return run.text, run.transform, run.vocabulary is not None
-
-
-def read_named_texts(recipe: Recipe, folder: Path, run: Run) -> tuple[Any, Any]:
-    """The texts of the data, and the vocabulary that names their labels."""
-    from xmc import Vocabulary
-    from xmc.datasets import read_texts
-
-    split = read_texts(folder, recipe.source)
-    return split, Vocabulary.read(folder / str(run.vocabulary))
-
-
-def read_rows(
-    recipe: Recipe, folder: Path, text: dict[str, Any] | None, transform: dict[str, Any] | None
-) -> Sequence[Any]:
-    """X, Y, X_test and Y_test, where Y_test has at least the labels of Y."""
-    from xmc.datasets import load_sample, read_split
-    from xmc.features import make_features
-    from xmc.params import FeatureParams, TextParams
-
-    if recipe.data == EMBEDDED:
-        X, Y, X_test, Y_test = load_sample()[:4]
-    else:
-        params = None if text is None else TextParams(**text)
-        X, Y, X_test, Y_test = read_split(folder, params, recipe.source)
-    if transform is not None:
-        features = make_features(FeatureParams(**transform))
-        X, X_test = features.fit_transform(X), features.transform(X_test)
-    return X, Y, X_test, pad_columns(Y_test, Y.shape[1])
-
-
-def measure(
-    recipe: Recipe, run: Run, seed: int, split: Sequence[Any], threads: int | None, notices: Notices
-) -> dict[str, float]:
-    """Train a run once; gives METRICS and the seconds of training."""
-    from xmc.memory import return_freed_arrays
-    from xmc.metrics import propensities, report
-    from xmc.warmup import compile_kernels
-
-    return_freed_arrays()
-    X, Y, X_test, Y_test = split
-    model = new_model(run, seed, threads, notices.quiet)
-    # Kernels are compiled once per machine, which is no part of training.
-    compile_kernels(model.weights, getattr(model, "costs", "equal") != "equal")
-    started = time.monotonic()
-    model.fit(X, Y)
-    seconds = time.monotonic() - started
-    notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s")
-    p = propensities(pad_columns(Y, Y_test.shape[1]), *recipe.propensity)
-    found = report(Y_test, model.predict_topk(X_test, max(KS)), KS, p)
-    return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
-
-
-def measure_texts(
-    recipe: Recipe, run: Run, seed: int, named: Any, threads: int | None, notices: Notices
-) -> dict[str, float]:
-    """The same of a model of texts, whose time counts how features come about, too."""
-    from xmc import TextClassifier
-    from xmc.io import align_labels
-    from xmc.memory import return_freed_arrays
-    from xmc.metrics import propensities, report
-
-    return_freed_arrays()
-    split, vocabulary = named
-    below = new_model(run, seed, threads, notices.quiet)
-    model = TextClassifier(below, vocabulary=vocabulary, **(run.text or {}))
-    started = time.monotonic()
-    model.fit(split.texts, split.Y, label_ids=split.ids)
-    seconds = time.monotonic() - started
-    notices.say(f"{run.name}, seed {seed}: trained in {seconds:.1f} s; {model.notices_[-1]}")
-    Y_test, ids = align_labels(split.Y_test, split.test_ids, model.label_ids_)
-    p = propensities(align_labels(split.Y, split.ids, ids)[0], *recipe.propensity)
-    found = report(Y_test, model.predict_topk(split.test_texts, max(KS)), KS, p)
-    return {key: found[key] for key in METRICS} | {"seconds": round(seconds, 3)}
-
-
-def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:
-    """The estimator that the run describes, not fitted."""
-    how = {"n_jobs": threads or -1, "random_state": seed, "verbose": int(not quiet)}
-    own = {}
-    if run.bases is not None:
-        own["classifier"] = tuple(METHODS[kind].load()(**known) for kind, known in run.bases)
-    return METHODS[run.method].load()(**(run.settings | own | how))
 
 
 def print_outcomes(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
@@ -291,6 +200,32 @@ def metric_cells(metrics: dict[str, float]) -> list[str]:
     return [f"{metrics[key]:.2f}" if key in metrics else "" for key in METRICS]
 
 
+def print_all(found: Sequence[tuple[Recipe, Sequence[Outcome]]]) -> None:
+    """Print the one table, and the sources of what was published."""
+    print_table(COLUMNS, rows_of_all(found))
+    for recipe, _ in found:
+        say(f"{recipe.name}: {recipe.title}")
+        for row in {row.source: row for row in recipe.published}.values():
+            say(f"  published: {row.source}")
+
+
+def rows_of_all(found: Sequence[tuple[Recipe, Sequence[Outcome]]]) -> list[list[str]]:
+    """The rows of the one table: what runs reached, then what was published of the same data."""
+    rows = []
+    for recipe, outcomes in found:
+        for outcome in outcomes:
+            mean = outcome.mean
+            scores = [f"{mean[key]:.2f}" for key in (*METRICS, *BESIDE)]
+            costs = f"{mean['seconds']:.1f}", f"{mean['n_bytes'] / 1e6:.1f}"
+            per_row = f"{mean['ms_per_row']:.3f}"
+            rows.append([recipe.name, outcome.run.name, *scores, *costs, per_row])
+        for row in recipe.published:
+            blank = [""] * (len(BESIDE) + 3)
+            method = f"{row.method} ({row.inputs}, published)"
+            rows.append([recipe.name, method, *metric_cells(row.metrics), *blank])
+    return rows
+
+
 def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Everything about the recipe and its outcomes."""
     facts = recipe._asdict() | {"published": [row._asdict() for row in recipe.published]}
@@ -309,12 +244,16 @@ def as_json(recipe: Recipe, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return facts
 
 
-def raise_if_off(recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+def raise_if_off(found: Sequence[tuple[Recipe, Sequence[Outcome]]]) -> None:
     """Raise XmcError that names every figure out of tolerance, if there are any."""
-    wrong = [
-        f"{run.name} {key} {mean[key]:.2f}, expected {expected:.2f} +- {run.tolerance:g}"
-        for run, mean, misses in ((o.run, o.mean, o.misses) for o in outcomes)
-        for key, expected in misses.items()
-    ]
-    if wrong:
-        raise XmcError(f"{recipe.name}: out of tolerance: {'; '.join(wrong)}")
+    lines = []
+    for recipe, outcomes in found:
+        wrong = [
+            f"{run.name} {key} {mean[key]:.2f}, expected {expected:.2f} +- {run.tolerance:g}"
+            for run, mean, misses in ((o.run, o.mean, o.misses) for o in outcomes)
+            for key, expected in misses.items()
+        ]
+        if wrong:
+            lines.append(f"{recipe.name}: out of tolerance: {'; '.join(wrong)}")
+    if lines:
+        raise XmcError("; ".join(lines))

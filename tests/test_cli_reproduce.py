@@ -1,5 +1,7 @@
 import gzip
 import json
+import os
+import shutil
 
 import cli_tools as cli
 import numpy as np
@@ -15,6 +17,7 @@ from xmc import (
     preset,
 )
 from xmc.cli import reproduce
+from xmc.cli.reproducing import MORE, Measuring
 from xmc.datasets import read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
 from xmc.features import make_features
@@ -234,17 +237,122 @@ def test_a_later_failure_leaves_the_results_before_it_and_no_json(recipe, data, 
 
 
 def test_an_interruption_leaves_the_results_before_it(recipe, data, monkeypatch):
-    measure = reproduce.measure
-
-    def interrupted(recipe, run, *rest):
-        if run.name == "two":
-            raise KeyboardInterrupt
-        return measure(recipe, run, *rest)
-
-    monkeypatch.setattr(reproduce, "measure", interrupted)
+    interrupt_at("two", monkeypatch)
     result = cli.run("reproduce", recipe(*ONE, *TWO), "--data", data, "--quiet")
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
     assert "\none  " in result.stdout
+
+
+def interrupt_at(name, monkeypatch):
+    """Have the run of that name interrupted before it is trained."""
+    measured = Measuring.measured
+
+    def interrupted(own, run, *rest):
+        if run.name == name:
+            raise KeyboardInterrupt
+        return measured(own, run, *rest)
+
+    monkeypatch.setattr(Measuring, "measured", interrupted)
+
+
+def test_finished_runs_are_kept_and_not_trained_again(recipe, data, tmp_path, monkeypatch):
+    path, kept = recipe(*ONE, *TWO), tmp_path / "kept"
+    begun = "reproduce", path, "--data", data, "--checkpoint", kept, "--quiet", "--json"
+    with monkeypatch.context() as patch:
+        interrupt_at("two", patch)
+        assert cli.run(*begun, "-").exit_code == 130
+    interrupt_at("one", monkeypatch)
+    found = json.loads(cli.done(*begun, "-").stdout)
+    assert [run["name"] for run in found["runs"]] == ["one", "two"]
+    split = read_split(data / "tiny")
+    for run, model in zip(
+        found["runs"],
+        (
+            LabelTreeClassifier(tree="balanced", arity=4, max_leaf_size=10, random_state=0),
+            preset("dismec", random_state=0),
+        ),
+        strict=True,
+    ):
+        assert run["mean"] | by_hand(model, split) == run["mean"]
+    interrupt_at("two", monkeypatch)
+    assert json.loads(cli.done(*begun, "-").stdout) == found
+
+
+def test_figures_that_are_kept_of_something_else_are_refused(recipe, data, tmp_path):
+    kept, own = tmp_path / "kept", tmp_path / "own"
+    shutil.copytree(data, own)
+    run = "reproduce", recipe(*ONE), "--data", own, "--checkpoint", kept
+    cli.done(*run)
+    times = (own / "tiny" / "Y.trn.npz").stat()
+    os.utime(own / "tiny" / "Y.trn.npz", ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    line = cli.refusal(tmp_path, *run)
+    assert line.startswith(f"{kept}/mine: keeps a training on other Y.trn.npz; ")
+    recipe(*ONE[:2], "settings = { C = 3.0 }")
+    line = cli.refusal(tmp_path, *run)
+    assert line.startswith(f"{kept}/mine: keeps a training with one=")
+
+
+def test_a_checkpoint_that_cannot_be_made_is_one_line(recipe, data, tmp_path):
+    run = "reproduce", recipe(*ONE), "--data", data, "--checkpoint"
+    line = cli.refusal(tmp_path, *run, tmp_path / "a" / "b")
+    assert line == f"{tmp_path}/a/b: can't be made: No such file or directory"
+
+
+@pytest.fixture
+def all_recipes(tmp_path, monkeypatch):
+    """Two recipes instead of ours, the data of the second of which aren't there."""
+    own = cli.write_lines(tmp_path / "mine.toml", *HEAD, *ONE, *TWO)
+    head = HEAD[0], 'data = "absent"', HEAD[2], 'published = ["Bibtex"]'
+    paths = [str(own), str(cli.write_lines(tmp_path / "other.toml", *head, *ONE))]
+    monkeypatch.setattr(reproduce, "recipe_names", lambda: paths)
+    return paths
+
+
+def test_all_recipes_whose_data_are_there_make_one_table(all_recipes, data, tmp_path):
+    files = "--out", tmp_path / "table.md", "--json", tmp_path / "found.json"
+    result = cli.done("reproduce", "--all", "--data", data, "--quiet", *files)
+    (found,) = json.loads((tmp_path / "found.json").read_text())
+    one, two = found["runs"]
+    head, first, second, title = result.stdout.splitlines()
+    assert head.split("  ")[0] == "data" and title == "mine: packages"
+    names = ("P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "nDCG@5", "coverage@5")
+    assert first.split()[:10] == ["mine", "one", *(f"{one['mean'][name]:.2f}" for name in names)]
+    model = preset("dismec", random_state=0)
+    split = read_split(data / "tiny")
+    model.fit(split.X, split.Y).save(tmp_path / "model")
+    expected = report(split.Y_test, model.predict_topk(split.X_test, 5))
+    assert {name: two["mean"][name] for name in MORE} == pytest.approx(
+        {name: expected[name] for name in MORE}
+    )
+    size = sum(file.stat().st_size for file in (tmp_path / "model").iterdir())
+    # Of two settings of the models' JSON the digits may differ, as threads are asked for by number.
+    assert two["mean"]["n_bytes"] == pytest.approx(size, abs=4)
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (tmp_path / "table.md")
+        .read_text()
+        .removesuffix("\n")
+        .replace("|\n", "\n")
+        .split("\n")
+    ]
+    assert table[0][:3] == ["data", "run", "P@1"] and table[1][:3] == ["---", "---", "--:"]
+    assert table[2] == first.split() and table[3] == second.split()
+
+
+def test_what_was_published_follows_what_was_measured(all_recipes, data, tmp_path):
+    shutil.copytree(data / "tiny", tmp_path / "sets" / "absent")
+    run = "reproduce", "--all", "--data", tmp_path / "sets", "--quiet"
+    lines = [line.split("  ") for line in cli.done(*run).stdout.splitlines()]
+    assert lines[1][:2] == ["other", "one"]
+    assert lines[2][:2] == ["other", "1-vs-All (sparse, published)"]
+
+
+def test_of_all_recipes_only_the_runs_that_are_named_are_trained(all_recipes, data):
+    run = "reproduce", "--all", "--data", data, "--quiet", "--only", "two"
+    names = [line.split()[:2] for line in cli.done(*run).stdout.splitlines()]
+    assert names == [["data", "run"], ["mine", "two"], ["mine:", "packages"]]
+    usage = cli.run(*run, "--only", "three")
+    assert usage.stderr == "mine: no such run as 'three'; there are one, two\n"
 
 
 def test_json_that_exists_is_refused_before_anything_is_trained(recipe, data, tmp_path):
@@ -271,9 +379,10 @@ def test_recipes_are_listed_with_their_data_and_runs():
     assert facts[0].keys() == {"name", "title", "data", "source", "runs"}
 
 
-@pytest.mark.parametrize("args", [[], ["debtags", "--list"]])
-def test_it_is_either_a_recipe_or_the_list(args):
-    assert cli.misuse("reproduce", *args) == "Error: expected either the NAME of a recipe or --list"
+@pytest.mark.parametrize("args", [[], ["debtags", "--list"], ["debtags", "--all"]])
+def test_it_is_a_recipe_or_all_or_the_list(args):
+    usage = cli.misuse("reproduce", *args)
+    assert usage == "Error: expected the NAME of a recipe, --all, or --list"
 
 
 def test_the_list_takes_no_flags_of_a_training():
