@@ -1,5 +1,4 @@
 import os
-import pickle
 import subprocess
 import sys
 from unittest.mock import Mock, call
@@ -11,8 +10,7 @@ import scipy.sparse as sp
 
 import xmc.memory
 from xmc import LabelTreeClassifier
-from xmc.executors import on_dask
-from xmc.executors.remote import Answer, Bundle
+from xmc.executors.remote import Answer, Bundle, answer
 from xmc.memory import (
     LARGE,
     MMAP_THRESHOLD,
@@ -95,10 +93,10 @@ def test_workers_that_were_told_to_give_freed_arrays_back_keep_them():
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_worker_of_dask_sets_malloc_where_its_environment_did(calls, monkeypatch, told):
+def test_a_worker_sets_malloc_where_its_environment_did(calls, monkeypatch, told):
     monkeypatch.setenv(TOLD, "65536") if told else monkeypatch.delenv(TOLD, raising=False)
     bundle = Bundle(xmc.__version__, "", abs, [(-3,)])
-    assert on_dask._answer(pickle.dumps(bundle)) == Answer([3], None, [])
+    assert answer(bundle) == Answer([3], None, [])
     assert [name for (name, _), _ in calls] == ([TRIM_THRESHOLD, MMAP_THRESHOLD] if told else [])
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..errors import ParameterError, WorkerError
 from ..io.files import FilePath
-from ..memory import keep_freed_arrays
 from .remote import Answer, Bundle, Remote, answer
 
 INSTALL = "Dask isn't installed: pip install 'xmc-trees[dask]'"
@@ -70,7 +69,4 @@ class Dask(Remote):
 
 
 def _answer(bundle: bytes) -> Answer:
-    # Dask has its workers give back whatever exceeds 64 KiB. Each chunk would then wait until the
-    # system has cleared its pages, which makes trainings half as long again.
-    keep_freed_arrays()
     return answer(pickle.loads(bundle))
