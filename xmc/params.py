@@ -383,7 +383,9 @@ class FactorParams(SeedParams):
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
-class LowRankParams(RunParams, DataParams, CalibrationParams, OrderParams, FactorParams):
+class LowRankParams(
+    RunParams, DataParams, CalibrationParams, TogetherParams, OrderParams, FactorParams
+):
     """The settings of LowRankClassifier."""
 
 
