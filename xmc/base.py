@@ -423,9 +423,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.model_ = removed(as_of_now(self), labels)
         return self
 
+    def check_learns(self) -> None:
+        """Raise ParameterError if this kind of model can't learn new labels."""
+        if type(self)._taught is Estimator._taught:
+            raise ParameterError(f"{type(self).__name__}: can't learn new labels: fit it again")
+
     def _taught(self, predictor: Any, news: News) -> Predictor:
         """The predictor, with what it learns of new rows."""
-        raise ParameterError(f"{type(self).__name__}: can't learn new labels: fit it again")
+        raise NotImplementedError
 
     def _without(self, predictor: Any, labels: np.ndarray) -> Predictor:
         """The predictor, which finds these labels no longer."""
