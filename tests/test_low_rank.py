@@ -427,7 +427,7 @@ def test_what_it_can_not_do_it_says_in_a_line():
         "LowRankClassifier: can't be compressed: fit it again with a smaller rank"
     )
     assert refused(ParameterError, lambda: model.forecast(X, Y)) == (
-        "LowRankClassifier: expected a method that can be forecast"
+        "LowRankClassifier: can't be forecast: what its fit takes isn't known"
     )
     assert refused(ParameterError, lambda: model.fit(X, Y, user_negatives=[None])) == (
         "LowRankClassifier: user_negatives must be None"

@@ -229,7 +229,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
         Raises ParameterError if this kind of model can't tell.
         """
-        raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
+        raise ParameterError(
+            f"{type(self).__name__}: can't be forecast: what its fit takes isn't known"
+        )
 
     def predict_topk(
         self, X: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
