@@ -25,7 +25,7 @@ from xmc.arrays import Lists, frozen
 from xmc.inputs import as_rows, as_targets
 from xmc.kernels import factors as kernels_of
 from xmc.kernels.gather import transpose
-from xmc.low_rank import Turns, alternate, closed, problem_of
+from xmc.low_rank import Pair, Turns, alternate, closed, problem_of
 from xmc.ranking import factors
 from xmc.ranking.factors import Factors, factors_of
 from xmc.ranking.search import Search
@@ -144,6 +144,20 @@ def test_the_objective_is_that_of_all_pairs_and_never_rises(data, weight, dtype)
     pair, objectives = alternate(problem, start, 0.5, weight, 40, 0.0)
     assert objectives[-1] == pytest.approx(objective(*data, pair, 0.5, weight), rel=1e-5)
     assert len(objectives) > 3 and (np.diff(objectives) < 0).all()
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3, 0.01])
+@pytest.mark.parametrize("rank", [1, RANK, 15])
+def test_no_half_of_a_sweep_raises_it_wherever_it_begins(data, rng, rank, weight):
+    turns = Turns(posed(*data), 0.5, weight)
+    pair = Pair(rng.normal(size=(26, rank)), rng.normal(size=(12, rank)))
+    reached = [objective(*data, pair, 0.5, weight)]
+    for _ in range(4):
+        features = turns.features(pair)
+        halfway = Pair(features, pair.labels)
+        pair = turns.labels(features)
+        reached += [objective(*data, own, 0.5, weight) for own in (halfway, pair)]
+    assert (np.diff(reached) < 0).all()
 
 
 def test_the_factors_of_labels_are_the_best_for_those_of_features(data):
