@@ -11,6 +11,8 @@ from planted_names import named_texts
 from sklearn.base import clone
 
 from xmc import DataError, ModelError, ParameterError
+from xmc.labelled_rows import to_hold_out
+from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
 from xmc.settings import model_of
 from xmc.tuning import Trial, halving, space, tune
@@ -24,6 +26,7 @@ RUNGS = (Rung(100), Rung(300), Rung(900))
 AGAIN = (Rung(300), Rung(900), Rung(900, (1, 2)))
 RUN = {"n_jobs": 1, "random_state": 0, "verbose": 0}
 PACE = 0.01  # seconds a row
+HELD = to_hold_out(300, 30, 0)
 
 
 @pytest.fixture
@@ -146,6 +149,8 @@ def test_of_equals_the_faster_is_the_best_and_of_ece_the_least():
     better, worse = trial({}, RUNGS[0], 50.01), trial({}, RUNGS[0], 60.0)
     assert best_of([better, fast], "P@5") is better
     assert best_of([worse, better], "P@5", -1) is better
+    less, more = (trial({}, RUNGS[0], 0)._replace(figures={"ECE@1": ece}) for ece in (0.011, 0.013))
+    assert best_of([more, less._replace(seconds=2.0)], "ECE@1", -1).figures["ECE@1"] == 0.011
     assert best_of([better._replace(error="no")], "P@5") is None
 
 
@@ -173,6 +178,7 @@ SPACES = {
     "texts, fixed": Space(True, 40, "P@5", {"method": "one-vs-all", "C": 3.0}),
     "matrices": Space(False, 5000, "P@5", {}),
     "matrices, fixed": Space(False, 40, "P@5", {"beam_size": 7}),
+    "low rank": Space(False, 5000, "P@5", {"method": "low-rank"}),
 }
 
 
@@ -205,6 +211,9 @@ def test_settings_that_change_nothing_are_left_out():
     one = {"method": "one-vs-all"}
     assert own.plain({**one, "n_trees": 3, "beam_size": 5}) == one
     assert own.plain({"method": "reranked", "C": 2.0}) == {"method": "reranked"}
+    low = {"method": "low-rank", "implicit_weight": 0.3}
+    assert own.plain(low) == {"method": "low-rank"}  # which weighs all alike in closed form
+    assert len(own.plain({**low, "factorization": "als"})) == 3
 
 
 def test_only_kinds_of_models_are_tried_that_have_what_is_fixed():
@@ -269,6 +278,15 @@ def test_if_the_defaults_fail_so_does_the_search(tmp_path):
     with pytest.raises(DataError, match="memory"):
         tune(X, Y, tmp_path / "t", settings={"memory": 1})
     assert not (tmp_path / "t" / "trials.jsonl").exists()
+
+
+@pytest.mark.parametrize("metric", ["macro-R@5", "ECE@1", "coverage@2"])
+def test_every_metric_can_be_searched_for(tmp_path, metric):
+    found = tune(X, Y, tmp_path / "t", metric=metric, n_trials=1)
+    model = model_of({}, RUN).fit(*(planted_rows[~HELD] for planted_rows in (X, Y)))
+    wanted = scorer(metric)(model, X[HELD], Y[HELD])
+    as_percent = -1 if metric.startswith("ECE") else 100
+    assert found.best.figures[metric] == pytest.approx(as_percent * wanted)
 
 
 def test_the_plot_has_a_mark_for_each_trial_in_both_panels(small_rungs, tmp_path):
@@ -349,8 +367,17 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         ({"settings": {"method": "forest"}}, "method must be one of 'tree', "),
         ({"settings": {"C": -1}}, "LabelTreeClassifier: C must be "),
         ({"metric": "accuracy"}, "scorer: expected one of P, nDCG, "),
-        ({"metric": "P@41"}, "tune: k must be an int from 1 to 40, the number of labels, got 41"),
+        ({"metric": "P@41"}, "tune: metric must have a k of at most 40, the number of labels, got"),
         ({"n_trials": 0}, "tune: n_trials must be at least 1, as the defaults are tried on 270 "),
+        ({"n_trials": 2.5}, "tune: n_trials must be an int or None, got 2.5"),
+        ({"budget": np.nan}, "tune: budget must be a finite number of seconds > 0, got nan"),
+        ({"budget": np.inf}, "tune: budget must be a finite number of seconds > 0, got inf"),
+        ({"budget": -1.0}, "tune: budget must be a finite number of seconds > 0, got -1.0"),
+        ({"budget": "15m"}, "tune: budget must be a finite number of seconds > 0, got '15m'"),
+        ({"valid": np.nan}, "tune: valid must be a number > 0 and < 1, got nan"),
+        ({"valid": 0}, "tune: valid must be a number > 0 and < 1, got 0"),
+        ({"random_state": None}, "tune: random_state must be an int >= 0, got None"),
+        ({"random_state": -1}, "tune: random_state must be an int >= 0, got -1"),
         ({"valid": 0.999}, "tune: expected rows left to train on, --valid 0.999 holds 300 of 300"),
         ({"rows": X[:19], "labels": Y[:19]}, "tune: expected at least 20 rows, to hold some "),
         ({"rows": X[:30]}, "tune: expected labels for 30 rows, got 300"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .. import svg
 from ..svg import Drawing
-from .trials import Trial
+from .trials import Trial, decimals_of
 
 WIDTH, HEIGHT, TOP, BOTTOM = 820, 400, 56, 320
 PANELS = ((60, 390), (480, 810))  # from where to where each goes
@@ -30,7 +30,7 @@ def plot(
     n_rows = best.n_rows
     out = Drawing(WIDTH, HEIGHT, title=f"{metric} of trials, by training time and size")
     seen = [trial for trial in trials if trial.figures]
-    heights = _linear([trial.figures[metric] for trial in seen])
+    heights = _linear([trial.figures[metric] for trial in seen], 50 * 0.1 ** decimals_of(metric))
     for (left, right), what, of in (
         (PANELS[0], "seconds of training", lambda trial: trial.seconds),
         (PANELS[1], "megabytes of the model", lambda trial: trial.n_bytes / 1e6),
@@ -87,7 +87,8 @@ class _Panel:
             height = low + (high - low) * n / 4
             y = self.place(1, height)[1]
             self.out.line((self.left, y), (self.right, y), stroke=svg.PALE)
-            self.out.text(self.left - 6, y + 4, f"{height:.1f}", size=11, anchor="end")
+            told = f"{height:.{decimals_of(metric) - 1}f}"
+            self.out.text(self.left - 6, y + 4, told, size=11, anchor="end")
         for value in _ticks(self.low, self.high):
             x = self.place(value, low)[0]
             self.out.line((x, TOP), (x, BOTTOM), stroke=svg.PALE)
@@ -104,10 +105,10 @@ def _look(trial: Trial, n_rows: int) -> tuple[float, str]:
     return (4.5, svg.BLUE) if trial.n_rows == n_rows else (3.0, svg.GREY)
 
 
-def _linear(values: Sequence[float]) -> tuple[float, float]:
-    """From where to where an axis goes that holds these values."""
+def _linear(values: Sequence[float], least: float) -> tuple[float, float]:
+    """From where to where an axis goes that holds these values and some room, `least` or more."""
     low, high = min(values), max(values)
-    room = max(0.5, 0.1 * (high - low))
+    room = max(least, 0.1 * (high - low))
     return low - room, high + room
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from statistics import fmean
@@ -30,19 +31,18 @@ from ..params import TextParams
 from ..settings import model_of
 from ..text import as_texts
 from ..text_classifier import as_labels
-from ..topk import check_k
 from ..training_data import as_label_matrix, as_row_weights
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
 from .halving import Halving, Job, rungs_of
 from .plot import plot
 from .space import Space
-from .trials import Trial, best_of, joined, keep, kept, key_of
+from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
 
 PLOT = "trials.svg"
 WHO = "tune"
 USUAL_KS = (1, 3, 5)
-FEW = 50  # rows that suffice to compile what texts need
+FEW = 50  # rows that suffice to compile
 
 
 class Tuning(NamedTuple):
@@ -52,7 +52,7 @@ class Tuning(NamedTuple):
     metric: by which they were chosen, on rows held out. sign: -1 where less of it is better.
     best, defaults: what all their trials say that learned from all rows but those held out.
     n_held: rows that are held out at a time.
-    waiting: settings that there was no time for, and the seconds that they would have taken.
+    waiting: settings that are left to try, and the seconds that they would take.
     model: of the best settings, not fitted.
     """
 
@@ -99,6 +99,7 @@ def tune(
     Raises DataError and ParameterError, and ModelError if the folder keeps a search on other data
     or has other settings.
     """
+    _check_numbers(budget, n_trials, valid, random_state)
     fixed = dict(settings or {})
     data = _as_rows(rows, labels, label_ids, label_names, sample_weight)
     search = _Search(data, fixed, metric, valid, vocabulary, n_jobs, random_state)
@@ -137,9 +138,9 @@ def _searched(
 def _told(trial: Trial, number: int, metric: str, spent: float, budget: float) -> str:
     """What came of a trial, in a line."""
     own = ", ".join(f"{name}={value}" for name, value in trial.settings.items()) or "defaults"
-    came = trial.error or f"{metric} {trial.figures[metric]:.2f}"
+    came = trial.error or f"{metric} {trial.figures[metric]:.{decimals_of(metric)}f}"
     rows = f"{trial.n_rows:,} rows" + ("" if trial.parts == (0,) else ", others held out")
-    return f"trial {number}, {spent:.0f} of {budget:.0f} s: {came}, {rows}, {own}"
+    return f"trial {number}, {spent:.0f} of {budget:g} s: {came}, {rows}, {own}"
 
 
 class _Search:
@@ -159,7 +160,9 @@ class _Search:
         self.run_params = {"n_jobs": n_jobs, "random_state": seed, "verbose": 0}
         _check(fixed, self.of_texts)
         self.scorer = scorer(metric)
-        check_k(WHO, self.scorer.k, data.Y.shape[1])
+        if self.scorer.k > data.Y.shape[1]:
+            most = f"a k of at most {data.Y.shape[1]:,}, the number of labels"
+            raise ParameterError(f"{WHO}: metric must have {most}, got {metric!r}")
         self._model(fixed)  # a wrong value is told before anything is trained
         if data.Y.shape[0] < FEWEST_ROWS:
             expected = f"expected at least {FEWEST_ROWS} rows, to hold some of them out"
@@ -181,10 +184,12 @@ class _Search:
         """Compile what trials need, so that none takes the longer for it."""
         for costs in (False, True):
             compile_kernels("float32", costs)
+        few = self.trained.take(np.arange(min(FEW, self.trained.Y.shape[0])))
+        models = [self._model(self.halving.first[0])]
         if self.of_texts:
-            few = self.trained.take(np.arange(min(FEW, self.trained.Y.shape[0])))
             few = few._replace(label_names=few.label_names or few.label_ids)
-            model = model_of({"rerank": True, "min_df": 1}, self.run_params, of_texts=True)
+            models += [model_of({"rerank": True, "min_df": 1}, self.run_params, of_texts=True)]
+        for model in models:
             with suppress(XmcError):  # of rows that are of no use; others may be
                 few.teach(model).predict_topk(few.rows, 1)
 
@@ -215,7 +220,7 @@ class _Search:
         model = self._some(trained, n_rows).teach(self._model(settings))
         seconds = time.monotonic() - start
         ks = sorted({self.scorer.k, *(k for k in USUAL_KS if k <= held.Y.shape[1])})
-        found = measure(model, trained, held, ks)
+        found = measure(model, trained, held, ks, self.scorer)
         figures = {name: float(value) for name, value in found.items() if "@" in name}
         return seconds, _size(model, folder), figures
 
@@ -227,7 +232,7 @@ class _Search:
             needed = self.halving.needed_first(trials) + sum(trial.spent for trial in trials)
             raise ParameterError(
                 f"{WHO}: expected a budget for one training on {self.n_rows:,} rows, about "
-                f"{needed:.1f} s, got {budget:g} s"
+                f"{max(needed, 0.1):.1f} s, got {budget:g} s"
             )
         defaults = through.get(key_of(self.halving.first[0]))
         with create_file(folder / PLOT, overwrite=True) as file:
@@ -289,6 +294,25 @@ def _as_rows(
         weights = np.asarray(sample_weight)
     names_of = None if label_names is None else list(label_names)
     return LabelledRows(X, Y, texts, None if ids is None else list(ids), names_of, weights)
+
+
+def _check_numbers(budget: Any, n_trials: Any, valid: Any, seed: Any) -> None:
+    """Raise ParameterError at numbers that no search can have."""
+
+    def is_whole(value: Any) -> bool:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+
+    def is_between(value: Any, low: float, high: float) -> bool:
+        return isinstance(value, Real) and not isinstance(value, bool) and low < value < high
+
+    for name, value, is_right, rule in (
+        ("budget", budget, is_between(budget, 0, np.inf), "a finite number of seconds > 0"),
+        ("n_trials", n_trials, n_trials is None or is_whole(n_trials), "an int or None"),
+        ("valid", valid, is_between(valid, 0, 1), "a number > 0 and < 1"),
+        ("random_state", seed, is_whole(seed) and seed >= 0, "an int >= 0"),
+    ):
+        if not is_right:
+            raise ParameterError(f"{WHO}: {name} must be {rule}, got {value!r}")
 
 
 def _check(settings: Mapping[str, Any], of_texts: bool) -> None:
