@@ -76,7 +76,7 @@ SOURCE_FLAGS = ("format", "zero_based", "tsv_columns")
 @click.option(
     "--rerank/--no-rerank", default=None, help="Try only models with, or without, a last stage."
 )
-@options.method
+@options.method("tree, one-vs-all and reranked are tried")
 @options.label_names
 @options.vocabulary
 @options.source

@@ -10,6 +10,7 @@ from cli_tools import content, done, home, misuse, refusal, run, save_dense, wri
 from xmc.cli.tune import flag
 from xmc.tuning import search
 from xmc.tuning.halving import Halving
+from xmc.tuning.space import METHODS_TRIED
 
 MATRICES = home() / "X.npz", home() / "Y.npz"
 
@@ -206,6 +207,12 @@ def test_a_folder_of_rows_is_refused(tmp_path):
 )
 def test_flags_that_do_not_go_together_are_refused(tmp_path, flags, told):
     assert told in misuse("tune", *MATRICES, "--out", tmp_path / "t", *flags)
+
+
+def test_help_names_the_kinds_that_are_tried():
+    *first, last = METHODS_TRIED
+    told = " ".join(done("tune", "--help").stdout.split())
+    assert f"[default: {', '.join(first)} and {last} are tried]" in told
 
 
 def test_an_unknown_metric_is_told_those_that_there_are(tmp_path):

@@ -365,6 +365,18 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         ({"settings": {"min_df": 3}}, "tune: there is no setting 'min_df' of such rows"),
         ({"settings": {"n_jobs": 3}}, "tune: there is no setting 'n_jobs' of such rows"),
         ({"settings": {"method": "forest"}}, "method must be one of 'tree', "),
+        (
+            {"settings": {"rank": 5}},
+            "tune: none of tree, one-vs-all, reranked has rank; give a method that does",
+        ),
+        (
+            {"settings": {"beam_size": 5, "neighbors": True}},
+            "tune: none of tree, one-vs-all, reranked has beam_size, neighbors; give a method that",
+        ),
+        (
+            {"settings": {"method": "one-vs-all", "beam_size": 5}},
+            "tune: method 'one-vs-all' has no beam_size",
+        ),
         ({"settings": {"C": -1}}, "LabelTreeClassifier: C must be "),
         ({"metric": "accuracy"}, "scorer: expected one of P, nDCG, "),
         ({"metric": "P@41"}, "tune: metric must have a k of at most 40, the number of labels, got"),

@@ -5,42 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from functools import partial
-from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..calibration import FEWEST_ROWS
 from ..checkpoint import Identity, locked
 from ..errors import DataError, ParameterError, XmcError
-from ..frames import is_frame
-from ..identity import checksum
-from ..inputs import as_csr
 from ..io.files import create_file, scratch_folder
 from ..labelled_rows import LabelledRows, hold_out, measure, to_hold_out
-from ..methods import METHODS
 from ..metrics import scorer
 from ..model_files import versions
-from ..params import TextParams
 from ..settings import model_of
-from ..text import as_texts
-from ..text_classifier import as_labels
-from ..training_data import as_label_matrix, as_row_weights
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
+from .given import WHO, as_labelled_rows, check_numbers, check_settings, checksums
 from .halving import Halving, Job, rungs_of
 from .plot import plot
 from .space import Space
 from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
 
 PLOT = "trials.svg"
-WHO = "tune"
 USUAL_KS = (1, 3, 5)
 FEW = 50  # rows that suffice to compile
 
@@ -99,9 +88,9 @@ def tune(
     Raises DataError and ParameterError, and ModelError if the folder keeps a search on other data
     or has other settings.
     """
-    _check_numbers(budget, n_trials, valid, random_state)
+    check_numbers(budget, n_trials, valid, random_state)
     fixed = dict(settings or {})
-    data = _as_rows(rows, labels, label_ids, label_names, sample_weight)
+    data = as_labelled_rows(rows, labels, label_ids, label_names, sample_weight)
     search = _Search(data, fixed, metric, valid, vocabulary, n_jobs, random_state)
     least = search.halving.least
     if n_trials is not None and n_trials < least:
@@ -158,7 +147,7 @@ class _Search:
     ):
         self.of_texts, self.metric, self.vocabulary = data.texts is not None, metric, vocabulary
         self.run_params = {"n_jobs": n_jobs, "random_state": seed, "verbose": 0}
-        _check(fixed, self.of_texts)
+        check_settings(fixed, self.of_texts)
         self.scorer = scorer(metric)
         if self.scorer.k > data.Y.shape[1]:
             most = f"a k of at most {data.Y.shape[1]:,}, the number of labels"
@@ -178,7 +167,7 @@ class _Search:
         self.halving = Halving(self.space, rungs, self.score, seed, self._forecast)
         chosen = {"metric": metric, "valid": valid, "seed": seed}
         settings = {"class": WHO, **versions(), **chosen, **fixed}
-        self.identity = Identity(settings=settings, data=_checksums(data, vocabulary))
+        self.identity = Identity(settings=settings, data=checksums(data, vocabulary))
 
     def compile(self) -> None:
         """Compile what trials need, so that none takes the longer for it."""
@@ -271,71 +260,6 @@ class _Search:
             return model.forecast(part.rows, part.Y, **called).seconds
         except XmcError:
             return 0.0
-
-
-def _as_rows(
-    rows: Any, labels: Any, label_ids: Any, label_names: Any, sample_weight: Any
-) -> LabelledRows:
-    """What a search is given, checked."""
-    X: Any = None
-    texts: Any = None
-    if sp.issparse(rows) or is_frame(rows) or len(getattr(rows, "shape", ())) == 2:
-        X, given, ids = as_csr(rows, WHO, "X"), labels, label_ids
-    else:
-        texts = as_texts(rows, WHO)
-        given, ids = as_labels(labels, label_ids, WHO)
-    Y = as_label_matrix(given, WHO)[0]
-    n_rows = X.shape[0] if texts is None else len(texts)
-    if Y.shape[0] != n_rows:
-        raise DataError(f"{WHO}: expected labels for {n_rows:,} rows, got {Y.shape[0]:,}")
-    weights = None
-    if sample_weight is not None:
-        as_row_weights(sample_weight, n_rows, WHO)
-        weights = np.asarray(sample_weight)
-    names_of = None if label_names is None else list(label_names)
-    return LabelledRows(X, Y, texts, None if ids is None else list(ids), names_of, weights)
-
-
-def _check_numbers(budget: Any, n_trials: Any, valid: Any, seed: Any) -> None:
-    """Raise ParameterError at numbers that no search can have."""
-
-    def is_whole(value: Any) -> bool:
-        return isinstance(value, Integral) and not isinstance(value, bool)
-
-    def is_between(value: Any, low: float, high: float) -> bool:
-        return isinstance(value, Real) and not isinstance(value, bool) and low < value < high
-
-    for name, value, is_right, rule in (
-        ("budget", budget, is_between(budget, 0, np.inf), "a finite number of seconds > 0"),
-        ("n_trials", n_trials, n_trials is None or is_whole(n_trials), "an int or None"),
-        ("valid", valid, is_between(valid, 0, 1), "a number > 0 and < 1"),
-        ("random_state", seed, is_whole(seed) and seed >= 0, "an int >= 0"),
-    ):
-        if not is_right:
-            raise ParameterError(f"{WHO}: {name} must be {rule}, got {value!r}")
-
-
-def _check(settings: Mapping[str, Any], of_texts: bool) -> None:
-    """Raise ParameterError at a setting that there isn't."""
-    declared = [method.params for method in METHODS.values()] + [TextParams] * of_texts
-    known = {f.name for own in declared for f in fields(own) if "own_flag" not in f.metadata}
-    known |= {"method", "rerank"} if of_texts else {"method"}
-    for name in settings:
-        if name not in known:
-            raise ParameterError(f"{WHO}: there is no setting {name!r} of such rows")
-
-
-def _checksums(data: LabelledRows, vocabulary: Vocabulary | None) -> dict[str, str]:
-    """Checksums of the data, by what people call them."""
-    given = {
-        "rows": data.rows,
-        "labels": data.Y,
-        "ids of labels": data.label_ids,
-        "names of labels": data.label_names,
-        "weights of rows": data.row_weights,
-        "vocabulary": None if vocabulary is None else vocabulary.to_arrays(),
-    }
-    return {name: checksum(value) for name, value in given.items() if value is not None}
 
 
 def _size(model: Any, folder: Path) -> int:

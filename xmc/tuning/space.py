@@ -95,8 +95,7 @@ class Space:
 
     def _fits(self, method: str) -> bool:
         """Whether a kind of model has all the settings that are fixed."""
-        own = {"method", "rerank", *names(method_named(method).params)}
-        own |= {*names(TextParams), *names(RerankParams)} if self.of_texts else set()
+        own = settings_of(method, self.of_texts)
         return self.fixed.keys() <= own and self.fixed.get("method", method) == method
 
     def _kinds(self) -> dict[str, tuple[Any, ...]]:
@@ -180,6 +179,12 @@ class Space:
         """Whether a tree and one-vs-all stand below a last stage."""
         named = settings.get("method") is not None
         return self.of_texts and not named and settings.get("rerank") is not False
+
+
+def settings_of(method: str, of_texts: bool) -> set[str]:
+    """The names of all settings that a kind of model has."""
+    of_rows = {*names(TextParams), *names(RerankParams)} if of_texts else set()
+    return {"method", "rerank", *names(method_named(method).params), *of_rows}
 
 
 def _beside(value: Any, values: tuple[Any, ...], rng: np.random.Generator) -> Any:
