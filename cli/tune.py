@@ -226,7 +226,8 @@ def print_found(found: Tuning, valid: float, line: str) -> None:
     )
     failed = sum(bool(trial.error) for trial in found.trials)
     more = f", {failed:,} failed" if failed else ""
-    say(f"{len(found.trials):,} trials{more}; figures are those of the rows held out")
+    plural = "" if len(found.trials) == 1 else "s"
+    say(f"{len(found.trials):,} trial{plural}{more}; figures are those of the rows held out")
     say("")
     say(f"the best, learned from all rows; --valid {valid:g} holds the first ones out again:")
     say(line)
@@ -268,13 +269,13 @@ def tell_waiting(found: Tuning, n_trials: int | None, notices: Notices) -> None:
     """Say what is left to try, and how."""
     if not found.waiting:
         return
+    left = f"{len(found.waiting):,} more to try"
     if n_trials is not None and len(found.trials) >= n_trials:
-        told = f"{len(found.waiting):,} settings are left that promise something"
-        notices.say(f"{told}; the same command goes on with more --trials")
+        notices.say(f"{left}; the same command goes on with more --trials")
         return
-    least = min(job.seconds for job in found.waiting)
-    told = f"{len(found.waiting):,} settings, from about {shortly(least)} s on"
-    notices.say(f"no time was left for {told}; the same command goes on with a larger --budget")
+    least = shortly(min(job.seconds for job in found.waiting))
+    told = f"no time was left for {len(found.waiting):,} more, from about {least} s on"
+    notices.say(f"{told}; the same command goes on with a larger --budget")
 
 
 def as_json(found: Tuning, folder: str, line: str) -> dict[str, Any]:

@@ -421,11 +421,14 @@ def test_fewer_components_than_the_rank_are_refused():
     [
         (
             {"factorization": "als", "ridge": 0},
-            "LowRankClassifier: ridge must be above 0 with factorization='als', got 0",
+            "LowRankClassifier: ridge must be at least 1e-09 with factorization='als', got 0",
         ),
         ({"rank": 0}, "LowRankClassifier: rank must be an int >= 1 or None, got 0"),
         ({"ridge": -1}, "LowRankClassifier: ridge must be a finite number >= 0 and <= 1000000000"),
-        ({"implicit_weight": 0}, "LowRankClassifier: implicit_weight must be a finite number > 0"),
+        (
+            {"implicit_weight": 0},
+            "LowRankClassifier: implicit_weight must be a finite number >= 1e-09",
+        ),
         ({"factorization": "svd"}, "LowRankClassifier: factorization must be one of 'closed', 'a"),
         ({"memory": 10**6}, "memory: training needs about "),
     ],
@@ -446,6 +449,26 @@ def test_what_it_can_not_do_it_says_in_a_line():
     assert refused(ParameterError, lambda: model.fit(X, Y, user_negatives=[None])) == (
         "LowRankClassifier: user_negatives must be None"
     )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("implicit_weight", [1e-9, 1.0])
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_columns_that_say_the_same_are_solved_with_hardly_a_ridge(implicit_weight, length):
+    same = sp.csr_matrix(np.full((30, 4), length, np.float32))
+    Y = sp.csr_matrix(np.arange(30)[:, None] % [2, 3, 5] == 0, dtype=np.float32)
+    model = LowRankClassifier(
+        factorization="als", ridge=1e-9, implicit_weight=implicit_weight, normalize=False
+    )
+    scores = model.fit(same, Y).predict_topk(same, 3).scores
+    assert np.isfinite(scores).all()
+    if implicit_weight == 1.0:  # each label's share of the rows
+        assert scores[0] == pytest.approx([1 / 2, 1 / 3, 1 / 5], abs=1e-3)
+
+
+def test_a_singular_system_has_its_shortest_solution():
+    system = np.array([[2.0, 2.0], [2.0, 2.0]])
+    assert low_rank._solved(system, np.array([4.0, 4.0])) == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize("factorization", ["closed", "als"])

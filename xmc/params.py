@@ -373,7 +373,7 @@ class FactorParams(SeedParams):
         0.1,
         "als: weight of a label that a row lacks; one that it has weighs 1",
         kind=float,
-        above=0,
+        low=1e-9,
         high=1,
     )
     max_sweeps: int = param(10, "als: times that all factors are solved at most", kind=int, low=1)
