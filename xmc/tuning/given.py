@@ -56,7 +56,8 @@ def check_numbers(budget: Any, n_trials: Any, valid: Any, seed: Any) -> None:
         return isinstance(value, Integral) and not isinstance(value, bool)
 
     def is_between(value: Any, low: float, high: float) -> bool:
-        return isinstance(value, Real) and not isinstance(value, bool) and low < value < high
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return is_number and low < value < high
 
     for name, value, is_right, rule in (
         ("budget", budget, is_between(budget, 0, np.inf), "a finite number of seconds > 0"),

@@ -12,6 +12,7 @@ from .trials import Trial, decimals_of
 WIDTH, HEIGHT, TOP, BOTTOM = 820, 400, 56, 320
 PANELS = ((60, 390), (480, 810))  # from where to where each goes
 STEPS = (1, 2, 5)  # between two powers of ten
+MOST_STEPS = 7  # of an axis
 FULL, PALE, RING = (4.5, svg.BLUE), (3.0, svg.GREY), (6.5, svg.INK)  # radius and colour of marks
 
 
@@ -115,9 +116,10 @@ def _linear(values: Sequence[float], least: float) -> tuple[float, float]:
 
 
 def rounded(low: float, high: float) -> list[tuple[float, str]]:
-    """Round numbers on an axis, six at most, and how they are written."""
-    power = math.floor(math.log10((high - low) / 6))
-    step = next(s * 10.0**power for s in (*STEPS, 10) if (high - low) / (s * 10.0**power) <= 6)
+    """Round numbers on an axis, and how they are written."""
+    least = (high - low) / MOST_STEPS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(s * power for s in (*STEPS, 10) if s * power >= least)
     n_decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     numbers = range(math.ceil(low / step), math.floor(high / step) + 1)
     return [(n * step, f"{n * step:.{n_decimals}f}") for n in numbers]
