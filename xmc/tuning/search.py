@@ -108,7 +108,8 @@ def _searched(
     """Make trials until the time is over, or there is nothing left to try."""
     trials = kept(folder)
     if trials:
-        tell(f"goes on after {len(trials):,} trials in {folder}")
+        plural = "" if len(trials) == 1 else "s"
+        tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
     search.compile()
     while n_trials is None or len(trials) < n_trials:
         left = budget - sum(trial.spent for trial in trials)
