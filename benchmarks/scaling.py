@@ -332,10 +332,10 @@ def tell(found, largest):
 
 def tell_paper(found, costs, shapes, largest):
     """What far larger data would take."""
-    print(
-        "\n| labels | rows | cores | hours | of them: the longest job | GiB of a worker |", end=""
+    columns = (
+        "labels | rows | cores | hours | of them: the longest job | GiB of a worker | GiB moved"
     )
-    print(" GiB moved | model, GiB |")
+    print(f"\n| {columns} | model, GiB |")
     print("|--:" * 8 + "|")
     for labels in PAPER_LABELS:
         run = shapes.of(labels)

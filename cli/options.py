@@ -225,20 +225,19 @@ class MethodName(click.ParamType):
         return [CompletionItem(name) for name in METHODS if name.startswith(incomplete)]
 
 
-method = combined(
-    click.option(
-        "--method",
-        type=MethodName(),
-        help="Kind of model: "
-        + ", ".join(f"{method.name} ({method.summary})" for method in METHODS.values())
-        + ".  [default: tree]",
-    ),
-    click.option(
-        "--one-vs-all",
-        is_flag=True,
-        help="Short for --method one-vs-all: most accurate, but slower.",
-    ),
-)
+def method(default: str) -> Decorator:
+    """The flags that name a kind of model; default: what there is without them."""
+    kinds = ", ".join(f"{method.name} ({method.summary})" for method in METHODS.values())
+    return combined(
+        click.option(
+            "--method", type=MethodName(), help=f"Kind of model: {kinds}.  [default: {default}]"
+        ),
+        click.option(
+            "--one-vs-all",
+            is_flag=True,
+            help="Short for --method one-vs-all: most accurate, but slower.",
+        ),
+    )
 
 
 def parameter(f: Field, heading: str = "Options") -> Decorator:

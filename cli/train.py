@@ -47,7 +47,7 @@ NEVER_PREDICTED = "they are never predicted"
     type=click.Choice(list(PRESETS)),
     help="Settings of a published method; other flags change them.",
 )
-@options.method
+@options.method("tree")
 @click.option(
     "--valid",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

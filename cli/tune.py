@@ -57,8 +57,8 @@ SOURCE_FLAGS = ("format", "zero_based", "tsv_columns")
     default="P@5",
     show_default=True,
     metavar="NAME@K",
-    help="What makes settings the best: P, nDCG, R, PSP, PSnDCG, F1, micro-F1, macro-F1 or "
-    "coverage at some k.",
+    help="What makes settings the best: P, nDCG, R, PSP, PSnDCG, F1, micro-F1, macro-F1, macro-R, "
+    "coverage or ECE at some k.",
 )
 @click.option(
     "--valid",
@@ -76,7 +76,7 @@ SOURCE_FLAGS = ("format", "zero_based", "tsv_columns")
 @click.option(
     "--rerank/--no-rerank", default=None, help="Try only models with, or without, a last stage."
 )
-@options.method
+@options.method("tree, one-vs-all and reranked are tried")
 @options.label_names
 @options.vocabulary
 @options.source
@@ -152,7 +152,7 @@ def command(
     line = shlex.join(command_for(ctx, sources, folder, found.best.settings))
     if output.for_people:
         print_found(found, valid, line)
-    tell_waiting(found, output.notices)
+    tell_waiting(found, n_trials, output.notices)
     output.write_json(as_json(found, folder, line))
 
 
@@ -226,7 +226,8 @@ def print_found(found: Tuning, valid: float, line: str) -> None:
     )
     failed = sum(bool(trial.error) for trial in found.trials)
     more = f", {failed:,} failed" if failed else ""
-    say(f"{len(found.trials):,} trials{more}; figures are those of the rows held out")
+    plural = "" if len(found.trials) == 1 else "s"
+    say(f"{len(found.trials):,} trial{plural}{more}; figures are those of the rows held out")
     say("")
     say(f"the best, learned from all rows; --valid {valid:g} holds the first ones out again:")
     say(line)
@@ -248,22 +249,33 @@ def furthest(found: Tuning) -> list[Trial]:
 
 def row_of(trial: Trial, metrics: list[str], found: Tuning) -> list[str]:
     """The cells of a trial."""
+    from xmc.tuning.trials import decimals_of
+
     words = [word for name, value in trial.settings.items() for word in flag(name, value)]
     is_default = found.defaults is not None and trial.key == found.defaults.key
     told = shlex.join(words) + (" (the defaults)" if is_default else "")
-    figures = [f"{trial.figures[name]:.2f}" for name in metrics]
-    size = f"{trial.n_bytes / 1e6:.1f}"
+    figures = [f"{trial.figures[name]:.{decimals_of(name)}f}" for name in metrics]
+    seconds, size = map(shortly, (trial.seconds, trial.n_bytes / 1e6))
     counts = f"{trial.n_rows:,}", f"{len(trial.parts) * found.n_held:,}"
-    return [*figures, f"{trial.seconds:.1f}", size, *counts, told.strip()]
+    return [*figures, seconds, size, *counts, told.strip()]
 
 
-def tell_waiting(found: Tuning, notices: Notices) -> None:
-    """Say what there was no time for."""
+def shortly(number: float) -> str:
+    """A number with one decimal, small ones with two digits."""
+    return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
+
+
+def tell_waiting(found: Tuning, n_trials: int | None, notices: Notices) -> None:
+    """Say what is left to try, and how."""
     if not found.waiting:
         return
-    least = min(job.seconds for job in found.waiting)
-    told = f"{len(found.waiting):,} settings, from about {least:.0f} s on"
-    notices.say(f"no time was left for {told}; the same command goes on with a larger --budget")
+    left = f"{len(found.waiting):,} more to try"
+    if n_trials is not None and len(found.trials) >= n_trials:
+        notices.say(f"{left}; the same command goes on with more --trials")
+        return
+    least = shortly(min(job.seconds for job in found.waiting))
+    told = f"no time was left for {len(found.waiting):,} more, from about {least} s on"
+    notices.say(f"{told}; the same command goes on with a larger --budget")
 
 
 def as_json(found: Tuning, folder: str, line: str) -> dict[str, Any]:

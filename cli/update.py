@@ -126,6 +126,7 @@ def learn(
     if not sources:
         model.add([], [], vocabulary=concepts)
         return
+    matrix_model(model).check_learns()
     if not beside and not matrix_model(model).has_rows_:
         raise ModelError(
             f"{folder}: expected a model that has rows to learn new ones beside: give those of the "

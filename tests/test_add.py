@@ -294,9 +294,19 @@ def test_unknown_labels_can_t_be_removed_nor_can_all():
 
 def test_low_rank_can_t_learn_new_labels():
     model = clone(planted.MODELS["low-rank"]).fit(planted.X, Y_OLD)
-    with pytest.raises(ParameterError) as error:
-        model.add(*NEWS, rows=ROWS)
-    assert str(error.value) == "LowRankClassifier: can't learn new labels: fit it again"
+    for rows in (ROWS, None):  # nor are those of the training asked for
+        with pytest.raises(ParameterError) as error:
+            model.add(*NEWS, rows=rows)
+        assert str(error.value) == "LowRankClassifier: can't learn new labels: fit it again"
+
+
+def test_nor_can_a_stage_above_low_rank():
+    bases = planted.MODELS["balanced"], planted.MODELS["low-rank"]
+    model = RerankedClassifier(bases, random_state=0).fit(planted.X, Y_OLD)
+    before = model.predict_topk(planted.X_TEST, 3)
+    with pytest.raises(ParameterError, match="^LowRankClassifier: can't learn new labels"):
+        model.add(*NEWS)
+    assert planted.same_answer(before, model.predict_topk(planted.X_TEST, 3))
 
 
 def test_a_kind_that_can_t_learn_says_so(third_method):

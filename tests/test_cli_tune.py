@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 
 import numpy as np
@@ -8,6 +9,8 @@ from cli_tools import content, done, home, misuse, refusal, run, save_dense, wri
 
 from xmc.cli.tune import flag
 from xmc.tuning import search
+from xmc.tuning.halving import Halving
+from xmc.tuning.space import METHODS_TRIED
 
 MATRICES = home() / "X.npz", home() / "Y.npz"
 
@@ -106,11 +109,17 @@ def test_an_interrupted_search_keeps_what_is_finished(tmp_path, monkeypatch):
     assert len((tmp_path / "t" / "trials.jsonl").read_text().splitlines()) == 2
 
 
-def test_what_there_was_no_time_for_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(search._Search, "_forecast", lambda self, settings, n_rows: 0.0)
-    whole = done("tune", *MATRICES, "--out", tmp_path / "t", "--trials", 1).stderr
-    assert "no time was left for" in whole
-    assert "the same command goes on with a larger --budget" in whole
+def test_what_is_left_to_try_is_told_and_how(tmp_path, monkeypatch):
+    args = "tune", *MATRICES, "--out", tmp_path / "t"
+    last = done(*args, "--trials", 1).stderr.splitlines()[-1]
+    assert re.fullmatch(r"tune: \d more to try; the same command goes on with more --trials", last)
+    monkeypatch.setattr(Halving, "next", lambda self, trials, left: None)
+    last = done(*args).stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"tune: no time was left for \d more, from about [\d.]+ s on; the same command goes on "
+        "with a larger --budget",
+        last,
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,6 +203,12 @@ def test_a_folder_of_rows_is_refused(tmp_path):
 )
 def test_flags_that_do_not_go_together_are_refused(tmp_path, flags, told):
     assert told in misuse("tune", *MATRICES, "--out", tmp_path / "t", *flags)
+
+
+def test_help_names_the_kinds_that_are_tried():
+    *first, last = METHODS_TRIED
+    told = " ".join(done("tune", "--help").stdout.split())
+    assert f"[default: {', '.join(first)} and {last} are tried]" in told
 
 
 def test_an_unknown_metric_is_told_those_that_there_are(tmp_path):

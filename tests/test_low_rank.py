@@ -25,7 +25,7 @@ from xmc.arrays import Lists, frozen
 from xmc.inputs import as_rows, as_targets
 from xmc.kernels import factors as kernels_of
 from xmc.kernels.gather import transpose
-from xmc.low_rank import Turns, alternate, closed, problem_of
+from xmc.low_rank import Pair, Turns, alternate, closed, problem_of
 from xmc.ranking import factors
 from xmc.ranking.factors import Factors, factors_of
 from xmc.ranking.search import Search
@@ -144,6 +144,20 @@ def test_the_objective_is_that_of_all_pairs_and_never_rises(data, weight, dtype)
     pair, objectives = alternate(problem, start, 0.5, weight, 40, 0.0)
     assert objectives[-1] == pytest.approx(objective(*data, pair, 0.5, weight), rel=1e-5)
     assert len(objectives) > 3 and (np.diff(objectives) < 0).all()
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3, 0.01])
+@pytest.mark.parametrize("rank", [1, RANK, 15])
+def test_no_half_of_a_sweep_raises_it_wherever_it_begins(data, rng, rank, weight):
+    turns = Turns(posed(*data), 0.5, weight)
+    pair = Pair(rng.normal(size=(26, rank)), rng.normal(size=(12, rank)))
+    reached = [objective(*data, pair, 0.5, weight)]
+    for _ in range(4):
+        features = turns.features(pair)
+        halfway = Pair(features, pair.labels)
+        pair = turns.labels(features)
+        reached += [objective(*data, own, 0.5, weight) for own in (halfway, pair)]
+    assert (np.diff(reached) < 0).all()
 
 
 def test_the_factors_of_labels_are_the_best_for_those_of_features(data):
@@ -407,11 +421,14 @@ def test_fewer_components_than_the_rank_are_refused():
     [
         (
             {"factorization": "als", "ridge": 0},
-            "LowRankClassifier: ridge must be above 0 with factorization='als', got 0",
+            "LowRankClassifier: ridge must be at least 1e-09 with factorization='als', got 0",
         ),
         ({"rank": 0}, "LowRankClassifier: rank must be an int >= 1 or None, got 0"),
         ({"ridge": -1}, "LowRankClassifier: ridge must be a finite number >= 0 and <= 1000000000"),
-        ({"implicit_weight": 0}, "LowRankClassifier: implicit_weight must be a finite number > 0"),
+        (
+            {"implicit_weight": 0},
+            "LowRankClassifier: implicit_weight must be a finite number >= 1e-09",
+        ),
         ({"factorization": "svd"}, "LowRankClassifier: factorization must be one of 'closed', 'a"),
         ({"memory": 10**6}, "memory: training needs about "),
     ],
@@ -427,11 +444,31 @@ def test_what_it_can_not_do_it_says_in_a_line():
         "LowRankClassifier: can't be compressed: fit it again with a smaller rank"
     )
     assert refused(ParameterError, lambda: model.forecast(X, Y)) == (
-        "LowRankClassifier: expected a method that can be forecast"
+        "LowRankClassifier: can't be forecast: what its fit takes isn't known"
     )
     assert refused(ParameterError, lambda: model.fit(X, Y, user_negatives=[None])) == (
         "LowRankClassifier: user_negatives must be None"
     )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("implicit_weight", [1e-9, 1.0])
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_columns_that_say_the_same_are_solved_with_hardly_a_ridge(implicit_weight, length):
+    same = sp.csr_matrix(np.full((30, 4), length, np.float32))
+    Y = sp.csr_matrix(np.arange(30)[:, None] % [2, 3, 5] == 0, dtype=np.float32)
+    model = LowRankClassifier(
+        factorization="als", ridge=1e-9, implicit_weight=implicit_weight, normalize=False
+    )
+    scores = model.fit(same, Y).predict_topk(same, 3).scores
+    assert np.isfinite(scores).all()
+    if implicit_weight == 1.0:  # each label's share of the rows
+        assert scores[0] == pytest.approx([1 / 2, 1 / 3, 1 / 5], abs=1e-3)
+
+
+def test_a_singular_system_has_its_shortest_solution():
+    system = np.array([[2.0, 2.0], [2.0, 2.0]])
+    assert low_rank._solved(system, np.array([4.0, 4.0])) == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize("factorization", ["closed", "als"])

@@ -109,6 +109,10 @@ def test_the_facts_are_those_of_the_model(found, model):
     layers = [layer for member in model.members_ for layer in member.layers]
     assert facts.n_weights == sum(len(layer.weight) for layer in layers)
     assert facts.seconds_per_row > 0
+    flat = clone(planted.MODELS["low-rank"]).fit(planted.X, planted.Y)
+    factors = flat.model_.predictor
+    told = report(flat, planted.X_TEST, planted.Y_TEST).facts.n_weights
+    assert told == factors.feature_factors.size + factors.label_factors.size > 0
 
 
 def test_every_kind_of_model_has_a_report_and_a_page(fitted):

@@ -1,6 +1,8 @@
 """A search for settings: what it tries next, what it keeps, and what it refuses."""
 
 import json
+import re
+from collections import Counter
 from dataclasses import fields
 
 import numpy as np
@@ -11,11 +13,13 @@ from planted_names import named_texts
 from sklearn.base import clone
 
 from xmc import DataError, ModelError, ParameterError
+from xmc.labelled_rows import to_hold_out
+from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
 from xmc.settings import model_of
 from xmc.tuning import Trial, halving, space, tune
 from xmc.tuning.halving import Halving, Rung, rungs_of
-from xmc.tuning.plot import front_of
+from xmc.tuning.plot import front_of, plot, rounded
 from xmc.tuning.space import Space
 from xmc.tuning.trials import best_of, joined, key_of
 
@@ -24,6 +28,7 @@ RUNGS = (Rung(100), Rung(300), Rung(900))
 AGAIN = (Rung(300), Rung(900), Rung(900, (1, 2)))
 RUN = {"n_jobs": 1, "random_state": 0, "verbose": 0}
 PACE = 0.01  # seconds a row
+HELD = to_hold_out(300, 30, 0)
 
 
 @pytest.fixture
@@ -146,6 +151,8 @@ def test_of_equals_the_faster_is_the_best_and_of_ece_the_least():
     better, worse = trial({}, RUNGS[0], 50.01), trial({}, RUNGS[0], 60.0)
     assert best_of([better, fast], "P@5") is better
     assert best_of([worse, better], "P@5", -1) is better
+    less, more = (trial({}, RUNGS[0], 0)._replace(figures={"ECE@1": ece}) for ece in (0.011, 0.013))
+    assert best_of([more, less._replace(seconds=2.0)], "ECE@1", -1).figures["ECE@1"] == 0.011
     assert best_of([better._replace(error="no")], "P@5") is None
 
 
@@ -173,6 +180,7 @@ SPACES = {
     "texts, fixed": Space(True, 40, "P@5", {"method": "one-vs-all", "C": 3.0}),
     "matrices": Space(False, 5000, "P@5", {}),
     "matrices, fixed": Space(False, 40, "P@5", {"beam_size": 7}),
+    "low rank": Space(False, 5000, "P@5", {"method": "low-rank"}),  # of 100 settings in all
 }
 
 
@@ -186,7 +194,7 @@ def test_all_that_is_tried_makes_a_model_and_holds_what_is_fixed(name, rng):
             assert own.plain(settings) == settings
             seen.add(key_of(settings))
             settings = own.stepped(settings, rng)
-    assert len(seen) > 100
+    assert len(seen) > (30 if name == "low rank" else 100)
 
 
 def test_defaults_are_never_written_down():
@@ -205,6 +213,9 @@ def test_settings_that_change_nothing_are_left_out():
     one = {"method": "one-vs-all"}
     assert own.plain({**one, "n_trees": 3, "beam_size": 5}) == one
     assert own.plain({"method": "reranked", "C": 2.0}) == {"method": "reranked"}
+    low = {"method": "low-rank", "implicit_weight": 0.3}
+    assert own.plain(low) == {"method": "low-rank"}  # which weighs all alike in closed form
+    assert len(own.plain({**low, "factorization": "als"})) == 3
 
 
 def test_only_kinds_of_models_are_tried_that_have_what_is_fixed():
@@ -271,14 +282,53 @@ def test_if_the_defaults_fail_so_does_the_search(tmp_path):
     assert not (tmp_path / "t" / "trials.jsonl").exists()
 
 
+@pytest.mark.parametrize("metric", ["macro-R@5", "ECE@1", "coverage@2"])
+def test_every_metric_can_be_searched_for(tmp_path, metric):
+    found = tune(X, Y, tmp_path / "t", metric=metric, n_trials=1)
+    model = model_of({}, RUN).fit(*(planted_rows[~HELD] for planted_rows in (X, Y)))
+    wanted = scorer(metric)(model, X[HELD], Y[HELD])
+    as_percent = -1 if metric.startswith("ECE") else 100
+    assert found.best.figures[metric] == pytest.approx(as_percent * wanted)
+
+
 def test_the_plot_has_a_mark_for_each_trial_in_both_panels(small_rungs, tmp_path):
     found = tune(X, Y, tmp_path / "t", n_trials=6)
     drawn = (tmp_path / "t" / "trials.svg").read_text()
-    n_full = sum(t.n_rows == 270 for t in found.trials)
-    assert drawn.count('r="4.5"') == 2 * n_full + 1  # and one of the legend
-    assert drawn.count('r="3"') == 2 * (6 - n_full) + 1
-    assert 0 < n_full < 6
-    assert drawn.count(">best<") == drawn.count(">defaults<") == 2
+    times = Counter(t.key for t in found.trials)
+    through = [key for key, n in times.items() if n == max(times.values())]
+    n_others = sum(t.key not in through or t.n_rows < 270 for t in found.trials)
+    n_named = 1 + (found.best.key != found.defaults.key)
+    assert drawn.count('r="6.5"') == 2 * n_named
+    assert drawn.count('r="4.5"') == 2 * (len(through) + n_named) + 1  # and one of the legend
+    assert drawn.count('r="3"') == 2 * n_others + 1
+    assert n_others > 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_names_in_the_plot_lie_on_sides_that_the_other_mark_is_not_on(sign):
+    less, more = trial({}, RUNGS[0], 50.0), trial({"C": 2.0}, RUNGS[0], 50.01)
+    best, defaults = (more, less) if sign > 0 else (less, more)
+    drawn = str(plot([less, more], [less, more], "P@5", best, defaults, sign))
+    for panel in (0, 1):
+        y = {
+            told: float(re.findall(f'y="([0-9.]+)"[^>]*>{told}<', drawn)[panel])
+            for told in ("best", "defaults")
+        }
+        assert sign * (y["defaults"] - y["best"]) > 25
+    assert str(plot([less], [less], "P@5", less, less)).count(">best: the defaults<") == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (38.4, 49.0, ["40", "42", "44", "46", "48"]),
+        (73.2, 74.2, ["73.2", "73.4", "73.6", "73.8", "74.0", "74.2"]),
+        (-0.022, 0.295, ["0.00", "0.05", "0.10", "0.15", "0.20", "0.25"]),
+        (0.0, 100.0, ["0", "20", "40", "60", "80", "100"]),
+    ],
+)
+def test_numbers_on_an_axis_are_round(low, high, told):
+    assert [own for _, own in rounded(low, high)] == told
 
 
 def test_the_front_are_the_points_that_none_beats():
@@ -347,10 +397,31 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         ({"settings": {"min_df": 3}}, "tune: there is no setting 'min_df' of such rows"),
         ({"settings": {"n_jobs": 3}}, "tune: there is no setting 'n_jobs' of such rows"),
         ({"settings": {"method": "forest"}}, "method must be one of 'tree', "),
+        (
+            {"settings": {"rank": 5}},
+            "tune: none of tree, one-vs-all, reranked has rank; give a method that does",
+        ),
+        (
+            {"settings": {"beam_size": 5, "neighbors": True}},
+            "tune: none of tree, one-vs-all, reranked has beam_size, neighbors; give a method that",
+        ),
+        (
+            {"settings": {"method": "one-vs-all", "beam_size": 5}},
+            "tune: method 'one-vs-all' has no beam_size",
+        ),
         ({"settings": {"C": -1}}, "LabelTreeClassifier: C must be "),
         ({"metric": "accuracy"}, "scorer: expected one of P, nDCG, "),
-        ({"metric": "P@41"}, "tune: k must be an int from 1 to 40, the number of labels, got 41"),
+        ({"metric": "P@41"}, "tune: metric must have a k of at most 40, the number of labels, got"),
         ({"n_trials": 0}, "tune: n_trials must be at least 1, as the defaults are tried on 270 "),
+        ({"n_trials": 2.5}, "tune: n_trials must be an int or None, got 2.5"),
+        ({"budget": np.nan}, "tune: budget must be a finite number of seconds > 0, got nan"),
+        ({"budget": np.inf}, "tune: budget must be a finite number of seconds > 0, got inf"),
+        ({"budget": -1.0}, "tune: budget must be a finite number of seconds > 0, got -1.0"),
+        ({"budget": "15m"}, "tune: budget must be a finite number of seconds > 0, got '15m'"),
+        ({"valid": np.nan}, "tune: valid must be a number > 0 and < 1, got nan"),
+        ({"valid": 0}, "tune: valid must be a number > 0 and < 1, got 0"),
+        ({"random_state": None}, "tune: random_state must be an int >= 0, got None"),
+        ({"random_state": -1}, "tune: random_state must be an int >= 0, got -1"),
         ({"valid": 0.999}, "tune: expected rows left to train on, --valid 0.999 holds 300 of 300"),
         ({"rows": X[:19], "labels": Y[:19]}, "tune: expected at least 20 rows, to hold some "),
         ({"rows": X[:30]}, "tune: expected labels for 30 rows, got 300"),

@@ -229,7 +229,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
 
         Raises ParameterError if this kind of model can't tell.
         """
-        raise ParameterError(f"{type(self).__name__}: expected a method that can be forecast")
+        raise ParameterError(
+            f"{type(self).__name__}: can't be forecast: what its fit takes isn't known"
+        )
 
     def predict_topk(
         self, X: Any, k: int | None = 5, *, sets: bool = False, threshold: float | None = None
@@ -242,8 +244,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         With calibration, or a last stage, scores are the probabilities learned on held-out rows.
-        With optimize="macro_f1" (the mean over all labels), "macro_f1_named" (over those that are
-        true or named), "macro_recall" or "coverage" the k labels are those that, for the rows of
+        With optimize="macro_f1" (the mean over labels that are true or named), "macro_f1_all" (over
+        all labels), "macro_recall" or "coverage" the k labels are those that, for the rows of
         this call together, are expected to be best by that metric at k (Schultheis et al., NeurIPS
         2023): another k or other rows beside may give a row other labels. They stand in the order
         of their probabilities. One row alone gets its most probable ones.
@@ -423,9 +425,14 @@ class Estimator(ClassifierMixin, BaseEstimator):
         self.model_ = removed(as_of_now(self), labels)
         return self
 
+    def check_learns(self) -> None:
+        """Raise ParameterError if this kind of model can't learn new labels."""
+        if type(self)._taught is Estimator._taught:
+            raise ParameterError(f"{type(self).__name__}: can't learn new labels: fit it again")
+
     def _taught(self, predictor: Any, news: News) -> Predictor:
         """The predictor, with what it learns of new rows."""
-        raise ParameterError(f"{type(self).__name__}: can't learn new labels: fit it again")
+        raise NotImplementedError
 
     def _without(self, predictor: Any, labels: np.ndarray) -> Predictor:
         """The predictor, which finds these labels no longer."""

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import DataError
 from .io.label_ids import align_labels
 from .metrics import report, sparse_propensities
+from .scoring import Scorer
 
 
 class LabelledRows(NamedTuple):
@@ -78,14 +79,23 @@ def hold_out(
 
 
 def measure(
-    model: Any, trained: LabelledRows, held: LabelledRows, ks: Sequence[int]
+    model: Any,
+    trained: LabelledRows,
+    held: LabelledRows,
+    ks: Sequence[int],
+    scorer: Scorer | None = None,
 ) -> dict[str, float | int]:
     """The metrics of a model on rows held out; propensities are those of the rows it learned.
 
+    scorer: of a metric that is wanted even if reports don't show it.
     A model that has a vocabulary has its concepts among its labels.
     """
     Y, known = held.Y, trained.Y
     if held.label_ids is not None and model.label_ids_ != held.label_ids:
         Y, ids = align_labels(Y, held.label_ids, model.label_ids_)
         known = align_labels(known, held.label_ids, ids)[0]
-    return report(Y, model.predict_topk(held.rows, max(ks)), ks, sparse_propensities(known))
+    top = model.predict_topk(held.rows, max(ks))
+    found = report(Y, top, ks, sparse_propensities(known))
+    if scorer is not None and scorer.name not in found:
+        found[scorer.name] = 100 * scorer.metric(Y, top, scorer.k)
+    return found

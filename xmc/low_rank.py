@@ -195,14 +195,14 @@ def alternate(
     lowering it is the last one, and is not kept.
     """
     turns = Turns(problem, ridge, implicit_weight)
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"), np.errstate(over="ignore", invalid="ignore"):
         pair = turns.labels(balanced(start).features)
         objectives = [turns.objective(pair)]
         for _ in range(max_sweeps):
             new = turns.labels(turns.features(pair))
             objective = turns.objective(new)
             swept()
-            if objective >= objectives[-1]:
+            if not objective < objectives[-1]:  # it may be no number, where numbers are too large
                 break
             gained = objectives[-1] - objective
             pair = new
@@ -231,7 +231,7 @@ class Turns(NamedTuple):
                 own = slice(labels.indptr[label], labels.indptr[label + 1])
                 rows = Z[labels.indices[own]]
                 system = shared + (1 - self.weight) * (rows.T @ rows)
-                out[label] = np.linalg.solve(system, rows.T @ labels.data[own])
+                out[label] = _solved(system, rows.T @ labels.data[own])
 
         run(part, row_blocks(labels.n_rows, LABELS_PER_JOB), self.problem.n_jobs)
         return Pair(features, out)
@@ -261,7 +261,10 @@ class Turns(NamedTuple):
             if not size > 0:
                 break
             bent = curved(step)
-            length = self.problem.dtype.type(size / _dot(step, bent))
+            curve = _dot(step, bent)
+            if not curve > 0:  # by rounding
+                break
+            length = self.problem.dtype.type(size / curve)
             P, left = P + length * step, left - length * bent
             scaled = left / diagonal
             before, size = size, _dot(left, scaled)
@@ -292,6 +295,14 @@ def balanced(pair: Pair) -> Pair:
     lengths = [np.sqrt((factors.astype(np.float64) ** 2).sum(axis=0)) for factors in pair]
     scale = np.sqrt(lengths[1] / lengths[0])
     return Pair(pair.features * scale, pair.labels / scale)
+
+
+def _solved(system: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution of a system; the shortest one where rounding leaves several."""
+    try:
+        return np.linalg.solve(system, right)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(system, right)[0]
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:

@@ -27,7 +27,9 @@ from .training.needs import Needs, within
 from .training_data import TrainingData
 
 RANK, LEAST_COMPONENTS = 100, 500  # unless told, and the data have as many
+LEAST_RIDGE = 1e-9  # of als: with less, rounding alone says how long factors are
 COPIES = 5  # of U and V, while they are found
+LATER = 2, 6  # copies of these, and of the factors, in what follows
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
@@ -76,8 +78,9 @@ class LowRankClassifier(LowRankParams, CalibratedEstimator):
         who = type(self).__name__
         if data.user_negatives is not None:
             raise ParameterError(f"{who}: user_negatives must be None")
-        if self.factorization == "als" and not self.ridge:
-            raise ParameterError(f"{who}: ridge must be above 0 with factorization='als', got 0")
+        if self.factorization == "als" and self.ridge < LEAST_RIDGE:
+            least = f"at least {LEAST_RIDGE:g} with factorization='als'"
+            raise ParameterError(f"{who}: ridge must be {least}, got {self.ridge:g}")
         if self.components is not None and self.components < (self.rank or 0):
             raise ParameterError(
                 f"{who}: components must be at least rank={self.rank}, got {self.components}"
@@ -113,7 +116,9 @@ class LowRankClassifier(LowRankParams, CalibratedEstimator):
         size = n_components * (X.n_rows + X.n_features + 1)
         dtype = np.float64 if size <= DOUBLE else np.float32
         if self.memory is not None:
-            n_bytes = np.dtype(dtype).itemsize * COPIES * size + 6 * X.data.nbytes
+            factors = (self.rank or RANK) * (len(data.label_counts) + X.n_features)
+            most = max(COPIES * size, LATER[0] * size + LATER[1] * factors)
+            n_bytes = np.dtype(dtype).itemsize * most + 6 * X.data.nbytes
             within([Needs(held_bytes() + n_bytes, 0, 0)], self.memory, n_threads(self.n_jobs))
         given = data.X, data.Y, data.rows_of_label, data.row_weights
         return problem_of(*given, float(self.bias), dtype, self.n_jobs), n_components

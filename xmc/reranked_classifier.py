@@ -231,6 +231,11 @@ class RerankedClassifier(RerankedParams, Estimator):
         smaller.model_ = model._replace(predictor=replace(predictor, bases=tuple(bases)))
         return smaller
 
+    def check_learns(self) -> None:
+        predictor: Any = self._fitted().predictor
+        for base in predictor.bases:
+            self._base_of(base).check_learns()
+
     def _taught(self, predictor: Reranked, news: News) -> Reranked:
         sources = taught_sources(
             *(predictor.sources, news.X, news.Y, news.names, news.related, news.joined.Y)

@@ -160,7 +160,7 @@ def factors_of(
 ) -> Factors:
     """The predictor of these factors, labels in any order."""
     label_factors = label_factors.astype(np.float32)
-    exact = np.linalg.norm(label_factors.astype(np.float64), axis=1)
+    exact = np.sqrt(np.einsum("ij,ij->i", label_factors, label_factors, dtype=np.float64))
     length = np.nextafter(exact.astype(np.float32), np.float32(np.inf))
     order = np.lexsort((labels, -length))
     return Factors(

@@ -166,10 +166,8 @@ def _ranked(model: Any, rows: Any, k: int) -> tuple[Any, TopK, float]:
 
 def _facts(model: Any, n_bytes: int | None, seconds_per_row: float) -> Facts:
     estimator, learned = _estimator(model), model.model_
-    levels = [level for tree in learned.predictor.levels() for level in tree]
-    n_weights = sum(level["n_weights"] for level in levels)
     kind = type(estimator).__name__
-    own = (learned.n_features, n_weights, n_bytes, seconds_per_row)
+    own = (learned.n_features, learned.predictor.n_weights, n_bytes, seconds_per_row)
     return Facts(kind, model.n_labels_, *own)
 
 

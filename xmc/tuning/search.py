@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -13,36 +12,26 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..calibration import FEWEST_ROWS
 from ..checkpoint import Identity, locked
 from ..errors import DataError, ParameterError, XmcError
-from ..frames import is_frame
-from ..identity import checksum
-from ..inputs import as_csr
 from ..io.files import create_file, scratch_folder
 from ..labelled_rows import LabelledRows, hold_out, measure, to_hold_out
-from ..methods import METHODS
 from ..metrics import scorer
 from ..model_files import versions
-from ..params import TextParams
 from ..settings import model_of
-from ..text import as_texts
-from ..text_classifier import as_labels
-from ..topk import check_k
-from ..training_data import as_label_matrix, as_row_weights
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
+from .given import WHO, as_labelled_rows, check_numbers, check_settings, checksums
 from .halving import Halving, Job, rungs_of
 from .plot import plot
 from .space import Space
-from .trials import Trial, best_of, joined, keep, kept, key_of
+from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
 
 PLOT = "trials.svg"
-WHO = "tune"
 USUAL_KS = (1, 3, 5)
-FEW = 50  # rows that suffice to compile what texts need
+FEW = 50  # rows that suffice to compile
 
 
 class Tuning(NamedTuple):
@@ -52,7 +41,7 @@ class Tuning(NamedTuple):
     metric: by which they were chosen, on rows held out. sign: -1 where less of it is better.
     best, defaults: what all their trials say that learned from all rows but those held out.
     n_held: rows that are held out at a time.
-    waiting: settings that there was no time for, and the seconds that they would have taken.
+    waiting: settings that are left to try, and the seconds that they would take.
     model: of the best settings, not fitted.
     """
 
@@ -99,8 +88,9 @@ def tune(
     Raises DataError and ParameterError, and ModelError if the folder keeps a search on other data
     or has other settings.
     """
+    check_numbers(budget, n_trials, valid, random_state)
     fixed = dict(settings or {})
-    data = _as_rows(rows, labels, label_ids, label_names, sample_weight)
+    data = as_labelled_rows(rows, labels, label_ids, label_names, sample_weight)
     search = _Search(data, fixed, metric, valid, vocabulary, n_jobs, random_state)
     least = search.halving.least
     if n_trials is not None and n_trials < least:
@@ -118,7 +108,8 @@ def _searched(
     """Make trials until the time is over, or there is nothing left to try."""
     trials = kept(folder)
     if trials:
-        tell(f"goes on after {len(trials):,} trials in {folder}")
+        plural = "" if len(trials) == 1 else "s"
+        tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
     search.compile()
     while n_trials is None or len(trials) < n_trials:
         left = budget - sum(trial.spent for trial in trials)
@@ -137,9 +128,9 @@ def _searched(
 def _told(trial: Trial, number: int, metric: str, spent: float, budget: float) -> str:
     """What came of a trial, in a line."""
     own = ", ".join(f"{name}={value}" for name, value in trial.settings.items()) or "defaults"
-    came = trial.error or f"{metric} {trial.figures[metric]:.2f}"
+    came = trial.error or f"{metric} {trial.figures[metric]:.{decimals_of(metric)}f}"
     rows = f"{trial.n_rows:,} rows" + ("" if trial.parts == (0,) else ", others held out")
-    return f"trial {number}, {spent:.0f} of {budget:.0f} s: {came}, {rows}, {own}"
+    return f"trial {number}, {spent:.0f} of {budget:g} s: {came}, {rows}, {own}"
 
 
 class _Search:
@@ -157,9 +148,11 @@ class _Search:
     ):
         self.of_texts, self.metric, self.vocabulary = data.texts is not None, metric, vocabulary
         self.run_params = {"n_jobs": n_jobs, "random_state": seed, "verbose": 0}
-        _check(fixed, self.of_texts)
+        check_settings(fixed, self.of_texts)
         self.scorer = scorer(metric)
-        check_k(WHO, self.scorer.k, data.Y.shape[1])
+        if self.scorer.k > data.Y.shape[1]:
+            most = f"a k of at most {data.Y.shape[1]:,}, the number of labels"
+            raise ParameterError(f"{WHO}: metric must have {most}, got {metric!r}")
         self._model(fixed)  # a wrong value is told before anything is trained
         if data.Y.shape[0] < FEWEST_ROWS:
             expected = f"expected at least {FEWEST_ROWS} rows, to hold some of them out"
@@ -175,16 +168,18 @@ class _Search:
         self.halving = Halving(self.space, rungs, self.score, seed, self._forecast)
         chosen = {"metric": metric, "valid": valid, "seed": seed}
         settings = {"class": WHO, **versions(), **chosen, **fixed}
-        self.identity = Identity(settings=settings, data=_checksums(data, vocabulary))
+        self.identity = Identity(settings=settings, data=checksums(data, vocabulary))
 
     def compile(self) -> None:
         """Compile what trials need, so that none takes the longer for it."""
         for costs in (False, True):
             compile_kernels("float32", costs)
+        few = self.trained.take(np.arange(min(FEW, self.trained.Y.shape[0])))
+        models = [self._model(self.halving.first[0])]
         if self.of_texts:
-            few = self.trained.take(np.arange(min(FEW, self.trained.Y.shape[0])))
             few = few._replace(label_names=few.label_names or few.label_ids)
-            model = model_of({"rerank": True, "min_df": 1}, self.run_params, of_texts=True)
+            models += [model_of({"rerank": True, "min_df": 1}, self.run_params, of_texts=True)]
+        for model in models:
             with suppress(XmcError):  # of rows that are of no use; others may be
                 few.teach(model).predict_topk(few.rows, 1)
 
@@ -215,7 +210,7 @@ class _Search:
         model = self._some(trained, n_rows).teach(self._model(settings))
         seconds = time.monotonic() - start
         ks = sorted({self.scorer.k, *(k for k in USUAL_KS if k <= held.Y.shape[1])})
-        found = measure(model, trained, held, ks)
+        found = measure(model, trained, held, ks, self.scorer)
         figures = {name: float(value) for name, value in found.items() if "@" in name}
         return seconds, _size(model, folder), figures
 
@@ -227,7 +222,7 @@ class _Search:
             needed = self.halving.needed_first(trials) + sum(trial.spent for trial in trials)
             raise ParameterError(
                 f"{WHO}: expected a budget for one training on {self.n_rows:,} rows, about "
-                f"{needed:.1f} s, got {budget:g} s"
+                f"{max(needed, 0.1):.1f} s, got {budget:g} s"
             )
         defaults = through.get(key_of(self.halving.first[0]))
         with create_file(folder / PLOT, overwrite=True) as file:
@@ -266,52 +261,6 @@ class _Search:
             return model.forecast(part.rows, part.Y, **called).seconds
         except XmcError:
             return 0.0
-
-
-def _as_rows(
-    rows: Any, labels: Any, label_ids: Any, label_names: Any, sample_weight: Any
-) -> LabelledRows:
-    """What a search is given, checked."""
-    X: Any = None
-    texts: Any = None
-    if sp.issparse(rows) or is_frame(rows) or len(getattr(rows, "shape", ())) == 2:
-        X, given, ids = as_csr(rows, WHO, "X"), labels, label_ids
-    else:
-        texts = as_texts(rows, WHO)
-        given, ids = as_labels(labels, label_ids, WHO)
-    Y = as_label_matrix(given, WHO)[0]
-    n_rows = X.shape[0] if texts is None else len(texts)
-    if Y.shape[0] != n_rows:
-        raise DataError(f"{WHO}: expected labels for {n_rows:,} rows, got {Y.shape[0]:,}")
-    weights = None
-    if sample_weight is not None:
-        as_row_weights(sample_weight, n_rows, WHO)
-        weights = np.asarray(sample_weight)
-    names_of = None if label_names is None else list(label_names)
-    return LabelledRows(X, Y, texts, None if ids is None else list(ids), names_of, weights)
-
-
-def _check(settings: Mapping[str, Any], of_texts: bool) -> None:
-    """Raise ParameterError at a setting that there isn't."""
-    declared = [method.params for method in METHODS.values()] + [TextParams] * of_texts
-    known = {f.name for own in declared for f in fields(own) if "own_flag" not in f.metadata}
-    known |= {"method", "rerank"} if of_texts else {"method"}
-    for name in settings:
-        if name not in known:
-            raise ParameterError(f"{WHO}: there is no setting {name!r} of such rows")
-
-
-def _checksums(data: LabelledRows, vocabulary: Vocabulary | None) -> dict[str, str]:
-    """Checksums of the data, by what people call them."""
-    given = {
-        "rows": data.rows,
-        "labels": data.Y,
-        "ids of labels": data.label_ids,
-        "names of labels": data.label_names,
-        "weights of rows": data.row_weights,
-        "vocabulary": None if vocabulary is None else vocabulary.to_arrays(),
-    }
-    return {name: checksum(value) for name, value in given.items() if value is not None}
 
 
 def _size(model: Any, folder: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..methods import method_named
-from ..params import LabelTreeParams, RerankParams, TextParams, names
+from ..params import LabelTreeParams, LowRankParams, RerankParams, TextParams, names
 from ..training.grow import shape_of
 
 # What is known of settings before any row is seen, see docs/settings.md. The values of a setting
@@ -28,13 +28,19 @@ TREES: dict[str, tuple[Any, ...]] = {
     "negatives": ("tfn", "tfn+man"),
     "score_transform": ("l2_hinge", "l3_hinge"),
 }
+LOW_RANK: dict[str, tuple[Any, ...]] = {
+    "rank": (None, 25, 50, 200, 400),
+    "ridge": (0.01, 0.1, 1.0, 10.0),
+    "factorization": ("closed", "als"),
+    "implicit_weight": (0.03, 0.1, 0.3, 1.0),
+}
 TEXTS: dict[str, tuple[Any, ...]] = {
     "opening": (0, 8, 16, 32),
     "max_ngram": (1, 2, 3),
     "min_df": (1, 2, 5, 10),
     "neighbors": (True, False),
 }
-METHODS_TRIED = ("tree", "one-vs-all", "reranked")
+METHODS_TRIED = ("tree", "one-vs-all", "reranked")  # others if they are asked for
 WITHOUT_LANGUAGE, OF_LANGUAGE = ("words", "words+chars"), ("stems", "stems+chars")
 SPARSE = {"costs": "propensity", "weight_threshold": 0.01}  # for one-vs-all
 PAIRS = {"max_ngram": 2, "min_df": 5}
@@ -55,9 +61,8 @@ FIRST_OF_TEXTS: tuple[dict[str, Any], ...] = (
     {"rerank": False, "n_trees": 3},
     {"analyzer": "words+chars"},
 )
-DEFAULTS = {
-    f.name: f.default for of in (LabelTreeParams, TextParams, RerankParams) for f in fields(of)
-}
+DECLARED = LabelTreeParams, LowRankParams, TextParams, RerankParams
+DEFAULTS = {f.name: f.default for of in DECLARED for f in fields(of)}
 
 
 class Choice(NamedTuple):
@@ -77,8 +82,9 @@ class Space:
     def __init__(self, of_texts: bool, n_labels: int, metric: str, fixed: Mapping[str, Any]):
         self.of_texts, self.n_labels, self.fixed = of_texts, n_labels, dict(fixed)
         self.methods = [name for name in METHODS_TRIED if self._fits(name)]
-        tried = LINEAR | TREES | self._kinds() | self._shapes()
-        tried["arity"] = tuple(own for own in TREES["arity"] if own is None or own < n_labels)
+        tried = LINEAR | TREES | LOW_RANK | self._kinds() | self._shapes()
+        for name in ("arity", "rank"):
+            tried[name] = tuple(own for own in tried[name] if own is None or own < n_labels)
         if of_texts:
             stems = OF_LANGUAGE if "language" in fixed else ()
             tried |= TEXTS | {"analyzer": WITHOUT_LANGUAGE + stems}
@@ -89,8 +95,7 @@ class Space:
 
     def _fits(self, method: str) -> bool:
         """Whether a kind of model has all the settings that are fixed."""
-        own = {"method", "rerank", *names(method_named(method).params)}
-        own |= {*names(TextParams), *names(RerankParams)} if self.of_texts else set()
+        own = settings_of(method, self.of_texts)
         return self.fixed.keys() <= own and self.fixed.get("method", method) == method
 
     def _kinds(self) -> dict[str, tuple[Any, ...]]:
@@ -154,6 +159,8 @@ class Space:
             return stage
         if name == "tail_share" and stage:  # they don't go together
             return False
+        if name == "implicit_weight" and settings.get("factorization") != "als":
+            return False
         if name == "max_leaf_size":
             shape = shape_of(settings.get("tree", "auto"), self.n_labels)
             return method == "tree" and shape == "balanced"
@@ -172,6 +179,12 @@ class Space:
         """Whether a tree and one-vs-all stand below a last stage."""
         named = settings.get("method") is not None
         return self.of_texts and not named and settings.get("rerank") is not False
+
+
+def settings_of(method: str, of_texts: bool) -> set[str]:
+    """The names of all settings that a kind of model has."""
+    of_rows = {*names(TextParams), *names(RerankParams)} if of_texts else set()
+    return {"method", "rerank", *names(method_named(method).params), *of_rows}
 
 
 def _beside(value: Any, values: tuple[Any, ...], rng: np.random.Generator) -> Any:

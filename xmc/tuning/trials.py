@@ -21,7 +21,8 @@ class Trial(NamedTuple):
     parts: which rows were held out, by the number of the part; for each there was a training.
     seconds: of a training. spent: all of them, with saving and measuring.
     n_bytes: of the model's folder.
-    figures: metrics on the rows held out, in percent, means over the parts; none if it failed.
+    figures: metrics on the rows held out, in percent, but ECE from 0 to 1; means over the parts,
+        none if it failed.
     error: why it failed, "" if it didn't.
     """
 
@@ -105,9 +106,14 @@ def joined(trials: Sequence[Trial]) -> Trial:
     return alike[0]._replace(parts=parts, seconds=seconds, spent=spent, figures=figures)
 
 
+def decimals_of(metric: str) -> int:
+    """How many decimals of a metric tell: two of percent, four of ECE, which goes from 0 to 1."""
+    return 4 if metric.startswith("ECE") else 2
+
+
 def best_of(trials: Sequence[Trial], metric: str, sign: int = 1) -> Trial | None:
-    """The best one; of those that are equal to two decimals the one that trains faster."""
-    done = [trial for trial in trials if not trial.error]
+    """The best one; of those that are equal in the decimals that tell the fastest to train."""
+    done, n = [trial for trial in trials if not trial.error], decimals_of(metric)
     return min(
-        done, key=lambda one: (-sign * round(one.figures[metric], 2), one.seconds), default=None
+        done, key=lambda one: (-sign * round(one.figures[metric], n), one.seconds), default=None
     )

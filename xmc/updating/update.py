@@ -64,6 +64,7 @@ def added(
     Y, labels = _labelled(y, label_ids, label_names, model, who)
     if described is not None and not described.texts:  # names are all that is new
         return _only_named(estimator, model, labels, described.names, described.related)
+    estimator.check_learns()
     asked = estimator._features(X if described is None else described.X, reset=False)
     same_rows(asked, Y, who)
     if not Y.nnz:
