@@ -31,12 +31,7 @@ from xmc.params import TARGETS
 from xmc.ranking import together
 
 KINDS = {"tree": LabelTreeClassifier, "one-vs-all": OneVsAllClassifier}
-WAYS = [
-    ("p", 1.0),
-    *((target, 1.0) for target in TARGETS),
-    ("macro_f1_all", 0.5),
-    ("coverage", 0.5),
-]
+WAYS = [("p", 1.0), *((target, 1.0) for target in TARGETS), ("macro_f1", 0.5), ("coverage", 0.5)]
 
 
 class Asked(NamedTuple):

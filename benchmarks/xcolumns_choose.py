@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from xcolumns import block_coordinate as bc
 from xcolumns.metrics import macro_f1_score
 
-KNOWN = "macro_f1_all", "macro_recall", "coverage"
+KNOWN = "macro_f1", "macro_recall", "coverage"
 MIXED = {
-    "macro_f1_all": bc.predict_optimizing_mixed_instance_precision_and_macro_fmeasure_using_bc,
+    "macro_f1": bc.predict_optimizing_mixed_instance_precision_and_macro_fmeasure_using_bc,
     "macro_recall": bc.predict_optimizing_mixed_instance_precision_and_macro_recall_using_bc,
 }
 

@@ -10,8 +10,8 @@ PRICE = 0.2  # of naming a label that no row has
 def value(P, named, target):
     """The target summed over labels. P: probabilities, rows x labels; named: bool, likewise."""
     true, hit, n_named = P.sum(axis=0), (P * named).sum(axis=0), named.sum(axis=0)
-    if target in ("macro_f1", "macro_f1_all"):
-        price = PRICE if target == "macro_f1" else 0
+    if target in ("macro_f1", "macro_f1_named"):
+        price = PRICE if target == "macro_f1_named" else 0
         each = zip(true, hit, n_named, strict=True)
         return sum(2 * h / (t + s) - price * np.exp(-t) for t, h, s in each if s > 0)
     if target == "coverage":

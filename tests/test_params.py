@@ -129,7 +129,7 @@ def test_every_legal_value_passes(declaration, field):
         ("weight_threshold", "a finite number >= 0"),
         ("weights", "one of 'float32', 'float16', 'int8'"),
         ("score_transform", "one of 'l3_hinge', 'l2_hinge', 'log_sigmoid'"),
-        ("optimize", "one of 'p', 'psp', 'macro_f1', 'macro_f1_all', 'macro_recall', 'coverage'"),
+        ("optimize", "one of 'p', 'psp', 'macro_f1', 'macro_f1_named', 'macro_recall', 'coverage'"),
         ("macro_share", "a finite number >= 0 and <= 1"),
         ("calibration", "one of 'isotonic', 'platt' or None"),
         ("threshold_for", "one of 'micro', 'samples', 'macro'"),

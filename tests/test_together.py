@@ -43,8 +43,8 @@ def uneven(n_rows, seed):
 X, Y = uneven(1500, 0)
 ASKED, TRUE = uneven(400, 1)
 METRICS = {
-    "macro_f1_all": f1_of_all,
-    "macro_f1": f1_at_k,
+    "macro_f1": f1_of_all,
+    "macro_f1_named": f1_at_k,
     "macro_recall": lambda *what: recall_at_k(*what, average="macro"),
     "coverage": coverage_at_k,
 }
@@ -112,19 +112,19 @@ def test_two_rows_name_two_labels_where_one_is_more_probable_in_both():
 
 def test_places_without_candidates_stay_empty():
     found = TopK(np.int32([[3, -1], [-1, -1]]), np.float32([[0.5, -np.inf], [-np.inf, -np.inf]]))
-    top = best_together(found, 3, target_of("macro_f1_all"))
+    top = best_together(found, 3, target_of("macro_f1"))
     assert top.labels.tolist() == [[3, -1, -1], [-1, -1, -1]]
     assert top.scores.tolist() == [[0.5, -np.inf, -np.inf], [-np.inf] * 3]
     nothing = TopK(np.full((2, 1), -1, np.int32), np.full((2, 1), -np.inf, np.float32))
     assert (best_together(nothing, 1, target_of("coverage", 0.5)).labels == -1).all()
 
 
-@pytest.mark.parametrize("name", ["macro_f1_all", "macro_recall", "coverage"])
+@pytest.mark.parametrize("name", ["macro_f1", "macro_recall", "coverage"])
 def test_xcolumns_finds_nothing_better(rng, name):
     """It is the judge of the same problem; both climb to a top, which need not be the same one."""
     bc = pytest.importorskip("xcolumns.block_coordinate")
     judges = {
-        "macro_f1_all": bc.predict_optimizing_macro_f1_score_using_bc,
+        "macro_f1": bc.predict_optimizing_macro_f1_score_using_bc,
         "macro_recall": bc.predict_optimizing_macro_recall_using_bc,
         "coverage": bc.predict_optimizing_coverage_using_bc,
     }
@@ -148,7 +148,7 @@ def test_the_metric_is_better_on_other_rows_than_by_probability(calibrated, name
 
 
 def test_scores_are_probabilities_best_first(calibrated):
-    chosen = copy(calibrated).set_params(optimize="macro_f1_all")
+    chosen = copy(calibrated).set_params(optimize="macro_f1")
     top, P = chosen.predict_topk(ASKED, 3), calibrated.predict_proba(ASKED)
     assert not np.array_equal(top.labels, calibrated.predict_topk(ASKED, 3).labels)
     np.testing.assert_array_equal(top.scores, np.take_along_axis(P.toarray(), top.labels, axis=1))
@@ -184,14 +184,14 @@ def test_threads_make_no_difference(calibrated, name):
 
 def test_labels_numbered_anew_are_chosen_as_before(calibrated):
     far = sp.csr_matrix((Y.data, Y.indices * 50_000_000, Y.indptr), (len(Y.indptr) - 1, 2**31 - 1))
-    wide = OneVsAllClassifier(calibration="isotonic", random_state=0, optimize="macro_f1_all")
-    ours = copy(calibrated).set_params(optimize="macro_f1_all").predict_topk(ASKED, 3)
+    wide = OneVsAllClassifier(calibration="isotonic", random_state=0, optimize="macro_f1")
+    ours = copy(calibrated).set_params(optimize="macro_f1").predict_topk(ASKED, 3)
     theirs = wide.fit(X, far).predict_topk(ASKED, 3)
     np.testing.assert_array_equal(ours.labels * 50_000_000, theirs.labels)
 
 
 def test_every_label_can_be_asked_for(calibrated):
-    chosen = copy(calibrated).set_params(optimize="macro_f1_all")
+    chosen = copy(calibrated).set_params(optimize="macro_f1")
     top = chosen.predict_topk(ASKED[:20], Y.shape[1])
     assert row_sets(top.to_csr(Y.shape[1])) == row_sets(calibrated.predict_proba(ASKED[:20]))
 
@@ -242,8 +242,8 @@ def test_a_model_of_low_rank_chooses_as_others_do():
 @pytest.mark.usefixtures("few_trees")
 def test_a_last_stage_gives_the_probabilities():
     first, *others = MODELS["reranked"].classifier
-    bases = (copy(first).set_params(optimize="macro_f1_all"), *others)
-    model = RerankedClassifier(bases, optimize="macro_f1_all", random_state=0).fit(X[:300], Y[:300])
+    bases = (copy(first).set_params(optimize="macro_f1"), *others)
+    model = RerankedClassifier(bases, optimize="macro_f1", random_state=0).fit(X[:300], Y[:300])
     by_p = copy(model).set_params(optimize="p")
     top, P = model.predict_topk(ASKED, 1), by_p.predict_proba(ASKED)
     assert f1_of_all(TRUE, top, 1) > f1_of_all(TRUE, by_p.predict_topk(ASKED, 1), 1)
@@ -262,9 +262,9 @@ def test_a_stage_that_is_needed_is_not_left_out(monkeypatch):
     labels = [[f"l{label}" for label in row] for row in row_sets(Y[:200])]
     models = [
         TextClassifier(LabelTreeClassifier(optimize=name, random_state=0)).fit(texts, labels)
-        for name in ("p", "macro_f1_all")
+        for name in ("p", "macro_f1")
     ]
     kinds = [type(model.classifier_) for model in models]
     assert kinds == [LabelTreeClassifier, RerankedClassifier]
     with pytest.raises(ParameterError, match="LabelTreeClassifier: optimize must be"):
-        TextClassifier(LabelTreeClassifier(optimize="macro_f1_all")).fit(texts[:50], labels[:50])
+        TextClassifier(LabelTreeClassifier(optimize="macro_f1")).fit(texts[:50], labels[:50])

@@ -244,8 +244,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
         are then multiplied by the label's inverse propensity over the largest one (both Jain et
         al., KDD 2016).
         With calibration, or a last stage, scores are the probabilities learned on held-out rows.
-        With optimize="macro_f1" (the mean over labels that are true or named), "macro_f1_all" (over
-        all labels), "macro_recall" or "coverage" the k labels are those that, for the rows of
+        With optimize="macro_f1" (the mean over all labels), "macro_f1_named" (over those that are
+        true or named), "macro_recall" or "coverage" the k labels are those that, for the rows of
         this call together, are expected to be best by that metric at k (Schultheis et al., NeurIPS
         2023): another k or other rows beside may give a row other labels. They stand in the order
         of their probabilities. One row alone gets its most probable ones.

@@ -22,7 +22,7 @@ from .errors import ParameterError
 from .languages import CODES
 
 # What labels of many rows can be best for together.
-TARGETS = "macro_f1", "macro_f1_all", "macro_recall", "coverage"
+TARGETS = "macro_f1", "macro_f1_named", "macro_recall", "coverage"
 # The bounds of a number: what rules call them, and how error messages write them.
 MOST, MOST_BYTES = 2**31 - 1, 2**60  # of ints without a bound of their own, and of sizes
 BOUNDS = {"low": ">=", "above": ">", "high": "<=", "not_equal": "!="}
@@ -155,8 +155,8 @@ class OrderParams:
     optimize: str = param(
         "p",
         "rank by probability (p), or by probability over propensity (psp), for rare labels; or "
-        "choose the k labels of each row that are best for all rows together: by macro-F1, over "
-        "labels that are true or named, or over all (macro_f1_all), by macro-recall or by coverage",
+        "choose the k labels of each row that are best for all rows together by macro-F1 over all "
+        "labels (macro_f1) or those true or named (macro_f1_named), macro-recall or coverage at k",
         among=("p", "psp", *TARGETS),
     )
 
@@ -169,7 +169,7 @@ class TogetherParams:
 
     macro_share: float = param(
         1.0,
-        "how much the metric of all rows together counts in their choice; P@k has the rest",
+        "share of what is best for all rows together in what is optimized; the rest is P@k",
         kind=float,
         low=0,
         high=1,

@@ -4,13 +4,13 @@ A target sums up a value of each label. With the candidates that are chosen so f
 rows that are expected to have it, s rows that name it, and h rows expected to do both. If a row
 where it has probability p names it, too, that adds
 
-    macro F1      2 (h + p) / (t + s + 1) - 2 h / (t + s), less PRICE exp(-t) if s is 0, as the
-                  mean over labels that are true or named; without a price, as that over all
+    macro F1      2 (h + p) / (t + s + 1) - 2 h / (t + s), as the mean over all labels; less
+                  PRICE exp(-t) if s is 0, as the mean over labels that are true or named
     macro recall  p (1 - exp(-u)) / u,  u = t - p          p over all rows that have it: the mean
                                                            of p / (1 + n), n Poisson with mean u
     coverage      p * prod (1 - p_j)                       j: the other rows that name it
 
-The price is for naming a label that no row has, which then counts in the first mean, with 0.
+The price is for naming a label that no row has, which then counts in the second mean, with 0.
 
 A row is given the k candidates that add most while all others keep theirs; that is never worse, and
 is repeated. It is block-coordinate ascent on the expected metric (Schultheis et al., NeurIPS 2023).
@@ -27,7 +27,7 @@ import numpy as np
 
 from . import inner, kernel
 
-MACRO_F1, MACRO_F1_ALL, MACRO_RECALL, COVERAGE = 0, 1, 2, 3
+MACRO_F1, MACRO_F1_NAMED, MACRO_RECALL, COVERAGE = 0, 1, 2, 3
 TRUE, NAMED, HIT, MISSED = 0, 1, 2, 3  # rows of the counts
 PRICE = 0.2
 MOST = 1 - 2.0**-30  # what a label of probability 1 counts as, so that its logarithm is a number
@@ -112,4 +112,4 @@ def _gain(counts, label, p, target):
     gain = 2 * (hit + p) / (true + named + 1)
     if named > 0:
         return gain - 2 * hit / (true + named)
-    return gain - PRICE * np.exp(-true) if target == MACRO_F1 else gain
+    return gain - PRICE * np.exp(-true) if target == MACRO_F1_NAMED else gain
