@@ -216,6 +216,6 @@ def _scaled(trial: Trial, rung: Rung) -> float:
     return n_times * trial.spent * ratio ** (GROWTH if ratio > 1 else 1)
 
 
-def _kind(settings: dict[str, Any]) -> tuple[Any, Any]:
+def _kind(settings: dict[str, Any]) -> tuple[Any, ...]:
     """What decides how long a training takes, more than all else."""
-    return settings.get("method"), settings.get("rerank")
+    return settings.get("method"), settings.get("rerank"), bool(settings.get("pairs"))
