@@ -25,10 +25,11 @@ from xmc import (
     base,
     features,
     load,
+    open_rows,
 )
 from xmc.features import learned, read
 from xmc.inputs import as_matrix, as_rows, canonical
-from xmc.io import Dataset, open_rows, write
+from xmc.io import Dataset, write
 from xmc.params import LabelTreeParams, LowRankParams, OneVsAllParams, TextParams
 from xmc.reporting.words import Words
 from xmc.stored_rows import write_rows

@@ -42,7 +42,7 @@ def trial(settings, rung, figure, seconds=1.0):
 
 
 def halver(seed=0, rungs=RUNGS):
-    tried = Space(50, 40, "P@5", {})
+    tried = Space(5000, 40, "P@5", {})
     # Settings unlike any before take as long as the defaults.
     return Halving(tried, rungs, lambda own: own.figures["P@5"], seed, lambda s, n: n * PACE)
 

@@ -217,8 +217,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
             learned.calibration,
             data.widths.kept_features,
             data.widths.kept_labels,
-            *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else ()),
-            reading=data.reading,
+            *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else (None, None)),
+            None,
+            data.reading,
         )
         if stored is not None:
             stored.check_unchanged()

@@ -46,10 +46,10 @@ PAIRS = {"max_ngram": 2, "min_df": 5}
 FIRST_OF_MATRICES: tuple[dict[str, Any], ...] = (
     {},
     {"method": "one-vs-all", **SPARSE},
-    {"method": "one-vs-all", **SPARSE, "tfidf": True},
     {"method": "one-vs-all", "weight_threshold": 0.01, "pairs": 0.7},
     {"n_trees": 3},
     {"method": "one-vs-all", **SPARSE, "C": 0.5},
+    {"method": "one-vs-all", **SPARSE, "C": 0.5, "tfidf": True},
     {"method": "reranked"},
     {"n_trees": 3, "negatives": "tfn+man"},
 )
