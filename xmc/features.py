@@ -14,7 +14,7 @@ from .kernels.pairs import code_pairs, read_rows
 from .mapped import beside, file_size, release
 from .memory import held_bytes, machine_bytes
 from .numbering import new_numbers, restricted
-from .params import FeatureParams, check
+from .params import FeatureParams, LabelTreeParams, check
 
 ENTRY, SORTED = 8, 3 * 8  # bytes of a value and its feature; of a code while codes are sorted
 LARGEST_IDF = 100  # no number of rows has one as large
@@ -89,7 +89,7 @@ class Reading(NamedTuple):
             raise ValueError("reading: expected pairs and codes, got one of them")
         if self.pairs is None or self.codes is None:
             return
-        check(FeatureParams(pairs=self.pairs), "reading")
+        check(LabelTreeParams(pairs=self.pairs), "reading")
         whole = pointers([len(self.codes)])
         known = within(self.codes, n_features**2) and ascend(whole, self.codes)
         if not known or not (self.codes // n_features < self.codes % n_features).all():
