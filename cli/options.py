@@ -15,9 +15,18 @@ from xmc.cli.data import Source
 from xmc.cli.output import Output
 from xmc.formats import FORMATS, TSV_COLUMNS
 from xmc.methods import METHODS
-from xmc.params import OrderParams, SolverParams, TextParams, TogetherParams, by_heading, names
+from xmc.params import (
+    FeatureParams,
+    OrderParams,
+    SolverParams,
+    TextParams,
+    TogetherParams,
+    by_heading,
+    names,
+)
 
 TEXT_FLAGS = tuple(names(TextParams))
+FEATURE_FLAGS = tuple(names(FeatureParams))
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
 
 Decorator = Callable[[Callable], Callable]

@@ -90,7 +90,7 @@ class Measuring(NamedTuple):
         one.
         """
         if run.vocabulary is None:
-            return read_rows(self.recipe, self.folder, run.text, run.transform)
+            return read_rows(self.recipe, self.folder, run.text)
         from xmc import Vocabulary
         from xmc.datasets import read_texts
 
@@ -158,7 +158,7 @@ def identity_of(recipe: Recipe, folder: Path) -> Identity:
     from xmc.checkpoint import Identity
     from xmc.model_files import versions
 
-    how = {"method", "settings", "bases", "text", "transform", "vocabulary"}
+    how = {"method", "settings", "bases", "text", "vocabulary"}
     settings: dict[str, Any] = {**versions(), "propensity": recipe.propensity}
     for run in recipe.runs:
         settings[run.name] = {key: value for key, value in run._asdict().items() if key in how}
@@ -173,25 +173,19 @@ def _stamp(path: Path) -> list[int]:
 
 def rows_of(run: Run) -> tuple[Any, ...]:
     """What says which rows a run takes: the same for runs of the same rows."""
-    return run.text, run.transform, run.vocabulary is not None
+    return run.text, run.vocabulary is not None
 
 
-def read_rows(
-    recipe: Recipe, folder: Path, text: dict[str, Any] | None, transform: dict[str, Any] | None
-) -> Sequence[Any]:
+def read_rows(recipe: Recipe, folder: Path, text: dict[str, Any] | None) -> Sequence[Any]:
     """X, Y, X_test and Y_test, where Y_test has at least the labels of Y."""
     from xmc.datasets import load_sample, read_split
-    from xmc.features import make_features
-    from xmc.params import FeatureParams, TextParams
+    from xmc.params import TextParams
 
     if recipe.data == EMBEDDED:
         X, Y, X_test, Y_test = load_sample()[:4]
     else:
         params = None if text is None else TextParams(**text)
         X, Y, X_test, Y_test = read_split(folder, params, recipe.source)
-    if transform is not None:
-        features = make_features(FeatureParams(**transform))
-        X, X_test = features.fit_transform(X), features.transform(X_test)
     return X, Y, X_test, pad_columns(Y_test, Y.shape[1])
 
 

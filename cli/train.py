@@ -135,8 +135,8 @@ def command(
     concepts = None
     if vocabulary is not None:
         concepts = read_vocabulary(vocabulary, output.notices)
+    refuse_for_rows(ctx, kind, data)
     if data.texts is None:
-        refuse_for_matrices(ctx, kind)
         if vocabulary is not None:
             data = named_by(data, concepts, vocabulary, output.notices)
     elif vocabulary is not None and data.label_ids is not None:
@@ -188,8 +188,12 @@ def refuse_lacking(ctx: click.Context, kind: Method, flags: dict[str, Any]) -> N
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
 
 
-def refuse_for_matrices(ctx: click.Context, kind: Method) -> None:
-    """Raise a usage error if a flag was typed that goes with texts."""
+def refuse_for_rows(ctx: click.Context, kind: Method, data: LabelledRows) -> None:
+    """Raise a usage error if a flag was typed that goes with rows of the other kind."""
+    if data.texts is not None:
+        why = "goes with matrices only, features of texts are TF-IDF weights already"
+        options.refuse(ctx, options.FEATURE_FLAGS, why)
+        return
     why = "goes with texts only, the rows have features already"
     options.refuse(ctx, (*options.TEXT_FLAGS, "rerank"), why)
     if kind.name != "reranked":

@@ -18,7 +18,7 @@ from xmc.cli.train import (
     named_by,
     read_row_weights,
     read_training,
-    refuse_for_matrices,
+    refuse_for_rows,
     refuse_lacking,
 )
 from xmc.errors import DataError
@@ -128,8 +128,7 @@ def command(
     data = read_training(sources, source, label_names)
     if row_weights is not None:
         data = data._replace(row_weights=read_row_weights(row_weights, data.Y.shape[0]))
-    if data.texts is None:
-        refuse_for_matrices(ctx, kind)
+    refuse_for_rows(ctx, kind, data)
     data, concepts = with_names(data, vocabulary, output.notices)
     with resumable(folder):
         found = tune(

@@ -56,7 +56,7 @@ def compile_all() -> None:
 
 def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
     """Run what few commands need: probabilities, compression, labels chosen for all rows together,
-    predictions as text, synthetic sets.
+    products of features, predictions as text, synthetic sets.
 
     A test runs every command after the warmup and finds what is missing here.
     """
@@ -71,6 +71,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
         model.compress(weights)
     top = model.predict_topk(eye, 1)
     best_together(top, 1, Target(0, 1.0))
+    OneVsAllClassifier(max_iter=1, tfidf=True, pairs=1.0).fit(eye, eye).predict_topk(eye, 1)
     LowRankClassifier(factorization="als", max_sweeps=1).fit(eye, eye).predict_topk(eye, 1)
     for format in ("tsv", "jsonl"):
         write_predictions(folder / f"predictions.{format}", top, 3)

@@ -7,11 +7,11 @@ metrics.
 
 A run has a `name` and a model: a `preset`, a `method` of the registry, or else a label tree;
 `settings` are hyper-parameters on top. `text` are hyper-parameters of a vectoriser, which takes the
-texts of the data; `transform` says what is made of the features of a matrix. The method "reranked"
-looks for the names of labels in texts, if `vocabulary` is a file of the data that has them: then
-labels without a training row can be right, too, and all true ones count. The run is trained
-once for each of `seeds`; `expected` is the mean of what should come out, in percent, give or take
-`tolerance`. `beside` names the published methods that it is to be read against.
+texts of the data. The method "reranked" looks for the names of labels in texts, if `vocabulary` is
+a file of the data that has them: then labels without a training row can be right, too, and all true
+ones count. The run is trained once for each of `seeds`; `expected` is the mean of what should come
+out, in percent, give or take `tolerance`. `beside` names the published methods that it is to be
+read against.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from xmc.datasets.figures import METRICS, Published, published
 from xmc.errors import DataError, ParameterError
 from xmc.methods import METHODS
-from xmc.params import FeatureParams, TextParams, check
+from xmc.params import FeatureParams, TextParams, check, names
 from xmc.presets import PRESETS
 
 HOME = Path(__file__).with_name("recipes")
@@ -39,7 +39,6 @@ class Run(NamedTuple):
     settings: those of the preset, too.
     bases: method and settings of each base model below a last stage, None for the usual ones.
     text: how texts become rows, None if the rows are there.
-    transform: what is made of the rows' features, None for nothing.
     vocabulary: a file of the data with the names of labels, None for none.
     """
 
@@ -49,7 +48,6 @@ class Run(NamedTuple):
     settings: dict[str, Any]
     bases: tuple[tuple[str, dict[str, Any]], ...] | None
     text: dict[str, Any] | None
-    transform: dict[str, Any] | None
     vocabulary: str | None
     seeds: tuple[int, ...]
     expected: dict[str, float] | None
@@ -131,7 +129,6 @@ RUN = {
     "settings": TABLE,
     "bases": Rule("a list of tables", _are(_is_table)),
     "text": TABLE,
-    "transform": TABLE,
     "vocabulary": Rule("the name of a file", lambda value: _is_text(value) and _is_name(value)),
     "seeds": Rule("a list of ints >= 0", _are(lambda seed: type(seed) is int and seed >= 0)),
     "expected": Rule("a table of numbers", _is_expected),
@@ -203,21 +200,21 @@ def _run(
         _check_settings(text, TextParams, f"{who}: text")
         if data == EMBEDDED:
             raise DataError(f"{who}: text needs data with texts, the embedded sample has none")
-    if "transform" in table:
-        _check_settings(table["transform"], FeatureParams, f"{who}: transform")
     _check_expected(table, who)
     _check_beside(table.get("beside", ()), figures, who)
     method, settings = _model(table, who)
-    if "vocabulary" in table and (method != "reranked" or data == EMBEDDED or "transform" in table):
-        raise DataError(f"{who}: vocabulary needs method = 'reranked', texts, and no transform")
+    if "vocabulary" in table and (method != "reranked" or data == EMBEDDED):
+        raise DataError(f"{who}: vocabulary needs method = 'reranked', and texts")
+    bases = _bases(table, method, who)
+    if text is not None:
+        _check_features_once([settings, *(own for _, own in bases or ())], who)
     return Run(
         table["name"],
         table.get("preset"),
         method,
         settings,
-        _bases(table, method, who),
+        bases,
         text,
-        table.get("transform"),
         table.get("vocabulary"),
         tuple(table.get("seeds", (0,))),
         table.get("expected"),
@@ -281,6 +278,13 @@ def _check_settings(settings: dict[str, Any], declaration: type, who: str) -> No
         check(declaration(**settings), who)
     except ParameterError as error:
         raise DataError(str(error)) from None
+
+
+def _check_features_once(several: list[dict[str, Any]], who: str) -> None:
+    """Raises DataError if something would be made of features that a vectoriser made."""
+    for name in names(FeatureParams):
+        if any(name in settings for settings in several):
+            raise DataError(f"{who}: {name} goes with matrices only, text makes TF-IDF weights")
 
 
 def _check_expected(table: dict[str, Any], who: str) -> None:

@@ -50,6 +50,7 @@ TESTS = {
     "xmc/checkpoint.py": "checkpoint",
     "xmc/patterns.py": "patterns",
     "xmc/layer.py": "layer",
+    "xmc/features.py": "features",
     "xmc/model_files.py": "model_files",
     "xmc/ranking/search.py": "search",
     "xmc/ranking/trees.py": "trees search",

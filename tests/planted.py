@@ -157,6 +157,7 @@ MODELS = {
     "costs": LabelTreeClassifier(costs="propensity", C=(2.0, 1.0), **SMALL),
     "hinge": LabelTreeClassifier(loss="hinge", score_transform="log_sigmoid", **SMALL),
     "one-vs-all": OneVsAllClassifier(random_state=0),
+    "tfidf+pairs": OneVsAllClassifier(tfidf=True, pairs=0.5, random_state=0),
     "low-rank": LowRankClassifier(random_state=0),
     "als": LowRankClassifier(factorization="als", random_state=0),
     "reranked": RerankedClassifier(
@@ -166,4 +167,5 @@ MODELS = {
 }
 LEARNERS = [name for name in MODELS if name != "frequency"]
 LOW_RANK = ["low-rank", "als"]
-TREES = [name for name in LEARNERS if name not in ("one-vs-all", "reranked", *LOW_RANK)]
+FLAT = ["one-vs-all", "tfidf+pairs"]
+TREES = [name for name in LEARNERS if name not in (*FLAT, "reranked", *LOW_RANK)]

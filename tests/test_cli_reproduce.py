@@ -20,10 +20,9 @@ from xmc.cli import reproduce
 from xmc.cli.reproducing import MORE, Measuring
 from xmc.datasets import read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
-from xmc.features import make_features
 from xmc.io import align_labels
 from xmc.metrics import propensities, report
-from xmc.params import FeatureParams, TextParams
+from xmc.params import TextParams
 
 N_ROWS, N_TEST = 300, 60
 HEAD = ('title = "packages"', 'data = "tiny"', 'source = "a place"')
@@ -103,15 +102,6 @@ def test_presets_and_texts_are_what_they_are_in_python(recipe, data):
     )
     split = read_split(data / "tiny", TextParams(min_df=3))
     assert three["mean"] | by_hand(LabelTreeClassifier(random_state=0), split) == three["mean"]
-
-
-def test_features_are_transformed_as_in_python(recipe, data):
-    (run,) = reproduced(recipe(*ONE, "transform = { tfidf = true }"), data)["runs"]
-    X, Y, X_test, Y_test = read_split(data / "tiny")
-    features = make_features(FeatureParams(tfidf=True))
-    split = features.fit_transform(X), Y, features.transform(X_test), Y_test
-    model = LabelTreeClassifier(tree="balanced", arity=4, max_leaf_size=10, random_state=0)
-    assert run["mean"] | by_hand(model, split) == run["mean"]
 
 
 @pytest.mark.usefixtures("few_trees")

@@ -105,6 +105,8 @@ def test_every_parameter_is_a_flag_and_reaches_the_model(tmp_path):
         "tail_gamma": 9.0,
         "threshold_for": "macro",
         "keep_rows": True,
+        "tfidf": True,
+        "pairs": 0.5,
     }
     declared = {f.name for f in fields(LabelTreeParams)} - {
         "n_jobs",
@@ -208,6 +210,31 @@ def test_text_flags_go_with_texts_only(tmp_path):
     files = (cli.home() / "X.npz", cli.home() / "Y.npz")
     message = cli.misuse("train", *files, "--model", tmp_path / "m", "--min-df", "3")
     assert message == "Error: --min-df goes with texts only, the rows have features already"
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+@pytest.mark.parametrize("flags", [["--tfidf"], ["--pairs", "0.5"]])
+def test_flags_of_a_matrixs_features_go_with_matrices_only(tmp_path, command, flags):
+    where = "--model" if command == "train" else "--out"
+    message = cli.misuse(command, cli.home() / "train.tsv", where, tmp_path / "m", *flags)
+    why = "goes with matrices only, features of texts are TF-IDF weights already"
+    assert message == f"Error: {flags[0]} {why}"
+
+
+def test_features_are_made_of_a_matrix_for_every_command(tmp_path):
+    """What a model is told at its training, forecasts and predictions know."""
+    files, flags = (cli.home() / "X.npz", cli.home() / "Y.npz"), ("--one-vs-all", "--tfidf")
+    shown = cli.done("train", *files, *flags, "--dry-run", "--model", tmp_path / "m").stdout
+    n_features = sp.load_npz(files[0]).shape[1]
+    assert f"with {n_features:,} features" in shown
+    train(tmp_path, *files, *flags)
+    cli.done("predict", tmp_path / "model", files[0], "--out", tmp_path / "pred.npz", "-k", 3)
+    model = OneVsAllClassifier(tfidf=True, random_state=0).fit(*map(sp.load_npz, files))
+    model.save(tmp_path / "expected")
+    folders = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in FOLDERS]
+    assert folders[0] == folders[1]
+    top = model.predict_topk(sp.load_npz(files[0]), 3)
+    assert np.array_equal(sp.load_npz(tmp_path / "pred.npz").indices, top.labels.ravel())
 
 
 def test_texts_are_vectorised_as_the_flags_say_and_ids_and_names_kept(tmp_path):

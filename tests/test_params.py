@@ -141,6 +141,8 @@ def test_every_legal_value_passes(declaration, field):
         ("n_jobs", "an int <= 1000 and != 0 or None"),
         ("memory", "an int >= 1 or None"),
         ("keep_rows", "True or False"),
+        ("tfidf", "True or False"),
+        ("pairs", "a finite number >= 0 and <= 1000"),
         ("random_state", "an int >= 0, a numpy RandomState or None"),
         ("verbose", "an int >= 0"),
         ("n_trees", "an int >= 1 and <= 100"),
@@ -235,6 +237,7 @@ def test_defaults_change_on_purpose_only(model):
         "memory": None, "random_state": None, "verbose": 0, "optimize": "p", "propensity_a": 0.55,
         "propensity_b": 1.5, "tail_share": 0.0, "tail_gamma": 30.0, "calibration": None,
         "threshold_for": "micro", "keep_rows": False, "macro_share": 1.0,
+        "tfidf": False, "pairs": 0.0,
     }  # fmt: skip
     given = model().get_params()
     assert {name: given[name] for name in given.keys() & promised} == {

@@ -32,7 +32,7 @@ def test_what_a_recipe_leaves_open_has_a_default(tmp_path):
     recipe = read_recipe(cli.write_lines(tmp_path / "mine.toml", *MINIMAL))
     assert recipe[:-1] == Recipe("mine", "a set", "tiny", "a place", [], (0.55, 1.5), ())[:-1]
     (run,) = recipe.runs
-    assert run == ("one", None, "tree", {}, None, None, None, None, (0,), None, None, (), None)
+    assert run == ("one", None, "tree", {}, None, None, None, (0,), None, None, (), None)
 
 
 def test_what_a_recipe_says_is_kept(tmp_path):
@@ -44,7 +44,6 @@ def test_what_a_recipe_says_is_kept(tmp_path):
         'preset = "parabel"',
         "settings = { n_trees = 1, C = 2.0 }",
         "text = { min_df = 3 }",
-        "transform = { pairs = 0.5 }",
         "seeds = [1, 2]",
         'expected = { "P@1" = 64.0 }',
         "tolerance = 0.5",
@@ -62,7 +61,6 @@ def test_what_a_recipe_says_is_kept(tmp_path):
             settings,
             None,
             {"min_df": 3},
-            {"pairs": 0.5},
             None,
             (1, 2),
             {"P@1": 64.0},
@@ -215,7 +213,20 @@ def test_every_published_row_belongs_to_a_recipe():
         ),
         (
             [*MINIMAL, 'vocabulary = "names.tsv"'],
-            "run 'one': vocabulary needs method = 'reranked', texts, and no transform",
+            "run 'one': vocabulary needs method = 'reranked', and texts",
+        ),
+        (
+            [*MINIMAL, "text = { }", "settings = { tfidf = true }"],
+            "run 'one': tfidf goes with matrices only, text makes TF-IDF weights",
+        ),
+        (
+            [
+                *MINIMAL,
+                "text = { }",
+                'method = "reranked"',
+                "bases = [{ settings = { pairs = 1 } }]",
+            ],
+            "run 'one': pairs goes with matrices only, text makes TF-IDF weights",
         ),
         ([*MINIMAL, "expected = { }"], "run 'one': expected must be a table of numbers, got {}"),
         (

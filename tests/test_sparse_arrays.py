@@ -19,10 +19,8 @@ from xmc import (
     metrics,
 )
 from xmc.calibration import calibrated_on
-from xmc.features import make_features
 from xmc.io import align_labels
 from xmc.io.npz import read_npz, write_npz
-from xmc.params import FeatureParams
 from xmc.reporting.comparison import compare
 from xmc.reporting.report import report
 
@@ -191,8 +189,6 @@ def test_files_and_helpers_take_arrays(tmp_path):
     assert all(abs(read_npz(tmp_path / f"{name}.npz") - Y).nnz == 0 for name in ("ours", "theirs"))
     aligned, ids = align_labels(sp.csr_array(FRUIT), IDS, ["plant", "fruit"])
     assert (aligned.toarray() == FRUIT[:, ::-1]).all() and ids == ["plant", "fruit"]
-    features = make_features(FeatureParams(tfidf=True))
-    assert abs(features.fit_transform(sp.csr_array(X)) - features.fit_transform(X)).max() == 0
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "fit"])

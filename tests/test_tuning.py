@@ -47,7 +47,7 @@ def trial(settings, rung, figure, seconds=1.0):
 
 
 def halver(seed=0, rungs=RUNGS):
-    tried = Space(False, 40, "P@5", {})
+    tried = Space(5000, 40, "P@5", {})
     # Settings unlike any before take as long as the defaults.
     return Halving(tried, rungs, lambda own: own.figures["P@5"], seed, lambda s, n: n * PACE)
 
@@ -176,11 +176,11 @@ def test_defaults_that_fit_on_all_rows_only_once_are_an_answer():
 
 
 SPACES = {
-    "texts": Space(True, 5000, "PSP@5", {"language": "en"}),
-    "texts, fixed": Space(True, 40, "P@5", {"method": "one-vs-all", "C": 3.0}),
-    "matrices": Space(False, 5000, "P@5", {}),
-    "matrices, fixed": Space(False, 40, "P@5", {"beam_size": 7}),
-    "low rank": Space(False, 5000, "P@5", {"method": "low-rank"}),  # of 100 settings in all
+    "texts": Space(None, 5000, "PSP@5", {"language": "en"}),
+    "texts, fixed": Space(None, 40, "P@5", {"method": "one-vs-all", "C": 3.0}),
+    "matrices": Space(50, 5000, "P@5", {}),
+    "matrices, fixed": Space(50, 40, "P@5", {"beam_size": 7}),
+    "low rank": Space(50, 5000, "P@5", {"method": "low-rank"}),  # of 100 settings in all
 }
 
 
@@ -199,7 +199,7 @@ def test_all_that_is_tried_makes_a_model_and_holds_what_is_fixed(name, rng):
 
 def test_defaults_are_never_written_down():
     defaults = {f.name: f.default for of in (LabelTreeParams, TextParams) for f in fields(of)}
-    own = Space(True, 5000, "P@5", {})
+    own = Space(None, 5000, "P@5", {})
     assert own.plain({**defaults, "method": None, "rerank": "auto", "costs": None}) == {}
     assert own.plain({"costs": "equal"}) == {"costs": "equal"}  # one-vs-all has others by itself
     assert own.plain({"costs": "equal", "method": "tree"}) == {"method": "tree"}
@@ -207,7 +207,7 @@ def test_defaults_are_never_written_down():
 
 
 def test_settings_that_change_nothing_are_left_out():
-    own = Space(False, 5000, "P@5", {})
+    own = Space(50, 5000, "P@5", {})
     assert own.plain({"max_leaf_size": 50}) == {}  # a shallow tree's leaves come of its arity
     assert len(own.plain({"max_leaf_size": 50, "tree": "balanced"})) == 2
     one = {"method": "one-vs-all"}
@@ -219,9 +219,30 @@ def test_settings_that_change_nothing_are_left_out():
 
 
 def test_only_kinds_of_models_are_tried_that_have_what_is_fixed():
-    assert Space(False, 40, "P@5", {"beam_size": 7}).methods == ["tree"]
-    assert Space(False, 40, "P@5", {"C": 2.0}).methods == ["tree", "one-vs-all"]
-    assert Space(True, 40, "P@5", {"min_df": 2}).methods == ["tree", "one-vs-all", "reranked"]
+    assert Space(50, 40, "P@5", {"beam_size": 7}).methods == ["tree"]
+    assert Space(50, 40, "P@5", {"C": 2.0}).methods == ["tree", "one-vs-all"]
+    assert Space(None, 40, "P@5", {"min_df": 2}).methods == ["tree", "one-vs-all", "reranked"]
+
+
+def test_pairs_are_tried_where_features_are_few():
+    few, many = (Space(n, 40, "P@5", {}) for n in (1000, 1001))
+    names = [{choice.name for choice in own.choices} for own in (few, many)]
+    assert names[0] - names[1] == {"pairs"} and "tfidf" in names[1]
+    assert any("pairs" in own for own in few.first())
+    assert not any("pairs" in own for own in many.first())
+    assert Space(1001, 40, "P@5", {"pairs": 0.5}).first()[0] == {"pairs": 0.5}
+    texts = Space(None, 40, "P@5", {})
+    assert not {"tfidf", "pairs"} & {choice.name for choice in texts.choices}
+
+
+def test_with_pairs_a_training_is_another_kind_that_takes_longer():
+    own = halver()
+    trials = [trial({}, rung, 50.0) for rung in RUNGS]
+    one = {"method": "one-vs-all"}
+    way = halving.Way({**one, "pairs": 0.7}, [])
+    trials.append(trial(one, RUNGS[0], 60.0, 0.5))
+    assert own.needed(halving.Way({**one, "C": 2.0}, []), own.ways(trials), 1) == 0.5
+    assert own.needed(way, own.ways(trials), 1) == RUNGS[0].n_rows * PACE
 
 
 def told(found):

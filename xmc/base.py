@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cache, wraps
 from os import PathLike
@@ -15,11 +15,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
-from .arrays import Lists, Rows, freeze, frozen
+from .arrays import BLOCK, Lists, Rows, freeze, frozen, spans
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .explaining.build import Named, Row, column_of, explain
 from .explaining.occurrences import Occurrence
+from .features import Reading, learned, read
 from .frames import check_no_missing, is_frame
 from .identity import identity_of
 from .inputs import (
@@ -29,13 +30,12 @@ from .inputs import (
     check_not_empty,
     check_not_too_large,
     same_rows,
-    scaled,
     selected,
 )
 from .io.stored import StoredRows
 from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
-from .numbering import old_numbers, renumbered, restricted, spread
+from .numbering import old_numbers, renumbered, spread
 from .parallel import Executor, n_threads, run
 from .params import (
     BeamParams,
@@ -124,6 +124,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     # Whether very wide matrices are numbered anew for training. What stands below another model is
     # asked with its numbers, and must not.
     _renumbers = True
+    # Whether tfidf and pairs are heeded. What stands below another model is asked with its columns.
+    _makes_features = True
 
     def fit(
         self,
@@ -215,7 +217,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
             learned.calibration,
             data.widths.kept_features,
             data.widths.kept_labels,
-            *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else ()),
+            data.X if self._keeps_rows else None,
+            Lists(*data.Y[:2]) if self._keeps_rows else None,
+            reading=data.reading,
         )
         if stored is not None:
             stored.check_unchanged()
@@ -375,8 +379,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         ids = self.label_ids_ or own  # with no ids there may be very many labels
         names = self.label_names_ or ids
         columns = getattr(self, "feature_names_in_", None)
-        features = str if columns is None else columns.__getitem__
-        known: dict[str, Any] = {"features": features, "names_of": lambda n: [str(names[n])]}
+        own_name = str if columns is None else columns.__getitem__
+        known: dict[str, Any] = {
+            "features": lambda n: model.feature_name(n, own_name),
+            "names_of": lambda n: [str(names[n])],
+        }
         if label is None:
             best = self.predict_topk(X, check_k("explain", k, model.n_labels)).labels[0]
             labels = best[best >= 0].tolist()
@@ -461,6 +468,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
             self.normalize,
             model.kept_features,
             model.kept_labels,
+            model.reading,
         )
 
     def compress(self, weights: str = "int8", weight_threshold: float | None = None) -> Estimator:
@@ -608,11 +616,23 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"
             )
         costs = label_costs(Y, np.diff(rows_of_label.indptr), params, who)
-        rows = scaled(rows) if self.normalize else rows
+        rows, reading = self._learned_reading(rows, stored_in(X))
         targets = targets._replace(costs=costs)
         seed = as_seed(params.random_state)
         given = classes, user_negatives, seed, widths, described, weights
-        return TrainingData(rows, targets, rows_of_label, *given)
+        return TrainingData(rows, targets, rows_of_label, *given, reading=reading)
+
+    def _learned_reading(
+        self, rows: Rows, stored: StoredRows | None
+    ) -> tuple[Rows, Reading | None]:
+        """Training rows as the predictor will read them, and what they say of how."""
+        reading, who = None, type(self).__name__
+        if self._makes_features:
+            if self.tfidf and stored is not None and stored.packed_vectorizer is not None:
+                made = f"got those of {stored.path}, which are TF-IDF weights already"
+                raise DataError(f"{who}: tfidf expects features of no vectoriser, {made}")
+            reading = learned(rows, self, self.memory, who)
+        return read(rows, self.normalize, reading), reading
 
     def _numbered(self, X: Rows, Y: sp.csr_matrix) -> tuple[Rows, sp.csr_matrix, Widths]:
         """X and Y as training numbers their columns."""
@@ -674,20 +694,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
         return self.model_.predictor.asked(rows, texts)
 
     def _kept_rows(self, rows: Rows) -> Rows:
-        """Rows with the features that the model has kept."""
-        rows = scaled(rows) if self.normalize else rows
-        return restricted(rows, self.model_.kept_features)
+        """Rows with the columns that the model has."""
+        model = self.model_
+        return read(rows, self.normalize, model.reading, model.kept_features)
 
     def _answers(
         self, X: Any, answer: Callable[[Rows, Search], Any], all_candidates: bool = True
     ) -> list:
         """`answer` of each batch of rows; all_candidates: it writes all of them down."""
-        if isinstance(X, StoredRows):
-            found = []
-            for _, _, rows, texts in X.parts():
-                part = rows if texts is None else DescribedRows(rows, texts)
-                found += self._answers(part, answer, all_candidates)
-            return found
+        if (parts := self._parts(X)) is not None:
+            return [own for part in parts for own in self._answers(part, answer, all_candidates)]
         model = self._fitted()
         check(self)  # beam_size and others may have been set since
         rows = self._rows(X)
@@ -705,6 +721,20 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 self.n_jobs,
                 lambda n: advance(jobs[n][1] - jobs[n][0]),
             )
+
+    def _parts(self, X: Any) -> Iterator[Any] | None:
+        """X some rows at a time, where it isn't to be held at once as the predictor reads it."""
+        if isinstance(X, StoredRows):
+            return (
+                rows if texts is None else DescribedRows(rows, texts)
+                for _, _, rows, texts in X.parts()
+            )
+        reading = self._fitted().reading
+        if reading is None or reading.pairs is None:
+            return None
+        rows = self._features(X, reset=False)
+        several = [*spans(reading.ends(rows.indptr), BLOCK)]
+        return (rows.part(*ends) for ends in several) if len(several) > 1 else None
 
     def _ranked_sets(self, X: Any, k: int | None, threshold: float | None) -> TopK:
         """The best k labels of each row's set, or all of them."""

@@ -176,7 +176,7 @@ class TreeEstimator(CalibratedEstimator):
         as `fit` does.
         """
         fresh = clone(self)  # a trained model stays one
-        fresh._renumbers = self._renumbers
+        fresh._renumbers, fresh._makes_features = self._renumbers, self._makes_features
         data = fresh._training_data(X, y)
         start, growing = time.perf_counter(), [fresh._growing_needs(data)]
         trees = fresh._trees(data, Progress(0))

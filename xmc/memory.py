@@ -31,6 +31,11 @@ def held_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def machine_bytes() -> int:
+    """Memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def return_freed_arrays() -> None:
     """From now on give large arrays back to the system as soon as they are freed.
 

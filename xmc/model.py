@@ -5,12 +5,15 @@ The estimators check what comes in, keep a Model, and ask the functions below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arrays import Lists, Rows, frozen
 from .errors import ParameterError
+from .features import Reading
+from .numbering import old_numbers
 from .propensity import propensities_of
 from .ranking.calibration import Calibration
 from .ranking.predictor import Predictor
@@ -60,6 +63,7 @@ class Model(NamedTuple):
     rows: Rows | None = None  # of the training, if they were to be kept, to learn new labels beside
     row_labels: Lists | None = None  # of these rows
     updates: Updates | None = None
+    reading: Reading | None = None  # what is made of the rows that it is asked, if anything is
 
     @property
     def drift(self) -> float:
@@ -73,11 +77,30 @@ class Model(NamedTuple):
 
     @property
     def n_kept_features(self) -> int:
+        """Columns of rows as the predictor reads them."""
+        if self.reading is not None:
+            return self.reading.n_columns
         return self.n_features if self.kept_features is None else len(self.kept_features)
 
     @property
     def n_kept_labels(self) -> int:
         return self.n_labels if self.kept_labels is None else len(self.kept_labels)
+
+    def feature_numbers(self, columns: np.ndarray) -> list[int]:
+        """What the user calls the predictor's columns; behind all features, pairs are numbered."""
+        if self.reading is None:
+            return old_numbers(columns, self.kept_features).tolist()
+        n = self.reading.n_features
+        own = old_numbers(np.minimum(columns, n - 1), self.kept_features)
+        pairs = columns.astype(np.int64) - n + self.n_features
+        return np.where(columns < n, own, pairs).tolist()
+
+    def feature_name(self, number: int, name: Callable[[int], str]) -> str:
+        """The name of a feature, or those of both of a pair; name: of the user's features."""
+        if self.reading is None or number < self.n_features:
+            return name(number)
+        both = np.array(self.reading.pair(number - self.n_features))
+        return " × ".join(map(name, old_numbers(both, self.kept_features).tolist()))
 
 
 def search_with(model: Model, params: Any) -> Search:

@@ -18,6 +18,7 @@ import numpy as np
 from . import __version__
 from .arrays import INT32_MAX, Lists, Rows, ascend, lists_fit, within
 from .evidence.reranked import Base
+from .features import Reading
 from .io.folder import (
     PathName,
     as_model_error,
@@ -51,7 +52,7 @@ ROWS = ("indptr", "indices", "data")
 # What arrays of a model hold, by the last part of their names; those of layers are in layer.py,
 # those of vectorisers and vocabularies look after themselves.
 DTYPES = {
-    "<i8": "indptr key_indptr label_indptr name_indptr label_counts cover",
+    "<i8": "indptr key_indptr label_indptr name_indptr label_counts cover codes",
     "<i4": "labels ids indices buckets key_names name_labels name_terms frequent feature right "
     "kept_features kept_labels",
     "<f4": "data share idf text_idf norms step length threshold feature_factors label_factors",
@@ -279,6 +280,9 @@ def _check(model: Model) -> None:
         n, texts = model.n_features if name[0] == "f" else model.n_labels, getattr(model, name)
         if texts is not None and len(texts) != n:
             raise ValueError(f"{name}: expected {n}, got {len(texts)}")
+    if model.reading is not None:
+        kept = model.kept_features
+        model.reading.check(model.n_features if kept is None else len(kept))
     n_labels, n_features = model.n_kept_labels, model.n_kept_features
     if model.label_counts.shape != (n_labels,):
         shape = model.label_counts.shape
@@ -372,6 +376,8 @@ def _unpack_rows(entries: Entries, name: str) -> Rows:
     indptr, indices, data = (entries.arrays[f"{name}.{part}"] for part in ROWS)
     kept = entries.arrays.get("kept_features")
     n_features = entries.meta["n_features"] if kept is None else len(kept)
+    if "reading" in entries.meta:
+        n_features = Reading(**_unpacked(entries.part("reading"), Reading)).n_columns
     return Rows(indptr, indices, data, n_features)
 
 

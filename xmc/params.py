@@ -278,6 +278,24 @@ class DataParams(PropensityParams):
 
 
 @dataclass(init=False, repr=False, eq=False, kw_only=True)
+class FeatureParams:
+    """What is made of the features of a matrix; those of texts are made by their vectoriser."""
+
+    heading: ClassVar[str] = "Rows and labels"
+
+    tfidf: bool = param(
+        False, "weigh a matrix's values by how rare their feature is in training rows", kind=bool
+    )
+    pairs: float = param(
+        0.0,
+        "length of a row's products of every two of its features, over its own; 0 for none",
+        kind=float,
+        low=0,
+        high=1000,
+    )
+
+
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
 class KeepParams:
     """What a model keeps beside what it has learned."""
 
@@ -318,6 +336,7 @@ class RunParams:
 class OneVsAllParams(
     RunParams,
     KeepParams,
+    FeatureParams,
     DataParams,
     CalibrationParams,
     TogetherParams,
@@ -331,6 +350,7 @@ class OneVsAllParams(
 class LabelTreeParams(
     RunParams,
     KeepParams,
+    FeatureParams,
     DataParams,
     CalibrationParams,
     TogetherParams,
@@ -384,7 +404,13 @@ class FactorParams(SeedParams):
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LowRankParams(
-    RunParams, DataParams, CalibrationParams, TogetherParams, OrderParams, FactorParams
+    RunParams,
+    FeatureParams,
+    DataParams,
+    CalibrationParams,
+    TogetherParams,
+    OrderParams,
+    FactorParams,
 ):
     """The settings of LowRankClassifier."""
 
@@ -475,19 +501,6 @@ class TextParams:
     )
     sublinear_tf: bool = param(True, "1 + log(count) instead of the count", kind=bool)
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
-
-
-@dataclass(repr=False, eq=False, kw_only=True)
-class FeatureParams:
-    """What is made of the features of a matrix before a model sees them."""
-
-    tfidf: bool = param(False, "weigh values by how rare their feature is", kind=bool)
-    pairs: float = param(
-        0.0,
-        "length of a row's products of two features beside its own, 0 for none",
-        kind=float,
-        low=0,
-    )
 
 
 def names(declaration: Any, *groups: type) -> list[str]:

@@ -27,7 +27,15 @@ from .memory import held_bytes
 from .methods import method_of
 from .model_files import Saved, settings
 from .parallel import run
-from .params import TARGETS, LabelTreeParams, RerankedParams, check, tree_params
+from .params import (
+    TARGETS,
+    FeatureParams,
+    LabelTreeParams,
+    RerankedParams,
+    check,
+    names,
+    tree_params,
+)
 from .progress import Progress
 from .ranking.search import as_topk, row_blocks, search_of
 from .stage import (
@@ -224,7 +232,8 @@ class RerankedClassifier(RerankedParams, Estimator):
         model = self._fitted()
         predictor: Any = model.predictor
         bases = [
-            _smaller(base, model.n_features, weights, weight_threshold) for base in predictor.bases
+            _smaller(base, model.n_kept_features, weights, weight_threshold)
+            for base in predictor.bases
         ]
         smaller = copy(self)
         smaller.classifier = tuple(map(unfitted, bases))
@@ -295,6 +304,16 @@ class RerankedClassifier(RerankedParams, Estimator):
     def normalize(self) -> bool:
         """Whether rows are scaled to unit length: as the base models do."""
         return bool(self._first().normalize)
+
+    @property
+    def tfidf(self) -> bool:
+        """Whether values are weighed by how rare their feature is: as the base models do."""
+        return bool(self._first().tfidf)
+
+    @property
+    def pairs(self) -> float:
+        """The length of products of two features, as the base models have them."""
+        return float(self._first().pairs)
 
     @property
     def best_base_(self) -> Estimator | None:
@@ -381,10 +400,10 @@ class RerankedClassifier(RerankedParams, Estimator):
         if self._chooses and len(X.data) * n_trained > AFFORDABLE:
             bases = [base for base in bases if not isinstance(base, OneVsAllClassifier)] or bases
         for base in bases:
-            base._renumbers = False
+            base._renumbers = base._makes_features = False
             if base.optimize in TARGETS:  # it finds candidates; the stage's probabilities choose
                 base.set_params(optimize="p")
-            _check_base(base, self.normalize, type(self).__name__)
+            _check_base(base, self._first(), type(self).__name__)
             for name in ("n_jobs", "memory"):
                 if getattr(base, name) is None:
                     base.set_params(**{name: getattr(self, name)})
@@ -446,6 +465,9 @@ class RerankedClassifier(RerankedParams, Estimator):
         if self.label_features is None:
             return None, None
         who = type(self).__name__
+        if self.tfidf or self.pairs:
+            why = "with tfidf or pairs in base models, which make other columns of X"
+            raise ParameterError(f"{who}: label_features must be None {why}")
         csr = canonical(self.label_features, who, "label_features")
         if csr.shape != (n_labels, n_features):
             expected = f"expected shape {(n_labels, n_features)}, labels x features of X,"
@@ -582,12 +604,13 @@ def evidence_for(
     return together(parts)
 
 
-def _check_base(base: Any, normalize: bool, who: str) -> None:
+def _check_base(base: Any, first: Any, who: str) -> None:
     """Raise ParameterError unless a base model goes with the stage and with the first one."""
     if isinstance(base, RerankedClassifier):
         raise ParameterError(f"{who}: classifier must be without a last stage of its own")
-    if base.normalize != normalize:
-        raise ParameterError(f"{who}: normalize must be the same for all base models")
+    for name in ("normalize", *names(FeatureParams)):
+        if getattr(base, name) != getattr(first, name):
+            raise ParameterError(f"{who}: {name} must be the same for all base models")
     if tail_share := getattr(base, "tail_share", 0):
         raise ParameterError(f"{who}: tail_share must be 0 in base models, got {tail_share!r}")
     if base.calibration is not None:

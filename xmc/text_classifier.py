@@ -34,6 +34,7 @@ from .model import Model
 from .parallel import Executor
 from .params import (
     TARGETS,
+    FeatureParams,
     OrderParams,
     PropensityParams,
     RerankParams,
@@ -195,6 +196,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """What a fit is given, checked, with the labels of the vocabulary among its own."""
         who = type(self).__name__
         check(self)
+        _check_base_features(as_tuple(self.classifier), who)
         stored = texts if isinstance(texts, StoredRows) else None
         if labels is None and stored is not None and label_ids is None:
             label_ids = stored.label_ids
@@ -634,6 +636,14 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.multi_output = True
         return tags
+
+
+def _check_base_features(bases: Sequence[Any], who: str) -> None:
+    """Raise ParameterError if something would be made of features that the vectoriser made."""
+    for name in names(FeatureParams):
+        if any(getattr(base, name) for base in bases):
+            made = "the vectoriser makes features of texts, TF-IDF weights"
+            raise ParameterError(f"{who}: {name} of the classifier is for matrices only: {made}")
 
 
 def as_labels(

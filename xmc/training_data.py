@@ -20,6 +20,7 @@ from .checkpoint import NOTHING_KEPT, Checkpoint
 from .errors import DataError, ParameterError
 from .evidence.names import NameIndex
 from .evidence.sources import Beside
+from .features import Reading
 from .frames import check_no_missing, columns_of, is_frame
 from .inputs import as_targets, canonical, selected
 from .io.stored import StoredRows
@@ -95,6 +96,7 @@ class TrainingData(NamedTuple):
     described: DescribedRows | None = None  # the same rows with their texts, where they have texts
     row_weights: np.ndarray = EQUAL  # float32, of errors on each row; empty if all are 1
     checkpoint: Checkpoint = NOTHING_KEPT  # keeps finished jobs
+    reading: Reading | None = None  # how the rows were read, if by more than their length
 
     def given(self) -> dict[str, Any]:
         """What the fit was given, by what people call it."""

@@ -58,7 +58,7 @@ class Named(NamedTuple):
     """What an explanation calls things.
 
     ids, names: of labels, by column; ids that are a range are only numbers.
-    features: of a feature, by column.
+    features: of a feature, by the number that it has to the user.
     names_of: all names of a label, in the order of the name index.
     """
 
@@ -201,7 +201,7 @@ def _member(model: Model, tree: Any, path: paths.Path, named: Named) -> Member:
 
 def _features(model: Model, node: paths.Node, named: Named) -> list[Feature]:
     """The features of a node, those of the largest share first."""
-    numbers = old_numbers(node.features, model.kept_features).tolist()
+    numbers = model.feature_numbers(node.features)
     parts = zip(
         map(named.features, numbers),
         node.values.tolist(),
@@ -221,7 +221,7 @@ def _feature_shares(model: Model, reasons: Any) -> tuple[list[int], list[float]]
         features, place = np.unique(np.concatenate([own[0] for own in found]), return_inverse=True)
         shares = np.bincount(place, np.concatenate([own[1] for own in found]), len(features))
         shares = shares / len(found)
-    return old_numbers(features, model.kept_features).tolist(), shares.tolist()
+    return model.feature_numbers(features), shares.tolist()
 
 
 def _words(row: Row, shares: dict[int, float]) -> list[Word]:
@@ -338,7 +338,7 @@ def _differences(
     shares = dict(zip(features.tolist(), ours.tolist(), strict=True))
     for feature, share in zip(others.tolist(), theirs.tolist(), strict=True):
         shares[feature] = shares.get(feature, 0.0) - share
-    numbers = old_numbers(np.array([*shares], np.int32), model.kept_features).tolist()
+    numbers = model.feature_numbers(np.array([*shares], np.int32))
     by_number = dict(zip(numbers, shares.values(), strict=True))
     if row.text is None:
         told = {named.features(number): share for number, share in by_number.items()}

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from ..arrays import Rows, frozen
 from ..errors import DataError
+from ..features import Reading
 from ..inputs import as_rows, canonical, check_not_too_large
 from ..kernels.gather import unit_row
 from ..numbering import old_numbers, restricted
@@ -27,6 +28,7 @@ class Ranker:
     It keeps the parameters that the model had when the ranker was made.
     who: what errors begin with.
     kept_features, kept_labels: of the model, which the predictor numbers anew.
+    reading: what the model makes of rows.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class Ranker:
         normalize: bool,
         kept_features: np.ndarray | None = None,
         kept_labels: np.ndarray | None = None,
+        reading: Reading | None = None,
     ):
         self._who, self._predictor, self._search = who, predictor, search
         self._n_features, self._n_labels = n_features, n_labels
         self._normalize, self._vectorizer = normalize, None
         self._kept_features, self._kept_labels = kept_features, kept_labels
+        self._reading = reading
 
     def of_texts(self, vectorizer: Any) -> Ranker:
         """The same ranker, which takes a text as well."""
@@ -66,11 +70,19 @@ class Ranker:
                 )
             texts = [x]
             x = self._vectorizer.transform(texts)
-        asked = self._predictor.asked(restricted(self._row(x), self._kept_features), texts)
+        asked = self._predictor.asked(self._read(self._row(x)), texts)
         labels, scores = self._predictor.rank(asked, self._search, k)
         return TopK(old_numbers(labels, self._kept_labels), scores)
 
+    def _read(self, row: Rows) -> Rows:
+        """The row as the predictor reads it."""
+        if self._reading is None:
+            return restricted(row, self._kept_features)
+        return self._reading.of(row, self._normalize, self._kept_features)
+
     def _row(self, x: Any) -> Rows:
+        """x past the door, and scaled, unless more is made of it than that."""
+        scale = self._normalize and self._reading is None
         wanted = 1, self._n_features
         shape = x.shape if sp.issparse(x) else None
         if shape is not None and len(shape) == 1:
@@ -81,7 +93,7 @@ class Ranker:
             raise DataError(f"{self._who}: expected a sparse matrix of shape {wanted}, got {got}")
         if _is_plain(x):
             ids, scaled = frozen(x.indices), np.empty_like(x.data)
-            if unit_row(ids, frozen(x.data), self._n_features, self._normalize, scaled):
+            if unit_row(ids, frozen(x.data), self._n_features, scale, scaled):
                 if not self._normalize:
                     check_not_too_large(x, self._who, "x")
                 indptr = np.array((0, len(scaled)))
@@ -89,7 +101,7 @@ class Ranker:
         row = canonical(x, self._who, "x")
         if not self._normalize:
             check_not_too_large(row, self._who, "x")
-        return as_rows(row, self._normalize)
+        return as_rows(row, scale)
 
 
 def _is_plain(x: Any) -> bool:

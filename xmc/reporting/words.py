@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..analyzers import TextVectorizer
-from ..numbering import old_numbers
 
 N_WORDS = 8  # of a node
 
@@ -21,7 +20,7 @@ class Words:
 
     def __init__(self, model: Any):
         vectorizer = getattr(model, "vectorizer_", None)
-        self._kept = model.model_.kept_features
+        self._model = model.model_
         self._kinds: tuple[str, ...] = ()
         self._names: Sequence[str] | None = model.model_.feature_names_in
         if vectorizer is not None:
@@ -34,7 +33,7 @@ class Words:
 
         Beside words an n-gram of characters stands in quotes, and only where no word has it.
         """
-        found = [self._named(feature) for feature in old_numbers(features, self._kept).tolist()]
+        found = [self._named(feature) for feature in self._model.feature_numbers(features)]
         words = [word for kind, word in found if not kind.endswith("chars")]
         told = (
             f"“{word}”" if kind.endswith("chars") else word
@@ -45,8 +44,9 @@ class Words:
 
     def _named(self, feature: int) -> tuple[str, str]:
         """The kind of a feature, "" if there is but one, and its name without that."""
-        if self._names is None:
-            return "", f"feature {feature}"
-        name = str(self._names[feature])
+        name = self._model.feature_name(feature, self._name)
         kind, _, own = name.partition(":")
         return (kind, own) if kind in self._kinds else ("", name)
+
+    def _name(self, feature: int) -> str:
+        return f"feature {feature}" if self._names is None else str(self._names[feature])

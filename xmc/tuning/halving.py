@@ -218,4 +218,5 @@ def _scaled(trial: Trial, rung: Rung) -> float:
 
 def _kind(settings: dict[str, Any]) -> tuple[Any, ...]:
     """What decides how long a training takes, more than all else."""
-    return tuple(settings.get(name) for name in ("method", "rerank", "factorization"))
+    how = (settings.get(name) for name in ("method", "rerank", "factorization"))
+    return *how, bool(settings.get("pairs"))

@@ -164,7 +164,8 @@ class _Search:
             raise DataError(f"{WHO}: expected labels in rows held out, got {n_held:,} without any")
         self.seed, self.n_rows = seed, self.trained.Y.shape[0]
         rungs = rungs_of(self.n_rows, data.Y.shape[0] // self.held.Y.shape[0])
-        self.space = Space(self.of_texts, data.Y.shape[1], metric, fixed)
+        n_features = None if self.of_texts else data.X.shape[1]
+        self.space = Space(n_features, data.Y.shape[1], metric, fixed)
         self.halving = Halving(self.space, rungs, self.score, seed, self._forecast)
         chosen = {"metric": metric, "valid": valid, "seed": seed}
         settings = {"class": WHO, **versions(), **chosen, **fixed}

@@ -40,6 +40,11 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "min_df": (1, 2, 5, 10),
     "neighbors": (True, False),
 }
+FEATURES: dict[str, tuple[Any, ...]] = {
+    "tfidf": (False, True),
+    "pairs": (0.0, 0.35, 0.7, 1.0),
+}
+FEW_FEATURES = 1000  # so few can be told in pairs within the time of a search
 METHODS_TRIED = ("tree", "one-vs-all", "reranked")  # others if they are asked for
 WITHOUT_LANGUAGE, OF_LANGUAGE = ("words", "words+chars"), ("stems", "stems+chars")
 SPARSE = {"costs": "propensity", "weight_threshold": 0.01}  # for one-vs-all
@@ -47,8 +52,10 @@ PAIRS = {"max_ngram": 2, "min_df": 5}
 FIRST_OF_MATRICES: tuple[dict[str, Any], ...] = (
     {},
     {"method": "one-vs-all", **SPARSE},
+    {"method": "one-vs-all", "weight_threshold": 0.01, "pairs": 0.7},
     {"n_trees": 3},
     {"method": "one-vs-all", **SPARSE, "C": 0.5},
+    {"method": "one-vs-all", **SPARSE, "C": 0.5, "tfidf": True},
     {"method": "reranked"},
     {"n_trees": 3, "negatives": "tfn+man"},
 )
@@ -75,19 +82,25 @@ class Choice(NamedTuple):
 class Space:
     """The settings that are tried for some data.
 
-    of_texts: whether rows are texts. n_labels: of the data. metric: by which settings are chosen.
+    n_features, n_labels: of the data; n_features is None where rows are texts.
+    metric: by which settings are chosen.
     fixed: settings that all trials have.
     """
 
-    def __init__(self, of_texts: bool, n_labels: int, metric: str, fixed: Mapping[str, Any]):
-        self.of_texts, self.n_labels, self.fixed = of_texts, n_labels, dict(fixed)
+    def __init__(
+        self, n_features: int | None, n_labels: int, metric: str, fixed: Mapping[str, Any]
+    ):
+        self.n_features, self.n_labels, self.fixed = n_features, n_labels, dict(fixed)
+        self.of_texts = n_features is None
         self.methods = [name for name in METHODS_TRIED if self._fits(name)]
         tried = LINEAR | TREES | LOW_RANK | self._kinds() | self._shapes()
         for name in ("arity", "rank"):
             tried[name] = tuple(own for own in tried[name] if own is None or own < n_labels)
-        if of_texts:
+        if self.of_texts:
             stems = OF_LANGUAGE if "language" in fixed else ()
             tried |= TEXTS | {"analyzer": WITHOUT_LANGUAGE + stems}
+        else:
+            tried |= {name: FEATURES[name] for name in FEATURES if self._suits(name)}
         if metric.startswith("PS"):
             tried["optimize"] = ("p", "psp")
         free = [Choice(*item) for item in tried.items() if item[0] not in fixed]
@@ -97,6 +110,11 @@ class Space:
         """Whether a kind of model has all the settings that are fixed."""
         own = settings_of(method, self.of_texts)
         return self.fixed.keys() <= own and self.fixed.get("method", method) == method
+
+    def _suits(self, name: str) -> bool:
+        """Whether a setting may be tried on rows of so many features."""
+        few = self.n_features is not None and self.n_features <= FEW_FEATURES
+        return name != "pairs" or few
 
     def _kinds(self) -> dict[str, tuple[Any, ...]]:
         if self.of_texts:  # what a last stage stands above is another choice
@@ -120,7 +138,8 @@ class Space:
         """Whether settings don't contradict those that are fixed."""
         method = settings.get("method") or "tree"
         return ("method" in self.fixed or method in self.methods) and all(
-            self.fixed.get(name, value) == value for name, value in settings.items()
+            self.fixed.get(name, value) == value and self._suits(name)
+            for name, value in settings.items()
         )
 
     def plain(self, settings: Mapping[str, Any]) -> dict[str, Any]:
