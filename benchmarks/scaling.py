@@ -332,8 +332,8 @@ def tell(found, largest):
 
 def tell_paper(found, costs, shapes, largest):
     """What far larger data would take."""
-    print("\n| labels | rows | cores | hours | of them: the longest job | GiB of a worker |", end="")
-    print(" GiB moved | model, GiB |")
+    print("\n| labels | rows | cores | hours | of them: the longest job |", end="")
+    print(" GiB of a worker | GiB moved | model, GiB |")
     print("|--:" * 8 + "|")
     for labels in PAPER_LABELS:
         run = shapes.of(labels)
