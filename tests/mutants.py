@@ -52,6 +52,7 @@ TESTS = {
     "xmc/layer.py": "layer",
     "xmc/model_files.py": "model_files",
     "xmc/ranking/search.py": "search",
+    "xmc/ranking/ensemble.py": "ensemble search",
     "xmc/ranking/trees.py": "trees search",
     "xmc/ranking/ranker.py": "ranker",
     "xmc/training/level.py": "level",
