@@ -53,6 +53,7 @@ TESTS = {
     "xmc/features.py": "features",
     "xmc/model_files.py": "model_files",
     "xmc/ranking/search.py": "search",
+    "xmc/ranking/ensemble.py": "ensemble search",
     "xmc/ranking/trees.py": "trees search",
     "xmc/ranking/ranker.py": "ranker",
     "xmc/training/level.py": "level",

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from xmc.arrays import frozen
-from xmc.kernels.beam import all_children, best_children, order_by
+from xmc.kernels.beam import best_children, order_by, score_leaves
 from xmc.kernels.pages import Pages
-from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID
+from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID, probability
 from xmc.layer import Layer
 from xmc.ranking.search import Beam
 
@@ -39,28 +39,38 @@ def chunks(rng):
 
 
 def random_pairs(rng, n_rows):
-    """Row, node and path of each pair: every row holds two or three nodes, in any order."""
+    """Row, node and path of each pair, row by row: every row holds two or three nodes."""
     nodes = [rng.permutation(len(WIDTHS))[: rng.integers(2, 4)] for _ in range(n_rows)]
     row = np.repeat(np.arange(n_rows), [len(own) for own in nodes])
     node = np.concatenate([np.empty(0, int), *nodes])
     return row, node.astype(np.int32), -rng.random(len(row)).astype(np.float32)
 
 
+def as_nodes(layer, pairs, n_rows):
+    """Node, path and start of pairs as of the second of two members, whose slots are three."""
+    row, node, path = pairs
+    widths = np.diff(layer.chunk_ptr)[node]
+    slot = np.arange(len(row)) - np.searchsorted(row, row)
+    nodes = np.full((n_rows, 2, 3), -1, np.int32), np.zeros((n_rows, 2, 3), np.float32)
+    start, wanted = np.zeros((n_rows, 2, 3), np.int64), np.zeros((n_rows, 2, 3), bool)
+    wanted[:, 0] = True  # those of the first member are none of this one's
+    for array, values in zip((*nodes, start, wanted), (node, path, 0, True), strict=True):
+        array[row, 1, slot] = values
+    start[row, 1, slot] = np.cumsum(widths) - widths
+    return wanted, *nodes, start
+
+
 def scored(X, layer, pairs, transform="l3_hinge", bias=1.0):
     """Margins and probabilities of each pair's children, as arrays."""
-    row, node, path = pairs
-    out_ptr = np.concatenate([[0], np.cumsum(np.diff(layer.chunk_ptr)[node])]).astype(np.int64)
-    margin, score = np.full((2, out_ptr[-1]), np.nan, np.float32)
-    labels = np.arange(layer.chunk_ptr[-1], dtype=np.int32) + 7
-    ids = np.full(out_ptr[-1], -1, np.int32)
+    widths = np.diff(layer.chunk_ptr)[pairs[1]]
+    path, margin = np.full((2, widths.sum()), np.nan, np.float32)
     rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
-    out = frozen(labels), ids, score, margin
-    all_children(
-        *rows, row, node, path, out_ptr, *layer, np.float32(bias), TRANSFORMS[transform], *out
-    )
-    called = [np.arange(layer.chunk_ptr[c], layer.chunk_ptr[c + 1]) + 7 for c in node]
-    assert ids.tolist() == [label for own in called for label in own]
-    return np.split(margin, out_ptr[1:-1]), np.split(score, out_ptr[1:-1])
+    nodes = as_nodes(layer, pairs, X.n_rows)
+    how = np.float32(bias), TRANSFORMS[transform]
+    score_leaves(*rows, 1, *nodes, *layer, *how, path, margin)
+    ends = np.cumsum(widths)[:-1]
+    score = np.array([probability(own) for own in path], np.float32)
+    return np.split(margin, ends), np.split(score, ends)
 
 
 def as_beam(rng, n_rows):
@@ -175,7 +185,7 @@ def test_labels_without_a_probability_go_by_margin():
 
 
 def test_the_order_of_flat_arrays_is_that_of_layers_and_beams():
-    for kernel in (best_children, all_children):
+    for kernel in (best_children, score_leaves):
         names = list(inspect.signature(getattr(kernel, "py_func", kernel)).parameters)
         first = names.index("chunk_ptr")
         assert names[first : first + len(Layer._fields)] == list(Layer._fields)

@@ -5,21 +5,21 @@ import pytest
 from xmc.arrays import frozen
 from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID
 from xmc.params import LabelTreeParams
-from xmc.ranking import search as search_room
+from xmc.ranking import trees as trees_room
+from xmc.ranking.ensemble import label_candidates
 from xmc.ranking.search import (
+    MOST_ROWS,
     Candidates,
     Search,
     as_topk,
     beam,
-    label_candidates,
     probability_at_0,
-    rank,
     row_blocks,
-    rows_per_batch,
     scored,
     search_of,
 )
 from xmc.ranking.tail import Tail, with_tail
+from xmc.ranking.trees import Trees
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 N_FEATURES = 25
@@ -34,6 +34,10 @@ HALVES = np.array([-1, -0.5, 0.5, 1])  # margins of such weights are exact, and 
 
 def random_rows(rng, n_rows):
     return naive.random_rows(rng, n_rows, N_FEATURES, density=0.3)
+
+
+def rank(X, members, search, k):
+    return Trees(members).rank(X, search, k)
 
 
 def rows_of(found):
@@ -313,8 +317,8 @@ def test_slices_are_the_rows(rng):
 def test_the_candidates_of_a_block_are_bounded(rng, monkeypatch, beam_size):
     members = tuple(naive.random_member(rng, N_FEATURES, (30, 10)) for _ in range(2))
     search = Search(beam_size, 1.0, L3_HINGE)
-    monkeypatch.setattr(search_room, "MOST_CANDIDATES", 2000)
-    size = rows_per_batch(members, search)
+    monkeypatch.setattr(trees_room, "MOST_CANDIDATES", 2000)
+    size = Trees(members).rows_per_batch(search, True)
     each = [label_candidates(random_rows(rng, size), (member,), search) for member in members]
     assert size >= 1
     assert sum(len(found.ids) for found in each) <= 2000
@@ -323,11 +327,12 @@ def test_the_candidates_of_a_block_are_bounded(rng, monkeypatch, beam_size):
 def test_batches_are_large_unless_candidates_are_written_down(rng):
     member, search = naive.random_member(rng, N_FEATURES, (30, 10)), Search(10, 1.0, L3_HINGE)
     tail = search._replace(tail=Tail(naive.as_rows(np.eye(3)), 1.0, 0.5))
-    assert rows_per_batch((member,), search) == search_room.MOST_ROWS
-    few = rows_per_batch((member,), search, all_candidates=True)
-    assert 1 <= few < search_room.MOST_ROWS
-    assert rows_per_batch((member,), tail) == few
-    assert rows_per_batch((member, member), search) < few
+    assert Trees((member,)).rows_per_batch(search, False) == MOST_ROWS
+    few = Trees((member,)).rows_per_batch(search, True)
+    assert 1 <= few < MOST_ROWS
+    assert Trees((member,)).rows_per_batch(tail, False) == few
+    assert Trees((member, member)).rows_per_batch(search, False) == MOST_ROWS
+    assert Trees((member, member)).rows_per_batch(search, True) < few
 
 
 def test_tail_classifiers_and_boost_act_on_what_is_ranked(rng):
@@ -362,5 +367,5 @@ def test_a_batch_has_as_many_rows_as_candidates_of_the_widest_beams_allow(rng, m
     widest = sum(sorted(np.diff(member.tree.chunks[-1]))[-2:])
     search = Search(2, 1.0, L3_HINGE)
     for most, expected in ((widest * 7 + 7, 7), (widest * 7 + 6, 6), (1, 1)):
-        monkeypatch.setattr(search_room, "MOST_CANDIDATES", most)
-        assert rows_per_batch((member,), search, all_candidates=True) == expected
+        monkeypatch.setattr(trees_room, "MOST_CANDIDATES", most)
+        assert Trees((member,)).rows_per_batch(search, True) == expected

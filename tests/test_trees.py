@@ -86,7 +86,7 @@ def test_every_layer_is_compressed(trees):
     small.check(N_FEATURES, n_labels(trees))
 
 
-def test_only_one_member_alone_ranks_without_writing_all_candidates_down(trees):
+def test_batches_are_small_only_where_all_candidates_are_written_down(trees):
     single = Trees(trees.members[:1])
     assert single.rows_per_batch(SEARCH, False) == MOST_ROWS
     widest = sum(sorted(np.diff(trees.members[0].tree.chunks[-1]))[-SEARCH.beam_size :])
@@ -94,7 +94,8 @@ def test_only_one_member_alone_ranks_without_writing_all_candidates_down(trees):
     assert single.rows_per_batch(SEARCH, True) == MOST_ROWS
     wide = Trees((naive.random_member(np.random.default_rng(1), N_FEATURES, (5000,)),) * 2)
     n = n_labels(wide)
-    assert wide.rows_per_batch(SEARCH, False) == (1 << 20) // (2 * n + 1) < MOST_ROWS
+    assert wide.rows_per_batch(SEARCH, False) == MOST_ROWS
+    assert wide.rows_per_batch(SEARCH, True) == (1 << 20) // (2 * n + 1) < MOST_ROWS
 
 
 def test_candidates_and_ranks_are_those_of_the_members(rng, trees):

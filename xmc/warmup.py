@@ -13,7 +13,7 @@ from .kernels.gather import transpose
 from .params import LabelTreeParams
 from .progress import Progress
 from .ranking.ranker import Ranker
-from .ranking.search import probability_at_0, rank, search_of
+from .ranking.search import probability_at_0, search_of
 from .ranking.tail import Tail, tail_embeddings
 from .ranking.trees import Trees
 from .training.grow import grow_trees
@@ -40,6 +40,7 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
             members.append(train_member(MemberProblem(X, Y, tree, (0,)), params, silent, "")[0])
     search = search_of(params)
     tail = Tail(tail_embeddings(X, rows_of_label, 1), 1.0, 0.5)
-    rank(X, tuple(members), search._replace(tail=tail), 1)
+    for how in (search, search._replace(tail=tail)):
+        Trees(tuple(members)).rank(X, how, 1)
     probability_at_0(search.transform)
     Ranker("warmup", Trees(tuple(members[:1])), search, 8, 8, True)(eye[0], 1)

@@ -55,16 +55,14 @@ class Beam(NamedTuple):
 class Pairs(NamedTuple):
     """Pairs of a row and a node, in any order.
 
-    row: int64.
     node: int32.
     path: float32, of the node in the row's beam.
-    out_ptr: int64, where the node's children go in the result.
+    start: int64, where the node's children go in the result.
     """
 
-    row: np.ndarray
     node: np.ndarray
     path: np.ndarray
-    out_ptr: np.ndarray
+    start: np.ndarray
 
 
 class Level(NamedTuple):
@@ -138,7 +136,8 @@ def _descend(rows, beam, level, kept):
                 for p in range(first_pair, last_pair):
                     i, path = pairs[p] // n_slots, paths[pairs[p]]
                     if p + AHEAD < pairs.shape[0]:
-                        _prefetch_row(pairs[p + AHEAD] // n_slots, rows, kept, lowest)
+                        _prefetch_row(pairs[p + AHEAD] // n_slots, rows)
+                        _prefetch_best(pairs[p + AHEAD] // n_slots, kept, lowest)
                     if path < lowest[i]:
                         continue
                     for c in range(width):
@@ -227,11 +226,16 @@ def _end_of_equals(keys, elements, first):
 
 
 @inner
-def _prefetch_row(i, rows, kept, lowest):
-    """Have a row and its best children so far fetched into the cache."""
+def _prefetch_row(i, rows):
+    """Have a row fetched into the cache."""
     for line in range(2):
         prefetch(rows.indices, rows.indptr[i] + line * N_LANES)
         prefetch(rows.data, rows.indptr[i] + line * N_LANES)
+
+
+@inner
+def _prefetch_best(i, kept, lowest):
+    """Have a row's best children so far fetched into the cache."""
     prefetch(lowest, i)
     prefetch(kept.size, i)
     prefetch(kept.ids, i * kept.ids.shape[1])
@@ -240,40 +244,56 @@ def _prefetch_row(i, rows, kept, lowest):
 
 
 @kernel
-def all_children(
-    x_indptr, x_indices, x_data, row, node, path, out_ptr,
+def score_leaves(
+    x_indptr, x_indices, x_data, member, wanted, node, path, start,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child,
-    weight, bias_weight, bias, transform, labels, ids, score, margin,
+    weight, bias_weight, bias, transform, leaf_path, leaf_margin,
 ):  # fmt: skip
-    """Write label, probability and margin of every child of some pairs of a row and a node, on the
-    last level, in the order of the children.
+    """Write path and margin of every leaf below the wanted nodes of one member.
 
-    row, node, path, out_ptr: see Pairs.
-    ids, score, margin: the result, int32, float32 and float32.
+    wanted, node, path, start: of all members, see ensemble.py; wanted is bool, node int32.
+    leaf_path, leaf_margin: the result.
     """
     pages = Pages(
         bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
     )
-    unboosted = np.empty(0, np.float32)
-    level = Level(
-        chunk_ptr, page_ptr, pages, bias_weight, bias, transform, False, labels, unboosted
+    none, unboosted = np.empty(0, np.int32), np.empty(0, np.float32)
+    level = Level(chunk_ptr, page_ptr, pages, bias_weight, bias, transform, False, none, unboosted)
+    rows = Rows(x_indptr, x_indices, x_data)
+    pairs = Pairs(node.reshape(-1), path.reshape(-1), start.reshape(-1))
+    chosen = _wanted_of(member, wanted)
+    if wanted.shape[0] >= MANY:
+        chosen = order_by(pairs.node, chunk_ptr.shape[0] - 1, chosen)
+    _score_all(
+        rows, chosen, wanted.shape[1] * wanted.shape[2], pairs, level, leaf_path, leaf_margin
     )
-    rows, pairs = Rows(x_indptr, x_indices, x_data), Pairs(row, node, path, out_ptr)
-    _score_all(rows, pairs, level, ids, score, margin)
 
 
 @kernel
-def _score_all(rows, pairs, level, ids, score, margin):
+def _wanted_of(member, wanted):
+    """The wanted nodes of a member, numbered through all rows, members and slots."""
+    n_rows, n_members, n_slots = wanted.shape
+    chosen = np.empty(n_rows * n_slots, np.int64)
+    n = 0
+    for i in range(n_rows):
+        for slot in range(n_slots):
+            if wanted[i, member, slot]:
+                chosen[n] = (i * n_members + member) * n_slots + slot
+                n += 1
+    return chosen[:n]
+
+
+@kernel
+def _score_all(rows, chosen, per_row, pairs, level, leaf_path, leaf_margin):
     indptr, indices, data = rows
-    row, node, path, out_ptr = pairs
-    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, labels, _ = level
+    node, path, start = pairs
+    chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, _, _ = level
     room, page_map = room_for(indptr), room_for_map(indptr.shape[0] - 1, pages)
-    margins = np.empty(PAGE, np.float32)
-    order = order_by(node, chunk_ptr.shape[0] - 1, np.arange(row.shape[0]))
+    margins, own_paths = np.empty(PAGE, np.float32), np.empty(PAGE, np.float32)
     last_pair = 0
-    while last_pair < order.shape[0]:
-        first_pair, parent = last_pair, node[order[last_pair]]
-        last_pair = _end_of_equals(node, order, first_pair)
+    while last_pair < chosen.shape[0]:
+        first_pair, parent = last_pair, node[chosen[last_pair]]
+        last_pair = _end_of_equals(node, chosen, first_pair)
         first, last = chunk_ptr[parent], chunk_ptr[parent + 1]
         done = 0  # children on earlier pages
         for n in range(page_ptr[parent], page_ptr[parent + 1]):
@@ -282,18 +302,20 @@ def _score_all(rows, pairs, level, ids, score, margin):
             mapped = pays(last_pair - first_pair, page, indptr)
             if mapped:
                 map_page(page, page_map)
-            for pair in order[first_pair:last_pair]:
-                out = slice(out_ptr[pair] + done, out_ptr[pair] + done + width)
-                own_ids, own_score, own_margin = ids[out], score[out], margin[out]
+            for p in range(first_pair, last_pair):
+                pair = chosen[p]
+                if p + AHEAD < chosen.shape[0]:
+                    _prefetch_row(chosen[p + AHEAD] // per_row, rows)
+                    prefetch(leaf_path, start[chosen[p + AHEAD]] + done)
+                    prefetch(leaf_margin, start[chosen[p + AHEAD]] + done)
                 for c in range(width):
                     margins[c] = bias * bias_weight[first + c]
-                x = slice(indptr[row[pair]], indptr[row[pair] + 1])
+                x = slice(indptr[pair // per_row], indptr[pair // per_row + 1])
                 add_margins(indices[x], data[x], page, page_map, mapped, room, margins)
+                add_log_probabilities(margins, width, path[pair], transform, own_paths)
+                out = start[pair] + done
                 for c in range(width):
-                    own_ids[c] = labels[first + c]
-                    own_margin[c] = margins[c]
-                add_log_probabilities(own_margin, width, path[pair], transform, own_score)
-                for c in range(width):
-                    own_score[c] = probability(own_score[c])
+                    leaf_path[out + c] = own_paths[c]
+                    leaf_margin[out + c] = margins[c]
             first += width
             done += width

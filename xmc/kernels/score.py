@@ -15,8 +15,8 @@
 
 Labels are in order of score, then margin (averaged over the members that found the label), then
 smaller id. Nodes of inner levels, which nobody sees, are in order of path, margin, id.
-The descent (beam.py) computes the steps down to p for one tree, and its boost; ranking/search.py
-puts the others together.
+The descent (beam.py) computes the steps down to p for one tree, and its boost; ensemble.py the mean
+over several, and ranking/search.py puts the others together.
 
 Arrays:
     margin, score, path    float32, one per candidate
@@ -72,38 +72,6 @@ def lowest_path(score):
     if score <= 0:
         return np.float32(-np.inf)
     return np.log(score) - (SLACK if score >= NORMAL else SLACK_BELOW)
-
-
-@kernel
-def average(indptr, ids, score, margin, n_members, n_ids):
-    """Candidates of the same row and id become one, in the place of the first: the sum of their
-    scores over n_members, the mean of their margins.
-
-    A row's candidates may stand in any order. Gives (pointers, ids, scores, margins).
-    """
-    out_indptr = np.zeros(indptr.shape[0], np.int64)
-    out_ids = np.empty(ids.shape[0], np.int32)
-    out_score = np.empty(ids.shape[0], np.float32)
-    out_margin = np.empty(ids.shape[0], np.float32)
-    slot_of_id = np.full(n_ids, np.int64(-1))
-    n_found = np.zeros(ids.shape[0], np.int32)
-    end = 0
-    for i in range(indptr.shape[0] - 1):
-        start = end
-        for c in range(indptr[i], indptr[i + 1]):
-            slot = slot_of_id[ids[c]]
-            if slot < start:
-                slot = slot_of_id[ids[c]] = end
-                out_ids[slot], out_score[slot], out_margin[slot] = ids[c], 0, 0
-                end += 1
-            out_score[slot] += score[c]
-            out_margin[slot] += margin[c]
-            n_found[slot] += 1
-        for slot in range(start, end):
-            out_score[slot] /= n_members
-            out_margin[slot] /= n_found[slot]
-        out_indptr[i + 1] = end
-    return out_indptr, out_ids[:end].copy(), out_score[:end].copy(), out_margin[:end].copy()
 
 
 @inner

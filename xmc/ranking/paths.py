@@ -10,7 +10,8 @@ import numpy as np
 from ..arrays import Rows, frozen
 from ..layer import Layer, parent_of, weights_of
 from ..member import Member
-from .search import Candidates, Search, beam, label_candidates, log_probability, scored
+from .ensemble import label_candidates
+from .search import Candidates, Search, beam, log_probability, scored
 
 
 class Node(NamedTuple):

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Rows, frozen
-from ..kernels.beam import all_children, best_children
+from ..kernels.beam import best_children
 from ..kernels.heap import best
 from ..kernels.score import (
     L2_HINGE,
     L3_HINGE,
     LOG_SIGMOID,
     add_log_probabilities,
-    average,
     probability,
 )
 from ..layer import Layer
@@ -92,11 +91,8 @@ def beam(X: Rows, layers: Sequence[Layer], search: Search) -> Beam:
     return found
 
 
-def rank(X: Rows, members: tuple[Member, ...], search: Search, k: int) -> TopK:
-    """The best k labels of each row that its beam reaches."""
-    if _needs_candidates(members, search):
-        return best_of(X, label_candidates(X, members, search), search, k)
-    (member,) = members
+def best_labels(X: Rows, member: Member, search: Search, k: int) -> TopK:
+    """The best k labels of each row that its beam reaches in one tree, without tail classifiers."""
     found = beam(X, member.layers[:-1], search)
     kept = _best_children(X, found, member.layers[-1], search, member.tree.labels, k)
     top = TopK(kept.ids, kept.score)
@@ -126,83 +122,11 @@ def scored(X: Rows, found: Candidates, search: Search) -> Candidates:
     return found._replace(score=score)
 
 
-def label_candidates(X: Rows, members: tuple[Member, ...], search: Search) -> Candidates:
-    """Every label that a row's beam reaches, scores being path probabilities averaged over the
-    members, before tail classifiers and boost.
-    """
-    pairs = [_leaf_pairs(X, member, search) for member in members]
-    row = np.concatenate([pair.row for pair in pairs])
-    width = np.concatenate([pair.width for pair in pairs])
-    order = np.argsort(row, kind="stable")  # a row's members one after another
-    start = np.empty(len(row), np.int64)
-    start[order] = np.cumsum(width[order]) - width[order]
-    n_found = np.bincount(row, width, X.n_rows).astype(np.int64)
-    found = _room_for_candidates(np.concatenate([[0], np.cumsum(n_found)]))
-    ends = np.cumsum([len(pair.row) for pair in pairs])[:-1]
-    for member, pair, out_ptr in zip(members, pairs, np.split(start, ends), strict=True):
-        all_children(
-            *(X.indptr, X.indices, X.data, *pair[:3], out_ptr, *member.layers[-1]),
-            *(np.float32(search.bias), search.transform, member.tree.labels, *found[1:]),
-        )
-    if len(members) == 1:
-        return found
-    n_ids = 1 + max(int(member.tree.labels.max(initial=0)) for member in members)
-    return Candidates(*average(*found, len(members), n_ids))
-
-
-class _LeafPairs(NamedTuple):
-    """Rows with the nodes of their beams above the last level.
-
-    row: int64.
-    node: int32.
-    path: float32, of the node.
-    width: int64, children of the node.
-    """
-
-    row: np.ndarray
-    node: np.ndarray
-    path: np.ndarray
-    width: np.ndarray
-
-
-def _leaf_pairs(X: Rows, member: Member, search: Search) -> _LeafPairs:
-    found = beam(X, member.layers[:-1], search)
-    row, slot = np.nonzero(np.arange(found.ids.shape[1]) < found.size[:, None])
-    node = found.ids[row, slot]
-    width = np.diff(member.layers[-1].chunk_ptr)[node]
-    return _LeafPairs(row, node, found.score[row, slot], width)
-
-
 def as_topk(found: Candidates, k: int) -> TopK:
     """The best k labels of each row."""
     kept = room_for_best(len(found.indptr) - 1, k)
     best(*found, *kept)
     return TopK(kept.ids, kept.score)
-
-
-def rows_per_batch(
-    members: tuple[Member, ...], search: Search, all_candidates: bool = False
-) -> int:
-    """Rows to rank at once: fewer if their candidates are written down, which takes memory.
-
-    all_candidates: whether they are in any case, as by `label_candidates`; `rank` does it only if
-    it must.
-    """
-    if not all_candidates and not _needs_candidates(members, search):
-        return MOST_ROWS
-    widest = 1
-    for member in members:
-        widths = np.sort(np.diff(member.layers[-1].chunk_ptr))
-        widest += int(widths[-search.beam_size :].sum())
-    return max(1, min(MOST_ROWS, MOST_CANDIDATES // widest))
-
-
-def _needs_candidates(members: tuple[Member, ...], search: Search) -> bool:
-    """Whether ranking writes all candidates down: to average them, for tail classifiers, or to
-    boost what is calibrated.
-    """
-    calibrates = search.calibration is not None and len(search.boost) > 0
-    return len(members) > 1 or search.tail is not None or calibrates
 
 
 def row_blocks(n_rows: int, size: int) -> list[tuple[int, int]]:
@@ -217,13 +141,6 @@ def room_for_best(n_rows: int, k: int) -> Beam:
         np.empty(shape, np.int32),
         np.empty(shape, np.float32),
         np.empty(shape, np.float32),
-    )
-
-
-def _room_for_candidates(indptr: np.ndarray) -> Candidates:
-    n = indptr[-1]
-    return Candidates(
-        indptr, np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
     )
 
 

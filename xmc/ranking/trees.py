@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from ..layer import Layer, check_layer, repacked
 from ..member import Member
 from ..numbering import old_numbers
 from ..topk import TopK
+from .ensemble import Numbers, label_candidates, numbers_of, rank_together
 from .paths import Paths, paths_to
 from .predictor import Predictor
-from .search import Candidates, Search, label_candidates, rank, rows_per_batch
+from .search import MOST_CANDIDATES, MOST_ROWS, Candidates, Search, best_labels, best_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +47,27 @@ class Trees(Predictor):
         return label_candidates(X, self.members, search)
 
     def rank(self, X: Rows, search: Search, k: int) -> TopK:
-        return rank(X, self.members, search, k)
+        if _needs_candidates(search):
+            return best_of(X, self.candidates(X, search), search, k)
+        if len(self.members) > 1:
+            return rank_together(X, self.members, self._numbers, search, k)
+        return best_labels(X, self.members[0], search, k)
+
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return numbers_of(self.members)
 
     def reasons(self, asked: Rows, search: Search, label: int) -> Paths:
         return paths_to(asked, self.members, search, label)
 
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
-        return rows_per_batch(self.members, search, all_candidates)
+        if not all_candidates and not _needs_candidates(search):
+            return MOST_ROWS
+        widest = 1
+        for member in self.members:
+            widths = np.sort(np.diff(member.layers[-1].chunk_ptr))
+            widest += int(widths[-search.beam_size :].sum())
+        return max(1, min(MOST_ROWS, MOST_CANDIDATES // widest))
 
     def compressed(self, n_features: int, weights: str, threshold: float) -> Trees:
         def narrow(member: Member) -> Member:
@@ -71,6 +87,13 @@ class Trees(Predictor):
 
     def levels(self) -> list[list[dict[str, Any]]]:
         return [[_level_facts(layer) for layer in member.layers] for member in self.members]
+
+
+def _needs_candidates(search: Search) -> bool:
+    """Whether ranking writes all candidates down: for tail classifiers, or to boost what is
+    calibrated.
+    """
+    return search.tail is not None or (search.calibration is not None and len(search.boost) > 0)
 
 
 def _level_facts(layer: Layer) -> dict[str, Any]:
