@@ -332,7 +332,9 @@ def tell(found, largest):
 
 def tell_paper(found, costs, shapes, largest):
     """What far larger data would take."""
-    print("\n| labels | rows | cores | hours | of them: the longest job | GiB of a worker |", end="")
+    print(
+        "\n| labels | rows | cores | hours | of them: the longest job | GiB of a worker |", end=""
+    )
     print(" GiB moved | model, GiB |")
     print("|--:" * 8 + "|")
     for labels in PAPER_LABELS:
