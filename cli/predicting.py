@@ -117,7 +117,7 @@ class Kept:
 
 def added(checksum: str, dataset: Any) -> str:
     """The checksum of what has one, and of a block after it."""
-    from xmc.identity import checksum as checksum_of
+    from xmc.checksums import checksum as checksum_of
 
     return checksum_of([checksum, dataset.X, dataset.texts])
 
@@ -249,7 +249,7 @@ def _loaded(folder: str, checksum: str, order: tuple[tuple[str, Any], ...]) -> A
 
 def model_checksum(folder: str) -> str:
     """The checksum of what a model's JSON says, which has one of each of its arrays."""
-    from xmc.identity import checksum
+    from xmc.checksums import checksum
     from xmc.model_files import describe
 
     return checksum(describe(folder))

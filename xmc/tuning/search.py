@@ -17,9 +17,9 @@ import scipy.sparse as sp
 
 from ..calibration import FEWEST_ROWS
 from ..checkpoint import Identity, locked
+from ..checksums import checksum
 from ..errors import DataError, ParameterError, XmcError
 from ..frames import is_frame
-from ..identity import checksum
 from ..inputs import as_csr
 from ..io.files import create_file, scratch_folder
 from ..labelled_rows import LabelledRows, hold_out, measure, to_hold_out
