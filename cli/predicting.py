@@ -226,8 +226,8 @@ def ranked_elsewhere(
     question: Any,
     asked: dict[str, Any],
 ) -> Ranked:
-    """What a worker does for a block; order: settings of what ranks. Raises WorkerError if it sees
-    another model.
+    """What a worker does for a block; order: settings of what ranks, and the encoder of texts.
+    Raises WorkerError if it sees another model.
     """
     import scipy.sparse as sp
 

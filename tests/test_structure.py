@@ -25,7 +25,7 @@ FLOORS = [
     "xmc.executors xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
-    "methods model model_files calibration identity analyzers counting text stored_rows "
+    "methods model model_files calibration identity encoders analyzers counting text stored_rows "
     "features training_data base sparse_kind estimators low_rank low_rank_classifier stage "
     "reranked_classifier text_classifier loading presets labelled_rows settings xmc.explaining "
     "xmc.explaining.* xmc.updating xmc.updating.* xmc.tuning xmc.tuning.*",

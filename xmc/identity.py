@@ -10,6 +10,7 @@ import numpy as np
 
 from .checkpoint import Identity
 from .checksums import checksum
+from .encoders import name_of
 from .model_files import versions
 from .params import RunParams, names, plain
 
@@ -26,7 +27,8 @@ def identity_of(estimator: Any, data: dict[str, Any]) -> Identity:
 def _settings(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """The hyper-parameters by name, those of the estimators below it, too."""
     yield f"{prefix}class", type(estimator).__name__
-    for name in (f.name for f in fields(estimator) if f.name not in names(RunParams)):
+    own = (f.name for f in fields(estimator) if "folder" not in f.metadata)
+    for name in (name for name in own if name not in names(RunParams)):
         value = getattr(estimator, name)
         below = value if isinstance(value, (tuple, list)) else [value]
         if any(hasattr(one, "predictor_type") for one in below):
@@ -37,7 +39,11 @@ def _settings(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> Any:
-    """A hyper-parameter as JSON holds it: a tree, a matrix or a vocabulary as its checksum."""
+    """A hyper-parameter as JSON holds it: a tree, a matrix or a vocabulary as its checksum, an
+    encoder by its name.
+    """
+    if callable(value):
+        return name_of(value)
     if isinstance(value, np.random.RandomState):
         value = value.get_state()
     elif hasattr(value, "to_arrays"):
