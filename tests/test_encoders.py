@@ -37,6 +37,7 @@ from xmc.text import make_vectorizer, pack, unpack
 
 TEXTS = ["a red apple", "a red cherry", "green grass", "a green lime", "a blue plum", "blue sky"]
 LABELS = [["red", "fruit"], ["fruit", "red"], ["green"], ["green", "fruit"], ["blue"], ["blue"]]
+FLAT = OneVsAllClassifier(weight_threshold=0.01, random_state=0)  # an encoder's weights are small
 WIDTH = 8
 MODULE = """
 import numpy as np
@@ -73,8 +74,8 @@ class Counting:
 
 @pytest.fixture
 def model():
-    how = {"min_df": 1, "rerank": False, "encoder": letters, "encoder_weight": 0.5}
-    return TextClassifier(OneVsAllClassifier(random_state=0), **how).fit(TEXTS, LABELS)
+    how = {"min_df": 1, "rerank": False, "encoder": letters, "encoder_weight": 0.25}
+    return TextClassifier(clone(FLAT), **how).fit(TEXTS, LABELS)
 
 
 @pytest.fixture(params=[0, 16])
@@ -120,11 +121,11 @@ def test_rows_are_words_and_then_the_weight_times_what_the_encoder_gives(vectori
 
 def test_a_model_of_texts_is_that_of_the_same_columns_in_a_matrix(model):
     words = make_vectorizer(model._text_params())
-    X = sp.hstack([words.fit_transform(TEXTS), 0.5 * unit(letters(TEXTS))], format="csr")
+    X = sp.hstack([words.fit_transform(TEXTS), 0.25 * unit(letters(TEXTS))], format="csr")
     Y = np.array([[label in own for label in model.label_ids_] for own in LABELS])
-    matrix = OneVsAllClassifier(random_state=0).fit(X, Y)
+    matrix = clone(FLAT).fit(X, Y)
     asked = ["a red plum", "grass of another kind"]
-    X = sp.hstack([words.transform(asked), 0.5 * unit(letters(asked))], format="csr")
+    X = sp.hstack([words.transform(asked), 0.25 * unit(letters(asked))], format="csr")
     ours, theirs = model.predict_topk(asked, 4), matrix.predict_topk(X, 4)
     assert ours.labels.tolist() == theirs.labels.tolist()
     assert ours.scores == pytest.approx(theirs.scores, abs=1e-5)
@@ -147,7 +148,7 @@ def test_a_saved_model_answers_as_before_with_its_encoder(model, tmp_path):
     model.save(tmp_path / "model")
     loaded = load(tmp_path / "model", encoder=letters)
     assert as_lists(loaded.suggest(TEXTS, 3)) == as_lists(model.suggest(TEXTS, 3))
-    assert loaded.get_params()["encoder_weight"] == 0.5
+    assert loaded.get_params()["encoder_weight"] == 0.25
     later = load(tmp_path / "model")
     later.encoder = letters
     assert later.suggest("a red plum", 3) == model.suggest("a red plum", 3)
@@ -419,9 +420,9 @@ def test_commands_train_and_ask_with_an_encoder(here):
     encoder = "--encoder", "sentences:letters"
     some = (cli.home() / "train.tsv").read_text(encoding="utf-8").splitlines()[:300]
     cli.write_lines(here / "some.tsv", *some)
-    given = "--encoder-weight", 0.5, "--encoder-cache", "cache"
+    given = "--encoder-weight", 2, "--encoder-cache", "cache"
     cli.done("train", "some.tsv", "--model", "model", *how, *encoder, *given)
-    assert load("model").encoder_weight == 0.5
+    assert load("model").encoder_weight == 2
     n_files = len([*(here / "cache").iterdir()])
     assert n_files == 1
     asked = "predict", "model", "--text", "an email client"

@@ -490,7 +490,7 @@ class EncoderParams:
         own_flag=True,
     )
     encoder_weight: float = param(
-        1.0,
+        0.5,
         "length of the encoder's numbers in a row, where the TF-IDF features have length 1",
         kind=float,
         low=1e-3,
