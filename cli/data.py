@@ -59,6 +59,26 @@ class Source(NamedTuple):
             raise click.UsageError("stdin needs --format")
 
 
+class TextEncoder(NamedTuple):
+    """The user's encoder of texts, as the flags name it.
+
+    name: module and name of a callable; None for no encoder.
+    cache: the folder that keeps what it gives; None keeps nothing.
+    """
+
+    name: str | None = None
+    cache: str | None = None
+
+    def imported(self) -> Any:
+        """The callable; None for no encoder."""
+        from xmc.encoders import encoder_named
+
+        return None if self.name is None else encoder_named(self.name)
+
+
+NO_ENCODER = TextEncoder()
+
+
 def read_labelled(paths: Sequence[str], source: Source) -> Any:
     """Rows with their labels as a Dataset, from two matrices X and Y or from one file."""
     if len(paths) > 2:
@@ -182,14 +202,18 @@ def check_concepts(label_ids: Sequence[str], vocabulary: Any, path: str, notices
     notices.say_if_any(lacking, len(label_ids), what, "they keep their names or ids")
 
 
-def load_model(path: str, n_threads: int | None, **settings: Any) -> Any:
+def load_model(
+    path: str, n_threads: int | None, encoder: TextEncoder = NO_ENCODER, **settings: Any
+) -> Any:
     """Load the model in a folder, and let it use this many threads; settings: of what ranks."""
     from xmc import load
 
     try:
-        model = load(path)
+        model = load(path, encoder=encoder.imported())
     except OSError as error:
         raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
+    if encoder.name is not None:
+        model.encoder_cache = encoder.cache
     matrix_model(model).set_params(n_jobs=n_threads or -1, verbose=0, **settings)
     return model
 

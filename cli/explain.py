@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import Source, check_k, load_model, matrix_model, read_rows
+from xmc.cli.data import Source, TextEncoder, check_k, load_model, matrix_model, read_rows
 from xmc.cli.output import Output, on_terminal
 
 
@@ -33,6 +33,7 @@ from xmc.cli.output import Output, on_terminal
     show_default=True,
     help="Labels per row, the best ones.",
 )
+@options.encoder
 @options.source
 @options.threads
 @options.output
@@ -45,6 +46,7 @@ def command(
     labels: tuple[str, ...],
     k: int,
     source: Source,
+    encoder: TextEncoder,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -64,7 +66,7 @@ def command(
     source.check_stdin(path)
     output.check()
     output.notices.compiling()
-    model = load_model(folder, threads)
+    model = load_model(folder, threads, encoder)
     if "k" in options.typed_options(ctx):
         check_k("explain", k, model.n_labels_)
     X, documents = read_rows(model, path, list(texts), source, output.notices)

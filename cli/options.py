@@ -11,11 +11,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from xmc import __version__
-from xmc.cli.data import Source
+from xmc.cli.data import Source, TextEncoder
 from xmc.cli.output import Output
 from xmc.formats import FORMATS, TSV_COLUMNS
 from xmc.methods import METHODS
 from xmc.params import (
+    EncoderParams,
     FeatureParams,
     OrderParams,
     SolverParams,
@@ -27,6 +28,7 @@ from xmc.params import (
 
 TEXT_FLAGS = tuple(names(TextParams))
 FEATURE_FLAGS = tuple(names(FeatureParams))
+ENCODER_FLAGS = "encoder_name", "encoder_weight", "encoder_cache"
 WEIGHTS = next(f.metadata for f in fields(SolverParams) if f.name == "weights")
 
 Decorator = Callable[[Callable], Callable]
@@ -105,6 +107,37 @@ def source(command: Callable) -> Callable:
         return command(*args, source=Source(format, zero_based, tsv_columns), **flags)
 
     return source_flags(with_source)
+
+
+encoder_name = click.option(
+    "--encoder",
+    "encoder_name",
+    metavar="MODULE:NAME",
+    help="Callable that makes an array of texts, a row of numbers for each; its module is "
+    "imported, from the current folder or from what is installed.",
+)
+encoder_flags = combined(
+    encoder_name,
+    click.option(
+        "--encoder-cache", metavar="DIR", help="Keep the encoder's numbers of texts in this folder."
+    ),
+)
+
+
+def encoder(command: Callable) -> Callable:
+    """Add the flags for an encoder of texts; the command receives them as one parameter,
+    `encoder`.
+    """
+
+    @wraps(command)
+    def with_encoder(
+        *args: Any, encoder_name: str | None, encoder_cache: str | None, **flags: Any
+    ) -> Any:
+        if encoder_cache is not None and encoder_name is None:
+            raise click.UsageError("--encoder-cache goes with --encoder")
+        return command(*args, encoder=TextEncoder(encoder_name, encoder_cache), **flags)
+
+    return encoder_flags(with_encoder)
 
 
 label_names = click.option(
@@ -315,6 +348,7 @@ def _flags(*declarations: type) -> list[Decorator]:
 
 model_parameters = combined(*_flags(*(method.params for method in METHODS.values())), threads, seed)
 text_parameters = combined(*_flags(TextParams))
+encoder_parameters = combined(*_flags(EncoderParams))
 
 
 order_flags = combined(
@@ -354,7 +388,8 @@ def refuse(ctx: click.Context, names: Collection[str], why: str) -> None:
     """Raise a usage error if the user typed one of these options."""
     for name in typed_options(ctx):
         if name in names:
-            raise click.UsageError(f"--{name.replace('_', '-')} {why}", ctx)
+            flag = name.removesuffix("_name").replace("_", "-")
+            raise click.UsageError(f"--{flag} {why}", ctx)
 
 
 def typed_settings(ctx: click.Context, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     Unseen,
     check_k,
     features_for,
@@ -77,6 +78,7 @@ LONGEST_TEXT = 70  # characters of a text in the listing
     help="Answer only the I-th of N equal parts of the rows, as 3/16.",
 )
 @options.order
+@options.encoder
 @scheduler
 @options.source
 @options.threads
@@ -95,6 +97,7 @@ def command(
     resume: bool,
     shard: tuple[int, int] | None,
     order: dict[str, Any],
+    encoder: TextEncoder,
     scheduler: Scheduler,
     source: Source,
     threads: int | None,
@@ -123,7 +126,7 @@ def command(
         raise click.UsageError("--out and --json can't both be stdout")
     output.check(out, beside=f"{out}.part" if resume else None)
     output.notices.compiling()
-    model = load_model(folder, threads, **order)
+    model = load_model(folder, threads, encoder, **order)
     together = matrix_model(model).optimize in TARGETS and not sets and threshold is None
     if together and shard is not None:
         raise ParameterError(
@@ -153,7 +156,8 @@ def command(
             lambda dataset: features_for(model, dataset, headerless, output.notices, unseen),
             asked,
         )
-        ranking = Here(*how) if executor is None else Elsewhere(*how, folder, order, executor)
+        there = folder, order | {"encoder": encoder}, executor
+        ranking = Here(*how) if executor is None else Elsewhere(*how, *there)
         blocks = kept.left(blocks_of(path, list(texts), source, rows, together), path)
         done = answer(blocks, ranking, write, kept, advance)
     unseen.say(output.notices)

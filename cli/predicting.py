@@ -117,7 +117,7 @@ class Kept:
 
 def added(checksum: str, dataset: Any) -> str:
     """The checksum of what has one, and of a block after it."""
-    from xmc.identity import checksum as checksum_of
+    from xmc.checksums import checksum as checksum_of
 
     return checksum_of([checksum, dataset.X, dataset.texts])
 
@@ -226,8 +226,8 @@ def ranked_elsewhere(
     question: Any,
     asked: dict[str, Any],
 ) -> Ranked:
-    """What a worker does for a block; order: settings of what ranks. Raises WorkerError if it sees
-    another model.
+    """What a worker does for a block; order: settings of what ranks, and the encoder of texts.
+    Raises WorkerError if it sees another model.
     """
     import scipy.sparse as sp
 
@@ -249,7 +249,7 @@ def _loaded(folder: str, checksum: str, order: tuple[tuple[str, Any], ...]) -> A
 
 def model_checksum(folder: str) -> str:
     """The checksum of what a model's JSON says, which has one of each of its arrays."""
-    from xmc.identity import checksum
+    from xmc.checksums import checksum
     from xmc.model_files import describe
 
     return checksum(describe(folder))

@@ -11,6 +11,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     check_k,
     default_ks,
     features_for,
@@ -46,6 +47,7 @@ from xmc.cli.output import Notices, Output, print_metrics, print_table
     help="What is known of each row: tab-separated, names of the columns in the first line.",
 )
 @options.label_names
+@options.encoder
 @options.source
 @options.threads
 @options.seed
@@ -59,6 +61,7 @@ def command(
     columns: str | None,
     label_names: str | None,
     source: Source,
+    encoder: TextEncoder,
     threads: int | None,
     seed: int,
     output: Output,
@@ -79,7 +82,7 @@ def command(
         raise click.UsageError("--out and --json can't both be stdout")
     output.check(out)
     output.notices.compiling()
-    model = load_model(folder, threads)
+    model = load_model(folder, threads, encoder)
     asked = [k for some in ks for k in some]
     chosen = default_ks(asked, model.n_labels_)
     check_k("report", max(chosen), model.n_labels_)

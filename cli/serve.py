@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from xmc.cli import options
+from xmc.cli.data import TextEncoder
 from xmc.cli.output import Output, say
 
 
@@ -43,6 +44,7 @@ from xmc.cli.output import Output, say
     show_default="all processors, shared among the workers",
     help="Number of threads of each worker.",
 )
+@options.encoder_name
 @options.output
 def command(
     folders: tuple[str, ...],
@@ -52,6 +54,7 @@ def command(
     feedback: str | None,
     annif: bool,
     threads: int | None,
+    encoder_name: str | None,
     output: Output,
 ) -> None:
     """Answer over HTTP with the models in these folders, until a signal asks for the end.
@@ -76,7 +79,8 @@ def command(
         check(feedback)
     listen_to_log(output)
     n_jobs = threads or max(1, (os.cpu_count() or 1) // workers)
-    settings = Settings(folders, n_jobs, workers, feedback, annif)
+    encoder = TextEncoder(encoder_name).imported()
+    settings = Settings(folders, n_jobs, workers, feedback, annif, encoder)
     output.notices.compiling()
     with listen(host, port) as listening:
         url = url_of(listening)

@@ -12,6 +12,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     check_concepts,
     default_ks,
     name_columns,
@@ -79,6 +80,8 @@ NEVER_PREDICTED = "they are never predicted"
 @options.source
 @options.model_parameters
 @options.text_parameters
+@options.encoder
+@options.encoder_parameters
 @options.output
 @click.pass_context
 def command(
@@ -97,6 +100,7 @@ def command(
     label_names: str | None,
     vocabulary: str | None,
     source: Source,
+    encoder: TextEncoder,
     output: Output,
     **flags: Any,
 ) -> None:
@@ -123,6 +127,7 @@ def command(
         settings["method"] = kind.name
     if rerank is not None:
         settings["rerank"] = rerank
+    settings |= encoder_settings(ctx, encoder)
     refuse_lacking(ctx, kind, flags)
     output.check(folder=target, marker="model.json", beside=checkpoint)
     run = options.run_params(flags, output.quiet)
@@ -143,7 +148,7 @@ def command(
         check_concepts(data.label_ids, concepts, vocabulary, output.notices)
     if hasattr(data.texts, "packed_vectorizer"):
         why = "goes with `xmc convert --fit-vectorizer`, the texts have features already"
-        options.refuse(ctx, options.TEXT_FLAGS, why)
+        options.refuse(ctx, (*options.TEXT_FLAGS, *options.ENCODER_FLAGS), why)
         settings |= settings_of_folder(data.texts)
     kept, held = (data, None) if valid is None else hold_out(data, valid, flags["seed"], "train")
     if data.texts is not None:
@@ -181,9 +186,17 @@ def choose_method(
     return method_named(named or own or "tree")
 
 
+def encoder_settings(ctx: click.Context, encoder: TextEncoder) -> dict[str, Any]:
+    """The encoder as parameters of a model of texts, none where there is none."""
+    if encoder.name is None:
+        options.refuse(ctx, ("encoder_weight",), "goes with --encoder")
+        return {}
+    return {"encoder": encoder.imported(), "encoder_cache": encoder.cache}
+
+
 def refuse_lacking(ctx: click.Context, kind: Method, flags: dict[str, Any]) -> None:
     """Raise a usage error if a flag was typed that this kind of model lacks."""
-    others = *options.TEXT_FLAGS, *STAGE_FLAGS, "threads", "seed"
+    others = *options.TEXT_FLAGS, *options.ENCODER_FLAGS, *STAGE_FLAGS, "threads", "seed"
     lacking = flags.keys() - {*names(kind.params), *others}
     options.refuse(ctx, lacking, f"doesn't go with --method {kind.name}")
 
@@ -195,7 +208,7 @@ def refuse_for_rows(ctx: click.Context, kind: Method, data: LabelledRows) -> Non
         options.refuse(ctx, options.FEATURE_FLAGS, why)
         return
     why = "goes with texts only, the rows have features already"
-    options.refuse(ctx, (*options.TEXT_FLAGS, "rerank"), why)
+    options.refuse(ctx, (*options.TEXT_FLAGS, *options.ENCODER_FLAGS, "rerank"), why)
     if kind.name != "reranked":
         options.refuse(ctx, STAGE_FLAGS, "goes with texts or --method reranked")
 

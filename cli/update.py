@@ -10,6 +10,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     check_concepts,
     features_for,
     load_model,
@@ -48,6 +49,7 @@ RETRAIN = 0.2  # drift from which on a new training is due
 )
 @options.label_names
 @options.vocabulary
+@options.encoder
 @options.source
 @options.threads
 @options.output
@@ -60,6 +62,7 @@ def command(
     label_names: str | None,
     vocabulary: str | None,
     source: Source,
+    encoder: TextEncoder,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -84,7 +87,7 @@ def command(
     output.check(folder=target, marker="model.json")
     output.notices.compiling()
     started = time.monotonic()
-    model = load_model(folder, threads)
+    model = load_model(folder, threads, encoder)
     before = count(model)
     forgotten = columns_of(model, gone)
     if sources or vocabulary is not None:

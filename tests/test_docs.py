@@ -16,7 +16,7 @@ from xmc.reporting import bootstrap, groups, misses, report
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
 PAGES = ["CONTRIBUTING.md", "docs/how-it-works.md", "docs/reports.md"]
-FIRST = "index tutorial settings tuning vocabularies metrics"
+FIRST = "index tutorial settings tuning encoders vocabularies metrics"
 THEN = "formats large moving reproduction limits api"
 SITE = [f"docs/{name}.md" for name in f"{FIRST} {THEN}".split()]
 

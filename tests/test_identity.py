@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
-import scipy.sparse as sp
 
 from xmc import LabelTreeClassifier, OneVsAllClassifier, TextClassifier, Vocabulary
-from xmc.identity import checksum, identity_of
+from xmc.identity import identity_of
 from xmc.label_tree import one_vs_all
 
 
@@ -13,31 +11,6 @@ def named(name):
 
 def settings(estimator):
     return identity_of(estimator, {})["settings"]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        ([1], [1.0]),
-        (["ab", "c"], ["a", "bc"]),
-        (["1"], [1]),
-        ([None], ["None"]),
-        ([[], ["a"]], [["a"], []]),
-        (np.arange(4), np.arange(4).reshape(2, 2)),
-        (np.arange(4), np.arange(4, dtype=np.int32)),
-        (sp.csr_matrix((2, 3)), sp.csr_matrix((3, 2))),
-        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
-    ],
-)
-def test_different_values_have_different_checksums(values):
-    assert checksum(values[0]) != checksum(values[1])
-
-
-def test_equal_values_have_equal_checksums():
-    M = sp.random(5, 4, 0.5, "csr", random_state=0)
-    assert checksum(M) == checksum(M.tocoo())
-    assert checksum({"a": 1, "b": 2}) == checksum({"b": 2, "a": 1})
-    assert checksum(np.array(["a", None], object)) == checksum(["a", None])
 
 
 def test_threads_memory_and_words_on_the_way_are_no_settings():

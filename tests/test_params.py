@@ -1,4 +1,5 @@
 from dataclasses import fields, make_dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from xmc import (
 )
 from xmc.errors import ParameterError
 from xmc.params import (
+    EncoderParams,
     LabelTreeParams,
     RerankedParams,
     RerankParams,
@@ -38,6 +40,7 @@ DECLARED = [
     *rules(TextParams),
     *rules(RerankedParams),
     *rules(make_dataclass("TextStageParams", [], bases=(RerankParams,))),
+    *rules(make_dataclass("TextEncoderParams", [], bases=(EncoderParams,))),
 ]
 
 
@@ -50,6 +53,10 @@ def illegal(rule):
         return ["tree", 3, OneVsAllClassifier, *several]
     if "switch" in rule:
         return ["yes", 1, None, 0.5]
+    if "encoder" in rule:
+        return ["sentences:encode", 1, [len]]
+    if "folder" in rule:
+        return [1, True, ["cache"]]
     if "seed" in rule:
         return [-1, "0", 0.5, np.random.default_rng(0)]
     if "levels" in rule:
@@ -78,6 +85,10 @@ def legal(rule):
         return [None, ONE] + ([(ONE,), [ONE, LabelTreeClassifier()]] if "several" in rule else [])
     if "switch" in rule:
         return [*rule["among"], True, False, np.True_]
+    if "encoder" in rule:
+        return [None, len, OneVsAllClassifier]
+    if "folder" in rule:
+        return [None, "cache", Path("cache")]
     if "seed" in rule:
         return [None, 0, np.int64(7), 2**40, np.random.RandomState(0), np.random]
     if "levels" in rule:

@@ -21,11 +21,11 @@ FLOORS = [
     "xmc xmc.kernels xmc.kernels.*",
     "errors svg languages label_lists params patterns formats topk arrays mapped numbering "
     "scratch frames soundness inputs features propensity judged tally threshold scoring metrics "
-    "xmc.io xmc.io.* vocabulary parallel progress memory checkpoint unfinished spill "
+    "xmc.io xmc.io.* checksums vocabulary parallel progress memory checkpoint unfinished spill "
     "xmc.executors xmc.executors.*",
     "label_tree layer member embedding xmc.ranking xmc.ranking.* xmc.training xmc.training.* "
     "xmc.evidence xmc.evidence.* warmup",
-    "methods model model_files calibration identity analyzers counting text stored_rows "
+    "methods model model_files calibration identity encoders analyzers counting text stored_rows "
     "training_data base sparse_kind estimators low_rank low_rank_classifier stage "
     "reranked_classifier text_classifier loading presets labelled_rows settings xmc.explaining "
     "xmc.explaining.* xmc.updating xmc.updating.* xmc.tuning xmc.tuning.*",

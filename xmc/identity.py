@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from .checkpoint import Identity
-from .io.stored import Texts
+from .checksums import checksum
+from .encoders import name_of
 from .model_files import versions
 from .params import RunParams, names, plain
 
@@ -28,7 +27,8 @@ def identity_of(estimator: Any, data: dict[str, Any]) -> Identity:
 def _settings(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """The hyper-parameters by name, those of the estimators below it, too."""
     yield f"{prefix}class", type(estimator).__name__
-    for name in (f.name for f in fields(estimator) if f.name not in names(RunParams)):
+    own = (f.name for f in fields(estimator) if "folder" not in f.metadata)
+    for name in (name for name in own if name not in names(RunParams)):
         value = getattr(estimator, name)
         below = value if isinstance(value, (tuple, list)) else [value]
         if any(hasattr(one, "predictor_type") for one in below):
@@ -39,7 +39,11 @@ def _settings(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> Any:
-    """A hyper-parameter as JSON holds it: a tree, a matrix or a vocabulary as its checksum."""
+    """A hyper-parameter as JSON holds it: a tree, a matrix or a vocabulary as its checksum, an
+    encoder by its name.
+    """
+    if callable(value):
+        return name_of(value)
     if isinstance(value, np.random.RandomState):
         value = value.get_state()
     elif hasattr(value, "to_arrays"):
@@ -47,34 +51,3 @@ def _shown(value: Any) -> Any:
     is_plain = value is None or isinstance(value, (str, int, float, bool, np.generic))
     is_levels = isinstance(value, (tuple, list)) and all(np.isscalar(own) for own in value)
     return plain(value) if is_plain or is_levels else checksum(value)
-
-
-def checksum(value: Any) -> str:
-    """Of arrays, matrices, texts, and collections of such."""
-    digest = hashlib.sha256()
-    for part in _parts(value):
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """The bytes that a value is made of, each part with its kind and its size before it."""
-    if sp.issparse(value):
-        csr = value.tocsr()
-        value = (*csr.shape, csr.data, csr.indices, csr.indptr)
-    if isinstance(value, dict):
-        value = [own for item in sorted(value.items()) for own in item]
-    if isinstance(value, (tuple, list, Texts)):
-        yield f"list {len(value)}\n".encode()
-        for own in value:
-            yield from _parts(own)
-    elif isinstance(value, np.ndarray) and value.dtype != object:
-        yield f"{value.dtype.str} {value.shape}\n".encode()
-        yield np.ascontiguousarray(value).data.cast("B") if value.size else b""
-    elif isinstance(value, np.ndarray):
-        yield from _parts(value.tolist())
-    else:
-        text = repr(value) if not isinstance(value, str) else value
-        encoded = text.encode("utf-8", "surrogatepass")
-        yield f"{type(value).__name__} {len(encoded)}\n".encode()
-        yield encoded

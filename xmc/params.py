@@ -16,6 +16,7 @@ import numbers
 import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields
+from os import PathLike
 from typing import Any, ClassVar
 
 from .errors import ParameterError
@@ -40,6 +41,7 @@ def param(default: Any, help: str, **rule: Any) -> Any:
         of them is allowed, too. matrix: what it must be is checked at the door.
     levels: a tuple is allowed, one value per level of a tree, see `at_level`.
     size: the number counts bytes. seed: the value seeds a random generator.
+    encoder: a callable or None. folder: a path or None.
     own_flag: the command line has a flag of another name for it.
     """
     return field(default=default, metadata={"help": help, **rule})
@@ -503,6 +505,30 @@ class TextParams:
     lowercase: bool = param(True, "lower-case texts first", kind=bool)
 
 
+@dataclass(init=False, repr=False, eq=False, kw_only=True)
+class EncoderParams:
+    """The numbers that an encoder of the user's makes of texts, beside their TF-IDF features."""
+
+    heading: ClassVar[str] = "Encoder"
+
+    encoder: Any = param(
+        None,
+        "callable that makes an array of texts, a row of numbers for each",
+        encoder=True,
+        own_flag=True,
+    )
+    encoder_weight: float = param(
+        0.5,
+        "length of the encoder's numbers in a row, where the TF-IDF features have length 1",
+        kind=float,
+        low=1e-3,
+        high=1000,
+    )
+    encoder_cache: Any = param(
+        None, "folder that keeps the encoder's numbers of texts", folder=True, own_flag=True
+    )
+
+
 def names(declaration: Any, *groups: type) -> list[str]:
     """The parameters of `declaration` that one of the groups declares; all without a group."""
     wanted = {f.name for group in groups for f in fields(group)}
@@ -578,6 +604,10 @@ def rule_text(f: Field) -> str:
         return f"one of xmc's estimators of matrices{several} or None"
     if "vocabulary" in rule:
         return "a Vocabulary or None"
+    if "encoder" in rule:
+        return "a callable or None"
+    if "folder" in rule:
+        return "a path or None"
     if "among" in rule:
         words = ", ".join(map(repr, rule["among"] + (True, False) * ("switch" in rule)))
         return (
@@ -604,6 +634,10 @@ def _obeys(value: Any, f: Field) -> bool:
         return True
     if "vocabulary" in rule:
         return value is None or hasattr(value, "names_of")
+    if "encoder" in rule:
+        return value is None or callable(value)
+    if "folder" in rule:
+        return value is None or isinstance(value, (str, PathLike))
     if "matrix" in rule:  # the door looks at it, where it is known what it must fit
         return True
     if "several" in rule and isinstance(value, (tuple, list)):

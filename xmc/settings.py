@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .methods import method_named
-from .params import RerankParams, TextParams, check, names
+from .params import EncoderParams, RerankParams, TextParams, check, names
 
 
 def model_of(
@@ -32,7 +32,7 @@ def model_of(
     below: Any = first
     if named is None and settings.get("rerank") is not False:
         below = first, _of_matrices("one-vs-all", {"costs": "propensity", **settings}, run)
-    own = {*names(TextParams), *names(RerankParams)}
+    own = {*names(TextParams), *names(EncoderParams), *names(RerankParams)}
     given = {name: value for name, value in settings.items() if name in own}
     model = TextClassifier(below, vocabulary=vocabulary, **given)
     check(model)

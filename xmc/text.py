@@ -13,7 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
 from .checkpoint import Checkpoint
 from .counting import fit_counting
-from .errors import DataError, ModelError, ParameterError
+from .encoders import EncodedVectorizer, Encoding
+from .errors import DataError, ModelError, ParameterError, XmcError
 from .io.folder import (
     PathName,
     as_model_error,
@@ -41,7 +42,7 @@ SETTINGS = (
     *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
 )
 ARRAYS = ("vocabulary", "vocabulary_offsets", "idf")
-Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer
+Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer | EncodedVectorizer
 
 
 def make_vectorizer(params: TextParams | None = None, who: str = "TextParams") -> Vectorizer:
@@ -96,10 +97,12 @@ def _shown(value: Any) -> str:
 def fit_texts(vectorizer: Vectorizer, texts: Sequence[str]) -> Any:
     """Fit and transform: CSR float32 (n_rows, n_features).
 
-    Raises DataError if no feature is left.
+    Raises DataError if no feature is left, or if an encoder gives no array of numbers.
     """
     try:
         return vectorizer.fit_transform(texts)
+    except XmcError:  # of an encoder
+        raise
     except ValueError:
         raise _no_features(vectorizer, len(texts)) from None
 
@@ -118,7 +121,8 @@ def fit_only(vectorizer: Vectorizer, texts: Sequence[str]) -> Vectorizer:
 
 def is_fitted(vectorizer: Vectorizer) -> bool:
     """Whether a vectoriser has learned its features."""
-    return hasattr(vectorizer, "parts_") or hasattr(vectorizer, "vocabulary_")
+    learned = "parts_", "vocabulary_", "encoding_"
+    return any(hasattr(vectorizer, name) for name in learned)
 
 
 def _no_features(vectorizer: Vectorizer, n_texts: int) -> DataError:
@@ -157,6 +161,11 @@ def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
     Raises ModelError if it has settings that only pickle could keep.
     """
+    if isinstance(vectorizer, EncodedVectorizer):
+        own, arrays = pack(vectorizer.words)
+        name, weight, probes = vectorizer.encoding_
+        settings = {"words": own, "encoder": {"name": name, "weight": weight}}
+        return settings, {f"words.{key}": a for key, a in arrays.items()} | {"probes": probes}
     if not isinstance(vectorizer, TextVectorizer):
         return _pack_part(vectorizer)
     packed = {kind: _pack_part(part) for kind, part in vectorizer.fitted().items()}
@@ -168,7 +177,12 @@ def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def unpack(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Vectorizer:
-    """The vectoriser that `pack` packed."""
+    """The vectoriser that `pack` packed, without its encoder."""
+    if "words" in settings:
+        encoding = Encoding(**settings["encoder"], probes=np.asarray(arrays["probes"]))
+        encoding.check()
+        words = {key.removeprefix("words."): a for key, a in arrays.items()}
+        return EncodedVectorizer.restored(unpack(settings["words"], words), encoding)
     if "parts" not in settings:
         return _unpack_part(settings, arrays)
     params = TextParams(**({"opening": 0} | settings["parameters"]))

@@ -21,6 +21,7 @@ from . import model_files
 from .analyzers import TextVectorizer
 from .base import Estimator, as_of_now, of_now, weighted_mean
 from .checkpoint import Checkpoint, opened
+from .encoders import ENCODER, EncodedVectorizer
 from .errors import DataError, ParameterError, quoted
 from .estimators import LabelTreeClassifier
 from .evidence.names import NameIndex, name_index
@@ -34,6 +35,7 @@ from .model import Model
 from .parallel import Executor
 from .params import (
     TARGETS,
+    EncoderParams,
     FeatureParams,
     OrderParams,
     PropensityParams,
@@ -116,12 +118,17 @@ class Given(NamedTuple):
 
 
 @dataclass(repr=False, eq=False)
-class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
+class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, BaseEstimator):
     """A model of texts: a vectoriser, estimators of matrices below it, and a stage that re-ranks.
 
     classifier: any estimator of ours, or a tuple of several where the stage weighs what they say;
         the model trains copies. None is LabelTreeClassifier(), and below a stage what
         RerankedClassifier takes then.
+    encoder: any callable that takes a list of str and gives an array (n_texts, width): numbers that
+        stand beside the TF-IDF features of a text, as a vector of length `encoder_weight`. A saved
+        model keeps what it is called and what it makes of a few texts, not the callable:
+        `load(path, encoder=...)`, or set `encoder` on a loaded model.
+    encoder_cache: a folder that keeps these numbers, so that a text is encoded once.
     vocabulary: names of labels, which the stage looks for in the text. Its concepts are labels too,
         with or without a training row.
     rerank: whether there is a stage. "auto": if there are enough rows for it to learn, and held-out
@@ -130,10 +137,10 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     Texts are any 1-D sequence of str: a list, a tuple, an array, a column of a data frame.
     What ranks can be set on the trained copy: `model.classifier_.set_params(optimize="psp")`.
 
-    Fitted attributes: vectorizer_ (of words scikit-learn's TfidfVectorizer, else a TextVectorizer,
-    which has the same methods), classifier_ (the trained copy, a RerankedClassifier if there is a
-    stage), notices_ (what was chosen and why, one line each), and what it knows of its labels:
-    label_ids_, label_names_, label_counts_, n_labels_, classes_.
+    Fitted attributes: vectorizer_ (of words scikit-learn's TfidfVectorizer, else a TextVectorizer
+    or an EncodedVectorizer, which have the same methods), classifier_ (the trained copy, a
+    RerankedClassifier if there is a stage), notices_ (what was chosen and why, one line each), and
+    what it knows of its labels: label_ids_, label_names_, label_counts_, n_labels_, classes_.
     """
 
     classifier: Any = param(
@@ -178,7 +185,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         given = self._given(texts, labels, label_ids, label_names, sample_weight)
         fresh: Any = as_of_now(self)  # until it is trained, this one answers as before
         fresh.notices_ = [*given.notices]
-        vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
+        vectorizer = self._unfitted_vectorizer()
         with opened(checkpoint, lambda: identity_of(self, given.known()), executor) as kept:
             if given.stored is None:
                 vectorizer, X = fitted_on(vectorizer, given.texts, kept)
@@ -222,6 +229,10 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _made_of(self, stored: StoredRows) -> Any:
         """The vectoriser of a folder of rows. Raises ParameterError if this model's is another."""
         vectorizer, who = vectorizer_of(stored), type(self).__name__
+        if self.encoder is not None:
+            raise ParameterError(
+                f"{who}: encoder must be None with {stored.path}, whose texts have features already"
+            )
         if vectorizer is None:
             raise DataError(f"{stored.path}: expected features of texts, something else made them")
         own = vars(self._text_params())
@@ -324,7 +335,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         Raises DataError and ParameterError as `fit` does.
         """
         given = self._given(texts, labels, label_ids, label_names)
-        vectorizer = make_vectorizer(self._text_params(), type(self).__name__)
+        vectorizer = self._unfitted_vectorizer()
         X = given.stored
         if X is None:
             X = fit_texts(vectorizer, given.texts)
@@ -400,6 +411,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _features_in(self, found: Sequence[Occurrence]) -> Callable[[int], str]:
         """What features are called, as their vectoriser does."""
         known = {own.feature: own.name for own in found}
+        if isinstance(self.vectorizer_, EncodedVectorizer):  # whose columns mean nothing one by one
+            return lambda feature: known.get(feature, ENCODER)
         if known:
             return known.__getitem__
         return self.vectorizer_.get_feature_names_out().__getitem__
@@ -459,7 +472,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
             beside, own_ids = _as_columns(own, rows[1], label_ids, known, who)
             if ids is not None and own_ids is not None:
                 beside = align_labels(beside, own_ids, ids)[0][:, : len(ids)]
-            rows = self.vectorizer_.transform(own), beside
+            rows = self._vectorizer().transform(own), beside
         self.classifier_.add(described, Y, label_ids=ids, label_names=names, rows=rows)
 
     def _names_of_all(self, ids: list[str], given: Mapping[str, str]) -> list[str] | None:
@@ -477,7 +490,11 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         self, texts: list[str], ids: list[str] | None, names: list[str] | None
     ) -> DescribedRows:
         """The texts as rows, and what a last stage may know of labels."""
-        X = self.vectorizer_.transform(texts) if texts else sp.csr_matrix((0, 1), dtype=np.float32)
+        X = (
+            self._vectorizer().transform(texts)
+            if texts
+            else sp.csr_matrix((0, 1), dtype=np.float32)
+        )
         predictor: Any = self.classifier_.model_.predictor
         if not predictor.reads_texts:
             return DescribedRows(X, texts)
@@ -520,7 +537,7 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """What ranks one text or row at a time, fast, from as many threads as you like: a Ranker,
         which keeps the parameters of now.
         """
-        return self._fitted().ranker().of_texts(self.vectorizer_)
+        return self._fitted().ranker().of_texts(self._vectorizer())
 
     def compress(
         self, weights: str = "int8", weight_threshold: float | None = None
@@ -556,6 +573,8 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         settings = saved.text_parameters or settings_of(saved.vectorizer)
         reranks = isinstance(classifier, RerankedClassifier)
         settings = {"opening": 0, "rerank": reranks, "vocabulary": saved.vocabulary} | settings
+        if isinstance(saved.vectorizer, EncodedVectorizer):
+            settings["encoder_weight"] = saved.vectorizer.encoding_.weight
         restored = cls(classifier=_below(classifier), **settings)
         check(restored)
         restored.classifier_, restored.vectorizer_ = classifier, saved.vectorizer
@@ -612,6 +631,19 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
     def _stage_params(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names(StageParams)} | {"rerank": self.rerank}
 
+    def _unfitted_vectorizer(self) -> Any:
+        """The vectoriser that a fit begins with."""
+        words = make_vectorizer(self._text_params(), type(self).__name__)
+        if self.encoder is None:
+            return words
+        return EncodedVectorizer(words, self.encoder, self.encoder_weight, self.encoder_cache)
+
+    def _vectorizer(self) -> Any:
+        """The vectoriser, with the encoder that the model has now."""
+        if isinstance(self.vectorizer_, EncodedVectorizer):
+            self.vectorizer_.use(self.encoder, self.encoder_cache)
+        return self.vectorizer_
+
     def _text_params(self) -> TextParams:
         return TextParams(**{name: plain(getattr(self, name)) for name in names(TextParams)})
 
@@ -621,9 +653,9 @@ class TextClassifier(TextParams, RerankParams, ClassifierMixin, BaseEstimator):
         """
         predictor = self._fitted().model_.predictor
         if isinstance(texts, StoredRows) and texts_of(texts):
-            return texts.transformed(self.vectorizer_.transform)
+            return texts.transformed(self._vectorizer().transform)
         texts = as_texts(texts, type(self).__name__)
-        X = self.vectorizer_.transform(texts)
+        X = self._vectorizer().transform(texts)
         return DescribedRows(X, texts) if predictor.reads_texts else X
 
     def _ids(self) -> list[str]:
@@ -817,6 +849,8 @@ def texts_of(stored: StoredRows) -> Sequence[str]:
 
 def settings_of(vectorizer: Any) -> dict[str, Any]:
     """The parameters that a vectoriser tells of itself: of words alone it doesn't tell all."""
+    if isinstance(vectorizer, EncodedVectorizer):
+        return settings_of(vectorizer.words)
     if isinstance(vectorizer, TextVectorizer):
         return vars(vectorizer.params)
     return {

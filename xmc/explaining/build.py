@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -200,7 +201,9 @@ def _member(model: Model, tree: Any, path: paths.Path, named: Named) -> Member:
 
 
 def _features(model: Model, node: paths.Node, named: Named) -> list[Feature]:
-    """The features of a node, those of the largest share first."""
+    """The features of a node, those of the largest share first; those of one name are one, whose
+    value is their length.
+    """
     numbers = model.feature_numbers(node.features)
     parts = zip(
         map(named.features, numbers),
@@ -209,7 +212,19 @@ def _features(model: Model, node: paths.Node, named: Named) -> list[Feature]:
         node.shares.tolist(),
         strict=True,
     )
-    return sorted(map(Feature._make, parts), key=lambda own: -abs(own.share))
+    by_name: dict[str, list[Feature]] = {}
+    for own in map(Feature._make, parts):
+        by_name.setdefault(own.feature, []).append(own)
+    return sorted(map(_as_one, by_name.values()), key=lambda own: -abs(own.share))
+
+
+def _as_one(features: Sequence[Feature]) -> Feature:
+    """Features of the same name as one."""
+    if len(features) == 1:
+        return features[0]
+    value = math.hypot(*(own.value for own in features))
+    share = sum(own.share for own in features)
+    return Feature(features[0].feature, value, share / value, share)
 
 
 def _feature_shares(model: Model, reasons: Any) -> tuple[list[int], list[float]]:

@@ -19,6 +19,7 @@ from ..analyzers import (
     opening_of,
     sequences,
 )
+from ..encoders import EncodedVectorizer
 
 # A word as people see it; of scripts without blanks between words, a character.
 WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])[\w{SIGNS}])+")
@@ -52,8 +53,10 @@ def words_in(text: str) -> list[tuple[int, int]]:
 
 def occurrences(vectorizer: Any, text: str) -> list[Occurrence]:
     """Each feature of the text, as often as it stands there; none where a vectoriser of one's own
-    doesn't show where it found them.
+    doesn't show where it found them. An encoder's stand nowhere.
     """
+    if isinstance(vectorizer, EncodedVectorizer):
+        vectorizer = vectorizer.words
     whole = Part(text, np.arange(len(text) + 1))
     if not isinstance(vectorizer, TextVectorizer):
         return list(_of_part(vectorizer, whole, 0, ""))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..analyzers import TextVectorizer
+from ..encoders import ENCODER, EncodedVectorizer
 
 N_WORDS = 8  # of a node
 
@@ -25,15 +26,19 @@ class Words:
         self._names: Sequence[str] | None = model.model_.feature_names_in
         if vectorizer is not None:
             self._names = vectorizer.get_feature_names_out()
-            if isinstance(vectorizer, TextVectorizer) and len(vectorizer.fitted()) > 1:
-                self._kinds = tuple(vectorizer.fitted())
+        if isinstance(vectorizer, EncodedVectorizer):
+            vectorizer, self._kinds = vectorizer.words, (ENCODER,)
+        if isinstance(vectorizer, TextVectorizer) and len(vectorizer.fitted()) > 1:
+            self._kinds += tuple(vectorizer.fitted())
 
     def of(self, features: np.ndarray) -> list[str]:
-        """The words of the features, in their order, each once, at most N_WORDS.
+        """The words of the features, in their order, each once, at most N_WORDS; what an encoder
+        gives has none.
 
         Beside words an n-gram of characters stands in quotes, and only where no word has it.
         """
         found = [self._named(feature) for feature in self._model.feature_numbers(features)]
+        found = [(kind, word) for kind, word in found if kind != ENCODER]
         words = [word for kind, word in found if not kind.endswith("chars")]
         told = (
             f"“{word}”" if kind.endswith("chars") else word

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import __version__
+from ..encoders import Encoder
 from ..errors import XmcError
 from . import annif
 from .answering import ANNIF, as_json, check_size, error, keep_feedback
@@ -43,6 +44,7 @@ class Settings(NamedTuple):
     """What the service is asked to do.
 
     n_jobs: threads of each worker. feedback: a file for all models, None for one beside each.
+    encoder: of texts, for models that were trained with one.
     """
 
     folders: tuple[str, ...]
@@ -50,6 +52,7 @@ class Settings(NamedTuple):
     n_workers: int = 1
     feedback: str | None = None
     annif: bool = False
+    encoder: Encoder | None = None
 
     def metrics(self) -> Metrics:
         """Counters that all workers share, if they are made before these are forked."""
@@ -112,7 +115,7 @@ def _served(
     def renewed(result: str) -> None:
         metrics.add("xmc_reloads_total", name, result)
 
-    return Served(name, path, settings.n_jobs, counted, renewed, found)
+    return Served(name, path, settings.n_jobs, counted, renewed, found, settings.encoder)
 
 
 def _routes(settings: Settings) -> list[Route]:

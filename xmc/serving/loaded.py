@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from ..encoders import EncodedVectorizer, Encoder
 from ..errors import ModelError, XmcError, quoted
 from ..io.rows import value_texts
 from ..loading import load
@@ -24,13 +25,16 @@ class Loaded:
     """A model as its folder was, and what it answers; may be asked from any thread.
 
     takes: "text" or "row". ids: what people call the labels, None where these are only numbered.
+    encoder: of texts, for a model that was trained with one.
     """
 
-    def __init__(self, path: str, n_jobs: int):
+    def __init__(self, path: str, n_jobs: int, encoder: Encoder | None = None):
         try:
             self.model = load(path)
         except OSError as error:
             raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
+        if isinstance(getattr(self.model, "vectorizer_", None), EncodedVectorizer):
+            self.model.encoder = encoder
         classifier = getattr(self.model, "classifier_", self.model)
         classifier.set_params(n_jobs=n_jobs, verbose=0)
         if classifier.optimize in TARGETS:  # requests are put together: none depends on another

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..encoders import Encoder
 from ..errors import ParameterError, printable, quoted
 from ..io.folder import ARRAYS
 from ..model_files import FILE
@@ -37,8 +38,8 @@ class Found(NamedTuple):
     model: Loaded
 
     @classmethod
-    def at(cls, path: str, n_jobs: int) -> Found:
-        return cls(Stamp.of(path), Loaded(path, n_jobs))
+    def at(cls, path: str, n_jobs: int, encoder: Encoder | None = None) -> Found:
+        return cls(Stamp.of(path), Loaded(path, n_jobs, encoder))
 
 
 class Served:
@@ -46,6 +47,7 @@ class Served:
 
     counted: called with the size of each batch. renewed: with "loaded" or "broken" when another
     folder stands there. found: what was loaded before, for as long as the folder is the same.
+    encoder: of texts, for models that were trained with one.
     """
 
     def __init__(
@@ -56,13 +58,15 @@ class Served:
         counted: Callable[[int], Any],
         renewed: Callable[[str], Any],
         found: Found | None = None,
+        encoder: Encoder | None = None,
     ):
-        self.name, self.path, self.n_jobs, self.renewed = name, path, n_jobs, renewed
+        self.name, self.path, self.renewed = name, path, renewed
+        self.how = n_jobs, encoder
         self.batcher = Batcher(counted)
         self.explaining = asyncio.Lock()
         self._seen = Stamp.of(path)
         is_same = found is not None and found.stamp == self._seen
-        self.now = found.model if found is not None and is_same else Loaded(path, n_jobs)
+        self.now = found.model if found is not None and is_same else Loaded(path, *self.how)
 
     async def answers(self, model: Loaded, items: list, k: int) -> list:
         """The best labels of each item; the calls of several requests are put together."""
@@ -80,7 +84,7 @@ class Served:
             return
         self._seen = stamp
         try:
-            self.now = await asyncio.to_thread(Loaded, self.path, self.n_jobs)
+            self.now = await asyncio.to_thread(Loaded, self.path, *self.how)
         except Exception as error:
             LOG.warning("%s: the old model goes on, as the new one fails: %s", self.name, error)
             self.renewed("broken")

@@ -107,8 +107,8 @@ class Supervisor:
         """Work until the end; the exit code. If the first worker can't start, no other one does."""
         # What is loaded before the fork, kernels and words as well as arrays, is there only once,
         # however many workers there are. What a collection of garbage looks at would be copied.
-        n_jobs = self.settings.n_jobs
-        self.found = {path: Found.at(path, n_jobs) for path in self.settings.folders}
+        how = self.settings.n_jobs, self.settings.encoder
+        self.found = {path: Found.at(path, *how) for path in self.settings.folders}
         gc.freeze()
         for asked in ENDINGS:
             signal.signal(asked, self._end)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from ..checksums import checksum
 from ..errors import DataError, ParameterError
 from ..frames import is_frame
-from ..identity import checksum
 from ..inputs import as_csr
 from ..labelled_rows import LabelledRows
 from ..methods import METHODS
