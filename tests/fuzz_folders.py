@@ -35,7 +35,17 @@ from xmc.io.folder import ARRAYS
 FILE = "model.json"
 PER_CHILD, SECONDS = 100, 20
 VALUES = [None, True, -1, 0, 1, 3.5, 2**31, 2**63, 10**30, 1e300, "", "x", [], {}, [[]], [10**9]]
-KINDS = ("tree", "several", "one-vs-all", "tail", "text", "stage", "stage of texts", "wide")
+KINDS = (
+    "tree",
+    "several",
+    "one-vs-all",
+    "tail",
+    "text",
+    "stage",
+    "stage of texts",
+    "wide",
+    "pairs",
+)
 
 
 def models() -> dict:
@@ -63,8 +73,9 @@ def models() -> dict:
         LabelTreeClassifier(**shallow, n_trees=2, optimize="psp", tail_share=0.3).fit(
             spread(X), spread(Y)
         ),
+        OneVsAllClassifier(tfidf=True, pairs=0.5, keep_rows=True).fit(X, Y),
     )
-    rows = (asked,) * 4 + (asked_texts, asked, asked_texts, spread(asked))
+    rows = (asked,) * 4 + (asked_texts, asked, asked_texts, spread(asked), asked)
     return dict(zip(KINDS, zip(fitted, rows, strict=True), strict=True))
 
 

@@ -318,13 +318,17 @@ def test_more_columns_than_ids_can_count_are_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda own: own._replace(idf=own.idf[1:]), "reading.idf: expected 79 finite numbers"),
-        (lambda own: own._replace(idf=own.idf * np.nan), "reading.idf: expected 79 finite"),
+        (lambda own: own._replace(idf=own.idf[1:]), "reading.idf: expected 79 numbers"),
+        (
+            lambda own: own._replace(idf=own.idf * np.nan),
+            "reading.idf: expected 79 numbers above 0",
+        ),
         (lambda own: own._replace(codes=own.codes[::-1]), "ascending pairs of features"),
         (lambda own: own._replace(codes=own.codes - 78), "ascending pairs of features"),
         (lambda own: own._replace(codes=own.codes * 79), "ascending pairs of features"),
         (lambda own: own._replace(codes=own.codes[1:]), "expected"),
         (lambda own: own._replace(codes=None), "expected pairs and codes, got one of them"),
+        (lambda own: own._replace(pairs=1e9), "reading: pairs must be a finite number"),
         (lambda own: own._replace(n_features=9), "expected 78 features, got 9"),
         (lambda own: own._replace(idf=own.idf.astype(float)), "reading.idf: expected float32"),
     ],

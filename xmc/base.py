@@ -217,9 +217,9 @@ class Estimator(ClassifierMixin, BaseEstimator):
             learned.calibration,
             data.widths.kept_features,
             data.widths.kept_labels,
-            *((data.X, Lists(*data.Y[:2])) if self._keeps_rows else (None, None)),
-            None,
-            data.reading,
+            data.X if self._keeps_rows else None,
+            Lists(*data.Y[:2]) if self._keeps_rows else None,
+            reading=data.reading,
         )
         if stored is not None:
             stored.check_unchanged()

@@ -14,9 +14,10 @@ from .kernels.pairs import code_pairs, read_rows
 from .mapped import beside, file_size, release
 from .memory import held_bytes, machine_bytes
 from .numbering import new_numbers, restricted
-from .params import FeatureParams
+from .params import FeatureParams, LabelTreeParams, check
 
 ENTRY, SORTED = 8, 3 * 8  # bytes of a value and its feature; of a code while codes are sorted
+LARGEST_IDF = 100  # no number of rows has one as large
 NO_WEIGHTS, NO_PAIRS = frozen(np.empty(0, np.float32)), frozen(np.empty(0, np.int64))
 
 
@@ -80,12 +81,15 @@ class Reading(NamedTuple):
         if self.n_features != n_features:
             raise ValueError(f"reading: expected {n_features} features, got {self.n_features}")
         if self.idf is not None:
-            if self.idf.shape != (n_features + 1,) or not np.isfinite(self.idf).all():
-                raise ValueError(f"reading.idf: expected {n_features + 1} finite numbers")
+            sound = (self.idf > 0) & (self.idf < LARGEST_IDF)
+            if self.idf.shape != (n_features + 1,) or not sound.all():
+                wanted = f"{n_features + 1} numbers above 0 and below {LARGEST_IDF}"
+                raise ValueError(f"reading.idf: expected {wanted}")
         if (self.pairs is None) != (self.codes is None):
             raise ValueError("reading: expected pairs and codes, got one of them")
-        if self.codes is None:
+        if self.pairs is None or self.codes is None:
             return
+        check(LabelTreeParams(pairs=self.pairs), "reading")
         whole = pointers([len(self.codes)])
         known = within(self.codes, n_features**2) and ascend(whole, self.codes)
         if not known or not (self.codes // n_features < self.codes % n_features).all():
