@@ -144,7 +144,7 @@ def test_json_on_stdout_stands_alone(args):
 
 
 def test_a_model_that_the_system_does_not_read_is_one_line(tmp_path, monkeypatch):
-    def unreadable(path):
+    def unreadable(path, **how):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(xmc, "load", unreadable)

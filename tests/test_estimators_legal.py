@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from xmc import LabelTree, LabelTreeClassifier, RerankedClassifier
 from xmc.evidence import reranked
-from xmc.ranking import factors, search
+from xmc.ranking import factors, trees
 from xmc.reranked_classifier import FOLDS
 
 
@@ -113,7 +113,7 @@ def test_ranking_reports_progress_if_threads_have_several_blocks_each(learned, m
     quiet = learned.verbose
     learned.set_params(verbose=1).predict_topk(X_TEST, 3)
     assert capfd.readouterr() == ("", "")
-    monkeypatch.setattr(search, "MOST_ROWS", 7)
+    monkeypatch.setattr(trees, "MOST_ROWS", 7)
     monkeypatch.setattr(reranked, "ROWS_PER_BATCH", 7)
     monkeypatch.setattr(factors, "ROWS_PER_BATCH", 7)
     learned.predict_topk(X_TEST, 3)

@@ -79,7 +79,7 @@ def test_a_third_method_goes_below_texts(third_method, tmp_path):
 
 def test_a_method_that_can_not_be_forecast_says_so(third_method):
     model = FrequencyClassifier()
-    with pytest.raises(ParameterError, match="^FrequencyClassifier: expected a method that can be"):
+    with pytest.raises(ParameterError, match="^FrequencyClassifier: can't be forecast"):
         model.forecast(planted.X, planted.Y)
 
 

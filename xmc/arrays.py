@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Sized
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,11 +62,13 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 def freeze(value: Any) -> None:
-    """Make the arrays read-only that a tuple or a dataclass is made of, as a copy's aren't."""
+    """Make the arrays read-only that a tuple or a dataclass is made of, as a copy's aren't; what a
+    dataclass has computed once, too.
+    """
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
     elif is_dataclass(value):
-        freeze(tuple(getattr(value, f.name) for f in fields(value)))
+        freeze(tuple(vars(value).values()))
     elif isinstance(value, tuple):
         for own in value:
             freeze(own)
