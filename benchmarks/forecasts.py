@@ -39,8 +39,8 @@ def measure(folder: Path, method: str, threads: int) -> dict[str, tuple[float, f
     model.fit(X, Y)
     seconds = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as saved:
-        model.save(saved, overwrite=True)
-        size = (Path(saved) / ARRAYS).stat().st_size
+        model.save(Path(saved) / "model")
+        size = (Path(saved) / "model" / ARRAYS).stat().st_size
     return {
         "asked": (asked, asked),
         "seconds": (expected.seconds, seconds),

@@ -2,14 +2,15 @@
 
 python benchmarks/scaling.py sets --json benchmarks/scaling.json
 
-It trains the default tree on synthetic data in the shape of amazon-670k: at several scales, with
+It trains a balanced tree on synthetic data in the shape of amazon-670k: at several scales, with
 half of the rows, of the labels and of the nonzeros, on one thread and on two. Each training has a
 process of its own; what is in the JSON file already isn't measured again. From all but the largest
 it makes a model of cost, predicts the largest, and tells what 10 and 100 million labels would take.
 
 The model: each stage of a training costs seconds in proportion to a power of one number, its
 driver. Drivers are known from the shape of the data, as entries of a row and weights of a label
-grow with the logarithm of the labels.
+grow with the logarithm of the labels. Jobs share threads, each of which is slower beside others by
+what two of them show; what is no job is done once.
 """
 
 import argparse
@@ -34,13 +35,14 @@ from xmc.executors import Processes, remote, shelf
 from xmc.inputs import as_rows, as_targets
 from xmc.memory import held_bytes
 from xmc.parallel import Threads
-from xmc.training.grow import EMBEDDING_FEATURES, with_rows
+from xmc.training.grow import EMBEDDING_FEATURES, SAMPLE, with_rows
 from xmc.training.level import work
 from xmc.training.needs import chunk_bytes
 from xmc.training.problem import MemberProblem, level_problems, transposed
 
 GIB, EVERY = 2**30, 0.01  # seconds between two looks
 LIKE, SCALES, LARGEST = "amazon-670k", (0.05, 0.1, 0.25, 0.5), 1.0
+SHAPE = "balanced"  # of the tree at every scale, as very many labels have it
 HALVED = ("rows", "labels", "nonzeros")  # each on its own, at this scale:
 HALVED_AT = 0.25
 # The stage of a training that a job belongs to, by the name of its function. What is no job is
@@ -65,10 +67,11 @@ DRIVER_OF = {
 DRIVERS = {
     "entries": "of X and of Y",
     "gathered": "entries of X that embeddings sum up",
-    "halved": "entries of embeddings, on each of the levels of halves",
+    "halved": "entries of embeddings that 2-means passes over, on all levels of halves",
     "multiplied": "multiplications of one pass of the solver over all chunks",
     "weights": "of the model",
 }
+LEAF, PASSES = 100, 10  # labels of a leaf, and of 2-means until its gain is small: about so many
 PAPER_LABELS, PAPER_CORES = (10_000_000, 100_000_000), (16, 64, 256)
 CORES_OF_WORKER = 16
 
@@ -145,7 +148,7 @@ def measured(sets, scale, half, how):
     X, Y = (sp.load_npz(set_of(sets, float(scale)) / f"{name}.trn.npz") for name in "XY")
     X, Y = halved(X, Y, half)
     threads = 2 if how == "processes" else int(how)
-    model = LabelTreeClassifier(n_jobs=threads, random_state=0)
+    model = LabelTreeClassifier(tree=SHAPE, n_jobs=threads, random_state=0)
     with tempfile.TemporaryDirectory() as folder:
         executor = Processes(threads, folder) if how == "processes" else None
         model.fit(X[:600], Y[:600], executor=executor)  # compiles
@@ -182,7 +185,7 @@ def numbers(X, Y, model):
     rows_of_label = transposed(targets, Y.shape[1])
     labels = with_rows(rows_of_label)
     sample = labels[:: math.ceil(len(labels) / 4096)]
-    kept = EMBEDDING_FEATURES["balanced"]
+    kept = EMBEDDING_FEATURES[SHAPE]
     embedded = label_embeddings(rows, rows_of_label, sample, kept, 1)
     longest = [sum(part[work(own).argmax()] for part in chunk_bytes(own)) for own in problems]
     return {
@@ -209,10 +212,18 @@ def drivers_of(run):
     return {
         "entries": run["x_entries"] + run["y_entries"],
         "gathered": run["gathered"],
-        "halved": run["z_entries"] * math.log2(max(2.0, run["labels"] / 100)),
+        "halved": run["z_entries"] * passes(run["labels"]),
         "multiplied": run["multiplied"],
         "weights": run["weights"],
     }
+
+
+def passes(labels):
+    """How often 2-means passes over an embedding, on all levels of halves; over a sample of many
+    labels, and then over all of them once.
+    """
+    sizes = [labels / 2**level for level in range(math.ceil(math.log2(labels / LEAF)))]
+    return sum(PASSES * min(1.0, SAMPLE / size) + (size > SAMPLE) for size in sizes)
 
 
 class Shapes:
@@ -248,20 +259,22 @@ class Shapes:
 
 
 class Costs:
-    """Seconds of each stage on one thread, and how they share threads; bytes."""
+    """Seconds of each stage on any number of threads, or workers of one; bytes.
+
+    lines: of each stage, the power of its driver, and the logarithm of the rest.
+    taxes: how much longer a thread takes beside another one.
+    """
 
     def __init__(self, found):
         runs = {name: run for name, run in found.items() if not name.endswith("processes")}
-        one = {name: run for name, run in runs.items() if name.endswith(" 1")}
-        self.lines, self.shared = {}, {}
+        on_two = [name.endswith(" 2") for name in runs]
+        self.lines, self.taxes = {}, {}
         for stage, driver in DRIVER_OF.items():
-            pairs = [(drivers_of(run)[driver], run["stages"].get(stage, 0)) for run in one.values()]
-            x, y = np.log(np.maximum(pairs, 1e-9)).T
-            self.lines[stage] = np.polyfit(x, y, 1)
-            twos = [runs[name[:-1] + "2"]["stages"].get(stage, 0) for name in one]
-            ratio = sum(twos) / sum(seconds for _, seconds in pairs)
-            # Of t seconds, s are serial: s + (1 - s) / 2 is what two threads take of them.
-            self.shared[stage] = min(1.0, max(0.0, 2 - 2 * ratio))
+            x = np.log([drivers_of(run)[driver] for run in runs.values()])
+            y = np.log([run["stages"][stage] for run in runs.values()])
+            known = np.column_stack([x, np.ones_like(x), on_two])
+            *self.lines[stage], two = np.linalg.lstsq(known, y)[0]
+            self.taxes[stage] = max(1.0, 2 * math.exp(two))
         parts = [self.memory_parts(run) for run in runs.values()]
         peaks = [run["peak"] - run["before"] for run in runs.values()]
         self.before = float(np.median([run["before"] - given_bytes(run) for run in runs.values()]))
@@ -273,17 +286,23 @@ class Costs:
         return [given_bytes(run), 8 * run["z_entries"], run["model_bytes"]]
 
     def stages(self, run, threads):
-        """Seconds of each stage on so many threads or workers of one."""
-        own, found = drivers_of(run), {}
-        for stage, driver in DRIVER_OF.items():
-            alone = math.exp(np.polyval(self.lines[stage], math.log(own[driver])))
-            shared = self.shared[stage] * alone
-            found[stage] = alone - shared + shared / threads
+        """Seconds of each stage."""
+        own = drivers_of(run)
+        found = {stage: self.alone(stage, own[driver]) for stage, driver in DRIVER_OF.items()}
+        longest = self.longest(run)
+        if threads > 1:
+            for stage in DRIVER_OF.keys() - {"home"}:
+                found[stage] *= self.taxes[stage] / threads
         # Nobody is done before the longest job is.
-        whole = math.exp(np.polyval(self.lines["solving"], math.log(run["multiplied"])))
-        longest = whole * run["longest"] / run["multiplied"]
-        found["solving"] = max(found["solving"], longest)
-        return found
+        return found | {"solving": max(found["solving"], longest)}
+
+    def alone(self, stage, driver):
+        """Seconds on one thread."""
+        return math.exp(np.polyval(self.lines[stage], math.log(driver)))
+
+    def longest(self, run):
+        """Seconds of the longest job."""
+        return self.alone("solving", run["multiplied"]) * run["longest"] / run["multiplied"]
 
     def memory(self, run):
         """Bytes at the peak, all in memory."""
@@ -309,11 +328,12 @@ def tell(found, largest):
         cells = [f"{run['stages'].get(stage, 0):.2f}" for stage in DRIVER_OF]
         sizes = f"{run['rows']:,} | {run['labels']:,} | {run['seconds']:.1f}"
         print(f"| {name} | {sizes} | {run['peak'] / GIB:.2f} | {' | '.join(cells)} |")
-    print("\n| stage | driver | one thread: seconds ~ driver to the power of | shared |")
+    print("\n| stage | driver | seconds ~ driver to the power of | a thread beside another |")
     print("|---|---|--:|--:|")
     for stage, driver in DRIVER_OF.items():
-        power, share = costs.lines[stage][0], costs.shared[stage]
-        print(f"| {stage} | {driver}: {DRIVERS[driver]} | {power:.2f} | {share:.0%} |")
+        tax = "once" if stage == "home" else f"{costs.taxes[stage]:.2f} times as long"
+        power = costs.lines[stage][0]
+        print(f"| {stage} | {driver}: {DRIVERS[driver]} | {power:.2f} | {tax} |")
     run = found[largest]
     expected = shapes.of(run["labels"])
     seconds, memory = sum(costs.stages(expected, 2).values()), costs.memory(expected)
@@ -340,15 +360,13 @@ def tell_paper(found, costs, shapes, largest):
     for labels in PAPER_LABELS:
         run = shapes.of(labels)
         for cores in PAPER_CORES:
-            stages = costs.stages(run, cores)
-            whole = math.exp(np.polyval(costs.lines["solving"], math.log(run["multiplied"])))
-            longest = whole * run["longest"] / run["multiplied"]
+            hours = sum(costs.stages(run, cores).values()) / 3600
             size = labels / largest["labels"]
             worker = CORES_OF_WORKER * largest["thread_bytes"] * size
             shared = given_bytes(run) + 8 * run["z_entries"]
             moved = shared * cores / CORES_OF_WORKER + run["model_bytes"]
             cells = [f"{labels:,}", f"{run['rows']:,.0f}", str(cores)]
-            cells += [f"{sum(stages.values()) / 3600:.2f}", f"{longest / 3600:.2f}"]
+            cells += [f"{hours:.2f}", f"{costs.longest(run) / 3600:.2f}"]
             cells += [f"{n / GIB:,.0f}" for n in (worker, moved, run["model_bytes"])]
             print(f"| {' | '.join(cells)} |")
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import cli_tools as cli
 import pytest
+from cli_tools import MAIN
 from serving_tools import TEXTS, colours, numbers, serving, trained
 
 from xmc import load
@@ -100,6 +102,38 @@ def test_a_worker_that_dies_is_replaced_and_counters_go_on(folder):
         assert 'xmc_items_total{model="model"} 11' in text.splitlines()
         server.process.terminate()
         assert "ended (-9), another one takes its place" in server.log()
+
+
+# Moments at which a signal once was lost, so that the service went on for ever.
+MOMENTS = {
+    "before a worker listens to signals by itself": """
+run = uvicorn.Server.run
+def told(server, sockets):
+    signal.raise_signal(signal.{asked})
+    run(server, sockets)
+uvicorn.Server.run = told
+""",
+    "before another worker is started": """
+block, asked = signal.pthread_sigmask, []
+def told(how, numbers):
+    asked.append(how)
+    if asked.count(signal.SIG_BLOCK) == 2 and how == signal.SIG_BLOCK:
+        os.kill(os.getpid(), signal.{asked})
+    return block(how, numbers)
+signal.pthread_sigmask = told
+""",
+}
+
+
+@pytest.mark.parametrize("asked", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(("moment", "workers"), [*zip(MOMENTS, (1, 2), strict=True)])
+def test_the_end_may_be_asked_for_while_a_worker_starts(folder, moment, workers, asked):
+    setup = "import os, signal, uvicorn" + MOMENTS[moment].format(asked=asked)
+    command = [sys.executable, "-c", setup + MAIN, "serve", "model", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--workers", str(workers)], cwd=folder, stderr=subprocess.PIPE, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ps as Linux has it")

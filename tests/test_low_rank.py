@@ -21,14 +21,13 @@ from xmc import (
     low_rank,
     low_rank_classifier,
 )
-from xmc.arrays import Lists, frozen
 from xmc.inputs import as_rows, as_targets
 from xmc.kernels import factors as kernels_of
-from xmc.kernels.gather import transpose
 from xmc.low_rank import Pair, Turns, alternate, closed, problem_of
 from xmc.ranking import factors
 from xmc.ranking.factors import Factors, factors_of
 from xmc.ranking.search import Search
+from xmc.training.problem import transposed
 
 RANK = 6
 SEARCH = Search(1, 0.0, 0)
@@ -47,7 +46,7 @@ def data(rng):
 def posed(X, Y, weights=(), dtype=np.float64):
     """The problem of such data, as fits pose it."""
     rows, targets = as_rows(sp.csr_matrix(X[:, :-1]), False), as_targets(sp.csr_matrix(Y))
-    rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
+    rows_of_label = transposed(targets, Y.shape[1])
     return problem_of(rows, targets, rows_of_label, np.array(weights), 1.0, dtype, 1)
 
 

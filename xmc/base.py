@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import model_files
-from .arrays import BLOCK, Lists, Rows, freeze, frozen, spans
+from .arrays import BLOCK, Lists, Rows, freeze, spans
 from .checkpoint import Checkpoint, opened
 from .errors import DataError, ParameterError
 from .explaining.build import Named, Row, column_of, explain
@@ -33,7 +33,6 @@ from .inputs import (
     selected,
 )
 from .io.stored import StoredRows
-from .kernels.gather import transpose
 from .model import Model, all_scores, compressed, label_sets, search_with
 from .numbering import old_numbers, renumbered, spread
 from .parallel import Executor, n_threads, run
@@ -57,6 +56,7 @@ from .sparse_kind import like
 from .topk import TopK, check_k, joined_tops
 from .training.forecast import Forecast
 from .training.liblinear import require_liblinear
+from .training.problem import transposed
 from .training_data import (
     DescribedRows,
     TrainingData,
@@ -610,7 +610,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
                 Y, classes = Y[:, used], classes[used]
         rows, Y, widths = self._numbered(rows, Y)
         targets = as_targets(Y)
-        rows_of_label = Lists(*map(frozen, transpose(*targets[:2], Y.shape[1])))
+        rows_of_label = transposed(targets, Y.shape[1])
         if not len(rows_of_label.ids):
             raise DataError(
                 f"{who}: expected at least one row with a label, got {Y.shape[0]:,} rows without"

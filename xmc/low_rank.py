@@ -44,10 +44,10 @@ from threadpoolctl import threadpool_limits
 from .arrays import Lists, Rows, Targets, frozen
 from .inputs import as_matrix, as_rows, as_targets
 from .kernels.factors import add_positives, positive_errors, times
-from .kernels.gather import transpose
 from .parallel import run
 from .ranking.factors import with_constant
 from .ranking.search import row_blocks
+from .training.problem import transposed
 
 ROWS_PER_JOB, LABELS_PER_JOB = 512, 64
 DOUBLE = 1 << 23  # numbers in U and V up to which they are float64
@@ -105,7 +105,7 @@ def problem_of(
     true = frozen(np.repeat(root, np.diff(Y.indptr)))
     return Problem(
         weighted,
-        transposed(weighted),
+        _features(weighted),
         Rows(Y.indptr, Y.ids, true, n_labels),
         Rows(rows_of_label.indptr, rows_of_label.ids, frozen(root[rows_of_label.ids]), n_rows),
         n_jobs,
@@ -117,13 +117,13 @@ def compile_kernels() -> None:
     """Solve four rows in both types of numbers, so that no later call stops to compile."""
     eye = sp.eye(4, format="csr", dtype=np.float32)
     X, Y = as_rows(eye, normalize=False), as_targets(eye)
-    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 4)))
+    rows_of_label = transposed(Y, 4)
     for dtype in (np.float32, np.float64):
         problem = problem_of(X, Y, rows_of_label, np.empty(0), 1.0, dtype, 1)
         alternate(problem, closed(problem, 2, 4, 1.0, 0), 1.0, 0.5, 1, 0.0)
 
 
-def transposed(X: Rows) -> Rows:
+def _features(X: Rows) -> Rows:
     """The features as rows."""
     csr = sp.csr_matrix(as_matrix(X).T)
     indptr, indices = csr.indptr.astype(np.int64), csr.indices.astype(np.int32)

@@ -7,9 +7,7 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import Lists, frozen
 from .inputs import as_rows, as_targets
-from .kernels.gather import transpose
 from .params import LabelTreeParams
 from .progress import Progress
 from .ranking.ranker import Ranker
@@ -18,7 +16,7 @@ from .ranking.tail import Tail, tail_embeddings
 from .ranking.trees import Trees
 from .training.grow import grow_trees
 from .training.member import train_member
-from .training.problem import MemberProblem
+from .training.problem import MemberProblem, transposed
 
 
 @cache
@@ -29,7 +27,7 @@ def compile_kernels(weights: str, costs: bool = False) -> None:
     """
     eye = sp.eye(8, format="csr", dtype=np.float32)
     X, Y = as_rows(eye, normalize=True), as_targets(eye, eye.data if costs else None)
-    rows_of_label = Lists(*map(frozen, transpose(*Y[:2], 8)))
+    rows_of_label = transposed(Y, 8)
     members = []
     for shape, negatives in (("balanced", "tfn"), ("shallow", "tfn+man")):
         params = LabelTreeParams(

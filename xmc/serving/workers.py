@@ -88,9 +88,8 @@ def answer(
         timeout_graceful_shutdown=GRACE,
     )
     server = uvicorn.Server(config)
-    for number in ENDINGS:  # uvicorn raises its signals again when all is done
-        signal.signal(number, lambda number, frame: None)
-    signal.signal(signal.SIGHUP, server.handle_exit)
+    for number in ENDINGS:  # from here on: uvicorn itself listens to two of them, once it runs
+        signal.signal(number, server.handle_exit)
     server.run(sockets=[listening])
 
 
@@ -138,6 +137,8 @@ class Supervisor:
         self.workers[process] = number, time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
         os.close(writer)
+        if self.ending:  # asked for just before the fork, so the others alone were told
+            os.kill(process, signal.SIGTERM)
         try:
             return process, wait and os.read(reader, 1) != b""
         finally:

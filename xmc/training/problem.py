@@ -200,9 +200,9 @@ def joined(solved: Sequence[Weights]) -> Weights:
     return Weights._make([*map(np.concatenate, columns[:-1]), max(columns[-1])])
 
 
-def transposed(lists: Lists, n_columns: int) -> Lists:
+def transposed(lists: Lists | Targets, n_columns: int) -> Lists:
     """The rows of each id, ascending, from the ids of each row."""
-    return Lists(*map(frozen, transpose(*lists, n_columns)))
+    return Lists(*map(frozen, transpose(lists.indptr, lists.ids, n_columns)))
 
 
 def _root_of(n_rows: int) -> Lists:

@@ -14,10 +14,10 @@ from ..evidence.names import NameIndex
 from ..evidence.sources import Beside
 from ..explaining.build import column_of
 from ..inputs import as_targets, same_rows
-from ..kernels.gather import transpose
 from ..model import Model, Updates
 from ..numbering import new_numbers
 from ..ranking.tail import tail_embeddings
+from ..training.problem import transposed
 from ..training_data import DescribedRows, as_label_matrix, as_label_texts
 from .known import Joined, Known, joined
 
@@ -82,7 +82,7 @@ def added(
     predictor = estimator._taught(predictor, News(*new, both, *named))
     embeddings = None
     if model.label_embeddings is not None:
-        rows_of_label = Lists(*map(frozen, transpose(*as_targets(both.Y)[:2], both.Y.shape[1])))
+        rows_of_label = transposed(as_targets(both.Y), both.Y.shape[1])
         embeddings = tail_embeddings(both.X, rows_of_label, estimator.n_jobs)
     return _updated(model, both, labels)._replace(
         predictor=predictor, kept_labels=kept, label_embeddings=embeddings
