@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from xmc.datasets import read_split
 from xmc.errors import DataError
 from xmc.io import read_matrix, write_matrix
 from xmc.metrics import propensities, report
-from xmc.text import make_vectorizer
+from xmc.params import TextParams
 from xmc.topk import TopK
 
 HERE = Path(__file__).resolve().parent
@@ -105,7 +106,7 @@ class Data:
         files = [(self.folder / f"{part}.tsv.gz").stat() for part in ("train", "test")]
         facts = {
             "files": [(file.st_size, file.st_mtime_ns) for file in files],
-            **make_vectorizer().get_params(),
+            "settings": asdict(TextParams()),
         }
         text = json.dumps(facts, default=str)
         if not note.exists() or note.read_text() != text:

@@ -23,7 +23,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmc import LabelTreeClassifier, OneVsAllClassifier, TextClassifier, load
+from xmc import (
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    RerankedClassifier,
+    TextClassifier,
+    load,
+)
 from xmc.io import read
 from xmc.io.label_ids import align_labels
 from xmc.layer import weights_of
@@ -121,7 +127,7 @@ def main() -> None:
         Y_test, _ = align_labels(test.Y, test.label_ids, train.label_ids)
         Y_test = Y_test[:, : train.Y.shape[1]]
         rows = train.texts, train.Y, test.texts, Y_test, train.label_ids
-        kinds = {"texts": TextClassifier}
+        kinds = {"texts": lambda: TextClassifier(RerankedClassifier(n_jobs=-1))}
     else:
         files = [f"{name}.{part}.npz" for part in ("trn", "tst") for name in "XY"]
         rows = *(sp.load_npz(args.folder / file) for file in files), None

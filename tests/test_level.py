@@ -89,6 +89,22 @@ def test_wide_and_narrow_chunks_give_the_same_bits(monkeypatch, rng, inner, solv
     assert all(found == narrow[0] for found in narrow + wide)
 
 
+def test_a_chunk_that_workers_would_wait_for_is_wide(monkeypatch):
+    X = naive.as_rows(np.ones((4, 3)))
+    rows = naive.as_lists(np.array([[1] * 4, [1, 0, 0, 0], [0] * 4]))
+    problem = LevelProblem(
+        X, naive.as_targets(np.zeros((4, 96))), rows, np.array([0, 64, 80, 96]), 0, False, ()
+    )
+    assert work(problem).tolist() == [12 * 64, 3 * 16, 0]
+    assert level.is_wide(problem).tolist() == [False] * 3  # none takes long enough
+    monkeypatch.setattr(level, "LONG", 1)
+    assert level.is_wide(problem).tolist() == [True, True, False]
+    monkeypatch.setattr(level, "PART_OF_LEVEL", 0.1)
+    assert level.is_wide(problem).tolist() == [True, False, False]
+    monkeypatch.setattr(level, "WIDE", 48)
+    assert level.is_wide(problem).tolist() == [True, True, False]
+
+
 def test_chunks_are_trained_independently_of_each_other(problem):
     rows = naive.to_dense(*problem.chunk_rows, 1, 80) > 0
     rows[3, :40] ^= True

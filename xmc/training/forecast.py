@@ -18,7 +18,7 @@ from ..layer import IN_BUCKET, assemble, pack, page_counts
 from ..memory import held_bytes
 from ..parallel import n_threads, run
 from ..params import LabelTreeParams, at_level
-from .level import WIDE, latest, params_at, work
+from .level import is_wide, latest, params_at, work
 from .needs import Needs, chunk_bytes, most_memory, target_bytes, within
 from .problem import (
     LevelProblem,
@@ -138,7 +138,7 @@ class LevelForecast(NamedTuple):
 def _level(
     problem: LevelProblem, params: LabelTreeParams, part_bytes: dict[str, int]
 ) -> LevelForecast:
-    sample, wide = _sample(problem, params), work(problem) >= WIDE
+    sample, wide = _sample(problem, params), is_wide(problem)
     rows, solving = chunk_bytes(problem)
     expected = np.bincount(_parents(problem), _expected(_positives(problem)), len(wide))
     rows = rows + WEIGHT * sample.entries * expected / max(1.0, expected.sum())
@@ -221,7 +221,7 @@ def _trained(
 ) -> list[Group]:
     """A group of each chunk, each from the middle of its share of the groups."""
     shares = (ends[1:] + ends[:-1]) / 2
-    wide = work(problem) >= WIDE
+    wide = is_wide(problem)
     jobs = [(problem, n, wide[n], share, params) for n, share in zip(chunks, shares, strict=True)]
     try:
         return run(_train_one, jobs, params.n_jobs)

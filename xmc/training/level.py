@@ -20,8 +20,10 @@ from ..spill import Spill
 from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
 from .solver import solve
 
-# A chunk of this much work a pass is wide: each of its groups of siblings is a job of its own.
+# A chunk of this much work a pass is wide: each of its groups of siblings is a job of its own. So is
+# one of less that is this part of its level at least: it would be left alone with one worker.
 WIDE = 1 << 28
+LONG, PART_OF_LEVEL = 1 << 24, 1 / 64
 
 
 class TrainedChunk(NamedTuple):
@@ -50,6 +52,12 @@ def work(problem: LevelProblem) -> np.ndarray:
     widths = np.diff(problem.chunk_ptr)
     trained = widths > 1 if problem.inner else widths > 0
     return entries * trained * -(-widths // N_LANES) * N_LANES
+
+
+def is_wide(problem: LevelProblem) -> np.ndarray:
+    """Which chunks are trained group by group, bool."""
+    own = work(problem)
+    return (own >= WIDE) | ((own >= LONG) & (own >= PART_OF_LEVEL * own.sum()))
 
 
 def train_levels(
@@ -125,8 +133,9 @@ def train_layers(
 def _parts(problem: LevelProblem, level: int) -> Iterator[Part]:
     """What is trained of a level: chunks, wide ones in groups."""
     n_groups = -(-np.diff(problem.chunk_ptr) // N_LANES)
+    in_groups = is_wide(problem) & (n_groups > 1)
     for n, own in enumerate(work(problem).tolist()):
-        if own >= WIDE and n_groups[n] > 1:
+        if in_groups[n]:
             yield from (Part(level, n, g, own / n_groups[n]) for g in range(n_groups[n]))
         else:
             yield Part(level, n, None, own)
