@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import fields
 
@@ -433,6 +434,17 @@ def test_a_damaged_line_is_refused_with_its_number(begun, tmp_path, line):
         tune(X, Y, tmp_path / "t")
     place = f"{tmp_path / 't' / 'trials.jsonl'}:2: expected a trial as JSON, got {line!r}"
     assert str(error.value) == f"{place}; without the line, it is run again"
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_rows": 0}, {"parts": []}, {"figures": {}}, {"figures": {"P@1": 50.0}}]
+)
+def test_a_trial_that_can_not_have_been_is_refused_with_its_number(begun, tmp_path, change):
+    shutil.copytree(begun, tmp_path / "t")
+    path = tmp_path / "t" / "trials.jsonl"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    with pytest.raises(ModelError, match=r"trials.jsonl:1: expected a trial as JSON, got "):
+        tune(X, Y, tmp_path / "t", n_trials=2)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

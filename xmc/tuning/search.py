@@ -106,7 +106,7 @@ def _searched(
     search: _Search, folder: Path, budget: float, n_trials: int | None, tell: Callable[[str], None]
 ) -> Tuning:
     """Make trials until the time is over, or there is nothing left to try."""
-    trials = kept(folder)
+    trials = kept(folder, search.metric)
     if trials:
         plural = "" if len(trials) == 1 else "s"
         tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
