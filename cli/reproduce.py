@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import click
 
 from xmc.cli import options
 from xmc.cli.output import Output, markdown_table, print_table, say
-from xmc.cli.reproducing import Measuring, Outcome, opened
+from xmc.cli.reproducing import Measuring, Outcome, check_files, opened
 from xmc.datasets.figures import METRICS, Published
 from xmc.datasets.recipes import EMBEDDED, Recipe, Run, read_recipe, recipe_names
-from xmc.errors import ParameterError, XmcError
+from xmc.errors import DataError, ParameterError, XmcError
 
 BESIDE = ("nDCG@5", "coverage@5")
 COLUMNS = ["data", "run", *METRICS, *BESIDE, "train s", "MB", "ms/row"]
@@ -91,19 +92,27 @@ def command(
             f"{name} needs --data DIR that holds a folder {recipes[0].data}; "
             f"source: {recipes[0].source}"
         )
+    places = [Path(data or ".", recipe.data) for recipe in recipes]
+    for folder, (recipe, runs) in zip(places, chosen, strict=True):
+        check_files(recipe, folder, runs)
     output.notices.compiling()
     found: list[tuple[Recipe, list[Outcome]]] = []
-    try:
-        for recipe, runs in chosen:
-            folder, outcomes = Path(data or ".", recipe.data), list[Outcome]()
-            found.append((recipe, outcomes))
-            with opened(checkpoint, recipe, folder) as kept:
-                measuring = Measuring(recipe, folder, threads, output.notices, kept)
+    with ExitStack() as stack:
+        kept = [  # all of them, as one may belong to something else: said before any training
+            stack.enter_context(opened(checkpoint, recipe, folder))
+            for folder, recipe in zip(places, recipes, strict=True)
+        ]
+        output.check(out)  # again: a folder of the checkpoint may be there now
+        try:
+            for folder, own, (recipe, runs) in zip(places, kept, chosen, strict=True):
+                outcomes = list[Outcome]()
+                found.append((recipe, outcomes))
+                measuring = Measuring(recipe, folder, threads, output.notices, own)
                 for outcome in measuring.outcomes(runs):
                     outcomes.append(outcome)
-    finally:  # also after a failure or an interruption, people see what is finished
-        if output.for_people and any(outcomes for _, outcomes in found):
-            print_all(found) if every else print_outcomes(*found[0])
+        finally:  # also after a failure or an interruption, people see what is finished
+            if output.for_people and any(outcomes for _, outcomes in found):
+                print_all(found) if every else print_outcomes(*found[0])
     if out is not None:
         output.write_text(out, markdown_table(COLUMNS, rows_of_all(found)))
     facts = [as_json(*one) for one in found]
@@ -113,8 +122,10 @@ def command(
 
 def recipes_there(data: str | None, only: Sequence[str]) -> list[Recipe]:
     """The recipes whose data are in a folder, or come along; those without a run of these names
-    are left out.
+    are left out. Raises DataError if the folder isn't there.
     """
+    if data is not None and not Path(data).is_dir():
+        raise DataError(f"{data}: expected a folder that holds a folder per data set, got none")
     recipes = [read_recipe(name) for name in recipe_names()]
     there = [
         recipe

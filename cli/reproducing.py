@@ -140,6 +140,18 @@ class Measuring(NamedTuple):
         return round(seconds, 3)
 
 
+def check_files(recipe: Recipe, folder: Path, runs: Sequence[Run]) -> None:
+    """Raise DataError if a file is missing that these runs read."""
+    from xmc.datasets.splits import files_of
+
+    for run in runs if recipe.data != EMBEDDED else ():
+        of_texts = run.text is not None or run.vocabulary is not None
+        more = () if run.vocabulary is None else (run.vocabulary,)
+        for name in (*files_of(folder, of_texts, recipe.source), *more):
+            if not (folder / name).is_file():
+                raise DataError(f"{folder / name}: can't be read: No such file or directory")
+
+
 def opened(path: str | None, recipe: Recipe, folder: Path) -> AbstractContextManager[Checkpoint]:
     """The checkpoint of a recipe, in a folder of its own within the one at a path."""
     from xmc.checkpoint import opened
@@ -162,7 +174,8 @@ def identity_of(recipe: Recipe, folder: Path) -> Identity:
     settings: dict[str, Any] = {**versions(), "propensity": recipe.propensity}
     for run in recipe.runs:
         settings[run.name] = {key: value for key, value in run._asdict().items() if key in how}
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    there = recipe.data != EMBEDDED and folder.is_dir()
+    files = sorted(folder.iterdir()) if there else []
     return Identity(settings=settings, data={path.name: _stamp(path) for path in files})
 
 

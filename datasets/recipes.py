@@ -117,7 +117,7 @@ RECIPE = {
     "run": Rule("a list of tables, [[run]]", _are(_is_table)),
 }
 RUN = {
-    "name": TEXT,
+    "name": Rule("a text that can name a file", lambda value: _is_text(value) and _is_name(value)),
     "preset": Rule(
         f"one of {', '.join(map(repr, PRESETS))}",
         lambda value: _is_text(value) and value in PRESETS,

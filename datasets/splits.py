@@ -41,12 +41,25 @@ def read_split(
     Raises DataError, also if the files don't fit together.
     """
     home = Path(folder)
-    if text is None and (home / SPLIT[0]).exists():
+    if files_of(home, text is not None, source) is SPLIT:
         return _read_matrices(home)
+    return _read_texts(home, text)
+
+
+def files_of(
+    folder: str | os.PathLike[str], of_texts: bool, source: str | None = None
+) -> tuple[str, ...]:
+    """Which files are read of a folder: its matrices, or its texts if it has none or if these are
+    asked for. Raises DataError as `read_split`.
+    """
+    home = Path(folder)
+    if not of_texts and (home / SPLIT[0]).exists():
+        return SPLIT
     if (home / TEXTS[0]).exists():
-        return _read_texts(home, text)
-    files = " and ".join(TEXTS) if text else f"{', '.join(SPLIT)}, or {' and '.join(TEXTS)}"
-    raise _nothing_there(home, files, source)
+        return TEXTS
+    files = " and ".join(TEXTS) if of_texts else f"{', '.join(SPLIT)}, or {' and '.join(TEXTS)}"
+    had_from = f"; to be had from {source}" if source else ""
+    raise DataError(f"{home}: expected {files}, got none{had_from}")
 
 
 def _read_matrices(home: Path) -> Split:
@@ -81,15 +94,8 @@ class TextSplit(NamedTuple):
 def read_texts(folder: str | os.PathLike[str], source: str | None = None) -> TextSplit:
     """The texts in a folder: train.tsv.gz and test.tsv.gz. Raises DataError as `read_split`."""
     home = Path(folder)
-    if not (home / TEXTS[0]).exists():
-        raise _nothing_there(home, " and ".join(TEXTS), source)
-    train, test = (read_documents(home / name) for name in TEXTS)
+    train, test = (read_documents(home / name) for name in files_of(home, True, source))
     return TextSplit(*train, *test)
-
-
-def _nothing_there(home: Path, files: str, source: str | None) -> DataError:
-    had_from = f"; to be had from {source}" if source else ""
-    return DataError(f"{home}: expected {files}, got none{had_from}")
 
 
 def _read_texts(home: Path, text: TextParams | None) -> Split:

@@ -17,8 +17,8 @@ from xmc import (
     preset,
 )
 from xmc.cli import reproduce
-from xmc.cli.reproducing import MORE, Measuring
-from xmc.datasets import read_split, read_texts, recipe_names
+from xmc.cli.reproducing import MORE, Measuring, identity_of
+from xmc.datasets import read_recipe, read_split, read_texts, recipe_names
 from xmc.datasets.figures import METRICS
 from xmc.io import align_labels
 from xmc.metrics import propensities, report
@@ -327,6 +327,69 @@ def test_all_recipes_whose_data_are_there_make_one_table(all_recipes, data, tmp_
     ]
     assert table[0][:3] == ["data", "run", "P@1"] and table[1][:3] == ["---", "---", "--:"]
     assert table[2] == first.split() and table[3] == second.split()
+
+
+@pytest.fixture
+def none_trained(monkeypatch):
+    def measured(*given):
+        raise AssertionError("trained before what can be refused was refused")
+
+    monkeypatch.setattr(Measuring, "measured", measured)
+
+
+@pytest.mark.usefixtures("none_trained")
+def test_a_folder_of_data_that_is_not_there_is_refused(all_recipes, tmp_path):
+    line = cli.refusal(tmp_path, "reproduce", "--all", "--data", tmp_path / "sets")
+    told = "expected a folder that holds a folder per data set, got none"
+    assert line == f"{tmp_path / 'sets'}: {told}"
+
+
+@pytest.mark.usefixtures("none_trained")
+@pytest.mark.parametrize("lost", ["X.trn.npz", "Y.tst.npz", "test.tsv.gz", "names.tsv"])
+def test_files_of_later_recipes_that_are_missing_are_told_before_any_training(
+    recipe, all_recipes, data, tmp_path, lost
+):
+    run = "[[run]]", 'name = "texts"', 'method = "reranked"', 'vocabulary = "names.tsv"'
+    head = HEAD[0], 'data = "absent"', HEAD[2]
+    cli.write_lines(tmp_path / "other.toml", *head, *ONE, *run)
+    absent = tmp_path / "sets" / "absent"
+    for name in ("tiny", "absent"):
+        shutil.copytree(data / "tiny", tmp_path / "sets" / name)
+    (absent / lost).unlink()
+    if lost == "X.trn.npz":
+        (absent / "train.tsv.gz").unlink()
+    given = "--checkpoint", tmp_path / "kept", "--out", tmp_path / "table.md"
+    line = cli.refusal(tmp_path, "reproduce", "--all", "--data", tmp_path / "sets", *given)
+    place = absent if lost == "X.trn.npz" else absent / lost
+    assert line.startswith(f"{place}: ")
+
+
+@pytest.mark.usefixtures("none_trained")
+def test_a_checkpoint_of_a_later_recipe_is_refused_before_any_training(all_recipes, data, tmp_path):
+    for name in ("tiny", "absent"):
+        shutil.copytree(data / "tiny", tmp_path / "sets" / name)
+    (tmp_path / "kept" / "other").mkdir(parents=True)
+    other = cli.write_lines(tmp_path / "kept" / "other" / "notes.txt", "mine").parent
+    run = "reproduce", "--all", "--data", tmp_path / "sets", "--checkpoint", tmp_path / "kept"
+    result = cli.run(*run, "--quiet")
+    told = "expected a checkpoint or an empty folder, got another one"
+    assert (result.exit_code, result.stderr) == (1, f"{other}: {told}\n")
+
+
+@pytest.mark.usefixtures("none_trained")
+def test_a_table_where_the_checkpoint_goes_is_refused_before_any_training(recipe, data, tmp_path):
+    kept = tmp_path / "kept"
+    run = "reproduce", recipe(*ONE), "--data", data, "--checkpoint", kept, "--quiet"
+    for path in (kept, kept / "mine"):
+        result = cli.run(*run, "--out", path)
+        assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    assert result.stderr == f"{path}: expected a file, got a folder\n"
+
+
+def test_figures_of_the_embedded_sample_depend_on_no_folder(tmp_path):
+    sample = read_recipe("debtags")
+    (tmp_path / "X.trn.npz").write_text("another")
+    assert identity_of(sample, tmp_path) == identity_of(sample, tmp_path / "none")
 
 
 def test_what_was_published_follows_what_was_measured(all_recipes, data, tmp_path):

@@ -160,7 +160,14 @@ def test_every_published_row_belongs_to_a_recipe():
             "published must be data sets of published.csv with such features, got 'Bibtex'",
         ),
         ([*HEAD, "[[run]]"], "run 1: expected name, got none"),
-        ([*MINIMAL, "[[run]]", "name = 2"], "run 2: name must be a text, got 2"),
+        (
+            [*MINIMAL, "[[run]]", "name = 2"],
+            "run 2: name must be a text that can name a file, got 2",
+        ),
+        (
+            [*HEAD, "[[run]]", 'name = "a/b"'],
+            "run 'a/b': name must be a text that can name a file, got 'a/b'",
+        ),
         ([*MINIMAL, *RUN], "expected a name of its own for each run, got 'one' twice"),
         (
             [*MINIMAL, "seed = 1"],

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import fields
 
@@ -13,11 +14,11 @@ from planted_names import named_texts
 from sklearn.base import clone
 
 from xmc import DataError, ModelError, ParameterError
-from xmc.labelled_rows import to_hold_out
+from xmc.labelled_rows import LabelledRows, to_hold_out
 from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
 from xmc.settings import model_of
-from xmc.tuning import Trial, halving, space, tune
+from xmc.tuning import Trial, halving, search, space, tune
 from xmc.tuning.halving import Halving, Rung, rungs_of
 from xmc.tuning.plot import front_of, plot, rounded
 from xmc.tuning.space import Space
@@ -288,6 +289,36 @@ def test_texts_are_searched_and_settings_stay_fixed(tmp_path, few_trees):
     )
 
 
+@pytest.mark.parametrize("of_texts", [False, True])
+def test_what_is_tried_first_is_compiled_before_it_is_timed(
+    monkeypatch, tmp_path, few_trees, of_texts
+):
+    rows, labels = named_texts(60, 0) if of_texts else (X[:60], Y[:60])
+    fitted, teach = [], LabelledRows.teach
+
+    def made(settings, *how):
+        model = model_of(settings, *how)
+        model.settings = settings
+        return model
+
+    def noted(own, model, **how):
+        done = teach(own, model, **how)
+        fitted.append(model.settings)
+        return done
+
+    def timed(own, *job):
+        assert all(any(known.items() >= tried.items() for known in fitted) for tried in most)
+        raise KeyboardInterrupt
+
+    first = Space(None if of_texts else X.shape[1], 40, "P@5", {}).first()
+    most = [{key: own[key] for key in own if key != "min_df"} for own in first]
+    monkeypatch.setattr(search, "model_of", made)
+    monkeypatch.setattr(LabelledRows, "teach", noted)
+    monkeypatch.setattr(search._Search, "run", timed)
+    with pytest.raises(KeyboardInterrupt):
+        tune(rows, labels, tmp_path / "t")
+
+
 def test_settings_that_fail_are_kept_as_such_and_the_search_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr(space, "FIRST_OF_MATRICES", ({}, {"memory": 1}, {"n_trees": 3}))
     found = tune(X, Y, tmp_path / "t", n_trials=5)
@@ -403,6 +434,17 @@ def test_a_damaged_line_is_refused_with_its_number(begun, tmp_path, line):
         tune(X, Y, tmp_path / "t")
     place = f"{tmp_path / 't' / 'trials.jsonl'}:2: expected a trial as JSON, got {line!r}"
     assert str(error.value) == f"{place}; without the line, it is run again"
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_rows": 0}, {"parts": []}, {"figures": {}}, {"figures": {"P@1": 50.0}}]
+)
+def test_a_trial_that_can_not_have_been_is_refused_with_its_number(begun, tmp_path, change):
+    shutil.copytree(begun, tmp_path / "t")
+    path = tmp_path / "t" / "trials.jsonl"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    with pytest.raises(ModelError, match=r"trials.jsonl:1: expected a trial as JSON, got "):
+        tune(X, Y, tmp_path / "t", n_trials=2)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -106,7 +106,7 @@ def _searched(
     search: _Search, folder: Path, budget: float, n_trials: int | None, tell: Callable[[str], None]
 ) -> Tuning:
     """Make trials until the time is over, or there is nothing left to try."""
-    trials = kept(folder)
+    trials = kept(folder, search.metric)
     if trials:
         plural = "" if len(trials) == 1 else "s"
         tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
@@ -176,10 +176,12 @@ class _Search:
         for costs in (False, True):
             compile_kernels("float32", costs)
         few = self.trained.take(np.arange(min(FEW, self.trained.Y.shape[0])))
-        models = [self._model(self.halving.first[0])]
+        default, *others = self.halving.first
         if self.of_texts:
             few = few._replace(label_names=few.label_names or few.label_ids)
-            models += [model_of({"rerank": True, "min_df": 1}, self.run_params, of_texts=True)]
+            others = [own | {"min_df": 1} for own in ({"rerank": True}, *others)]
+        models = [self._model(default)]
+        models += [model_of(own, self.run_params, self.of_texts) for own in others]
         for model in models:
             with suppress(XmcError):  # of rows that are of no use; others may be
                 few.teach(model).predict_topk(few.rows, 1)

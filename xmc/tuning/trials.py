@@ -55,8 +55,10 @@ def keep(folder: Path, trial: Trial) -> None:
         os.fsync(file.fileno())
 
 
-def kept(folder: Path) -> list[Trial]:
+def kept(folder: Path, metric: str) -> list[Trial]:
     """The trials in a folder, in order. What a kill left of a line is removed.
+
+    metric: all of them have it, but for those that failed.
 
     Raises ModelError at a line that is none of ours.
     """
@@ -67,14 +69,16 @@ def kept(folder: Path) -> list[Trial]:
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         os.truncate(path, len(whole))
-    return [_trial(line, path, n) for n, line in enumerate(whole.splitlines(), 1)]
+    return [_trial(line, metric, path, n) for n, line in enumerate(whole.splitlines(), 1)]
 
 
-def _trial(line: bytes, path: Path, number: int) -> Trial:
+def _trial(line: bytes, metric: str, path: Path, number: int) -> Trial:
     try:
         found = Trial(**json.loads(line))
         numbers = found.n_rows, found.seconds, found.spent, found.n_bytes, *found.figures.values()
         sound = all(isinstance(value, (int, float)) for value in (*numbers, *found.parts))
+        sound &= found.n_rows > 0 and len(found.parts) > 0
+        sound &= metric in found.figures or bool(found.error)
         settings = {name: _value(value) for name, value in found.settings.items()}
     except (ValueError, TypeError, AttributeError):
         sound = False
