@@ -9,14 +9,20 @@ from pathlib import Path
 import numpy as np
 import planted
 import pytest
+import scipy.sparse as sp
 from folders import content, mapped
 from sklearn.base import clone
 
 from xmc import DataError, LabelTreeClassifier, OneVsAllClassifier, ParameterError, spill
 from xmc.embedding import label_embeddings
+from xmc.inputs import as_rows, as_targets
+from xmc.label_tree import one_vs_all
 from xmc.parallel import run
+from xmc.params import LabelTreeParams
 from xmc.spill import IN_MEMORY, SMALL, Spill, SpillFiles
-from xmc.training import grow
+from xmc.training import grow, level
+from xmc.training.level import train_layers
+from xmc.training.problem import MemberProblem, level_problems
 
 SMALLER = {"arity": 3, "max_leaf_size": 4, "random_state": 0}
 
@@ -59,6 +65,29 @@ def test_large_arrays_lie_in_files_and_small_ones_in_memory(folder):
     assert mapped(files.kept(np.zeros(SMALL, np.uint8)))
     assert not mapped(files.kept(np.zeros(SMALL - 1, np.uint8)))
     assert not mapped(IN_MEMORY.kept(np.zeros(SMALL, np.uint8)))
+
+
+def test_weights_of_wide_chunks_wait_in_files(folder, monkeypatch, rng):
+    seen: list = []
+    X = as_rows(sp.random(200, 30, 0.3, "csr", np.float32, rng), normalize=True)
+    Y = as_targets(sp.csr_matrix(rng.random((200, 40)) < 0.2, dtype=np.float32))
+    (problem,) = level_problems(MemberProblem(X, Y, one_vs_all(np.arange(40)), (0,)))
+    packed = level._packed
+
+    def packing(solved, *how):
+        seen.extend(solved)
+        return packed(solved, *how)
+
+    monkeypatch.setattr(spill, "SMALL", 1)
+    monkeypatch.setattr(level, "WIDE", 1)
+    monkeypatch.setattr(level, "_packed", packing)
+    files = problem._replace(spill=SpillFiles())
+    layers = [
+        train_layers([own], [LabelTreeParams(n_jobs=2)], lambda amount: None)[0][0]
+        for own in (problem, files)
+    ]
+    assert [mapped(own.feature) and mapped(own.weight) for own in seen] == [False] * 3 + [True] * 3
+    assert all(np.array_equal(*parts) for parts in zip(*layers, strict=True))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -35,6 +35,7 @@ SAMPLED, SAMPLED_INNER = 8, 2  # groups of a level that are trained: of the last
 BY_POSITIVES, BY_SIBLINGS = 0.75, 0.4
 BUCKET_SPAN = 256  # features that a bucket spans at most
 WEIGHT = 72  # bytes of a weight of a chunk while pages are made of them
+WAITING = 16  # and of one of a wide chunk, before
 # The arrays of a Layer, by what they have one element for.
 PARTS = {
     "entry": ("child", "weight"),
@@ -126,12 +127,14 @@ class LevelForecast(NamedTuple):
 
     seconds: on one thread.
     wide: what is held of a chunk whose groups are shared among the threads, and what each works on.
+    waiting: what is held of other such chunks, until the level is done.
     thread_bytes: what a thread that trains whole chunks works on.
     """
 
     seconds: float
     layer_bytes: int
     wide: tuple[int, int]
+    waiting: int
     thread_bytes: int
 
 
@@ -141,11 +144,14 @@ def _level(
     sample, wide = _sample(problem, params), is_wide(problem)
     rows, solving = chunk_bytes(problem)
     expected = np.bincount(_parents(problem), _expected(_positives(problem)), len(wide))
-    rows = rows + WEIGHT * sample.entries * expected / max(1.0, expected.sum())
+    entries = sample.entries * expected / max(1.0, expected.sum())
+    rows = rows + WEIGHT * entries
+    others = entries[wide].sum() - entries[wide].max(initial=0)
     return LevelForecast(
         sample.seconds,
         int(_layer_bytes(problem, sample, part_bytes)),
         (int(rows[wide].max(initial=0)), int(solving[wide].max(initial=0))),
+        int(WAITING * others),
         int((solving + rows)[~wide].max(initial=0)),
     )
 
@@ -157,9 +163,9 @@ def _parts(levels: Sequence[LevelForecast], held: int, before: int) -> Iterator[
     """
     for level in levels:
         rows, solving = level.wide
-        yield Needs(held + rows, before, solving)
+        yield Needs(held + rows, before + level.waiting, solving)
         before += level.layer_bytes
-        yield Needs(held, before, level.thread_bytes)
+        yield Needs(held, before + level.waiting, level.thread_bytes)
         yield Needs(held, before + level.layer_bytes, 0)  # until a layer stands, its pages do, too
 
 

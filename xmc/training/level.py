@@ -155,7 +155,8 @@ def _layer(
     jobs = [
         ([one for own in found[n] for one in own.weights], _width(problem, n), *how) for n in wide
     ]
-    packed = dict(zip(wide, run(_packed, jobs, params.n_jobs), strict=True))
+    pages_kept = run(_packed, jobs, params.n_jobs, held=lambda own: _kept(own, problem.spill))
+    packed = dict(zip(wide, pages_kept, strict=True))
     chunks = [
         packed[n] if n in packed else found.pop(n)[0].chunk[0]
         for n in range(len(problem.chunk_ptr) - 1)
@@ -183,10 +184,15 @@ def train(problem: LevelProblem, n: int, group: int | None, params: LabelTreePar
 
 
 def _held(trained: Trained, spill: Spill) -> Trained:
-    """What was trained, its pages where large arrays lie."""
-    return trained._replace(
-        chunk=[own._replace(pages=kept_pages(own.pages, spill)) for own in trained.chunk]
+    """What was trained, where large arrays lie: a wide chunk's weights wait until all are there."""
+    return Trained(
+        [_kept(chunk, spill) for chunk in trained.chunk],
+        [weights.kept(spill) for weights in trained.weights],
     )
+
+
+def _kept(chunk: TrainedChunk, spill: Spill) -> TrainedChunk:
+    return chunk._replace(pages=kept_pages(chunk.pages, spill))
 
 
 def _width(problem: LevelProblem, n: int) -> int:

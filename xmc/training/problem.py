@@ -119,6 +119,11 @@ class Weights(NamedTuple):
     bias: np.ndarray
     n_passes: int
 
+    def kept(self, spill: Spill) -> Weights:
+        """The same, where large arrays lie."""
+        large = self.feature, self.sibling, self.weight
+        return Weights(*map(spill.kept, large), *self[3:])
+
 
 def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
     """The problem of each level from the top, where the rows of a node train its children.
