@@ -20,8 +20,8 @@ from ..spill import Spill
 from .problem import ChunkProblem, LevelProblem, Weights, joined, pose_chunk, sibling_groups
 from .solver import solve
 
-# A chunk of this much work a pass is wide: each of its groups of siblings is a job of its own. So is
-# one of less that is this part of its level at least: it would be left alone with one worker.
+# A chunk of this much work a pass is wide: each of its groups of siblings is a job of its own. So
+# is one of less that is this part of its level at least: it would be left alone with one worker.
 WIDE = 1 << 28
 LONG, PART_OF_LEVEL = 1 << 24, 1 / 64
 
