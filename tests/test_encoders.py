@@ -461,18 +461,21 @@ def test_a_model_without_an_encoder_takes_none(tmp_path):
     assert found == f"{tmp_path / 'model'}: the model was trained without an encoder"
 
 
-def test_a_killed_training_goes_on_with_its_encoder(tmp_path):
+def test_a_killed_training_goes_on_with_its_encoder(tmp_path, monkeypatch):
     encoder = Counting()
     how = {"min_df": 1, "rerank": False, "encoder": encoder}
     model = TextClassifier(OneVsAllClassifier(random_state=0), **how)
     first = as_lists(model.fit(TEXTS, LABELS, checkpoint=tmp_path / "kept").suggest(TEXTS, 3))
     n_texts = encoder.n_texts
     model.fit(TEXTS, LABELS, checkpoint=tmp_path / "kept")
-    assert encoder.n_texts == n_texts
+    assert encoder.n_texts == n_texts + len(PROBES)  # to see that it hasn't changed
     assert as_lists(model.suggest(TEXTS, 3)) == first
     other = TextClassifier(OneVsAllClassifier(random_state=0), **(how | {"encoder": others}))
     found = error_of(other.fit, TEXTS, LABELS, checkpoint=tmp_path / "kept")
     assert "encoder" in found and "keeps a training" in found
+    monkeypatch.setattr(Counting, "__call__", lambda _, texts: others(texts))
+    found = error_of(model.fit, TEXTS, LABELS, checkpoint=tmp_path / "kept")
+    assert "it is another encoder, or has changed" in found
 
 
 def test_a_service_asks_a_model_with_its_encoder(model, tmp_path):
