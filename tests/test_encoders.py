@@ -1,12 +1,16 @@
 """A user's encoder beside the words of texts: what a model makes of it, keeps of it and refuses."""
 
+import io
+import os
 import sys
+from threading import Lock
 
 import cli_tools as cli
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from xmc import (
     DataError,
@@ -262,6 +266,56 @@ def test_a_cache_spares_the_encoder_what_it_gave(tmp_path):
     assert np.load(file, allow_pickle=False).shape == (len(TEXTS), WIDTH)
 
 
+def npy_that_says(header):
+    """The first bytes of a .npy file, as its format has them, and none of its numbers."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def archive():
+    content = io.BytesIO()
+    np.savez(content, np.ones((len(TEXTS), WIDTH), np.float32))
+    return content.getvalue()
+
+
+def rows_of_nothing_but(value):
+    content = io.BytesIO()
+    np.save(content, np.full((len(TEXTS), WIDTH), value, np.float32))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04, but no archive",
+        archive(),
+        npy_that_says(b"{'descr': '<f4', 'fortran_order': False, 'shape': (("),
+        npy_that_says(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 8)}\n"),
+        rows_of_nothing_but(np.nan),
+        rows_of_nothing_but(1e9),
+    ],
+)
+def test_a_damaged_file_of_a_cache_is_made_anew(content, tmp_path):
+    vectorizer = EncodedVectorizer(None, letters, cache=tmp_path)
+    vectorizer.encoding_ = encoding_of(letters, 1.0)
+    expected = vectorizer.encoded(TEXTS)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(content)
+    assert np.array_equal(vectorizer.encoded(TEXTS), expected)
+    assert file.read_bytes() == whole
+
+
+def test_a_pipe_in_a_cache_is_not_waited_for(tmp_path):
+    vectorizer = EncodedVectorizer(None, letters, cache=tmp_path)
+    vectorizer.encoding_ = encoding_of(letters, 1.0)
+    vectorizer.encoded(TEXTS)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    assert "got a device or pipe" in error_of(vectorizer.encoded, TEXTS)
+
+
 def test_encoders_do_not_share_what_they_gave(tmp_path):
     found = []
     for encoder in (letters, others):
@@ -275,9 +329,45 @@ def test_encoders_do_not_share_what_they_gave(tmp_path):
 def test_a_cache_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     how = {"min_df": 1, "rerank": False, "encoder": letters}
-    for path, why in ((tmp_path / "file", "is a file"), (tmp_path / "a/b", "No such file or")):
+    wrong = {"file": "is a file", "a/b": "No such file or", "a" * 300: "File name too long"}
+    for name, why in (wrong | {"a\0b": "embedded null byte"}).items():
+        path = tmp_path / name
         found = error_of(TextClassifier(**how, encoder_cache=path).fit, TEXTS, LABELS)
-        assert found.startswith(f"{path}: expected a folder to cache in, {why}")
+        shown = str(path).replace("\0", "\\x00")
+        assert found.startswith(f"{shown}: expected a folder to cache in, {why}")
+
+
+class Locked(Counting):
+    """An encoder of which no copy can be made."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = Lock()
+
+
+def test_copies_of_a_model_to_train_share_the_encoder():
+    """It may be large, or hold what can't be copied."""
+    model = TextClassifier(clone(FLAT), min_df=1, rerank=False, encoder=Locked())
+    again = clone(model)
+    assert again.encoder is model.encoder and model.encoder is not None
+    assert again.classifier is not model.classifier
+    tried = GridSearchCV(model, {"encoder_weight": [0.25, 1]}, cv=2)
+    tried.fit(TEXTS, ["a", "a", "b", "b", "b", "a"])
+    assert tried.best_estimator_.encoder is model.encoder
+
+
+def test_a_ranker_keeps_the_encoder_that_the_model_had(model):
+    rank, expected = model.ranker(), model.predict_topk(["a red apple"], 2)
+    smaller = model.compress("float32").set_params(encoder=None)
+    assert "expected its encoder" in error_of(smaller.suggest, "a red apple")
+    assert np.array_equal(rank("a red apple", 2).scores, expected.scores)
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder_cache"])
+def test_what_is_no_encoder_and_no_folder_is_refused_after_training(name, model):
+    model.set_params(**{name: 3})
+    found = error_of(model.suggest, "a red apple")
+    assert found.startswith(f"TextClassifier: {name} must be a ")
 
 
 def test_what_a_model_keeps_of_an_encoder_comes_back(vectorizer):
@@ -371,18 +461,21 @@ def test_a_model_without_an_encoder_takes_none(tmp_path):
     assert found == f"{tmp_path / 'model'}: the model was trained without an encoder"
 
 
-def test_a_killed_training_goes_on_with_its_encoder(tmp_path):
+def test_a_killed_training_goes_on_with_its_encoder(tmp_path, monkeypatch):
     encoder = Counting()
     how = {"min_df": 1, "rerank": False, "encoder": encoder}
     model = TextClassifier(OneVsAllClassifier(random_state=0), **how)
     first = as_lists(model.fit(TEXTS, LABELS, checkpoint=tmp_path / "kept").suggest(TEXTS, 3))
     n_texts = encoder.n_texts
     model.fit(TEXTS, LABELS, checkpoint=tmp_path / "kept")
-    assert encoder.n_texts == n_texts
+    assert encoder.n_texts == n_texts + len(PROBES)  # to see that it hasn't changed
     assert as_lists(model.suggest(TEXTS, 3)) == first
     other = TextClassifier(OneVsAllClassifier(random_state=0), **(how | {"encoder": others}))
     found = error_of(other.fit, TEXTS, LABELS, checkpoint=tmp_path / "kept")
     assert "encoder" in found and "keeps a training" in found
+    monkeypatch.setattr(Counting, "__call__", lambda _, texts: others(texts))
+    found = error_of(model.fit, TEXTS, LABELS, checkpoint=tmp_path / "kept")
+    assert "it is another encoder, or has changed" in found
 
 
 def test_a_service_asks_a_model_with_its_encoder(model, tmp_path):

@@ -202,6 +202,16 @@ def test_folders_of_rows_train_and_ask_the_same_model(model, tmp_path, monkeypat
     assert same_answer(stored.predict_topk(asked, 5), model.predict_topk(X_TEST, 5))
 
 
+def test_folders_of_rows_may_have_texts_beside(model, tmp_path, monkeypatch):
+    """Which a model of pairs doesn't read, but a folder's parts come with theirs."""
+    expected, texts = model.predict_topk(X_TEST, 5), ["text"] * X_TEST.shape[0]
+    write(tmp_path / "b.rows", Dataset(X_TEST, Y_TEST, texts))
+    asked = open_rows(tmp_path / "b.rows")
+    assert same_answer(model.predict_topk(asked, 5), expected)
+    monkeypatch.setattr(base, "BLOCK", 100)  # fewer than all rows with their products
+    assert same_answer(model.predict_topk(asked, 5), expected)
+
+
 def test_explanations_add_up_and_name_both_features_of_a_pair(model):
     told, scores = model.explain(X_TEST[0]), model.predict_topk(X_TEST[0], 3).scores[0]
     found = [differences(*both) for both in zip(told, scores, strict=True)]

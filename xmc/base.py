@@ -725,16 +725,16 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def _parts(self, X: Any) -> Iterator[Any] | None:
         """X some rows at a time, where it isn't to be held at once as the predictor reads it."""
         if isinstance(X, StoredRows):
-            return (
-                rows if texts is None else DescribedRows(rows, texts)
-                for _, _, rows, texts in X.parts()
-            )
+            return (_with(texts, rows) for _, _, rows, texts in X.parts())
         reading = self._fitted().reading
         if reading is None or reading.pairs is None:
             return None
-        rows = self._features(X, reset=False)
+        own, texts = (X.X, X.texts) if isinstance(X, DescribedRows) else (X, None)
+        rows = self._features(own, reset=False)
         several = [*spans(reading.ends(rows.indptr), BLOCK)]
-        return (rows.part(*ends) for ends in several) if len(several) > 1 else None
+        if len(several) <= 1:
+            return None
+        return (_with(texts and texts[a:b], rows.part(a, b)) for a, b in several)
 
     def _ranked_sets(self, X: Any, k: int | None, threshold: float | None) -> TopK:
         """The best k labels of each row's set, or all of them."""
@@ -775,6 +775,11 @@ class Estimator(ClassifierMixin, BaseEstimator):
         # Several labels per row; the tag multi_label would promise dense predictions too.
         tags.target_tags.multi_output = True
         return tags
+
+
+def _with(texts: Sequence[str] | None, rows: Rows) -> Any:
+    """The rows with their texts, where they have texts."""
+    return rows if texts is None else DescribedRows(rows, texts)
 
 
 def weighted_mean(values: Any, weights: Any, who: str) -> float:

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from .checksums import checksum
 from .errors import DataError, ModelError, ParameterError, quoted
 from .io.files import create_file
+from .io.folder import npy_array
 from .sparse_kind import like
 
 Encoder: TypeAlias = Callable[[list[str]], Any]
@@ -206,7 +207,8 @@ def unit_rows(encoder: Encoder, texts: list[str], width: int | None = None) -> n
     if given.shape[1] != (width or given.shape[1]) or not given.shape[1]:
         expected = "at least one number" if width is None else f"{width:,} numbers"
         raise DataError(f"{who}: expected {expected} for a text, got {given.shape[1]:,}")
-    rows = given.astype(np.float64)
+    with np.errstate(over="ignore"):  # what is too large becomes inf
+        rows = given.astype(np.float64)
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         value = "NaN" if np.isnan(rows[row, column]) else "inf"
@@ -223,27 +225,21 @@ def _made(path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        reason = "is a file" if folder.exists() else error.strerror or error
+    except (OSError, ValueError) as error:  # the latter if a null byte is in the name
+        reason = "is a file" if os.path.exists(folder) else getattr(error, "strerror", error)
         raise ParameterError(f"{folder}: expected a folder to cache in, {reason}") from None
     return folder
 
 
 def _cached(folder: Path, encoder: Encoder, texts: list[str], encoding: Encoding) -> np.ndarray:
     """As `unit_rows`, from a file in the folder. One that can't be read is made anew."""
-    path = folder / f"{checksum([encoding.probes, texts])}.npy"
+    name, shape = checksum([encoding.probes, texts]), (len(texts), encoding.width)
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        rows = np.array(npy_array(folder, name, np.dtype(np.float32), shape))
+    except (ModelError, FileNotFoundError):
         rows = None
-    shape = len(texts), encoding.width
-    if (
-        rows is None
-        or rows.shape != shape
-        or rows.dtype != np.float32
-        or not np.isfinite(rows).all()
-    ):
+    if rows is None or not (np.abs(rows) <= 1 + ALIKE).all():
         rows = unit_rows(encoder, texts, encoding.width)
-        with create_file(path, overwrite=True) as file:
+        with create_file(folder / f"{name}.npy", overwrite=True) as file:
             np.save(file, rows, allow_pickle=False)
     return rows

@@ -153,7 +153,10 @@ def fitted_on(
         return FittedTexts(*pack(vectorizer), X)
 
     kept = checkpoint.once("texts", FittedTexts, job)
-    return unpack(kept.settings, kept.arrays), kept.X
+    fitted = unpack(kept.settings, kept.arrays)
+    if isinstance(vectorizer, EncodedVectorizer) and isinstance(fitted, EncodedVectorizer):
+        fitted.use(vectorizer.encoder, vectorizer.cache)  # or it would be noticed after training
+    return fitted, kept.X
 
 
 def pack(vectorizer: Vectorizer) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -537,7 +537,7 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
         """What ranks one text or row at a time, fast, from as many threads as you like: a Ranker,
         which keeps the parameters of now.
         """
-        return self._fitted().ranker().of_texts(self._vectorizer())
+        return self._fitted().ranker().of_texts(copy(self._vectorizer()))
 
     def compress(
         self, weights: str = "int8", weight_threshold: float | None = None
@@ -641,6 +641,7 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
     def _vectorizer(self) -> Any:
         """The vectoriser, with the encoder that the model has now."""
         if isinstance(self.vectorizer_, EncodedVectorizer):
+            check(self)  # the encoder and its cache may have been set since
             self.vectorizer_.use(self.encoder, self.encoder_cache)
         return self.vectorizer_
 
@@ -661,6 +662,13 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
     def _ids(self) -> list[str]:
         """What people call the labels: ids, else classes, else column numbers."""
         return self.label_ids_ or [str(label) for label in self.classes_]
+
+    def __sklearn_clone__(self) -> TextClassifier:
+        bare: Any = as_of_now(self)
+        bare.encoder = None  # a copy would take as much memory again, and of some none can be made
+        fresh = super(TextClassifier, bare).__sklearn_clone__()
+        fresh.encoder = self.encoder
+        return fresh
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
