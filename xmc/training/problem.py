@@ -121,8 +121,11 @@ class Weights(NamedTuple):
 
     def kept(self, spill: Spill) -> Weights:
         """The same, where large arrays lie."""
-        large = self.feature, self.sibling, self.weight
-        return Weights(*map(spill.kept, large), *self[3:])
+        return self._replace(
+            feature=spill.kept(self.feature),
+            sibling=spill.kept(self.sibling),
+            weight=spill.kept(self.weight),
+        )
 
 
 def level_problems(member: MemberProblem) -> Iterator[LevelProblem]:
