@@ -11,9 +11,17 @@ from typing import Any
 import click
 
 from xmc.cli import options
-from xmc.cli.data import Source, load_model, not_of_a_pair, pad_columns, read_blocks, read_labelled
+from xmc.cli.data import (
+    Source,
+    TextEncoder,
+    load_model,
+    not_of_a_pair,
+    pad_columns,
+    read_blocks,
+    read_labelled,
+)
 from xmc.cli.output import Output
-from xmc.errors import DataError, ModelError
+from xmc.errors import DataError, ModelError, ParameterError
 from xmc.formats import FORMATS, MATRIX_FORMATS, named_format, suffix_of
 
 WITH_FEATURES = (*MATRIX_FORMATS, "xmc", "svmlight")
@@ -33,6 +41,7 @@ VECTORIZER_FILE, LABEL_FILE, MODEL_FILE = "vectorizer.json", "labels.txt", "mode
     metavar="DIR",
     help="Turn texts into features with the vectoriser in DIR, which may be a model, or a .rows.",
 )
+@options.encoder
 @options.source
 @click.option("--out-format", type=click.Choice(FORMATS), help="Format of the output.")
 @click.option(
@@ -48,6 +57,7 @@ def command(
     paths: tuple[str, ...],
     fit_vectorizer: str | None,
     vectorizer: str | None,
+    encoder: TextEncoder,
     source: Source,
     out_format: str | None,
     out_one_based: bool,
@@ -75,6 +85,8 @@ def command(
         raise click.UsageError("expected --fit-vectorizer or --vectorizer, got both")
     if not fit_vectorizer:
         options.refuse(ctx, options.TEXT_FLAGS, "goes with --fit-vectorizer")
+    if not vectorizer:
+        options.refuse(ctx, ("encoder_name",), "goes with --vectorizer")
     source.check_stdin(paths[0])
     sources, targets = split_paths(paths, source)
     check_pair(targets, out_format)
@@ -85,14 +97,14 @@ def command(
     own: dict[str, Any] = {"marker": VECTORIZER_FILE, "within": (LABEL_FILE,)}
     output.check(*files, folder=fit_vectorizer, rows=rows, **own)
     if in_folder:
-        how = text_flags, fit_vectorizer, vectorizer, output.overwrite
+        how = text_flags, fit_vectorizer, vectorizer, encoder, output.overwrite
         return report(write_folder(sources, targets[0], source, *how), targets, output)
     data = read_sources(sources, source)
     with ExitStack() as stack:  # the vectoriser appears only if the data could be written, too
         if fit_vectorizer:
             data = fit(data, text_flags, stack, fit_vectorizer, output.overwrite)
         elif vectorizer:
-            data = transform(data, vectorizer)
+            data = transform(data, vectorizer, encoder)
         write_targets(targets, data, out_format, not out_one_based, output.overwrite)
     in_rows = len(targets) == 1 and named_format(targets[0], out_format) != "tsv"
     if in_rows and data.Y is not None:  # only a matrix of its own holds weights, or ids of a .tsv
@@ -115,6 +127,7 @@ def write_folder(
     text_flags: dict[str, Any],
     fit_vectorizer: str | None,
     folder: str | None,
+    encoder: TextEncoder,
     overwrite: bool,
 ) -> dict[str, Any]:
     """Write the rows as a folder of rows, a block at a time, and the vectoriser that was fitted;
@@ -125,7 +138,7 @@ def write_folder(
     from xmc.text import make_vectorizer
 
     flag = "--fit-vectorizer" if fit_vectorizer else "--vectorizer" if folder else None
-    vectorizer, known = (None, None) if folder is None else load_vectorizer(folder)
+    vectorizer, known = (None, None) if folder is None else load_vectorizer(folder, encoder)
     with ExitStack() as stack:
         if fit_vectorizer:
             vectorizer = make_vectorizer(TextParams(**text_flags))
@@ -224,14 +237,14 @@ def save_fitted(vectorizer: Any, label_ids: list[str] | None, fresh: Path) -> No
         (fresh / LABEL_FILE).write_text(lines, encoding="utf-8")
 
 
-def transform(data: Any, folder: str) -> Any:
+def transform(data: Any, folder: str, encoder: TextEncoder) -> Any:
     """The data with features from their texts.
 
     Labels stand in the columns that they had when the vectoriser was fitted; new ones come last.
     """
     from xmc.io import align_labels
 
-    vectorizer, known = load_vectorizer(folder)
+    vectorizer, known = load_vectorizer(folder, encoder)
     data = data._replace(X=vectorizer.transform(texts_of(data, "--vectorizer")))
     if data.label_ids is None or known is None:
         return data
@@ -239,8 +252,22 @@ def transform(data: Any, folder: str) -> Any:
     return data._replace(Y=pad_columns(Y, len(ids)), label_ids=ids)
 
 
-def load_vectorizer(folder: str) -> tuple[Any, list[str] | None]:
-    """The vectoriser and the label ids in a folder of --fit-vectorizer, of a model or of rows."""
+def load_vectorizer(folder: str, encoder: TextEncoder) -> tuple[Any, list[str] | None]:
+    """The vectoriser, with its encoder, and the label ids in a folder of --fit-vectorizer, of a
+    model or of rows.
+    """
+    from xmc.encoders import EncodedVectorizer
+
+    vectorizer, label_ids = vectorizer_in(folder)
+    if encoder.name is not None:
+        if not isinstance(vectorizer, EncodedVectorizer):
+            raise ParameterError(f"{folder}: its vectoriser was fitted without an encoder")
+        vectorizer.use(encoder.imported(), encoder.cache)
+    return vectorizer, label_ids
+
+
+def vectorizer_in(folder: str) -> tuple[Any, list[str] | None]:
+    """The vectoriser, without an encoder, and the label ids in such a folder."""
     from xmc import text
     from xmc.io import read_label_names
     from xmc.io.stored import is_stored, open_rows

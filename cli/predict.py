@@ -119,6 +119,10 @@ def command(
     """
     if (path is None) == (not texts):
         raise click.UsageError("expected either FILE or --text")
+    in_sets = sets or threshold is not None
+    if in_sets and order.get("optimize") in TARGETS:
+        own = f"--optimize {order['optimize']} chooses the best k of each row"
+        raise click.UsageError(f"{own}; --sets and --threshold go by its probabilities alone")
     source.check_stdin(path)
     check_destination(out, out_format)
     check_parts(path, out, resume, shard)
@@ -127,7 +131,7 @@ def command(
     output.check(out, beside=f"{out}.part" if resume else None)
     output.notices.compiling()
     model = load_model(folder, threads, encoder, **order)
-    together = matrix_model(model).optimize in TARGETS and not sets and threshold is None
+    together = matrix_model(model).optimize in TARGETS and not in_sets
     if together and shard is not None:
         raise ParameterError(
             "predict: --shard answers a part of the rows, and "
@@ -137,7 +141,7 @@ def command(
     if typed:
         check_k("predict", k, model.n_labels_)
     asked: dict[str, Any] = {"k": min(k, model.n_labels_)}
-    if sets or threshold is not None:  # only a typed k bounds sets
+    if in_sets:  # only a typed k bounds sets
         asked = {"k": k if typed else None, "sets": True, "threshold": threshold}
     rows = None if path is None or shard is None else rows_of_shard(path, shard, source)
     records: list[dict[str, Any]] = []

@@ -192,10 +192,12 @@ def command_for(
     """The words of the command that trains with these settings on the same rows."""
     given = {name: ctx.params[name] for name in options.typed_options(ctx)}
     kept = (*SOURCE_FLAGS, "label_names", "vocabulary", "row_weights", "seed", "threads")
-    words = ["xmc", "train", *sources, "--model", os.path.join(folder, "model")]
+    flags = ["--model", os.path.join(folder, "model")]
     for name, value in ({name: given[name] for name in kept if name in given} | settings).items():
-        words += flag(name, value)
-    return words
+        flags += flag(name, value)
+    if any(path.startswith("-") and path != "-" for path in sources):  # no flag
+        return ["xmc", "train", *flags, "--", *sources]
+    return ["xmc", "train", *sources, *flags]
 
 
 def flag(name: str, value: Any) -> list[str]:

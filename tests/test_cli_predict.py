@@ -428,7 +428,21 @@ def test_a_part_of_the_rows_is_not_chosen_by_itself(calibrated, tmp_path):
         "predict: --shard answers a part of the rows, and optimize='coverage' chooses labels for "
         "all of them together"
     )
-    cli.done(*asked, "--sets")
+
+
+@pytest.mark.parametrize("flags", [("--sets",), ("--threshold", 0.5)])
+def test_sets_are_not_chosen_for_all_rows_together(calibrated, tmp_path, flags):
+    rows, out = cli.home() / "X.tst.npz", tmp_path / "sets.jsonl"
+    asked = "predict", calibrated, rows, "--out", out, *flags, "--overwrite"
+    assert cli.misuse(*asked, "--optimize", "coverage") == (
+        "Error: --optimize coverage chooses the best k of each row; --sets and --threshold go by "
+        "its probabilities alone"
+    )
+    cli.done(*asked, "--optimize", "p")
+    expected = out.read_bytes()
+    load(calibrated).set_params(optimize="coverage").save(tmp_path / "model")
+    cli.done("predict", tmp_path / "model", *asked[2:])
+    assert out.read_bytes() == expected
 
 
 def test_scores_that_are_no_probabilities_can_be_no_target(tmp_path):

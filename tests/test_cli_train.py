@@ -554,6 +554,7 @@ def test_overwrite_replaces_a_model_but_no_other_folder(tmp_path):
     train(tmp_path, rows, "--overwrite", "--one-vs-all")
     assert type(load(tmp_path / "model")).__name__ == "OneVsAllClassifier"
     (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "sea.jpg").touch()
     line = cli.refusal(tmp_path, "train", rows, "--model", tmp_path / "photos", "--overwrite")
     reason = "expected a folder with a model.json to replace, got something else"
     assert line == f"{tmp_path / 'photos'}: {reason}"

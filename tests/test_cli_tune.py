@@ -75,6 +75,16 @@ def test_typed_flags_stay_and_stand_in_the_command(tmp_path):
     assert words[words.index("--model") + 1] == str(tmp_path / "my t" / "model")
 
 
+def test_a_file_whose_name_begins_like_a_flag_stands_behind_two_dashes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    some = (home() / "train.tsv").read_text(encoding="utf-8").splitlines()[:300]
+    write_lines(tmp_path / "-x.tsv", *some)
+    flags = "--out", "t", "--trials", 1, "--no-rerank", "--quiet"
+    words = shlex.split(done("tune", *flags, "--", "-x.tsv").stdout.splitlines()[-1])
+    assert words[-2:] == ["--", "-x.tsv"]
+    done(*words[1:-2], "--quiet", *words[-2:])
+
+
 def test_texts_with_a_vocabulary_are_searched(tmp_path, few_trees):
     source, names = home() / "train.tsv", tmp_path / "names.tsv"
     known = [line.split("\t")[0] for line in open(home() / "labels.txt")]

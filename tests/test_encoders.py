@@ -34,9 +34,10 @@ from xmc.encoders import (
 )
 from xmc.explaining.occurrences import occurrences
 from xmc.io import Dataset
+from xmc.io.stored import open_rows
 from xmc.reporting.words import Words
 from xmc.serving.loaded import Loaded
-from xmc.stored_rows import write_rows
+from xmc.stored_rows import vectorizer_of, write_rows
 from xmc.text import make_vectorizer, pack, unpack
 
 TEXTS = ["a red apple", "a red cherry", "green grass", "a green lime", "a blue plum", "blue sky"]
@@ -461,6 +462,22 @@ def test_a_model_without_an_encoder_takes_none(tmp_path):
     assert found == f"{tmp_path / 'model'}: the model was trained without an encoder"
 
 
+def test_a_name_is_no_encoder_of_a_loaded_model(model, tmp_path):
+    model.save(tmp_path / "model")
+    found = error_of(load, tmp_path / "model", encoder="sentences:letters")
+    assert found == "encoder: expected a callable, got 'sentences:letters'"
+
+
+def test_a_folder_of_rows_keeps_a_vectorizer_with_its_encoder(vectorizer, tmp_path):
+    X = vectorizer.fit_transform(TEXTS)
+    write_rows(tmp_path / "a.rows", [Dataset(texts=TEXTS)], vectorizer=vectorizer)
+    rows = open_rows(tmp_path / "a.rows")
+    np.testing.assert_array_equal(rows.X.toarray(), X.toarray())
+    again = vectorizer_of(rows)
+    again.use(letters)
+    np.testing.assert_array_equal(again.transform(TEXTS).toarray(), X.toarray())
+
+
 def test_a_killed_training_goes_on_with_its_encoder(tmp_path, monkeypatch):
     encoder = Counting()
     how = {"min_df": 1, "rerank": False, "encoder": encoder}
@@ -531,6 +548,30 @@ def test_commands_train_and_ask_with_an_encoder(here):
     assert line.startswith("encoder sentences:others: expected the numbers that sentences:letters ")
     line = cli.refusal(here, *asked, "--encoder", "sentences:nothing")
     assert line.startswith("encoder sentences:nothing: can't be imported: AttributeError: ")
+
+
+def test_texts_become_features_with_the_encoder_of_a_model(here):
+    some = (cli.home() / "train.tsv").read_text(encoding="utf-8").splitlines()[:300]
+    cli.write_lines(here / "some.tsv", *some)
+    encoder = "--encoder", "sentences:letters"
+    how = "--no-rerank", "--one-vs-all", "--quiet"
+    cli.done("train", "some.tsv", "--model", "model", *how, *encoder)
+    texts = [line.split("\t")[1] for line in some]
+    expected = load("model", encoder=letters).vectorizer_.transform(texts)
+    convert = "convert", "some.tsv", "X.npz", "Y.npz", "--overwrite", "--vectorizer"
+    line = cli.refusal(here, *convert, "model")
+    assert line.startswith("model: expected its encoder sentences:letters, ")
+    cli.done(*convert, "model", *encoder, "--encoder-cache", "cache")
+    np.testing.assert_array_equal(sp.load_npz("X.npz").toarray(), expected.toarray())
+    assert len([*(here / "cache").iterdir()]) == 1
+    cli.done("convert", "some.tsv", "some.rows", "--vectorizer", "model", *encoder)
+    cli.done(*convert, "some.rows", *encoder)
+    np.testing.assert_array_equal(sp.load_npz("X.npz").toarray(), expected.toarray())
+    cli.done("convert", "some.tsv", "some.npz", "Y.npz", "--overwrite", "--fit-vectorizer", "words")
+    line = cli.refusal(here, *convert, "words", *encoder)
+    assert line == "words: its vectoriser was fitted without an encoder"
+    fit = "convert", "some.tsv", "a.npz", "b.npz", "--fit-vectorizer", "other", *encoder
+    assert cli.misuse(*fit) == "Error: --encoder goes with --vectorizer"
 
 
 def test_flags_of_an_encoder_go_with_texts_and_an_encoder(here):

@@ -97,12 +97,11 @@ def test_overwrite_replaces_the_whole_folder(folder):
     assert os.listdir(folder.parent) == [folder.name]
 
 
-@pytest.mark.parametrize("file", [None, "notes.txt", "model.json"])
+@pytest.mark.parametrize("file", ["notes.txt", "model.json"])
 def test_overwrite_refuses_a_folder_of_another_kind(tmp_path, file):
     target = tmp_path / "other"
     target.mkdir()
-    if file:
-        (target / file).write_text("precious")
+    (target / file).write_text("precious")
     before = content(target)
     with pytest.raises(ModelError) as error:
         write_folder(target, FILE, {}, {}, overwrite=True)
@@ -111,6 +110,15 @@ def test_overwrite_refuses_a_folder_of_another_kind(tmp_path, file):
         == f"{target}: expected a folder with a {FILE} to replace, got something else"
     )
     assert content(target) == before
+
+
+def test_overwrite_takes_the_place_of_an_empty_folder(tmp_path):
+    target = tmp_path / "empty"
+    target.mkdir()
+    with pytest.raises(ModelError, match="exists already"):
+        write_folder(target, FILE, {}, {}, overwrite=False)
+    write_folder(target, FILE, {"a": 1}, {}, overwrite=True)
+    assert read_folder(target, FILE)[0]["a"] == 1
 
 
 def test_overwrite_refuses_a_folder_with_something_beside(folder):

@@ -39,6 +39,8 @@ def load(path: PathName, verify: bool = False, encoder: Encoder | None = None) -
 
 def _give(encoder: Encoder, model: Any, path: PathName) -> None:
     """Let a model read texts with its encoder."""
+    if not callable(encoder):
+        raise ParameterError(f"encoder: expected a callable, got {encoder!r}")
     vectorizer = getattr(model, "vectorizer_", None)
     if not isinstance(vectorizer, EncodedVectorizer):
         raise ParameterError(f"{os.fspath(path)}: the model was trained without an encoder")

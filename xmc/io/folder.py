@@ -69,12 +69,13 @@ def write_meta(path: Path, meta: Mapping[str, Any]) -> None:
 def check_ours(
     path: PathName, file: str, what: str = "a model", beside: Sequence[str] = ()
 ) -> None:
-    """Raise ModelError unless nothing is there, or such a folder and nothing else in it.
+    """Raise ModelError unless nothing is there, an empty folder, or such a folder and nothing else
+    in it.
 
     what: it is, to people. beside: names of files that may be in it, too.
     """
     name = os.fspath(path)
-    if not os.path.exists(path):
+    if not os.path.exists(path) or _is_empty(path):
         return
     if not (Path(path) / file).is_file():
         raise ModelError(f"{name}: expected a folder with a {file} to replace, got something else")
@@ -82,6 +83,14 @@ def check_ours(
     others = [e for e in sorted(os.listdir(path)) if e not in own and e[-4:] != ".npy"]
     if others:
         raise ModelError(f"{name}: expected nothing but {what} to replace, there is {others[0]}")
+
+
+def _is_empty(path: PathName) -> bool:
+    """Whether a folder is there, and nothing in it."""
+    try:
+        return not os.listdir(path)
+    except OSError:  # a file, or a folder that we may not look into
+        return False
 
 
 def read_meta(path: PathName, file: str) -> dict[str, Any]:

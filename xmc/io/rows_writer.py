@@ -22,10 +22,11 @@ from .stored import DTYPES, FILE, FORMAT, VECTORIZER, Texts, as_data_error
 
 
 class _Array:
-    """A .npy file that grows: arrays of one dtype are appended to it."""
+    """A .npy file that grows: arrays of one dtype are appended to it, whose rows are all `row`."""
 
-    def __init__(self, path: Path, dtype: str):
+    def __init__(self, path: Path, dtype: str, row: tuple[int, ...] = ()):
         self.dtype, self.length, self.digest = np.dtype(dtype), 0, hashlib.sha256()
+        self.row = row
         self.file = open(path, "xb")  # noqa: SIM115, closed by `close`
         self._write_header()
 
@@ -43,13 +44,13 @@ class _Array:
             self.file.flush()
             os.fsync(self.file.fileno())
             self.file.close()
-        facts = {"dtype": self.dtype.str, "shape": [self.length]}
+        facts = {"dtype": self.dtype.str, "shape": [self.length, *self.row]}
         return facts | {"sha256": self.digest.hexdigest()}
 
     def _write_header(self) -> None:
         """The header, which numpy makes as long for any length."""
-        shape = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
-        np.lib.format.write_array_header_1_0(self.file, shape)
+        facts = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length, *self.row)}
+        np.lib.format.write_array_header_1_0(self.file, facts)
 
 
 class RowsWriter:
@@ -112,7 +113,7 @@ class RowsWriter:
         self._check_lengths()
         settings, arrays = vectorizer or (None, {})
         for name, array in arrays.items():
-            self._array(f"{VECTORIZER}{name}", array.dtype.str).append(array)
+            self._array(f"{VECTORIZER}{name}", array.dtype.str, array.shape[1:]).append(array)
         meta = {
             "format": FORMAT,
             "n_rows": self._arrays["X.indptr"].length - 1,
@@ -136,9 +137,9 @@ class RowsWriter:
             counts = ", ".join(f"{n:,} in {name}" for name, n in found.items())
             raise DataError(f"{self.folder}: expected as many rows in each part, got {counts}")
 
-    def _array(self, name: str, dtype: str) -> _Array:
+    def _array(self, name: str, dtype: str, row: tuple[int, ...] = ()) -> _Array:
         if name not in self._arrays:
-            self._arrays[name] = _Array(self.folder / f"{name}.npy", dtype)
+            self._arrays[name] = _Array(self.folder / f"{name}.npy", dtype, row)
         return self._arrays[name]
 
     def _append_matrix(self, name: str, M: sp.csr_matrix) -> None:

@@ -292,9 +292,9 @@ def _read(
 
 
 def _is_ours(name: str, dtype: np.dtype, shape: tuple[Any, ...]) -> bool:
-    one = len(shape) == 1 and type(shape[0]) is int and shape[0] >= 0
+    sizes = len(shape) > 0 and all(type(size) is int and size >= 0 for size in shape)
     own = name.startswith(VECTORIZER) and Path(name).name == name
-    return one and (own or DTYPES.get(name) == dtype.str)
+    return sizes and (own or (len(shape) == 1 and DTYPES.get(name) == dtype.str))
 
 
 def _stored(
