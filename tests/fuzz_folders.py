@@ -33,7 +33,8 @@ from xmc.io import tensors
 from xmc.io.folder import ARRAYS
 
 FILE = "model.json"
-PER_CHILD, SECONDS = 100, 20
+PER_CHILD = 100
+SECONDS, WAIT = 20, 600  # of the processor and of the clock, for one case
 VALUES = [None, True, -1, 0, 1, 3.5, 2**31, 2**63, 10**30, 1e300, "", "x", [], {}, [[]], [10**9]]
 KINDS = (
     "tree",
@@ -188,9 +189,11 @@ def run_cases(home: Path, kinds: dict, expected: dict, seeds: range, out: object
             kind = KINDS[seed % len(KINDS)]
             done = damage(rng, home / kind, Path(folder))
             out.send((seed, kind, done, "begun"))
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)  # both signals end the process
+            signal.alarm(WAIT)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             out.send((seed, kind, done, _outcome(Path(folder), kinds[kind][1], expected[kind])))
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.alarm(0)
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             if grown > 300_000:  # kB

@@ -76,7 +76,9 @@ def test_columns_of_labels_that_gain_no_row_keep_their_bits(name, weights):
         assert all(a is b for a, b in zip(old.layers[:-1], new.layers[:-1], strict=True))
         for label in range(N_OLD):
             (leaf,), (now,) = (np.flatnonzero(m.tree.labels == label) for m in (old, new))
-            found, own = weights_of(new.layers[-1], now), weights_of(old.layers[-1], leaf)
+            n_features = model.n_features_in_
+            found = weights_of(new.layers[-1], now, n_features)
+            own = weights_of(old.layers[-1], leaf, n_features)
             np.testing.assert_array_equal(found, own)
             assert new.layers[-1].bias_weight[now] == old.layers[-1].bias_weight[leaf]
 

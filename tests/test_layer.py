@@ -45,7 +45,7 @@ def test_pages_are_unpacked_by_feature_then_child(rng, widths):
         expected = [
             (j, c, W[j, start + c]) for j, c in zip(*np.nonzero(W[:-1, start:end]), strict=True)
         ]
-        assert list(zip(*unpack(layer, page), strict=True)) == expected
+        assert list(zip(*unpack(layer, page, N_FEATURES), strict=True)) == expected
     assert page + 1 == len(layer.shift)
 
 

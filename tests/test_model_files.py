@@ -386,6 +386,8 @@ def test_a_save_that_fails_leaves_the_old_model(folder, data, monkeypatch):
         {"n_rows": 0},
         {"n_rows": 10**30},
         {"n_passes": "few"},
+        {"updates": {"n_rows": None, "n_labels": 0, "n_removed": 0}},
+        {"updates": {"n_rows": 1, "n_labels": -1, "n_removed": 0}},
         {"parameters": {"beam_size": 2**63}},
         {"parameters": {"max_iter": 10**40}},
     ],

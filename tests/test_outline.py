@@ -87,10 +87,10 @@ def test_a_flat_tree_shows_as_many_labels_as_fit():
 def test_telling_features_have_the_largest_weights_above_0(tree):
     (layer, *_) = tree.members_[0].layers
     for node in range(len(layer.bias_weight)):
-        features, weights = weights_of(layer, node)
+        features, weights = weights_of(layer, node, tree.n_features_in_)
         pairs = sorted(zip(-weights.astype(float), features.tolist(), strict=True))
         expected = [feature for weight, feature in pairs if weight < 0][:5]
-        assert telling(layer, node, 5).tolist() == expected
+        assert telling(layer, node, tree.n_features_in_, 5).tolist() == expected
 
 
 def test_features_of_matrices_are_numbers(tree):

@@ -42,7 +42,7 @@ def dense(layer, n):
     """The weights of a chunk."""
     W = np.zeros((np.diff(layer.chunk_ptr)[n], N_FEATURES), np.float32)
     for q, page in enumerate(range(layer.page_ptr[n], layer.page_ptr[n + 1])):
-        feature, child, weight = unpack(layer, page)
+        feature, child, weight = unpack(layer, page, N_FEATURES)
         W[256 * q + child, feature] = weight
     return W
 
@@ -98,6 +98,28 @@ def test_a_damaged_page_is_told(rng):
             {0: Change(np.arange(20), 21, NOTHING)},
             N_FEATURES,
         )
+
+
+def set_last_byte(layer, to):
+    """The layer with another byte for the largest feature of its only page."""
+    low = layer.low.copy()
+    low[layer.feature_ptr[-1] - 1] = to
+    return layer._replace(low=low)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda layer: layer._replace(low=np.full_like(layer.low, 255)),
+        lambda layer: layer._replace(low=np.zeros_like(layer.low)),
+        lambda layer: set_last_byte(layer, (1 << layer.shift[0]) - 1),
+    ],
+)
+def test_features_that_are_not_there_are_told(rng, damage):
+    layer = layer_of([random_weights(rng, 20)])
+    assert (N_FEATURES - 1) % (1 << layer.shift[0]) < (1 << layer.shift[0]) - 1
+    with pytest.raises(ModelError, match="page 0: expected features that ascend; the model is"):
+        changed_layer(damage(layer), {0: Change(np.arange(20), 21, NOTHING)}, N_FEATURES)
 
 
 def test_no_change_is_the_same_layer(rng):

@@ -139,17 +139,18 @@ def as_stored(weight: np.ndarray, scale: float, weights: str) -> np.ndarray:
     return weight
 
 
-def unpack(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unpack(layer: Layer, page: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, child and weight (float32) of each entry of a page, by feature, then child."""
-    feature, child, stored = entries_of(layer, page)
+    feature, child, stored = entries_of(layer, page, n_features)
     return feature, child.astype(np.int64), in_steps(stored) * layer.scale[page]
 
 
-def weights_of(layer: Layer, node: int) -> tuple[np.ndarray, np.ndarray]:
+def weights_of(layer: Layer, node: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """The features, ascending, and the weights (float32) of a node's scorer; no bias."""
     parent = parent_of(layer, node)
     child = node - int(layer.chunk_ptr[parent])
-    feature, own, weight = unpack(layer, int(layer.page_ptr[parent]) + child // PAGE)
+    page = int(layer.page_ptr[parent]) + child // PAGE
+    feature, own, weight = unpack(layer, page, n_features)
     mine = own == child % PAGE
     return feature[mine], weight[mine]
 
@@ -159,13 +160,21 @@ def parent_of(layer: Layer, node: int) -> int:
     return int(np.searchsorted(layer.chunk_ptr, node, side="right")) - 1
 
 
-def entries_of(layer: Layer, page: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Feature, child and stored weight of each entry of a page, by feature, then child."""
+def entries_of(
+    layer: Layer, page: int, n_features: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, child and stored weight of each entry of a page, by feature, then child.
+
+    Raises ModelError unless they are of features that there are: who loads a model doesn't look.
+    """
     bucket = layer.bucket[layer.bucket_ptr[page] : layer.bucket_ptr[page + 1], 0].astype(np.int64)
     features = slice(layer.feature_ptr[page], layer.feature_ptr[page + 1])
     entries = slice(layer.entry_ptr[page], layer.entry_ptr[page + 1])
     high = np.repeat(np.arange(len(bucket) - 1), np.diff(bucket)) << np.int64(layer.shift[page])
-    feature = np.repeat(high + layer.low[features], layer.more[features].astype(np.int64) + 1)
+    own, low = high + layer.low[features], layer.low[features] >> layer.shift[page]
+    if low.any() or (np.diff(own) <= 0).any() or (own >= n_features).any():
+        raise ModelError(f"page {page}: expected features that ascend; the model is damaged")
+    feature = np.repeat(own, layer.more[features].astype(np.int64) + 1)
     if len(feature) != len(layer.child[entries]):
         raise ModelError(f"page {page}: expected a feature for each weight; the model is damaged")
     return feature, layer.child[entries], layer.weight[entries]
@@ -202,7 +211,7 @@ def repacked(layer: Layer, n_features: int, weights: str, threshold: float) -> L
         return layer
     pages = []
     for n, scale in enumerate(layer.scale.tolist()):
-        feature, child, stored = entries_of(layer, n)
+        feature, child, stored = entries_of(layer, n, n_features)
         steps = in_steps(stored)
         kept = np.abs(steps) >= _least(threshold, scale, stored.dtype)
         if as_before:

@@ -245,12 +245,15 @@ def _unpacked(entries: Entries, kind: type) -> dict[str, Any]:
     found = {}
     hints = get_type_hints(kind)
     for name, stored in _stored_fields(kind).items():
+        optional = isinstance(hints[name], UnionType)
         try:
             found[name] = _storage(stored).unpack(entries, STORED_AS.get(name, name))
         except KeyError:
-            if not isinstance(hints[name], UnionType):
+            if not optional:
                 raise
             found[name] = None
+        if found[name] is None and not optional:
+            raise ValueError(f"{name}: expected {stored.__name__}, got None")
     return found
 
 
@@ -292,6 +295,8 @@ def _check(model: Model) -> None:
         raise ValueError(f"threshold: expected a number from 0 to 1, got {t!r}")
     if model.calibration is not None:
         model.calibration.check()
+    if min(model.updates or [0]) < 0:
+        raise ValueError(f"updates: expected numbers from 0 on, got {tuple(model.updates or ())}")
     if model.label_embeddings is not None:
         _check_rows("label_means", model.label_embeddings, n_labels, n_features)
     if model.rows is not None and model.row_labels is not None:

@@ -124,7 +124,7 @@ def _way_up(layers: tuple[Layer, ...], leaf: int) -> Iterator[int]:
 
 
 def _node(X: Rows, layer: Layer, number: int, search: Search, held: bool, inner: bool) -> Node:
-    own, weights = weights_of(layer, number)
+    own, weights = weights_of(layer, number, X.n_features)
     place = np.searchsorted(own, X.indices)
     has = np.append(own, -1)[place] == X.indices
     values, weights = X.data[has], weights[place[has]]

@@ -164,12 +164,13 @@ def _words_of_nodes(
     told = {}
     for (depth, _), children in shown.items():
         for child in children.tolist():
-            told[depth + 1, child] = words.of(telling(member.layers[depth], child, N_READ))
+            own = telling(member.layers[depth], child, words.n_features, N_READ)
+            told[depth + 1, child] = words.of(own)
     return told
 
 
-def telling(layer: Layer, node: int, n: int) -> np.ndarray:
+def telling(layer: Layer, node: int, n_features: int, n: int) -> np.ndarray:
     """The n features of largest weight above 0 of a node's scorer, the largest first."""
-    features, weights = weights_of(layer, node)
+    features, weights = weights_of(layer, node, n_features)
     order = np.argsort(-weights, kind="stable")[:n]
     return features[order[weights[order] > 0]]

@@ -31,6 +31,11 @@ class Words:
         if isinstance(vectorizer, TextVectorizer) and len(vectorizer.fitted()) > 1:
             self._kinds += tuple(vectorizer.fitted())
 
+    @property
+    def n_features(self) -> int:
+        """As the predictor numbers them."""
+        return self._model.n_kept_features
+
     def of(self, features: np.ndarray) -> list[str]:
         """The words of the features, in their order, each once, at most N_WORDS; what an encoder
         gives has none.

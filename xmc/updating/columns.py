@@ -84,7 +84,7 @@ def _changed_pages(
     """The pages of a changed chunk; those whose children are all as before are copied."""
     source = _moved(np.arange(len(change.place)), change, -1)
     source[change.solved.biased] = -1
-    kept, pages = _kept(layer, own, change), []
+    kept, pages = _kept(layer, own, change, n_features), []
     for q in range(-(-change.width // PAGE)):
         children = np.arange(q * PAGE, min((q + 1) * PAGE, change.width))
         n_before = min(len(change.place) - q * PAGE, PAGE)
@@ -96,14 +96,14 @@ def _changed_pages(
     return pages
 
 
-def _kept(layer: Layer, own: range, change: Change) -> Entries:
+def _kept(layer: Layer, own: range, change: Change, n_features: int) -> Entries:
     """The weights of children that stay and aren't solved now, under their new places."""
     gone = np.append(np.zeros(change.width, bool), True)  # the last one for place -1
     gone[change.solved.biased] = True
     none = np.empty(0, np.int64)
     parts = [(none.astype(np.int32), none, np.empty(0, np.float32), none)]
     for q, page in enumerate(own):
-        feature, child, stored = entries_of(layer, page)
+        feature, child, stored = entries_of(layer, page, n_features)
         own_place = change.place[q * PAGE : (q + 1) * PAGE]
         if len(child) and int(child.max()) >= len(own_place):
             raise ModelError(f"page {page}: expected children that there are; the model is damaged")
