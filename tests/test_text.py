@@ -194,7 +194,19 @@ def test_a_vectoriser_that_is_not_fitted_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"ngram_range": 3}, {"dtype": "nothing"}, {"dtype": None, "ngram_range": None}],
+    [
+        {"ngram_range": 3},
+        {"ngram_range": [1, 3.5]},
+        {"ngram_range": [-(10**9), 1]},
+        {"ngram_range": [1, 10**30]},
+        {"analyzer": {"stems": {"languages": ["en"], "detect": False, "max_ngram": 2.5}}},
+        {"analyzer": {"stems": {"languages": ["xx"], "detect": False}}},
+        {"analyzer": {"stems": {"languages": [], "detect": False}}},
+        {"analyzer": {"chars": {"shortest": -(10**9), "longest": 2}}},
+        {"analyzer": {"chars": {"shortest": 3, "longest": 2}}},
+        {"dtype": "nothing"},
+        {"dtype": None, "ngram_range": None},
+    ],
     ids=str,
 )
 def test_damaged_settings_are_one_line(tmp_path, changes):

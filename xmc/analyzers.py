@@ -52,12 +52,17 @@ class Stems:
     max_ngram: int = 1
     lowercase: bool = True
 
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Words of the shortest and the longest sequence."""
+        return 1, self.max_ngram
+
     def __call__(self, text: str) -> list[str]:
         lower = words_of(text)
         words = lower if self.lowercase else WORDS.findall(text)
         language = language_of(lower, self.languages) if self.detect else self.languages[0]
         stems = [stem(word, language) for word in words] if language else words
-        for n in range(2, self.max_ngram + 1):
+        for n in range(2, min(self.max_ngram, len(words)) + 1):
             stems = stems + [" ".join(stems[i : i + n]) for i in range(len(words) - n + 1)]
         return stems
 
@@ -78,6 +83,11 @@ class Chars:
     shortest: int = LENGTHS[0]
     longest: int = LENGTHS[1]
     lowercase: bool = True
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Characters of the shortest and the longest n-gram."""
+        return self.shortest, self.longest
 
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
@@ -133,7 +143,7 @@ def sequences(
     places: list[tuple[int, int]], shortest: int, longest: int
 ) -> Iterator[tuple[int, int]]:
     """Where sequences of so many words begin and end, short ones first."""
-    for n in range(shortest, longest + 1):
+    for n in range(shortest, min(longest, len(places)) + 1):
         for first in range(len(places) - n + 1):
             yield places[first][0], places[first + n - 1][1]
 

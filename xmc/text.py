@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from .analyzers import ANALYZERS, TextVectorizer, kinds_of, part, part_names
+from .arrays import INT32_MAX
 from .checkpoint import Checkpoint
 from .counting import fit_counting
 from .encoders import EncodedVectorizer, Encoding
@@ -42,6 +43,7 @@ SETTINGS = (
     *("encoding", "decode_error", "norm", "use_idf", "smooth_idf", "sublinear_tf"),
 )
 ARRAYS = ("vocabulary", "vocabulary_offsets", "idf")
+PROBE = "The trees of 1900, ein Haus, 日本"  # what any vectoriser must be able to take apart
 Vectorizer: TypeAlias = TfidfVectorizer | TextVectorizer | EncodedVectorizer
 
 
@@ -239,11 +241,20 @@ def _of_name(analyzer: Any) -> Any:
         return analyzer
     ((name, settings),) = analyzer.items()
     own = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
-    return ANALYZERS[name](**own)
+    found = ANALYZERS[name](**own)
+    _check_lengths(*found.lengths)
+    return found
+
+
+def _check_lengths(shortest: Any, longest: Any) -> None:
+    """Raise ValueError unless these are lengths of n-grams: others are looped over for ever."""
+    if not (type(shortest) is type(longest) is int and 0 <= shortest <= longest <= INT32_MAX):
+        raise ValueError(f"expected lengths of n-grams, got {shortest!r} to {longest!r}")
 
 
 def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> TfidfVectorizer:
     check_pattern(settings["token_pattern"])
+    _check_lengths(*settings["ngram_range"])
     names = unpack_strings(arrays["vocabulary"], arrays["vocabulary_offsets"])
     own = {name: settings[name] for name in SETTINGS} | {
         "ngram_range": tuple(settings["ngram_range"]),
@@ -258,6 +269,7 @@ def _unpack_part(settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Tfi
     with np.errstate(divide="ignore"):  # without smooth_idf, over words that no row has
         vectorizer.fit([""])
     vectorizer.lowercase = own["lowercase"]
+    vectorizer.build_analyzer()(PROBE)  # raises at settings that can't read any text
     if vectorizer.use_idf:
         idf = np.asarray(arrays["idf"])
         if idf.dtype.kind != "f" or not np.isfinite(idf).all():
