@@ -47,4 +47,4 @@ def mapped(array):
     """Whether the array's memory is a mapped file."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return isinstance(array, memoryview) and isinstance(array.obj, mmap.mmap)
+    return isinstance(getattr(array, "obj", array), mmap.mmap)
