@@ -481,6 +481,53 @@ def test_numbers_that_are_no_columns_are_refused(wide, name, change, expected):
         load(wide)
 
 
+@pytest.fixture
+def with_rows(tmp_path):
+    """The folder of a model that keeps its rows: of one feature, one of them without any."""
+    X = sp.csr_matrix(np.float32([[1], [0], [1], [1]]))
+    model = OneVsAllClassifier(keep_rows=True, tail_share=0.5, random_state=0)
+    model.fit(X, sp.csr_matrix(np.eye(4, dtype=np.float32))).save(tmp_path / "rows")
+    return tmp_path / "rows"
+
+
+def test_rows_of_one_feature_and_rows_of_none_come_back(with_rows):
+    model = load(with_rows, verify=True)
+    assert model.model_.rows.indptr.tolist() == [0, 1, 1, 2, 3]
+    assert model.model_.label_embeddings.indptr.tolist() == [0, 1, 1, 2, 3]
+
+
+def test_a_changed_number_is_found_if_all_is_verified(with_rows):
+    before = (with_rows / FILE).read_text()
+    changed = arrays_of(with_rows)["rows.data"] + 1
+    replace_array(with_rows, FILE, "rows.data", changed)
+    (with_rows / FILE).write_text(before)
+    load(with_rows)
+    with pytest.raises(ModelError, match=f"^{with_rows}: rows.data is not what was written"):
+        load(with_rows, verify=True)
+
+
+@pytest.mark.parametrize("rows", ["rows", "label_means"])
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("indptr", lambda a: a[:-1]),
+        ("indptr", lambda a: np.append(a, a[-1])),
+        ("indptr", lambda a: a + (np.arange(len(a)) == 0)),
+        ("indptr", lambda a: a - (np.arange(len(a)) == len(a) - 1)),
+        ("indptr", lambda a: a + 2 * (np.arange(len(a)) == 1)),
+        ("indices", lambda a: a[:-1]),
+        ("indices", lambda a: a - 1),
+        ("indices", lambda a: a + 1),
+        ("data", lambda a: a[:-1]),
+    ],
+)
+def test_rows_that_lead_out_of_their_arrays_are_refused(with_rows, rows, field, change):
+    name = f"{rows}.{field}"
+    replace_array(with_rows, FILE, name, change(arrays_of(with_rows)[name]))
+    with pytest.raises(ModelError, match=f"{FILE} can't be read: {rows}: expected arrays that fit"):
+        load(with_rows)
+
+
 @pytest.mark.parametrize("width", ["n_features", "n_labels"])
 def test_a_width_that_its_numbers_leave_is_refused(wide, width):
     edit(wide, FILE, **{width: 10**6})
@@ -514,11 +561,16 @@ BASES = LabelTreeClassifier(**SMALL), OneVsAllClassifier(random_state=0)
 
 
 @pytest.fixture(scope="module")
-def staged(data, tmp_path_factory):
+def of_matrices(data):
+    """A model with a last stage and label features."""
+    return RerankedClassifier(BASES, label_features=np.eye(20, 22)).fit(*data)
+
+
+@pytest.fixture(scope="module")
+def staged(of_matrices, tmp_path_factory):
     """Folders of models with a last stage: of matrices with label features, and of texts."""
     home = tmp_path_factory.mktemp("staged")
-    features = np.eye(20, 22)
-    RerankedClassifier(BASES, label_features=features).fit(*data).save(home / "matrices")
+    of_matrices.save(home / "matrices")
     texts = TextClassifier(BASES, rerank=True, vocabulary=FRUIT)
     texts.fit(TEXTS * 5, [["red"], ["red"], ["green"], ["green"], ["blue"], ["blue"]] * 5)
     texts.save(home / "texts")
@@ -562,6 +614,14 @@ def test_a_stage_comes_back_with_its_parts(stage_folder, tmp_path):
     assert meta["base0"]["class"] == "LabelTreeClassifier"
     assert meta["base1"]["parameters"]["random_state"] == 0
     assert 0 < meta["threshold"] <= 1
+
+
+def test_a_stage_answers_as_before(of_matrices, staged, data):
+    found, expected = (
+        model.predict_topk(data[0], 5) for model in (load(staged / "matrices"), of_matrices)
+    )
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 def test_no_array_of_a_stage_may_be_shorter(stage_folder):
