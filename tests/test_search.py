@@ -324,6 +324,18 @@ def test_the_candidates_of_a_block_are_bounded(rng, monkeypatch, beam_size):
     assert sum(len(found.ids) for found in each) <= 2000
 
 
+@pytest.mark.parametrize("beam_size", [1, 7, 1000])
+def test_the_nodes_that_a_block_holds_are_bounded(rng, monkeypatch, beam_size):
+    members = tuple(naive.random_member(rng, N_FEATURES, (30, 10)) for _ in range(2))
+    search = Search(beam_size, 1.0, L3_HINGE)
+    monkeypatch.setattr(trees_room, "MOST_HELD", 2000)
+    size = Trees(members).rows_per_batch(search, False)
+    beams = [beam(random_rows(rng, size), member.layers[:-1], search) for member in members]
+    most = 2 * max(found.ids.shape[1] for found in beams)
+    assert most == 2 * beam_size or beam_size == 1000
+    assert size == 2000 // most
+
+
 def test_batches_are_large_unless_candidates_are_written_down(rng):
     member, search = naive.random_member(rng, N_FEATURES, (30, 10)), Search(10, 1.0, L3_HINGE)
     tail = search._replace(tail=Tail(naive.as_rows(np.eye(3)), 1.0, 0.5))

@@ -26,6 +26,7 @@ from .tail import Tail, with_tail
 
 TRANSFORMS = {"l3_hinge": L3_HINGE, "l2_hinge": L2_HINGE, "log_sigmoid": LOG_SIGMOID}
 MOST_CANDIDATES = 1 << 20  # of a batch of rows; 12 bytes each
+MOST_HELD = 1 << 22  # nodes in the beams of a batch; 40 bytes each at most
 MOST_ROWS = 32768  # of a batch: many, so that each page is read for many of them
 NO_LABELS = frozen(np.empty(0, np.int32))  # children on inner levels are nodes
 NO_BOOST = frozen(np.empty(0, np.float32))

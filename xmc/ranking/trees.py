@@ -17,7 +17,7 @@ from ..topk import TopK
 from .ensemble import Numbers, label_candidates, numbers_of, rank_together
 from .paths import Paths, paths_to
 from .predictor import Predictor
-from .search import MOST_CANDIDATES, MOST_ROWS, Candidates, Search, best_labels, best_of
+from .search import MOST_CANDIDATES, MOST_HELD, MOST_ROWS, Candidates, Search, best_labels, best_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,9 @@ class Trees(Predictor):
 
     def rows_per_batch(self, search: Search, all_candidates: bool) -> int:
         if not all_candidates and not _needs_candidates(search):
-            return MOST_ROWS
+            parents = max(len(member.layers[-1].chunk_ptr) - 1 for member in self.members)
+            n_held = len(self.members) * min(search.beam_size, parents)
+            return max(1, min(MOST_ROWS, MOST_HELD // n_held))
         widest = 1
         for member in self.members:
             widths = np.sort(np.diff(member.layers[-1].chunk_ptr))
