@@ -49,7 +49,7 @@ TESTS = {
     "xmc/io/blocks.py": "io files",
     "xmc/checkpoint.py": "checkpoint",
     "xmc/patterns.py": "patterns",
-    "xmc/layer.py": "layer",
+    "xmc/layer.py": "layer updating compression spill",
     "xmc/features.py": "features",
     "xmc/model_files.py": "model_files",
     "xmc/ranking/search.py": "search",

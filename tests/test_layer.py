@@ -2,7 +2,17 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.layer import DTYPES, assemble, check_layer, pack, page_counts, repacked, unpack
+from xmc.layer import (
+    DTYPES,
+    assemble,
+    check_layer,
+    pack,
+    page_counts,
+    parent_of,
+    repacked,
+    unpack,
+    weights_of,
+)
 
 N_FEATURES = 90
 
@@ -88,6 +98,59 @@ def test_repacking_drops_small_weights_and_stores_the_others_so(rng, weights):
     W[:-1][np.abs(W[:-1]) < 0.5] = 0
     expected = packed(W, chunk_ptr, rng, weights)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(layer, expected, strict=True))
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_the_weights_of_a_node_are_those_of_its_column(rng, weights):
+    W, chunk_ptr = sparse(rng, [3, 0, 300, 1])
+    layer = packed(W, chunk_ptr, rng, weights)
+    W = naive.layer_weights(layer, N_FEATURES)
+    for node in range(W.shape[1]):
+        features, found = weights_of(layer, node, N_FEATURES)
+        (expected,) = np.nonzero(W[:-1, node])
+        assert features.tolist() == expected.tolist()
+        np.testing.assert_array_equal(found, W[expected, node])
+    assert [parent_of(layer, node) for node in (0, 2, 3, 302, 303)] == [0, 0, 2, 2, 3]
+
+
+@pytest.mark.parametrize("largest", [65504, 2.0**-10, 1])
+def test_float16_weights_within_its_range_are_as_they_are(rng, largest):
+    W, chunk_ptr = sparse(rng, [40])
+    W *= np.float32(largest / 2 / np.abs(W).max())
+    W[3, 3] = largest
+    assert packed(W, chunk_ptr, rng, "float16").scale.tolist() == [1]
+    assert packed(W, chunk_ptr, rng).scale.tolist() == [1]
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(65536, 4), (1e6, 32), (2.0**-11, 2.0**-25)])
+def test_float16_weights_beyond_its_range_are_scaled_by_a_power_of_2(rng, largest, scale):
+    """So that the largest is 2**14 to 2**15, where nothing overflows and no bit is lost."""
+    W, chunk_ptr = sparse(rng, [40])
+    W *= np.float32(largest / 2 / np.abs(W).max())
+    W[3, 3] = largest
+    assert packed(W, chunk_ptr, rng, "float16").scale.tolist() == [scale]
+    assert packed(W, chunk_ptr, rng).scale.tolist() == [1]
+
+
+def test_the_least_scale_is_the_least_normal_number(rng):
+    W, chunk_ptr = sparse(rng, [40])
+    W *= np.float32(1e-42)
+    assert packed(W, chunk_ptr, rng, "float16").scale.tolist() == [2.0**-126]
+
+
+@pytest.mark.parametrize("n_features", [32, 33, 34])
+def test_a_page_has_buckets_for_all_features_and_no_more(rng, n_features):
+    W = np.zeros((n_features + 1, 5), np.float32)
+    W[:n_features, 1] = 1  # 8 to a bucket
+    child, feature = np.nonzero(W[:-1].T)
+    pages = pack(feature.astype(np.int32), child, W[feature, child], 5, n_features, "float32")
+    layer = assemble(np.array([0, 5]), pages, np.zeros(5, np.float32))
+    check_layer(layer, n_features, "it")
+    assert layer.shift.tolist() == [3]
+    assert len(layer.bucket) == -(-n_features // 8) + 1
+    for other in (n_features + 8, n_features - 8):
+        with pytest.raises(ValueError, match=f"it: expected buckets for {other} features"):
+            check_layer(layer, other, "it")
 
 
 def same_bytes(a, b):
