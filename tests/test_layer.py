@@ -55,7 +55,9 @@ def test_pages_are_unpacked_by_feature_then_child(rng, widths):
         expected = [
             (j, c, W[j, start + c]) for j, c in zip(*np.nonzero(W[:-1, start:end]), strict=True)
         ]
-        assert list(zip(*unpack(layer, page, N_FEATURES), strict=True)) == expected
+        found = unpack(layer, page, N_FEATURES)
+        assert list(zip(*found, strict=True)) == expected
+        assert found[0].dtype.kind == found[1].dtype.kind == "i" and found[2].dtype == np.float32
     assert page + 1 == len(layer.shift)
 
 
@@ -153,10 +155,17 @@ def test_a_page_has_buckets_for_all_features_and_no_more(rng, n_features):
             check_layer(layer, other, "it")
 
 
+def test_pointers_that_are_no_pointers_are_refused(rng):
+    layer = packed(*sparse(rng, [3]), rng)
+    with pytest.raises(ValueError, match="it: expected arrays that fit each other"):
+        check_layer(layer._replace(chunk_ptr=layer.chunk_ptr[:0]), N_FEATURES, "it")
+
+
 def same_bytes(a, b):
     return all(x.tobytes() == y.tobytes() and x.dtype == y.dtype for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("threshold", [0.0, 0.15, 0.5, 1e300])
 @pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
 def test_repacking_twice_is_repacking_once(rng, weights, threshold):
@@ -167,15 +176,18 @@ def test_repacking_twice_is_repacking_once(rng, weights, threshold):
     assert same_bytes(repacked(once, N_FEATURES, weights, 0.0), once)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1, 1e6])
 @pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
-def test_weights_that_stay_keep_their_bits_where_others_are_dropped(rng, weights):
+def test_weights_that_stay_keep_their_bits_where_others_are_dropped(rng, weights, size):
     W, chunk_ptr = sparse(rng, [3, 0, 400, 1])
+    W *= np.float32(size)
     before = packed(W, chunk_ptr, rng, weights)
-    found = naive.layer_weights(repacked(before, N_FEATURES, weights, 0.7), N_FEATURES)
+    found = naive.layer_weights(repacked(before, N_FEATURES, weights, 0.7 * size), N_FEATURES)
     known = naive.layer_weights(before, N_FEATURES)
     kept = found != 0
     assert np.array_equal(found[kept], known[kept])
-    assert (np.abs(known[:-1][~kept[:-1]]) < 0.7).all() and 0 < kept.sum() < (known != 0).sum()
+    left = np.abs(known[:-1][~kept[:-1]])
+    assert (left < 0.7 * size).all() and 0 < kept.sum() < (known != 0).sum()
 
 
 @pytest.mark.parametrize("narrow", ["float16", "int8"])

@@ -107,7 +107,7 @@ def laid_out(
         feature, child, stored = feature[stored != 0], child[stored != 0], stored[stored != 0]
     starts = np.flatnonzero(np.diff(feature, prepend=-1))
     features, sizes = feature[starts], np.diff(starts, append=len(feature))
-    span = max(1, IN_BUCKET * n_features / max(1, len(features)))
+    span = IN_BUCKET * n_features / max(1, len(features))
     shift = min(8, math.ceil(math.log2(span)))
     return Page(
         shift,
