@@ -78,11 +78,13 @@ def test_labels_without_ids_keep_their_columns(tmp_path):
     rows = write_rows(tmp_path / "a.rows", blocks(Dataset(planted.X, planted.Y), 70))
     assert equal(rows.Y, planted.Y)
     assert (rows.label_ids, rows.texts) == (None, None)
+    assert repr(rows) == f"<StoredRows {tmp_path / 'a.rows'}: 300 rows, 78 features, 40 labels>"
 
 
 def test_features_may_come_without_labels_or_apart_from_them(tmp_path):
     rows = write_rows(tmp_path / "a.rows", [Dataset(planted.X)])
     assert (rows.Y, rows.n_labels, rows.shape) == (None, 0, planted.X.shape)
+    assert repr(rows) == f"<StoredRows {tmp_path / 'a.rows'}: 300 rows, 78 features>"
     parts = [Dataset(X=planted.X), Dataset(Y=planted.Y[:100]), Dataset(Y=planted.Y[100:])]
     assert equal(write_rows(tmp_path / "b.rows", parts).Y, planted.Y)
 
@@ -121,12 +123,41 @@ def test_texts_are_a_sequence(path, monkeypatch):
         texts[len(TEXTS)]
 
 
+def test_many_chosen_texts_come_each_once(path):
+    numbers = np.random.default_rng(0).integers(0, len(TEXTS), 2100)
+    chosen = open_rows(path).texts.taken(numbers)
+    assert [*chosen] == [TEXTS[n] for n in numbers]
+
+
 def test_rows_are_taken_by_number(path):
     chosen = np.array([5, 299, 17])
     rows = open_rows(path).taken(chosen)
     assert equal(rows.X, planted.X[chosen])
     assert equal(rows.Y, by_id(planted.Y, IDS)[chosen])
     assert [*rows.texts] == [TEXTS[row] for row in chosen]
+    assert rows.label_ids == sorted(IDS)
+
+
+def test_texts_that_are_no_utf8_are_told(path):
+    content = bytearray((path / "texts.npy").read_bytes())
+    content[-1] = 0xFF
+    (path / "texts.npy").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        [*open_rows(path).texts]
+    assert str(error.value) == "texts.npy is damaged: expected UTF-8"
+
+
+def test_features_that_others_make_of_texts_must_be_finite(path):
+    rows = open_rows(path).transformed(
+        lambda texts: sp.csr_matrix(np.full((len(texts), 2), np.nan))
+    )
+    with pytest.raises(DataError, match=f"^{path}: expected finite values in X, got NaN in"):
+        next(rows.parts())
+
+
+def test_a_folder_of_rows_is_one_with_its_json(path, monkeypatch):
+    monkeypatch.chdir(path)
+    assert stored.is_stored(path) and not stored.is_stored(path.parent)
 
 
 def test_parts_are_all_rows_in_turn(path, monkeypatch):
