@@ -24,7 +24,7 @@ from ..settings import model_of
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
 from .given import WHO, as_labelled_rows, check_numbers, check_settings, checksums
-from .halving import Halving, Job, rungs_of
+from .halving import Halving, Job, Rung, rungs_of
 from .plot import plot
 from .space import Space
 from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
@@ -106,7 +106,7 @@ def _searched(
     search: _Search, folder: Path, budget: float, n_trials: int | None, tell: Callable[[str], None]
 ) -> Tuning:
     """Make trials until the time is over, or there is nothing left to try."""
-    trials = kept(folder, search.metric)
+    trials = kept(folder, search.metric, search.fits)
     if trials:
         plural = "" if len(trials) == 1 else "s"
         tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
@@ -186,6 +186,15 @@ class _Search:
             with suppress(XmcError):  # of rows that are of no use; others may be
                 few.teach(model).predict_topk(few.rows, 1)
 
+    def fits(self, trial: Trial) -> bool:
+        """Whether a trial may be one of this search: its settings, and what it was trained on."""
+        try:
+            check_settings(trial.settings, self.of_texts)
+            self._model(trial.settings)
+        except XmcError:
+            return False
+        return Rung(trial.n_rows, trial.parts) in self.halving.rungs
+
     def score(self, trial: Trial) -> float:
         """How good a trial is; more is better."""
         return self.scorer.sign * trial.figures[self.metric] if trial.figures else -np.inf
@@ -218,10 +227,16 @@ class _Search:
         return seconds, _size(model, folder), figures
 
     def result(self, trials: list[Trial], folder: Path, budget: float) -> Tuning:
-        """What was seen. Raises ParameterError if there was no time for a single training."""
+        """What was seen. Raises DataError if the defaults can't be trained, ParameterError if there
+        was no time for a single training.
+        """
         sign, through = self.scorer.sign, self._through(trials)
         best = best_of(list(through.values()), self.metric, sign)
         if best is None:
+            failed = [trial for trial in trials if trial.error]
+            if failed:
+                last = failed[-1]
+                raise DataError(f"{WHO}: training on {last.n_rows:,} rows failed: {last.error}")
             needed = self.halving.needed_first(trials) + sum(trial.spent for trial in trials)
             raise ParameterError(
                 f"{WHO}: expected a budget for one training on {self.n_rows:,} rows, about "
