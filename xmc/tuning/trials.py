@@ -100,7 +100,8 @@ def _trial(line: bytes, metric: str) -> Trial | None:
 
 def _is_number(value: Any, kind: type) -> bool:
     """Whether a value is a number that a count or a measurement can be."""
-    return type(value) is kind and 0 <= value < MOST
+    is_of_kind = type(value) is kind  # true is no count
+    return is_of_kind and 0 <= value < MOST
 
 
 def _value(value: Any) -> Any:
