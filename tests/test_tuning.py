@@ -1,5 +1,6 @@
 """A search for settings: what it tries next, what it keeps, and what it refuses."""
 
+import errno
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from sklearn.base import clone
 
 from xmc import DataError, ModelError, ParameterError
 from xmc.errors import quoted
+from xmc.io import tensors
 from xmc.labelled_rows import LabelledRows, to_hold_out
 from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
@@ -23,7 +25,7 @@ from xmc.tuning import Trial, halving, search, space, tune
 from xmc.tuning.halving import Halving, Rung, rungs_of
 from xmc.tuning.plot import front_of, plot, rounded
 from xmc.tuning.space import Space
-from xmc.tuning.trials import best_of, joined, key_of
+from xmc.tuning.trials import best_of, joined, keep, key_of
 
 X, Y = planted.X, planted.Y
 RUNGS = (Rung(100), Rung(300), Rung(900))
@@ -428,6 +430,31 @@ def test_if_the_defaults_fail_on_all_rows_that_is_told(small_rungs, tmp_path, mo
     with pytest.raises(DataError) as error:
         tune(X, Y, tmp_path / "t", n_trials=2)
     assert str(error.value) == "tune: training on 270 rows failed: no memory is left"
+
+
+def test_a_full_disk_ends_the_search_and_is_no_failure_of_settings(tmp_path, monkeypatch):
+    tune(X, Y, tmp_path / "t", n_trials=1)
+    before = (tmp_path / "t" / "trials.jsonl").read_bytes()
+
+    def full(*args, **how):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tensors, "write", full)
+        with pytest.raises(DataError) as error:
+            tune(X, Y, tmp_path / "t", n_trials=2)
+    place = tmp_path / "t" / "model"
+    assert str(error.value) == f"{place}: can't be written: No space left on device"
+    assert (tmp_path / "t" / "trials.jsonl").read_bytes() == before
+    assert not any(own.error for own in tune(X, Y, tmp_path / "t", n_trials=2).trials)
+
+
+def test_a_trial_that_can_not_be_kept_is_told(tmp_path):
+    (tmp_path / "trials.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError) as error:
+        keep(tmp_path, trial({}, RUNGS[0], 50.0))
+    place = tmp_path / "trials.jsonl"
+    assert str(error.value) == f"{place}: can't be written: No space left on device"
 
 
 @pytest.fixture(scope="module")

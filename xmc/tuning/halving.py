@@ -133,7 +133,7 @@ class Halving:
             there.setdefault(trial.key, {}).setdefault(Rung(trial.n_rows, trial.parts), trial)
         ways = {}
         for key, own in there.items():
-            steps = [*takewhile(lambda trial: trial is not None, map(own.get, self.rungs))]
+            steps = [own[rung] for rung in takewhile(own.__contains__, self.rungs)]
             if steps:
                 ways[key] = Way(steps[0].settings, steps)
         return ways

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -206,6 +207,8 @@ class _Search:
         try:
             found = [self._trained(*what, part, folder) for part in job.parts]
         except (XmcError, MemoryError) as error:
+            if _is_of_system(error):  # a full disk says nothing about settings
+                raise
             spent = time.monotonic() - start
             return Trial(*what, job.parts, spent, spent, 0, {}, str(error) or "no memory is left")
         seconds, n_bytes, figures = zip(*found, strict=True)
@@ -284,5 +287,15 @@ class _Search:
 def _size(model: Any, folder: Path) -> int:
     """The bytes of a model's folder."""
     with scratch_folder(folder / "model") as scratch:
-        model.save(scratch / "model")
+        try:
+            model.save(scratch / "model")
+        except XmcError as error:  # people know the folder of the search
+            raise DataError(str(error).replace(os.path.realpath(scratch), str(folder))) from error
         return sum(file.stat().st_size for file in (scratch / "model").iterdir())
+
+
+def _is_of_system(error: BaseException | None) -> bool:
+    """Whether the system is behind an error, which didn't let a file be written or read."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ModelError, quoted
+from ..errors import DataError, ModelError, quoted
 
 FILE = "trials.jsonl"
 MOST = 2**63  # no count or measurement is as large
@@ -48,12 +48,18 @@ def key_of(settings: dict[str, Any]) -> str:
 
 
 def keep(folder: Path, trial: Trial) -> None:
-    """Write a trial at the end of the file, on the disk before anything else is done."""
+    """Write a trial at the end of the file, on the disk before anything else is done.
+
+    Raises DataError if it can't be written.
+    """
     line = json.dumps(trial._asdict(), sort_keys=True) + "\n"
-    with open(folder / FILE, "ab") as file:
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(folder / FILE, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DataError(f"{folder / FILE}: can't be written: {error.strerror}") from error
 
 
 def kept(folder: Path, metric: str, fits: Callable[[Trial], bool]) -> list[Trial]:
