@@ -11,6 +11,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     check_k,
     default_ks,
     features_for,
@@ -40,13 +41,14 @@ USUAL_K = 5
 
 
 class Side(NamedTuple):
-    """What one of the two predicts; if it is a model, what it calls its labels, and how many
-    training rows they have.
+    """What one of the two predicts; if it is a model, what it calls its labels, how many training
+    rows they have, and whether it was trained with an encoder.
     """
 
     pred: LabelMatrix
     names: list[str] | None = None
     trained: Any = None  # TrainingRows
+    takes_encoder: bool = False
 
 
 class Matched(NamedTuple):
@@ -71,6 +73,7 @@ class Matched(NamedTuple):
 )
 @propensity_flags
 @options.label_names
+@options.encoder
 @options.source
 @options.threads
 @options.seed
@@ -87,6 +90,7 @@ def command(
     propensity_b: float,
     label_names: str | None,
     source: Source,
+    encoder: TextEncoder,
     threads: int | None,
     seed: int,
     output: Output,
@@ -97,7 +101,8 @@ def command(
     alone if A and B are both predictions. For each metric there are both figures, their difference,
     its 95% interval over 1,000 resamples of the rows, and the share of these in which A is ahead.
     Below are the labels that only one of the two finds. PSP and PSnDCG take the training rows of
-    labels from --train-labels, or from a model.
+    labels from --train-labels, or from a model. --encoder is given to models that were trained with
+    one.
 
     \b
     xmc compare old new test.tsv
@@ -110,7 +115,10 @@ def command(
     dataset, true = read_truth(truth, source, of_models)
     asked = [k for some in ks for k in some]
     k = max(asked, default=USUAL_K)
-    sides = [read_side(path, dataset, true, k, threads, source, output.notices) for path in (a, b)]
+    how = threads, source, encoder, output.notices
+    sides = [read_side(path, dataset, true, k, *how) for path in (a, b)]
+    if not any(side.takes_encoder for side in sides):
+        options.refuse(ctx, ["encoder_name"], "goes with a model that was trained with one")
     if train_labels is None and all(side.trained is None for side in sides):
         options.refuse(ctx, ["propensity_a", "propensity_b"], "goes with --train-labels or a model")
     train = read_counts(train_labels, sides, source)
@@ -150,9 +158,11 @@ def read_side(
     k: int,
     threads: int | None,
     source: Source,
+    encoder: TextEncoder,
     notices: Notices,
 ) -> Side:
     """The predictions in a file, or those of the model in a folder."""
+    from xmc.encoders import EncodedVectorizer
     from xmc.io import read_predictions
     from xmc.reporting.training_rows import training_rows
 
@@ -161,13 +171,16 @@ def read_side(
         check_rows(Inputs(side.pred, true, None))
         return side
     model = load_model(path, threads)
+    takes_encoder = isinstance(getattr(model, "vectorizer_", None), EncodedVectorizer)
+    if takes_encoder:
+        model.encoder, model.encoder_cache = encoder.imported(), encoder.cache
     X = features_for(model, dataset, source.is_headerless(true.path), notices)
     n_labels = model.n_labels_
     top = matrix_model(model).predict_topk(X, min(k, n_labels))
     ids, names = model_labels(model)
     # Where the truth has no ids, its columns are those of the model.
     pred = LabelMatrix(path, top.to_csr(n_labels), None if true.ids is None else ids)
-    return Side(pred, names or ids, training_rows(model))
+    return Side(pred, names or ids, training_rows(model), takes_encoder)
 
 
 def read_counts(

@@ -10,6 +10,7 @@ import click
 from xmc.cli import options
 from xmc.cli.data import (
     Source,
+    TextEncoder,
     default_ks,
     features_for,
     labels_for,
@@ -45,6 +46,7 @@ from xmc.cli.output import Notices, Output, print_table
     metavar="FILE",
     help="Labels of the training rows, Y.npz; they are needed for PSP.",
 )
+@options.encoder
 @options.source
 @options.threads
 @options.output
@@ -58,6 +60,7 @@ def command(
     threshold: float | None,
     train_labels: str | None,
     source: Source,
+    encoder: TextEncoder,
     threads: int | None,
     output: Output,
 ) -> None:
@@ -69,9 +72,13 @@ def command(
     xmc compress model small --weights int8 --threshold 0.2 X.tst.npz Y.tst.npz
     """
     if not sources:
-        options.refuse(ctx, ["train_labels", *Source._fields], "goes with rows to measure on")
+        options.refuse(
+            ctx,
+            ["train_labels", *options.ENCODER_FLAGS, *Source._fields],
+            "goes with rows to measure on",
+        )
     output.check(folder=target, marker="model.json")
-    model = load_model(folder, threads)
+    model = load_model(folder, threads, encoder)
     rows = None
     if sources:
         rows = read_rows(model, sources, train_labels, source, output.notices)

@@ -95,6 +95,7 @@ class Measuring(NamedTuple):
         from xmc.datasets import read_texts
 
         split = read_texts(self.folder, self.recipe.source)
+        check_labelled(split.Y_test, self.folder)
         return split, Vocabulary.read(self.folder / run.vocabulary)
 
     def measured(self, run: Run, seed: int, split: Sequence[Any]) -> dict[str, float]:
@@ -149,7 +150,8 @@ def check_files(recipe: Recipe, folder: Path, runs: Sequence[Run]) -> None:
         more = () if run.vocabulary is None else (run.vocabulary,)
         for name in (*files_of(folder, of_texts, recipe.source), *more):
             if not (folder / name).is_file():
-                raise DataError(f"{folder / name}: can't be read: No such file or directory")
+                got = "something else" if (folder / name).exists() else "nothing there"
+                raise DataError(f"{folder / name}: expected a file, got {got}")
 
 
 def opened(path: str | None, recipe: Recipe, folder: Path) -> AbstractContextManager[Checkpoint]:
@@ -199,7 +201,14 @@ def read_rows(recipe: Recipe, folder: Path, text: dict[str, Any] | None) -> Sequ
     else:
         params = None if text is None else TextParams(**text)
         X, Y, X_test, Y_test = read_split(folder, params, recipe.source)
+        check_labelled(Y_test, folder)
     return X, Y, X_test, pad_columns(Y_test, Y.shape[1])
+
+
+def check_labelled(Y_test: Any, folder: Path) -> None:
+    """Raise DataError if no test row has a label: there is nothing to measure on."""
+    if not Y_test.nnz:
+        raise DataError(f"{folder}: expected test rows with labels, no row has one")
 
 
 def new_model(run: Run, seed: int, threads: int | None, quiet: bool) -> Any:

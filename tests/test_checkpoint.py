@@ -164,6 +164,22 @@ def test_results_that_do_not_fit_their_jobs_are_refused(tmp_path, meta, reason):
     assert str(error.value).endswith(f"; remove {kept}, and its part is trained again")
 
 
+@pytest.mark.parametrize(
+    "meta",
+    [{}, {"settings": 5, "data": {}}, {"settings": {"C": 1.0}, "data": None}, {"jobs": [0]}],
+    ids=str,
+)
+def test_what_does_not_say_what_is_trained_is_refused_and_says_what_to_do(tmp_path, meta):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    write_folder(folder / room.IDENTITY, room.FILE, meta, {}, overwrite=False)
+    with pytest.raises(ModelError) as caught, opened(folder, lambda: IDENTITY):
+        pass
+    line = str(caught.value)
+    assert line.startswith(f"{folder / room.IDENTITY}: jobs.json can't be read: ")
+    assert line.endswith(f"; give another folder, or remove {folder}")
+
+
 def test_a_checkpoint_has_begun_once_it_says_what_is_trained(tmp_path):
     assert not is_begun(tmp_path / "kept")
     with opened(tmp_path / "kept", lambda: IDENTITY):

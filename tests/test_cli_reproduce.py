@@ -211,6 +211,23 @@ def test_data_that_are_missing_are_told_with_the_place_to_get_them(recipe, tmp_p
     assert line.endswith(", got none; to be had from a place")
 
 
+def test_test_rows_without_labels_are_refused_before_any_training(recipe, data, tmp_path):
+    shutil.copytree(data / "tiny", tmp_path / "sets" / "tiny")
+    sp.save_npz(tmp_path / "sets" / "tiny" / "Y.tst.npz", sp.csr_matrix((N_TEST, 3), dtype="f4"))
+    line = cli.refusal(tmp_path, "reproduce", recipe(*ONE), "--data", tmp_path / "sets")
+    told = "expected test rows with labels, no row has one"
+    assert line == f"{tmp_path / 'sets' / 'tiny'}: {told}"
+
+
+def test_a_folder_in_place_of_a_file_is_refused(recipe, data, tmp_path):
+    shutil.copytree(data / "tiny", tmp_path / "sets" / "tiny")
+    place = tmp_path / "sets" / "tiny" / "Y.tst.npz"
+    place.unlink()
+    place.mkdir()
+    line = cli.refusal(tmp_path, "reproduce", recipe(*ONE), "--data", tmp_path / "sets")
+    assert line == f"{place}: expected a file, got something else"
+
+
 def test_a_folder_must_be_given_unless_the_data_come_along(recipe):
     usage = cli.misuse("reproduce", recipe(*ONE))
     assert usage.endswith("needs --data DIR that holds a folder tiny; source: a place")

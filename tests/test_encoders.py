@@ -1,6 +1,7 @@
 """A user's encoder beside the words of texts: what a model makes of it, keeps of it and refuses."""
 
 import io
+import json
 import os
 import sys
 from threading import Lock
@@ -223,6 +224,7 @@ def test_what_rounding_changes_is_no_other_encoder(model):
             lambda texts: [[1.0, 2.0], [1.0, 1.0], [np.inf, 1.0]],
             "expected finite numbers, got inf in text 2, column 0 (counted from 0)",
         ),
+        (lambda texts: sys.exit(3), "failed on 3 texts: SystemExit: 3"),
         (lambda texts: texts.no_such_thing, "failed on 3 texts: AttributeError: 'list' object has"),
     ],
 )
@@ -525,6 +527,12 @@ def test_a_name_that_leads_to_no_callable_is_refused(here, name, said):
     assert error_of(encoder_named, name).startswith(said)
 
 
+def test_a_module_that_exits_when_it_is_imported_is_refused(here):
+    (here / "leaves.py").write_text("import sys\n\nsys.exit(5)\n")
+    found = error_of(encoder_named, "leaves:encode")
+    assert found == "encoder leaves:encode: can't be imported: SystemExit: 5"
+
+
 def test_commands_train_and_ask_with_an_encoder(here):
     how = "--no-rerank", "--one-vs-all", "--quiet"
     encoder = "--encoder", "sentences:letters"
@@ -548,6 +556,34 @@ def test_commands_train_and_ask_with_an_encoder(here):
     assert line.startswith("encoder sentences:others: expected the numbers that sentences:letters ")
     line = cli.refusal(here, *asked, "--encoder", "sentences:nothing")
     assert line.startswith("encoder sentences:nothing: can't be imported: AttributeError: ")
+
+
+def test_models_with_an_encoder_are_measured_by_compress_and_compare(here):
+    some = (cli.home() / "train.tsv").read_text(encoding="utf-8").splitlines()[:300]
+    cli.write_lines(here / "some.tsv", *some)
+    encoder = "--encoder", "sentences:letters"
+    how = "--no-rerank", "--one-vs-all", "--quiet"
+    cli.done("train", "some.tsv", "--model", "model", *how, *encoder)
+    cli.done("train", "some.tsv", "--model", "words", *how)
+    cli.done("predict", "model", "some.tsv", "--out", "pred.jsonl", *encoder)
+    evaluated = json.loads(cli.done("evaluate", "pred.jsonl", "some.tsv", "--json", "-").stdout)
+    compress = "compress", "model", "small", "some.tsv"
+    line = cli.refusal(here, *compress)
+    assert line.startswith("model: expected its encoder sentences:letters, ")
+    told = json.loads(cli.done(*compress, *encoder, "--json", "-").stdout)
+    assert told["before"]["P@5"] == evaluated["P@5"]
+    compare = "compare", "words", "model", "some.tsv"
+    line = cli.refusal(here, *compare)
+    assert line.startswith("model: expected its encoder sentences:letters, ")
+    told = json.loads(cli.done(*compare, *encoder, "--encoder-cache", "c", "--json", "-").stdout)
+    assert told["b"]["P@5"] == evaluated["P@5"] != told["a"]["P@5"]
+    assert len([*(here / "c").iterdir()]) == 1
+    line = cli.refusal(here, *compare, "--encoder", "sentences:others")
+    assert line.startswith("encoder sentences:others: expected the numbers that sentences:letters ")
+    why = "Error: --encoder goes with a model that was trained with one"
+    assert cli.misuse("compare", "words", "pred.jsonl", "some.tsv", *encoder) == why
+    why = "Error: --encoder goes with rows to measure on"
+    assert cli.misuse("compress", "model", "smaller", *encoder) == why
 
 
 def test_texts_become_features_with_the_encoder_of_a_model(here):

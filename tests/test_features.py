@@ -309,7 +309,8 @@ def test_pairs_that_memory_has_no_room_for_are_refused():
     with pytest.raises(
         DataError,
         match=r"^OneVsAllClassifier: pairs of features make [\d,]+ values of [\d,]+, which take "
-        r"0\.00 GiB, more than there is in 0\.00 GiB: keep fewer features, or set pairs=0$",
+        r"0\.00 GiB beside \d+\.\d\d GiB in use, more than there is in 0\.00 GiB: "
+        r"give more memory, keep fewer features, or set pairs=0$",
     ):
         OneVsAllClassifier(pairs=0.5, memory=1000).fit(X, Y)
 

@@ -263,6 +263,7 @@ def test_a_link_stays_a_link(tmp_path):
     ("name", "overwrite", "message"),
     [
         ("there", False, "there: exists already; overwrite replaces it"),
+        ("", True, "expected a path to write to, got an empty one"),
         ("missing/a", True, "missing/a: expected an existing folder to write into, got 'missing'"),
         (
             "pipe",

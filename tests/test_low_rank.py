@@ -408,6 +408,18 @@ def test_a_rank_above_that_of_the_data_is_refused(factorization):
     assert model.set_params(rank=5).fit(X, low).model_.predictor.label_factors.shape == (10, 5)
 
 
+def test_a_rank_that_no_data_of_such_a_shape_have_is_refused_before_the_training(monkeypatch):
+    monkeypatch.setattr(low_rank_classifier, "closed", None)
+    n_labels = len(np.unique(Y.indices))
+    wide = sp.hstack([Y] * 99, format="csr")
+    for labels, most in ((Y, n_labels), (wide, min(X.shape[0], X.shape[1] + 1))):
+        model = LowRankClassifier(rank=most + 1)
+        assert refused(ParameterError, lambda model=model, Y=labels: model.fit(X, Y)) == (
+            f"LowRankClassifier: rank must be at most {most:,}, as the data have no more, "
+            f"got {most + 1:,}"
+        )
+
+
 def test_fewer_components_than_the_rank_are_refused():
     model = LowRankClassifier(rank=20, components=10)
     assert refused(ParameterError, lambda: model.fit(X, Y)) == (

@@ -1,5 +1,6 @@
 """A search for settings: what it tries next, what it keeps, and what it refuses."""
 
+import errno
 import json
 import re
 import shutil
@@ -14,6 +15,8 @@ from planted_names import named_texts
 from sklearn.base import clone
 
 from xmc import DataError, ModelError, ParameterError
+from xmc.errors import quoted
+from xmc.io import tensors
 from xmc.labelled_rows import LabelledRows, to_hold_out
 from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
@@ -22,7 +25,7 @@ from xmc.tuning import Trial, halving, search, space, tune
 from xmc.tuning.halving import Halving, Rung, rungs_of
 from xmc.tuning.plot import front_of, plot, rounded
 from xmc.tuning.space import Space
-from xmc.tuning.trials import best_of, joined, key_of
+from xmc.tuning.trials import best_of, joined, keep, key_of
 
 X, Y = planted.X, planted.Y
 RUNGS = (Rung(100), Rung(300), Rung(900))
@@ -396,6 +399,64 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path):
     assert told(tune(X, Y, tmp_path / "t", n_trials=3)) == told(whole)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_a_trial_whose_line_is_taken_out_is_run_again(tmp_path, n):
+    whole = tune(X, Y, tmp_path / "t", n_trials=3)
+    path = tmp_path / "t" / "trials.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for at, line in enumerate(lines) if at != n))
+    again = tune(X, Y, tmp_path / "t", n_trials=3)
+    assert sorted(told(again), key=str) == sorted(told(whole), key=str)
+    assert again.best.figures == whole.best.figures
+    assert again.best.parts == whole.best.parts == (0, 1, 2, 3, 4)
+
+
+def test_a_line_that_is_there_twice_counts_once(tmp_path):
+    whole = tune(X, Y, tmp_path / "t", n_trials=2)
+    path = tmp_path / "t" / "trials.jsonl"
+    path.write_text(2 * path.read_text())
+    assert tune(X, Y, tmp_path / "t", n_trials=4).best.figures == whole.best.figures
+
+
+def test_if_the_defaults_fail_on_all_rows_that_is_told(small_rungs, tmp_path, monkeypatch):
+    train = search._Search._trained
+
+    def failing(self, settings, n_rows, part, folder):
+        if n_rows == 270:
+            raise MemoryError
+        return train(self, settings, n_rows, part, folder)
+
+    monkeypatch.setattr(search._Search, "_trained", failing)
+    with pytest.raises(DataError) as error:
+        tune(X, Y, tmp_path / "t", n_trials=2)
+    assert str(error.value) == "tune: training on 270 rows failed: no memory is left"
+
+
+def test_a_full_disk_ends_the_search_and_is_no_failure_of_settings(tmp_path, monkeypatch):
+    tune(X, Y, tmp_path / "t", n_trials=1)
+    before = (tmp_path / "t" / "trials.jsonl").read_bytes()
+
+    def full(*args, **how):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tensors, "write", full)
+        with pytest.raises(DataError) as error:
+            tune(X, Y, tmp_path / "t", n_trials=2)
+    place = tmp_path / "t" / "model"
+    assert str(error.value) == f"{place}: can't be written: No space left on device"
+    assert (tmp_path / "t" / "trials.jsonl").read_bytes() == before
+    assert not any(own.error for own in tune(X, Y, tmp_path / "t", n_trials=2).trials)
+
+
+def test_a_trial_that_can_not_be_kept_is_told(tmp_path):
+    (tmp_path / "trials.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DataError) as error:
+        keep(tmp_path, trial({}, RUNGS[0], 50.0))
+    place = tmp_path / "trials.jsonl"
+    assert str(error.value) == f"{place}: can't be written: No space left on device"
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """A folder that keeps a search on the planted rows."""
@@ -425,20 +486,43 @@ def test_another_search_is_refused(begun, change, message):
     assert (begun / "trials.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"settings": {}}', '{"n_rows": "a"}'])
+@pytest.mark.parametrize("line", ["{", "[]", '{"settings": {}}', '{"n_rows": "a"}', "[" * 9999])
 def test_a_damaged_line_is_refused_with_its_number(begun, tmp_path, line):
     tune(X, Y, tmp_path / "t", n_trials=1)
     with open(tmp_path / "t" / "trials.jsonl", "a") as file:
         file.write(line + "\n")
     with pytest.raises(ModelError) as error:
         tune(X, Y, tmp_path / "t")
-    place = f"{tmp_path / 't' / 'trials.jsonl'}:2: expected a trial as JSON, got {line!r}"
+    place = f"{tmp_path / 't' / 'trials.jsonl'}:2: expected a trial as JSON, got {quoted(line)}"
     assert str(error.value) == f"{place}; without the line, it is run again"
 
 
-@pytest.mark.parametrize(
-    "change", [{"n_rows": 0}, {"parts": []}, {"figures": {}}, {"figures": {"P@1": 50.0}}]
+IMPOSSIBLE = (
+    {"n_rows": 0},
+    {"n_rows": 269},
+    {"n_rows": 270.0},
+    {"parts": []},
+    {"parts": [9]},
+    {"figures": {}},
+    {"figures": {"P@1": 50.0}},
+    {"figures": {"P@5": float("nan")}},
+    {"figures": {"P@5": float("inf")}},
+    {"figures": {"P@5": 10**400}},
+    {"seconds": float("inf")},
+    {"spent": -1e9},
+    {"spent": 10**400},
+    {"n_bytes": "1"},
+    {"error": 5},
+    {"error": "it failed, and yet there are figures"},
+    {"settings": {"depth": 1}},
+    {"settings": {"n_trees": -3}},
+    {"settings": {"C": {"a": 1}}},
+    {"settings": {"method": "forest"}},
+    {"settings": {"method": "one-vs-all", "n_trees": 3}},
 )
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE, ids=str)
 def test_a_trial_that_can_not_have_been_is_refused_with_its_number(begun, tmp_path, change):
     shutil.copytree(begun, tmp_path / "t")
     path = tmp_path / "t" / "trials.jsonl"

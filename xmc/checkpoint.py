@@ -276,14 +276,23 @@ def _identify(folder: Path, identity: Mapping[str, Any]) -> str:
     if not own.exists():
         write_folder(own, FILE, identity, {}, overwrite=False)
         return ""
-    verify_folder(own, FILE)
-    meta, _ = read_folder(own, FILE)
-    settings = sorted({*meta["settings"], *identity["settings"]})
+    try:
+        verify_folder(own, FILE)
+        meta, _ = read_folder(own, FILE)
+        with as_model_error(own, FILE):
+            return _difference(meta, identity)
+    except ModelError as error:
+        raise ModelError(f"{error}; give another folder, or remove {folder}") from None
+
+
+def _difference(kept: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """How what a folder keeps differs from what is given, "" if it doesn't."""
+    settings = sorted({*kept["settings"], *given["settings"]})
     for name in sorted(settings, key="class".__ne__):  # another class has other settings
-        kept, given = (of["settings"].get(name) for of in (meta, identity))
-        if kept != given:
-            return f"with {name}={kept!r}, this one has {given!r}"
-    for name in sorted({*meta["data"], *identity["data"]}):
-        if meta["data"].get(name) != identity["data"].get(name):
+        own, other = (of["settings"].get(name) for of in (kept, given))
+        if own != other:
+            return f"with {name}={own!r}, this one has {other!r}"
+    for name in sorted({*kept["data"], *given["data"]}):
+        if kept["data"].get(name) != given["data"].get(name):
             return f"on other {name}"
     return ""

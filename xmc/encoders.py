@@ -165,7 +165,7 @@ def encoder_named(name: str) -> Encoder:
         sys.path.insert(0, here)
     try:
         found: Any = attrgetter(own)(import_module(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the latter of a script
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ParameterError(f"encoder {name}: can't be imported: {reason}") from None
     if not callable(found):
@@ -196,7 +196,7 @@ def unit_rows(encoder: Encoder, texts: list[str], width: int | None = None) -> n
     who = f"encoder {name_of(encoder)}"
     try:
         given = np.asarray(encoder(texts))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(f"{who}: failed on {len(texts):,} texts: {reason}") from error
     if given.ndim != 2 or given.dtype.kind not in "biuf" or len(given) != len(texts):

@@ -157,9 +157,11 @@ def _check_room(rows: Rows, reading: Reading, memory: int | None, who: str) -> N
     in_memory = ENTRY * n_values if file_size(rows.indices) is None else 0
     needed = in_memory + SORTED * min(n_values, n * (n - 1) // 2)
     most = machine_bytes() if memory is None else memory
-    if held_bytes() + needed > most:
+    held = held_bytes()
+    if held + needed > most:
+        more = "" if memory is None else "give more memory, "
         raise DataError(
             f"{who}: pairs of features make {n_values:,} values of {len(rows.data):,}, which take "
-            f"{needed / 2**30:.2f} GiB, more than there is in {most / 2**30:.2f} GiB: keep fewer "
-            "features, or set pairs=0"
+            f"{needed / 2**30:.2f} GiB beside {held / 2**30:.2f} GiB in use, more than there is in "
+            f"{most / 2**30:.2f} GiB: {more}keep fewer features, or set pairs=0"
         )

@@ -85,6 +85,9 @@ class LowRankClassifier(LowRankParams, CalibratedEstimator):
             raise ParameterError(
                 f"{who}: components must be at least rank={self.rank}, got {self.components}"
             )
+        # What can't be is told before the directions are found, which takes long and much memory.
+        n_labels = int(np.count_nonzero(data.label_counts))
+        self._check_rank(min(data.X.n_rows, data.X.n_features + 1, n_labels))
 
     def _solved(self, data: TrainingData, progress: Progress) -> tuple[Pair, int]:
         """The closed form, from which sweeps go on if they are wanted, and how many there were."""

@@ -126,6 +126,8 @@ def check_target(path: FilePath, overwrite: bool = False) -> None:
     name, target = os.fspath(path), os.path.realpath(path)
     if is_standard(path):
         return
+    if not name:
+        raise DataError("expected a path to write to, got an empty one")
     if not os.path.isdir(os.path.dirname(target)):
         got = quoted(os.path.dirname(name))
         raise DataError(f"{name}: expected an existing folder to write into, got {got}")

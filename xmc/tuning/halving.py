@@ -11,6 +11,7 @@ was stopped goes on as if it hadn't been.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from statistics import median_high
 from typing import Any, NamedTuple
 
@@ -122,10 +123,19 @@ class Halving:
         return list(found.values())
 
     def ways(self, trials: Sequence[Trial]) -> dict[str, Way]:
-        """How far settings have come, in the order in which they were first tried."""
-        ways: dict[str, Way] = {}
+        """How far settings have come, in the order in which they were first tried.
+
+        Of a rung only the first trial counts, and only if there is one on each rung below: a line
+        that people took out is missing until it is run again.
+        """
+        there: dict[str, dict[Rung, Trial]] = {}
         for trial in trials:
-            ways.setdefault(trial.key, Way(trial.settings, [])).trials.append(trial)
+            there.setdefault(trial.key, {}).setdefault(Rung(trial.n_rows, trial.parts), trial)
+        ways = {}
+        for key, own in there.items():
+            steps = [own[rung] for rung in takewhile(own.__contains__, self.rungs)]
+            if steps:
+                ways[key] = Way(steps[0].settings, steps)
         return ways
 
     def due(self, ways: dict[str, Way]) -> list[Way]:

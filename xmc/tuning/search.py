@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from ..settings import model_of
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
 from .given import WHO, as_labelled_rows, check_numbers, check_settings, checksums
-from .halving import Halving, Job, rungs_of
+from .halving import Halving, Job, Rung, rungs_of
 from .plot import plot
 from .space import Space
 from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
@@ -106,7 +107,7 @@ def _searched(
     search: _Search, folder: Path, budget: float, n_trials: int | None, tell: Callable[[str], None]
 ) -> Tuning:
     """Make trials until the time is over, or there is nothing left to try."""
-    trials = kept(folder, search.metric)
+    trials = kept(folder, search.metric, search.fits)
     if trials:
         plural = "" if len(trials) == 1 else "s"
         tell(f"goes on after {len(trials):,} trial{plural} in {folder}")
@@ -186,6 +187,15 @@ class _Search:
             with suppress(XmcError):  # of rows that are of no use; others may be
                 few.teach(model).predict_topk(few.rows, 1)
 
+    def fits(self, trial: Trial) -> bool:
+        """Whether a trial may be one of this search: its settings, and what it was trained on."""
+        try:
+            check_settings(trial.settings, self.of_texts)
+            self._model(trial.settings)
+        except XmcError:
+            return False
+        return Rung(trial.n_rows, trial.parts) in self.halving.rungs
+
     def score(self, trial: Trial) -> float:
         """How good a trial is; more is better."""
         return self.scorer.sign * trial.figures[self.metric] if trial.figures else -np.inf
@@ -197,6 +207,8 @@ class _Search:
         try:
             found = [self._trained(*what, part, folder) for part in job.parts]
         except (XmcError, MemoryError) as error:
+            if _is_of_system(error):  # a full disk says nothing about settings
+                raise
             spent = time.monotonic() - start
             return Trial(*what, job.parts, spent, spent, 0, {}, str(error) or "no memory is left")
         seconds, n_bytes, figures = zip(*found, strict=True)
@@ -218,10 +230,16 @@ class _Search:
         return seconds, _size(model, folder), figures
 
     def result(self, trials: list[Trial], folder: Path, budget: float) -> Tuning:
-        """What was seen. Raises ParameterError if there was no time for a single training."""
+        """What was seen. Raises DataError if the defaults can't be trained, ParameterError if there
+        was no time for a single training.
+        """
         sign, through = self.scorer.sign, self._through(trials)
         best = best_of(list(through.values()), self.metric, sign)
         if best is None:
+            failed = [trial for trial in trials if trial.error]
+            if failed:
+                last = failed[-1]
+                raise DataError(f"{WHO}: training on {last.n_rows:,} rows failed: {last.error}")
             needed = self.halving.needed_first(trials) + sum(trial.spent for trial in trials)
             raise ParameterError(
                 f"{WHO}: expected a budget for one training on {self.n_rows:,} rows, about "
@@ -269,5 +287,15 @@ class _Search:
 def _size(model: Any, folder: Path) -> int:
     """The bytes of a model's folder."""
     with scratch_folder(folder / "model") as scratch:
-        model.save(scratch / "model")
+        try:
+            model.save(scratch / "model")
+        except XmcError as error:  # people know the folder of the search
+            raise DataError(str(error).replace(os.path.realpath(scratch), str(folder))) from error
         return sum(file.stat().st_size for file in (scratch / "model").iterdir())
+
+
+def _is_of_system(error: BaseException | None) -> bool:
+    """Whether the system is behind an error, which didn't let a file be written or read."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None

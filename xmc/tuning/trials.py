@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ModelError, quoted
+from ..errors import DataError, ModelError, quoted
 
 FILE = "trials.jsonl"
+MOST = 2**63  # no count or measurement is as large
 
 
 class Trial(NamedTuple):
@@ -47,18 +48,25 @@ def key_of(settings: dict[str, Any]) -> str:
 
 
 def keep(folder: Path, trial: Trial) -> None:
-    """Write a trial at the end of the file, on the disk before anything else is done."""
+    """Write a trial at the end of the file, on the disk before anything else is done.
+
+    Raises DataError if it can't be written.
+    """
     line = json.dumps(trial._asdict(), sort_keys=True) + "\n"
-    with open(folder / FILE, "ab") as file:
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(folder / FILE, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DataError(f"{folder / FILE}: can't be written: {error.strerror}") from error
 
 
-def kept(folder: Path, metric: str) -> list[Trial]:
+def kept(folder: Path, metric: str, fits: Callable[[Trial], bool]) -> list[Trial]:
     """The trials in a folder, in order. What a kill left of a line is removed.
 
-    metric: all of them have it, but for those that failed.
+    metric: all of them have it, but for those that failed. fits: whether a trial may be one of this
+    search.
 
     Raises ModelError at a line that is none of ours.
     """
@@ -69,23 +77,37 @@ def kept(folder: Path, metric: str) -> list[Trial]:
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         os.truncate(path, len(whole))
-    return [_trial(line, metric, path, n) for n, line in enumerate(whole.splitlines(), 1)]
+    trials = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        trial = _trial(line, metric)
+        if trial is None or not fits(trial):
+            got = f"expected a trial as JSON, got {quoted(line)}"
+            raise ModelError(f"{path}:{number}: {got}; without the line, it is run again")
+        trials.append(trial)
+    return trials
 
 
-def _trial(line: bytes, metric: str, path: Path, number: int) -> Trial:
+def _trial(line: bytes, metric: str) -> Trial | None:
+    """The trial that a line tells; None if `keep` can't have written it."""
     try:
         found = Trial(**json.loads(line))
-        numbers = found.n_rows, found.seconds, found.spent, found.n_bytes, *found.figures.values()
-        sound = all(isinstance(value, (int, float)) for value in (*numbers, *found.parts))
-        sound &= found.n_rows > 0 and len(found.parts) > 0
-        sound &= metric in found.figures or bool(found.error)
         settings = {name: _value(value) for name, value in found.settings.items()}
-    except (ValueError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        got = f"expected a trial as JSON, got {quoted(line)}"
-        raise ModelError(f"{path}:{number}: {got}; without the line, it is run again")
-    return found._replace(settings=settings, parts=tuple(found.parts))
+        counts = found.n_rows, found.n_bytes, *found.parts
+        measured = found.seconds, found.spent, *found.figures.values()
+        sound = all(_is_number(value, int) for value in counts)
+        sound &= all(_is_number(value, float) for value in measured)
+        sound &= isinstance(found.error, str) and bool(found.error) == (not found.figures)
+        sound &= metric in found.figures or bool(found.error)
+        found = found._replace(settings=settings, parts=tuple(found.parts))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return found if sound else None
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is a number that a count or a measurement can be."""
+    is_of_kind = type(value) is kind  # true is no count
+    return is_of_kind and 0 <= value < MOST
 
 
 def _value(value: Any) -> Any:
@@ -104,7 +126,8 @@ def joined(trials: Sequence[Trial]) -> Trial:
     def mean(values: list[float]) -> float:
         return sum(weight * value for weight, value in zip(weights, values, strict=True))
 
-    figures = {name: mean([trial.figures[name] for trial in alike]) for name in alike[0].figures}
+    names = [name for name in alike[0].figures if all(name in one.figures for one in alike)]
+    figures = {name: mean([trial.figures[name] for trial in alike]) for name in names}
     seconds = mean([trial.seconds for trial in alike])
     spent = sum(trial.spent for trial in alike)
     return alike[0]._replace(parts=parts, seconds=seconds, spent=spent, figures=figures)
