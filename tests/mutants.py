@@ -52,7 +52,7 @@ TESTS = {
     "xmc/layer.py": "layer updating compression spill",
     "xmc/features.py": "features",
     "xmc/model_files.py": "model_files",
-    "xmc/ranking/search.py": "search trees",
+    "xmc/ranking/search.py": "search trees calibration",
     "xmc/ranking/ensemble.py": "ensemble search",
     "xmc/ranking/trees.py": "trees search",
     "xmc/ranking/ranker.py": "ranker search",
