@@ -51,13 +51,14 @@ def precision(model: Any, X: Any, Y: Any) -> list[float]:
 
 def same_columns(before: Any, after: Any, labels: np.ndarray) -> bool:
     """Whether the scorers of these labels have the same weights in both models, bit by bit."""
-    for old, new in zip(before, after, strict=True):
+    n_features = before.model_.n_kept_features
+    for old, new in zip(members_of(before), members_of(after), strict=True):
         for label in labels.tolist():
             leaves = [np.flatnonzero(member.tree.labels == label) for member in (old, new)]
             if not len(leaves[0]):
                 continue
             own, other = (
-                weights_of(member.layers[-1], int(leaf[0]))
+                weights_of(member.layers[-1], int(leaf[0]), n_features)
                 for member, leaf in zip((old, new), leaves, strict=True)
             )
             if any(a.tobytes() != b.tobytes() for a, b in zip(own, other, strict=True)):
@@ -100,7 +101,7 @@ def measure(new: Callable[[], Any], rows: Any, share: float, repeat: int) -> dic
             "labels": len(held),
             "full": precision(full, X_test, Y_test),
             "later": precision(later, X_test, Y_test),
-            "untouched": same_columns(members_of(before), members_of(later), untouched),
+            "untouched": same_columns(before, later, untouched),
             **{f"{name}_seconds": statistics.median(own) for name, own in seconds.items()},
         }
 

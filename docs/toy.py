@@ -87,7 +87,7 @@ def weights(model: TextClassifier, level: int) -> np.ndarray:
     layer = layers(model)[level]
     W = np.zeros((len(words(model)), layer.chunk_ptr[-1]), np.float32)
     for page in range(len(layer.shift)):  # no chunk is so wide that it has two
-        feature, child, weight = unpack(layer, page)
+        feature, child, weight = unpack(layer, page, len(W))
         W[feature, layer.chunk_ptr[page] + child] = weight
     return W
 
