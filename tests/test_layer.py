@@ -155,6 +155,15 @@ def test_a_page_has_buckets_for_all_features_and_no_more(rng, n_features):
             check_layer(layer, other, "it")
 
 
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_weights_that_are_stored_so_are_left_whatever_the_scale_of_their_page(rng, weights):
+    """As an update leaves a page whose largest weight is gone."""
+    layer = packed(*sparse(rng, [3, 0, 400, 1]), rng, weights)
+    smaller = layer._replace(scale=np.float32(layer.scale * 3), weight=layer.weight // 2 | 1)
+    assert same_bytes(repacked(smaller, N_FEATURES, weights, 0.0), smaller)
+    assert same_bytes(repacked(smaller, N_FEATURES, weights, 1e-9), smaller)
+
+
 def test_pointers_that_are_no_pointers_are_refused(rng):
     layer = packed(*sparse(rng, [3]), rng)
     with pytest.raises(ValueError, match="it: expected arrays that fit each other"):

@@ -17,6 +17,7 @@ from xmc import DataError, LabelTreeClassifier, OneVsAllClassifier, ParameterErr
 from xmc.embedding import label_embeddings
 from xmc.inputs import as_rows, as_targets
 from xmc.label_tree import one_vs_all
+from xmc.layer import Page, kept_pages
 from xmc.parallel import run
 from xmc.params import LabelTreeParams
 from xmc.spill import IN_MEMORY, SMALL, Spill, SpillFiles
@@ -65,6 +66,13 @@ def test_large_arrays_lie_in_files_and_small_ones_in_memory(folder):
     assert mapped(files.kept(np.zeros(SMALL, np.uint8)))
     assert not mapped(files.kept(np.zeros(SMALL - 1, np.uint8)))
     assert not mapped(IN_MEMORY.kept(np.zeros(SMALL, np.uint8)))
+
+
+def test_all_large_parts_of_a_page_lie_in_files():
+    parts = [np.arange(SMALL, dtype=np.uint8) + np.uint8(n) for n in range(5)]
+    (page,) = kept_pages([Page(3, 0.5, *parts)], SpillFiles())
+    assert page[:2] == (3, 0.5) and all(map(mapped, page[2:]))
+    assert all(np.array_equal(own, part) for own, part in zip(page[2:], parts, strict=True))
 
 
 def test_weights_of_wide_chunks_wait_in_files(folder, monkeypatch, rng):

@@ -113,6 +113,7 @@ def set_last_byte(layer, to):
         lambda layer: layer._replace(low=np.full_like(layer.low, 255)),
         lambda layer: layer._replace(low=np.zeros_like(layer.low)),
         lambda layer: set_last_byte(layer, (1 << layer.shift[0]) - 1),
+        lambda layer: set_last_byte(layer, N_FEATURES % (1 << layer.shift[0])),
     ],
 )
 def test_features_that_are_not_there_are_told(rng, damage):
