@@ -55,7 +55,7 @@ TESTS = {
     "xmc/ranking/search.py": "search trees calibration",
     "xmc/ranking/ensemble.py": "ensemble search",
     "xmc/ranking/trees.py": "trees search",
-    "xmc/ranking/ranker.py": "ranker search",
+    "xmc/ranking/ranker.py": "ranker containers",
     "xmc/training/level.py": "level spill",
     "xmc/training/problem.py": "level member solver spill row_weights",
     "xmc/training/solver.py": "solver level liblinear",
