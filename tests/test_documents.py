@@ -187,6 +187,23 @@ def test_an_id_that_looks_weighted_stays_itself(tmp_path):
     assert read(tmp_path / "a.tsv").label_ids == ["a::3", "b"]
 
 
+@pytest.mark.parametrize("ids", [["<", ">"], ["<a", "b>"], ["<a>", "b"], ["<a>"]])
+def test_ids_that_look_like_uris_together_stay_themselves(tmp_path, ids):
+    Y = sp.csr_matrix(np.ones((1, len(ids)), np.float32))
+    write(tmp_path / "a.tsv", Dataset(None, Y, ["one"], ids))
+    again = read(tmp_path / "a.tsv")
+    assert (again.label_ids, again.texts) == (ids, ["one"])
+    assert (again.Y != Y).nnz == 0
+
+
+def test_an_id_that_would_be_cut_at_a_uri_is_refused(tmp_path):
+    Y = sp.csr_matrix(np.ones((1, 1), np.float32))
+    message = "expected label ids without a URI behind a blank, got 'see http://x'"
+    with pytest.raises(DataError, match=message):
+        write(tmp_path / "a.tsv", Dataset(None, Y, ["one"], ["see http://x"]))
+    assert not (tmp_path / "a.tsv").exists()
+
+
 def test_half_a_line_break_before_the_ids_is_no_part_of_the_text(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_bytes(b"one\r\t<u:1>\r\ntwo\t<u:2>\n")

@@ -225,6 +225,7 @@ def test_what_rounding_changes_is_no_other_encoder(model):
             "expected finite numbers, got inf in text 2, column 0 (counted from 0)",
         ),
         (lambda texts: sys.exit(3), "failed on 3 texts: SystemExit: 3"),
+        (lambda texts: sys.exit("a " * 500), f"failed on 3 texts: SystemExit: {'a ' * 92}a..."),
         (lambda texts: texts.no_such_thing, "failed on 3 texts: AttributeError: 'list' object has"),
     ],
 )

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .checksums import checksum
-from .errors import DataError, ModelError, ParameterError, quoted
+from .errors import DataError, ModelError, ParameterError, quoted, shortened
 from .io.files import create_file
 from .io.folder import npy_array
 from .sparse_kind import like
@@ -166,7 +166,7 @@ def encoder_named(name: str) -> Encoder:
     try:
         found: Any = attrgetter(own)(import_module(module))
     except (Exception, SystemExit) as error:  # the latter of a script
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = shortened(" ".join(f"{type(error).__name__}: {error}".split()))
         raise ParameterError(f"encoder {name}: can't be imported: {reason}") from None
     if not callable(found):
         raise ParameterError(f"encoder {name}: expected a callable, got {type(found).__name__}")
@@ -197,7 +197,7 @@ def unit_rows(encoder: Encoder, texts: list[str], width: int | None = None) -> n
     try:
         given = np.asarray(encoder(texts))
     except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = shortened(" ".join(f"{type(error).__name__}: {error}".split()))
         raise DataError(f"{who}: failed on {len(texts):,} texts: {reason}") from error
     if given.ndim != 2 or given.dtype.kind not in "biuf" or len(given) != len(texts):
         got = f"{given.dtype} of shape {given.shape}"

@@ -44,4 +44,22 @@ class WorkerError(XmcError, RuntimeError):
 def quoted(token: str | bytes) -> str:
     """The token in quotes, as error messages show it; a long one loses its middle."""
     text = token if isinstance(token, str) else token.decode("utf-8", "replace")
-    return repr(text if len(text) <= 40 else f"{text[:25]}...{text[-12:]}")
+    if _fitting(text, 40) < len(text):
+        end = len(text) - _fitting(text[::-1], 12)
+        text = f"{text[: _fitting(text, 25)]}...{text[end:]}"
+    return repr(text)
+
+
+def shortened(text: str, width: int = 200) -> str:
+    """The text, or its beginning and dots: about so many characters as messages show them."""
+    return text if _fitting(text, width) == len(text) else f"{text[: _fitting(text, width - 3)]}..."
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters of the beginning take at most so many once escapes stand for some."""
+    taken = 0
+    for n, character in enumerate(text):
+        taken += len(repr(character)) - 2
+        if taken > width:
+            return n
+    return len(text)

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from ..errors import DataError, ParameterError, quoted
 from ..formats import TSV_COLUMNS
 from .blocks import WHOLE, Cut, numbered_blocks
-from .columns import SAMPLE, Columns, find_columns, ids_of
+from .columns import BETWEEN_IDS, SAMPLE, Columns, find_columns, ids_of
 from .files import FilePath, empty_file, log, numbered_lines, source_name
 from .label_ids import check_id, csr_by_id
 from .rows import distinct_labels, nearest_float32, value_texts
@@ -183,14 +183,19 @@ def document_text(
     texts: Sequence[str], Y: sp.csr_matrix, ids: Sequence[str], name: str
 ) -> Iterator[bytes]:
     """The lines `id,id<TAB>text`, or `id::0.5,id::1<TAB>text` if values of Y aren't 1, or if an id
-    looks as if a weight stood behind it.
+    looks as if a weight stood behind it, or like the beginning of a URI within <>.
 
-    Raises DataError if a text spans lines, or if an id holds a comma, a tab or a line break.
+    Raises DataError if a text spans lines, or if an id can't stand between commas and tabs.
     """
     for label in ids:
         check_id(label, name, ",")
+        if BETWEEN_IDS.search(label):
+            raise DataError(
+                f"{name}: expected label ids without a URI behind a blank, got {quoted(label)}"
+            )
     labels = [ids[column] for column in Y.indices]
-    if (Y.data != 1).any() or any(map(WEIGHTED.fullmatch, ids)):
+    mistakable = any(label.startswith("<") or WEIGHTED.fullmatch(label) for label in ids)
+    if mistakable or (Y.data != 1).any():
         weights = value_texts(Y.data)
         labels = [f"{label}::{weight}" for label, weight in zip(labels, weights, strict=True)]
     for row, text in enumerate(texts):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from xml.parsers import expat
 
-from ..errors import DataError
+from ..errors import DataError, shortened
 from .blocks import read_bytes
 from .files import FilePath, source_name
 from .vocabularies import Entries
@@ -63,8 +63,7 @@ def _parsed(content: bytes, format: str, name: str) -> Any:
     except Exception as error:  # each of rdflib's parsers has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason.partition(" at ^ in:")[0]  # what follows are bytes of the file
-        short = reason if len(reason) <= 160 else f"{reason[:157]}..."
-        raise DataError(f"{name}: expected {PARSERS[format]}: {short}") from None
+        raise DataError(f"{name}: expected {PARSERS[format]}: {shortened(reason)}") from None
     return graph
 
 
