@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 
+import numpy as np
 import pytest
-from serving_tools import TEXTS, asked, colours, get, numbers, post, service
+import scipy.sparse as sp
+from serving_tools import LABELS, TEXTS, asked, colours, get, numbers, post, service
 
-from xmc import load
+from xmc import LowRankClassifier, OneVsAllClassifier, TextClassifier, load
 from xmc.serving import bodies, door
 
 
@@ -52,6 +54,48 @@ def test_rows_name_features_by_their_numbers(both):
     first = [result["labels"][0]["id"] for result in answer["results"][:2]]
     assert first == ["0", "2"]
     assert answer["results"][1]["labels"][0]["name"] == "2"
+
+
+def hashed(texts):
+    """An encoder: how often a text has each of eight kinds of words."""
+    found = np.zeros((len(texts), 8), np.float32)
+    for row, text in enumerate(texts):
+        np.add.at(found[row], [sum(word.encode()) % 8 for word in text.split()], 1.0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("below", "how"),
+    [
+        (OneVsAllClassifier(random_state=0), {"encoder": hashed}),
+        (LowRankClassifier(rank=3, random_state=0), {}),
+        (LowRankClassifier(rank=3, factorization="als", random_state=0), {"encoder": hashed}),
+    ],
+)
+def test_models_of_every_kind_answer_as_they_do_without_the_service(tmp_path, below, how):
+    model = TextClassifier(below, min_df=1, rerank=False, **how).fit(TEXTS, LABELS)
+    model.save(tmp_path / "model")
+    answer = post(service(str(tmp_path / "model"), **how), "/predict", {"texts": TEXTS, "k": 5})
+    found = [[(own["id"], own["score"]) for own in row["labels"]] for row in answer.json["results"]]
+    assert found == [
+        [(label, pytest.approx(score, rel=1e-6)) for label, _, score in own]
+        for own in model.suggest(TEXTS, 5)
+    ]
+
+
+def test_rows_are_ranked_with_products_of_their_features(tmp_path):
+    X = sp.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 0]] * 3, np.float32))
+    Y = sp.csr_matrix(np.array([[1, 0], [0, 1], [0, 1], [1, 0]] * 3, np.float32))
+    model = OneVsAllClassifier(pairs=0.5, random_state=0).fit(X, Y)
+    model.save(tmp_path / "model")
+    rows = [{str(feature): 1 for feature in X[row].indices} for row in range(4)]
+    answer = post(service(str(tmp_path / "model")), "/predict", {"rows": rows, "k": 2}).json
+    found = [[(int(own["id"]), own["score"]) for own in row["labels"]] for row in answer["results"]]
+    top = model.predict_topk(X[:4], 2)
+    assert found == [
+        [(label, pytest.approx(score, rel=1e-6)) for label, score in zip(*own, strict=True)]
+        for own in zip(top.labels.tolist(), top.scores.tolist(), strict=True)
+    ]
 
 
 def test_scores_are_the_shortest_decimals_of_their_float32(app):
