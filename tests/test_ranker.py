@@ -7,6 +7,7 @@ from sklearn.exceptions import NotFittedError
 
 from xmc import DataError, LabelTreeClassifier, ParameterError, TextClassifier
 from xmc.datasets import load_sample, sample_texts
+from xmc.inputs import canonical
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,40 @@ def test_rows_in_any_form_are_ranked_alike(model, sample):
     rank = model.ranker()
     expected = rank(x)
     assert all(same(rank(form), expected) for form in odd_forms(x))
+
+
+def changed(x, **arrays):
+    """A copy of the row, with some of its arrays as given."""
+    row = x.copy()
+    for name, array in arrays.items():
+        setattr(row, name, array)
+    return row
+
+
+def test_only_rows_that_are_not_plain_are_copied(model, sample, monkeypatch):
+    x, copied = sample.X_test[3], []
+
+    def copy(row, who, name):
+        copied.append(row)
+        return canonical(row, who, name)
+
+    monkeypatch.setattr("xmc.ranking.ranker.canonical", copy)
+    rank = model.ranker()
+    expected = rank(x)
+    plain = x.copy(), sp.csr_array(x), changed(x, indptr=x.indptr.astype(np.int64))
+    assert all(same(rank(row), expected) for row in plain) and copied == []
+    others = (
+        x.tocsc(),
+        changed(x, data=x.data.astype(np.float64)),
+        changed(x, indices=x.indices.astype(np.int64)),
+        changed(x, data=np.repeat(x.data, 2)[::2]),
+        changed(x, indices=np.repeat(x.indices, 2)[::2]),
+        changed(x, data=x.data[::-1].copy(), indices=x.indices[::-1].copy()),
+        changed(x, indptr=x.indptr.astype(np.uint32)),
+    )
+    for number, row in enumerate(others, 1):
+        assert same(rank(row), expected), number
+        assert len(copied) == number and copied[-1] is row
 
 
 def test_a_row_without_features_is_ranked(model, sample):
