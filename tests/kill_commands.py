@@ -84,7 +84,9 @@ def prepare() -> dict[str, Case]:
     return {
         "train trees": Case([*train, *trees], ["model"]),
         "train one-vs-all": Case([*train, *kept, "--one-vs-all"], ["model"]),
-        "train pairs": Case([*train, *kept, "--one-vs-all", "--tfidf", "--pairs", "0.5"], ["model"]),
+        "train pairs": Case(
+            [*train, *kept, "--one-vs-all", "--tfidf", "--pairs", "0.5"], ["model"]
+        ),
         "train low rank": Case([*train, *kept, "--method", "low-rank", "--rank", "20"], ["model"]),
         "train texts": Case([*of_texts, *kept], ["model"]),
         "overwrite": Case([*train, "--one-vs-all", "--overwrite"], ["model"], old_model),

@@ -58,7 +58,7 @@ TESTS = {
     "xmc/ranking/ranker.py": "ranker containers",
     "xmc/training/level.py": "level spill",
     "xmc/training/problem.py": "level member solver spill row_weights",
-    "xmc/training/solver.py": "solver level liblinear",
+    "xmc/training/solver.py": "solver level liblinear row_weights",
     "xmc/evidence/names.py": "names",
     "xmc/evidence/sources.py": "sources",
     "xmc/evidence/nearest.py": "nearest",

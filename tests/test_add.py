@@ -299,14 +299,19 @@ def test_low_rank_can_t_learn_new_labels():
     for rows in (ROWS, None):  # nor are those of the training asked for
         with pytest.raises(ParameterError) as error:
             model.add(*NEWS, rows=rows)
-        assert str(error.value) == "LowRankClassifier: can't learn from new rows or labels: fit it again"
+        assert (
+            str(error.value)
+            == "LowRankClassifier: can't learn from new rows or labels: fit it again"
+        )
 
 
 def test_nor_can_a_stage_above_low_rank():
     bases = planted.MODELS["balanced"], planted.MODELS["low-rank"]
     model = RerankedClassifier(bases, random_state=0).fit(planted.X, Y_OLD)
     before = model.predict_topk(planted.X_TEST, 3)
-    with pytest.raises(ParameterError, match="^LowRankClassifier: can't learn from new rows or labels"):
+    with pytest.raises(
+        ParameterError, match="^LowRankClassifier: can't learn from new rows or labels"
+    ):
         model.add(*NEWS)
     assert planted.same_answer(before, model.predict_topk(planted.X_TEST, 3))
 

@@ -1,5 +1,6 @@
 import unicodedata
 
+import naive_names as naive
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +8,16 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from xmc.evidence import names as door
-from xmc.evidence.names import COLUMNS, best_names, evidence_of, mentions, name_index
+from xmc.evidence.names import (
+    COLUMNS,
+    best_name,
+    best_names,
+    evidence_of,
+    mentions,
+    name_index,
+    shares_of_name,
+    without_names,
+)
 
 NAMES = ["Maschinenbau", "Bank", "Philosophie der Kunst", "Öl", "Geschichte", "中国文学", "a b a"]
 TEXTS = [
@@ -151,3 +161,127 @@ def test_the_index_is_read_only_arrays_and_the_same_each_time():
     one, other = index_of(NAMES, TEXTS), index_of(NAMES, TEXTS)
     for a, b in zip(one, other, strict=True):
         assert a.tobytes() == b.tobytes() and a.dtype == b.dtype and not a.flags.writeable
+
+
+def test_what_a_name_index_knows_fits():
+    for index in (index_of(NAMES), index_of(NAMES, TEXTS), name_index(["+"], np.int32([1]), 3)):
+        n_labels = index.n_labels
+        assert index.fits(n_labels)
+        assert not index.fits(n_labels + 1) and not index.fits(n_labels - 1)
+
+
+def changed(array, place, by):
+    array = array.copy()
+    array[place] += by
+    return array
+
+
+TERMS = "hashes", "ids", "idf", "text_idf", "name_terms"
+OF_NAMES = "norms", "key_names", "n_keys", "name_labels"
+POINTERS = "buckets", "name_indptr", "key_indptr", "label_indptr"
+DAMAGE = [
+    *[(name, lambda a: a[:-1]) for name in (*TERMS, *OF_NAMES, *POINTERS)],
+    *[(name, lambda a: np.append(a, a[-1:], axis=0)) for name in (*TERMS, *OF_NAMES, *POINTERS)],
+    *[(name, lambda a: changed(a, 0, 1)) for name in (*POINTERS, "n_keys", "label_indptr")],
+    *[(name, lambda a: changed(a, -1, 1)) for name in POINTERS],
+    *[(name, lambda a: changed(a, 2, 1000)) for name in POINTERS],
+    *[(name, lambda a: changed(a, 0, -1000)) for name in ("ids", "name_terms", "key_names")],
+    *[(name, lambda a: changed(a, 0, 1000)) for name in ("ids", "name_terms", "key_names")],
+    ("name_labels", lambda a: changed(a, 0, -1)),
+    ("name_labels", lambda a: changed(a, -1, 1)),
+    ("norms", lambda a: a[:, :1]),
+    ("norms", lambda a: np.stack([a, a], axis=2)),
+    ("norms", lambda a: np.concatenate([a, a[:, :1]], axis=1)),
+    ("norms", lambda a: -a),
+    ("norms", lambda a: a * [1, 0]),
+    ("norms", lambda a: a * [0, 1]),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE)
+def test_an_array_that_does_not_fit_the_others_is_seen(name, damage):
+    index = index_of(NAMES, TEXTS)
+    assert not index._replace(**{name: damage(getattr(index, name))}).fits(len(NAMES))
+
+
+def test_only_names_that_are_found_must_have_a_length():
+    index = name_index(["Bank", "+++"], np.int32([0, 1]), 2)
+    assert index.norms[1].tolist() == [0, 0] and index.n_keys[1] == 0 and index.fits(2)
+    one = index_of(["Bank", "a"])
+    assert one.n_keys.tolist()[1] == 1 and one.fits(2)
+    assert not one._replace(norms=one.norms * [[1], [0]]).fits(2)
+    assert one._replace(norms=one.norms * np.float32(1e-3)).fits(2)
+
+
+def test_mentions_of_some_texts_are_those_of_these_alone():
+    index = index_of(NAMES, TEXTS)
+    whole = mentions(index, TEXTS)
+    for start, end in ((0, 2), (1, 4), (2, 2), (3, 5)):
+        part, alone = whole.part(start, end), mentions(index, TEXTS[start:end])
+        assert [a.tolist() for a in part] == [a.tolist() for a in alone]
+        assert not part.indptr.flags.writeable
+
+
+def test_names_of_other_labels_stay_as_they_are():
+    names = [*NAMES, "Kunst", "+"]
+    index = name_index(names, np.int32([0, 0, 1, 2, 3, 3, 4, 5, 5]), 7, TEXTS)
+    fewer = without_names(index, np.array([1, 3]))
+    stay = [0, 1, 3, 6, 7, 8]
+    assert fewer.fits(7) and fewer.name_labels.tolist() == [0, 0, 2, 4, 5, 5]
+    assert fewer.label_indptr.tolist() == [0, 2, 2, 3, 3, 4, 6, 6]
+    for number, name in enumerate(stay):
+        was, now = (
+            i.name_terms[slice(*i.name_indptr[n : n + 2])]
+            for i, n in ((index, name), (fewer, number))
+        )
+        assert was.tolist() == now.tolist()
+    assert np.array_equal(fewer.norms, index.norms[stay])
+    assert np.array_equal(fewer.n_keys, index.n_keys[stay])
+    for term in range(len(index.idf)):
+        was, now = (i.key_names[slice(*i.key_indptr[term : term + 2])] for i in (index, fewer))
+        assert [stay.index(name) for name in was if name in stay] == now.tolist()
+    assert [a.dtype for a in fewer] == [a.dtype for a in index]
+    assert not any(a.flags.writeable for a in fewer)
+    found = all_pairs(index, TEXTS), all_pairs(fewer, TEXTS)
+    assert np.array_equal(*(own[:, [0, 2, 4, 5]] for own in found), equal_nan=True)
+    assert np.isnan(found[1][:, [1, 3, 6]]).all()
+
+
+def test_the_name_that_counts_is_the_one_that_fits_best():
+    index = name_index(["Kredit", "Bank", "Geschichte"], np.int32([0, 0, 2]), 3)
+    for text, label, name in (("Bank", 0, 1), ("Kredit", 0, 0), ("Bank", 2, 2), ("Bank", 1, -1)):
+        assert best_name(index, mentions(index, [text]), label) == name
+
+
+def test_the_shares_of_words_are_those_of_their_ngrams():
+    words = ["Philosophie", "kunst", "Kunstgeschichte", "und", "der", ""]
+    index = index_of(NAMES, TEXTS)
+    idf = naive.name_idf(NAMES)
+    for name in ("Philosophie der Kunst", "Öl", "中国文学"):
+        own = {term for term, _ in naive.terms_of(name) if term[0] == "gram"}
+        mass = {term: idf[term] ** 2 for term in own}
+        expected = [
+            sum(mass[term] for term in own & {t for t, _ in naive.terms_of(word)})
+            / sum(mass.values())
+            for word in words
+        ]
+        found = shares_of_name(index, NAMES.index(name), words)
+        assert found == pytest.approx(expected, abs=1e-6) and found.dtype == np.float64
+    assert shares_of_name(name_index(["+"], np.int32([0]), 1), 0, ["a", "b"]).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS * 3 + ["Öl", "nothing"], ()])
+def test_an_index_like_another_weighs_terms_as_it_does(texts):
+    like = index_of([*NAMES, "zuletzt"], texts)
+    one, other = name_index(NAMES, like.name_labels[:-1], 7, like=like), index_of(NAMES, texts)
+    assert [a.tolist() for a in one] == [a.tolist() for a in other]
+    assert [a.dtype for a in one] == [a.dtype for a in other]
+
+
+def test_halves_of_surrogate_pairs_are_no_letters():
+    assert figure("Bank", "Bank\ud800")["name_share"] == pytest.approx(1)
+
+
+def test_capitals_are_small_letters_also_beside_accents():
+    for text in ("BANK", "BANK Ö"):
+        assert figure("Bank", text)["name_share"] == pytest.approx(1)

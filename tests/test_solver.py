@@ -9,7 +9,7 @@ from xmc.inputs import as_rows, canonical
 from xmc.kernels.lanes import N_LANES
 from xmc.params import LabelTreeParams
 from xmc.training.problem import pose, sibling_groups
-from xmc.training.solver import solve
+from xmc.training.solver import HUGE_PAGE, _zeros, solve
 
 LOSSES = ["squared_hinge", "hinge"]
 
@@ -255,3 +255,12 @@ def test_weights_that_are_not_finite_are_refused(data, solver, settings, length)
     with pytest.raises(DataError, match="^training: expected finite weights, got NaN or inf, as "):
         with np.errstate(all="ignore"):
             solve(problem, np.arange(16), tight(solver, weight_threshold=0.1, **settings))
+
+
+@pytest.mark.parametrize("n", [1, HUGE_PAGE // 2 - 1, HUGE_PAGE // 2, HUGE_PAGE, 3 * HUGE_PAGE + 5])
+def test_zeros_for_many_weights_start_with_a_huge_page(n):
+    found = _zeros(n)
+    assert found.shape == (n,) and found.dtype == np.float32 and found.flags.c_contiguous
+    assert not found.any()
+    if n >= HUGE_PAGE // 2:
+        assert found.ctypes.data % (HUGE_PAGE * found.itemsize) == 0

@@ -4,6 +4,7 @@ import naive
 import naive_inverted
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from xmc.arrays import Lists, frozen
 from xmc.evidence import sources
@@ -18,6 +19,7 @@ from xmc.evidence.sources import (
     check,
     fill,
     hear,
+    labels_beside,
     named,
     relatives,
 )
@@ -237,3 +239,102 @@ def test_relatives_of_labels_that_do_not_exist_are_refused(world):
         check(world.sources._replace(related=related), N_FEATURES, N_LABELS)
     known = Sources(np.zeros(N_LABELS, np.int64), world.bare.beside, related=relatives(PAIRS, 25))
     assert np.flatnonzero(named(known)).tolist() == [3, 7, 8, 10, 11, 12, 13]
+
+
+def cut(lists):
+    return lists._replace(**{lists._fields[1]: lists[1][:-1]})
+
+
+def too_high(lists, n):
+    return lists._replace(**{lists._fields[1]: np.append(lists[1][:-1], np.int32(n))})
+
+
+BROKEN = {
+    "a count more": ("label_counts", lambda s: np.append(s.label_counts, 1)),
+    "a count of two numbers": ("label_counts", lambda s: np.stack([s.label_counts] * 2)),
+    "a count below 0": ("label_counts", lambda s: s.label_counts - s.label_counts.max() - 1),
+    "fewer labels beside": ("beside", lambda s: cut(s.beside)),
+    "a label beside that isn't": ("beside", lambda s: too_high(s.beside, N_LABELS)),
+    "names of fewer labels": ("names", lambda s: name_index(NAMES, NAME_LABELS, N_LABELS - 1)),
+    "a feature that isn't": ("label_features", lambda s: too_high(s.label_features, N_FEATURES)),
+    "fewer features": ("label_features", lambda s: cut(s.label_features)),
+    "an index of fewer labels": (
+        "label_index",
+        lambda s: inverted(naive.as_rows(np.ones((N_LABELS - 1, N_FEATURES)))),
+    ),
+    "labels of fewer rows": (
+        "neighbors",
+        lambda s: s.neighbors._replace(labels=Lists(*naive.as_rows(np.ones((3, 2)))[:2])),
+    ),
+    "fewer labels of rows": (
+        "neighbors",
+        lambda s: s.neighbors._replace(labels=cut(s.neighbors.labels)),
+    ),
+    "a label of rows that isn't": (
+        "neighbors",
+        lambda s: s.neighbors._replace(labels=too_high(s.neighbors.labels, N_LABELS)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_arrays_that_do_not_fit_are_called_by_their_name(kind):
+    known = World().sources._replace(beside=relatives(PAIRS, N_LABELS))
+    check(known, N_FEATURES, N_LABELS)
+    check(known._replace(label_counts=known.label_counts * 0), N_FEATURES, N_LABELS)
+    name, broken = BROKEN[kind]
+    with pytest.raises(ValueError, match=f"^{name}: expected arrays that fit each other"):
+        check(known._replace(**{name: broken(known)}), N_FEATURES, N_LABELS)
+
+
+def test_nothing_but_counts_and_labels_beside_is_needed(world):
+    check(world.bare, N_FEATURES, N_LABELS)
+
+
+def test_labels_beside_are_those_of_the_same_rows():
+    rows = [[0, 1], [0, 1], [0], [2, 1], [], [0, 3]]
+    Y = sp.lil_matrix((len(rows), 5), dtype=np.float32)
+    for row, labels in enumerate(rows):
+        Y[row, labels] = 0.5 + row
+    Y = Y.tocsr()
+    Y.data[0] = 0  # label 0 of the first row: a stored zero is no label
+    rows[0] = [1]
+    found = labels_beside(Y)
+    assert [array.dtype for array in found] == [np.int64, np.int32, np.float32]
+    assert not any(array.flags.writeable for array in found)
+    assert len(found.indptr) == 6
+    for label in range(5):
+        own = [{*labels} for labels in rows if label in labels]
+        common = {
+            other: sum(other in labels for labels in own) / (len(own) + 2)
+            for other in range(5)
+            if other != label and any(other in labels for labels in own)
+        }
+        first, last = found.indptr[label : label + 2]
+        got = dict(zip(found.ids[first:last].tolist(), found.share[first:last], strict=True))
+        assert got == pytest.approx(common) and [*got] == sorted(got)
+
+
+def test_what_finds_a_label_adds_up():
+    one = naive.as_rows(np.array([[0, 0], [0, 2], [0, 0]]))
+    related = Beside(np.array([0, 0, 0, 1], np.int64), np.int32([0]), np.float32([1]))
+    names = name_index(["Bank"], np.int32([0]), 3)
+    none = Beside(*naive.as_rows(np.zeros((3, 3)))[:3])
+    for left_out, expected in (
+        ((), [True, True, True]),
+        (("names",), [False, True, True]),
+        (("label_features",), [True, False, True]),
+        (("related",), [True, True, False]),
+    ):
+        own = {"names": names, "label_features": one, "related": related}
+        own |= dict.fromkeys(left_out)
+        assert named(Sources(np.zeros(3, np.int64), none, **own)).tolist() == expected
+
+
+def test_rows_without_texts_and_without_neighbours_are_answered(world, candidates):
+    silent = world.question._replace(mentions=None)
+    part = silent.part(1, 3)
+    assert part.mentions is None and part.n_rows == 2
+    heard = hear(world.sources, world.question, TOP)
+    parts = fill(world.sources, world.question, heard._replace(near=None), *candidates)
+    assert [part.shape[1] for part in parts] == [len(NAME_COLUMNS), 1, 2]
