@@ -12,6 +12,7 @@ from sklearn.base import clone
 from xmc import LabelTreeClassifier, OneVsAllClassifier, RerankedClassifier
 from xmc.evidence import reranked
 from xmc.evidence.boosted import contributions, log_odds
+from xmc.evidence.names import mentions, name_index
 from xmc.evidence.reranked import collect, columns_of, together
 from xmc.evidence.sources import N_COMPANY, Question, fill, hear
 from xmc.inputs import as_rows
@@ -34,7 +35,7 @@ def question():
     return Question(as_rows(X_TEST, normalize=True))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def found(predictor, question):
     return collect(predictor.bases, predictor.sources, question)
 
@@ -179,3 +180,61 @@ def test_batches_make_no_difference(model, monkeypatch):
     whole = model.predict_topk(X_TEST, 5)
     monkeypatch.setattr(reranked, "ROWS_PER_BATCH", 7)
     assert same_answer(whole, model.predict_topk(X_TEST, 5))
+
+
+@pytest.mark.parametrize("row", [0, 5])
+def test_reasons_add_up_to_the_score_that_ranks(model, predictor, question, row, monkeypatch):
+    monkeypatch.setattr(reranked, "N_BEST", 4)  # so that some labels are no candidates
+    own, search = question.part(row, row + 1), model._search()
+    top = predictor.rank(own, search, 40)
+    scores = dict(zip(top.labels[0].tolist(), top.scores[0].tolist(), strict=True))
+    known = collect(predictor.bases, predictor.sources, own)
+    assert 0 < len(known.ids) < 40
+    for label in range(40):
+        told = predictor.reasons(own, search, label)
+        more = collect(predictor.bases, predictor.sources, own, np.array([[label]], np.int32))
+        values = more.values[more.ids == label]
+        shares = contributions(predictor.trees, values.copy())[0]
+        assert told.is_candidate == (label in known.ids)
+        assert told.score == pytest.approx(scores.get(label, 0.0), abs=1e-6)
+        assert told.columns == columns_of(predictor.bases, predictor.sources)
+        assert np.array_equal(told.values, values[0], equal_nan=True)
+        assert told.shares.tolist() == shares[:-1].tolist() and told.start == shares[-1]
+        assert told.log_odds == pytest.approx(log_odds(predictor.trees, values.copy())[0])
+        expected = [b.predictor.reasons(own.rows, b.search, label) for b in predictor.bases]
+        assert list(map(repr, told.bases)) == list(map(repr, expected))
+
+
+def test_labels_may_be_asked_for_beside_the_candidates(predictor, question, monkeypatch):
+    monkeypatch.setattr(reranked, "N_BEST", 4)
+    plain = collect(predictor.bases, predictor.sources, question)
+    wanted = np.tile(np.array([[3, 39, -1]], np.int32), (question.n_rows, 1))
+    more = collect(predictor.bases, predictor.sources, question, wanted)
+    for few, many in zip(*(np.split(e.ids, e.indptr[1:-1]) for e in (plain, more)), strict=True):
+        assert many.tolist() == sorted({*few.tolist(), 3, 39})
+    assert len(plain.ids) < len(more.ids)
+
+
+def test_texts_are_read_for_names(predictor):
+    names = name_index(["Bank", "Kunst"], np.int32([0, 3]), 40)
+    known = replace(predictor, sources=predictor.sources._replace(names=names))
+    rows, texts = as_rows(X_TEST[:2], normalize=True), ["Kunst und Kunst", "Bank"]
+    assert known.reads_texts
+    asked = known.asked(rows, texts)
+    assert asked.rows is rows
+    assert [a.tolist() for a in asked.mentions] == [a.tolist() for a in mentions(names, texts)]
+    assert known.asked(rows).mentions is None
+
+
+def test_importance_must_have_a_number_for_each_column(predictor):
+    fewer = replace(predictor, importance=predictor.importance[:-1])
+    with pytest.raises(ValueError, match="^importance: expected a number for each kind of evid"):
+        fewer.check(X.shape[1], Y.shape[1])
+
+
+def test_probabilities_have_the_bits_that_rank(predictor, question, model):
+    found = predictor.candidates(question, model._search())
+    assert found.score.dtype == found.margin.dtype == np.float32
+    odds = np.array([-1e4, 0.0, 1e4])
+    p, margin = reranked.probabilities(odds)
+    assert p.tolist() == [0, 0.5, 1] and margin.tolist() == odds.tolist()
