@@ -7,7 +7,9 @@ tests. A change that they don't notice survives, and is printed as file:line, be
 a test is missing, or the code does nothing. Changes that nobody could notice stand in
 data/mutants.txt with the reason, and are left out.
 
-Only tests that run in this process notice: a command in one of its own has the unchanged code.
+Only tests that run in this process notice: a command in one of its own has the unchanged code. And
+only those are run that call the changed function themselves: what a fixture of a module does counts
+for its first test. Kernels are changed as plain Python, in which all of them run then.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,7 +84,30 @@ TESTS = {
     "xmc/serving/feedback.py": "serving_feedback",
     "xmc/serving/fields.py": "serving_fields",
     "xmc/serving/metrics.py": "serving_metrics",
+    "xmc/kernels/metrics.py": "tally",
+    "xmc/kernels/dcd.py": "kernels_dcd",
+    "xmc/kernels/lanes.py": "kernels_lanes",
+    "xmc/kernels/beam.py": "kernels_beam",
+    "xmc/kernels/score.py": "kernels_score",
+    "xmc/kernels/heap.py": "kernels_heap",
+    "xmc/kernels/gather.py": "kernels_gather",
+    "xmc/kernels/ensemble.py": "kernels_ensemble",
+    "xmc/kernels/kmeans.py": "kernels_kmeans",
+    "xmc/kernels/pages.py": "kernels_pages",
+    "xmc/kernels/evidence.py": "kernels_evidence",
+    "xmc/kernels/candidates.py": "kernels_candidates",
+    "xmc/kernels/names.py": "kernels_names",
+    "xmc/kernels/terms.py": "kernels_terms",
+    "xmc/kernels/inverted.py": "kernels_inverted",
+    "xmc/kernels/votes.py": "kernels_votes",
+    "xmc/kernels/boosted.py": "kernels_boosted",
+    "xmc/kernels/factors.py": "kernels_factors",
+    "xmc/kernels/pairs.py": "kernels_pairs",
+    "xmc/kernels/together.py": "kernels_together",
+    "xmc/kernels/bytes.py": "kernels_bytes",
 }
+KERNELS = "xmc/kernels/"
+COMPILED = re.compile(r"^@(?=(kernel|inner)\b)", re.MULTILINE)
 
 
 class Mutant(NamedTuple):
@@ -104,11 +130,18 @@ def known() -> set[tuple[str, str]]:
 
 
 def lay_out(file: str) -> None:
-    """A folder for mutmut: links to the checkout, and a setup.cfg that names one file's tests."""
+    """A folder for mutmut: links to the checkout, and a setup.cfg that names one file's tests; of a
+    kernel a copy that isn't compiled.
+    """
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     for name in ("xmc", "cli", "datasets", "tests"):
         (WORK / name).symlink_to(TOP / name)
+    if file.startswith(KERNELS):  # mutmut leaves functions with decorators alone
+        (WORK / "xmc").unlink()
+        shutil.copytree(TOP / "xmc", WORK / "xmc", ignore=shutil.ignore_patterns("__pycache__"))
+        kernel = WORK / file
+        kernel.write_text(COMPILED.sub("# @", kernel.read_text(encoding="utf-8")))
     tests = "".join(f"\n    tests/test_{name}.py" for name in TESTS[file].split())
     settings = (
         f"\n[mutmut]\nsource_paths = xmc\nalso_copy =\n    cli\n    datasets\nonly_mutate = {file}"
@@ -118,11 +151,15 @@ def lay_out(file: str) -> None:
     (WORK / "setup.cfg").write_text((TOP / "setup.cfg").read_text(encoding="utf-8") + settings)
 
 
-def mutmut(*arguments: str, seconds: float | None = None) -> str:
-    """What mutmut prints; after so many seconds it is stopped with all that it started."""
+def mutmut(*arguments: str, seconds: float | None = None, plain: bool = False) -> str:
+    """What mutmut prints; after so many seconds it is stopped with all that it started.
+
+    plain: nothing is compiled.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "mutmut", *arguments],
         cwd=WORK,
+        env=os.environ | ({"NUMBA_DISABLE_JIT": "1"} if plain else {}),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -189,7 +226,7 @@ def survivors(file: str, names: list[str]) -> Iterator[Mutant]:
 def report(file: str, seconds: float) -> int:
     """Print what survives of a file's mutants; their number comes out."""
     lay_out(file)
-    printed = mutmut("run", seconds=seconds)
+    printed = mutmut("run", seconds=seconds, plain=file.startswith(KERNELS))
     states = dict(results(file))
     if not states:
         sys.exit(f"{file}: mutmut found nothing to change, or its tests fail:\n{printed[-2000:]}")

@@ -5,7 +5,13 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
-from xmc import DataError, LabelTreeClassifier, ParameterError, TextClassifier
+from xmc import (
+    DataError,
+    LabelTreeClassifier,
+    OneVsAllClassifier,
+    ParameterError,
+    TextClassifier,
+)
 from xmc.datasets import load_sample, sample_texts
 from xmc.inputs import canonical
 
@@ -149,6 +155,8 @@ def test_what_is_no_row_of_the_model_is_refused(model, sample):
         expected = r"expected a sparse matrix of shape \(1, \d+\)"
         with pytest.raises(DataError, match=rf"^{type(model).__name__}: {expected}, got {got}"):
             rank(x)
+    with pytest.raises(DataError, match=r"got list$"):
+        rank([1.0])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -163,12 +171,67 @@ def test_ids_out_of_range_are_refused(model, sample):
     for wrong in (-1, sample.X.shape[1]):
         x = sample.X_test[0].copy()
         x.indices[-1 if wrong > 0 else 0] = wrong
-        with pytest.raises(
-            DataError, match=f"expected ids 0 to .* in the indices of x, got {wrong}"
-        ):
+        said = f"^LabelTreeClassifier: expected ids 0 to .* in the indices of x, got {wrong}"
+        with pytest.raises(DataError, match=said):
             model.ranker()(x)
 
 
 def test_a_model_that_is_not_fitted_has_no_ranker():
     with pytest.raises(NotFittedError):
         LabelTreeClassifier().ranker()
+
+
+@pytest.mark.parametrize("how", [{}, {"pairs": 0.5}, {"tfidf": True}, {"normalize": False}])
+def test_rows_are_read_as_the_model_reads_them_by_its_own_numbers(sample, how):
+    wide = 2 * 10**7  # features and labels whose numbers leave most out
+    X, Y = (
+        sp.csr_matrix((M.data, M.indices * 1000, M.indptr), (M.shape[0], wide))
+        for M in (sample.X[:300], sample.Y[:300])
+    )
+    model = OneVsAllClassifier(random_state=0, **how).fit(X, Y)
+    assert model.model_.kept_features is not None and model.model_.kept_labels is not None
+    together, rank = model.predict_topk(X[:5], 4), model.ranker()
+    assert together.labels.max() > 1000 and (together.labels % 1000 == 0).all()
+    for row in range(5):
+        assert same(rank(X[row], 4), [part[row : row + 1] for part in together])
+
+
+def test_texts_are_also_held_against_names(sample):
+    texts = sample_texts(sample.X[:300], sample.features)
+    model = TextClassifier(OneVsAllClassifier(random_state=0), rerank=True)
+    model.fit(texts, sample.Y[:300], label_names=sample.label_names)
+    assert model.classifier_.model_.predictor.reads_texts
+    rank = model.ranker()
+    for text in texts[:3]:
+        assert same(rank(text), model.predict_topk([text]))
+
+
+@pytest.mark.parametrize("kind", [sp.coo_array, sp.csr_array])
+def test_one_dimension_is_a_row(model, sample, kind):
+    x, rank = sample.X_test[3], model.ranker()
+    line = kind(x.toarray()[0])
+    assert line.ndim == 1 and same(rank(line), rank(x))
+    with pytest.raises(
+        DataError, match=r"expected a sparse matrix of shape .*, got shape \(1, 3\)"
+    ):
+        rank(kind(x.toarray()[0, :3]))
+    if kind is sp.csr_array:
+        line.indices[0] = -1
+        with pytest.raises(
+            DataError, match=f"^{type(model).__name__}: .* in the indices of x, got"
+        ):
+            rank(line)
+
+
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.coo_matrix])
+def test_values_that_only_scaling_could_mend_are_refused(sample, form):
+    x = form(sample.X_test[0] * np.float32(1e20))
+    for normalize in (True, False):
+        model = OneVsAllClassifier(normalize=normalize, random_state=0)
+        rank = model.fit(sample.X[:200], sample.Y[:200]).ranker()
+        if normalize:
+            assert rank(x).labels.tolist() == rank(sample.X_test[0]).labels.tolist()
+            continue
+        said = "^OneVsAllClassifier: expected values from .* in x with normalize=False, got "
+        with pytest.raises(DataError, match=said):
+            rank(x)
