@@ -36,7 +36,7 @@ NEVER = r"os\.kill"
 # The tests of each file, few and quick, as every change runs them. What finds most comes first.
 TESTS = {
     "xmc/metrics.py": "metrics",
-    "xmc/judged.py": "metrics threshold",
+    "xmc/judged.py": "metrics tally threshold",
     "xmc/tally.py": "tally metrics",
     "xmc/topk.py": "topk",
     "xmc/propensity.py": "metrics",

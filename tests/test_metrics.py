@@ -252,6 +252,19 @@ def test_a_label_that_comes_twice_is_refused_whatever_its_number():
         metrics.precision_at_k(Y, twice, 2)
 
 
+@pytest.mark.parametrize(("true", "named"), [(5, 0), (0, 5), (10**9, 7), (7, INT32_MAX - 1)])
+def test_far_labels_that_are_named_or_true_only_are_no_hits(true, named):
+    Y = sp.csr_matrix(([True], ([0], [true])), (1, INT32_MAX))
+    for label, hits in ((named, 0), (true, 1)):
+        top = TopK(np.array([[label]]), np.ones((1, 1)))
+        assert metrics.precision_at_k(Y, top, 1) == hits
+        assert metrics.recall_at_k(Y, top, 1) == hits
+
+
+def test_the_only_label_there_is_can_be_right():
+    assert metrics.precision_at_k(np.ones((1, 1)), TopK(np.zeros((1, 1), int), np.ones((1, 1))), 1)
+
+
 def test_sparse_propensities_are_the_propensities_of_all_labels(case):
     Y, _, _ = case
     Y = sp.csr_matrix(sp.hstack([np.zeros((Y.shape[0], 2)), Y, np.zeros((Y.shape[0], 3))]))
@@ -581,6 +594,19 @@ def test_wrong_truth_is_refused(Y, message):
         ),
         (TopK(TOP.labels + 2000, TOP.scores), "Y_true has 3 labels, predictions name label 2,002"),
         (TopK(TOP.labels - 2, TOP.scores), "Y_true has 3 labels, predictions name label -2"),
+        (
+            TopK([[-1, 3]] * 3, TOP.scores),
+            "Y_true has 3 labels, predictions name label 3",
+        ),
+        (TopK(TOP.labels, [[0], [1, 2]]), "scores must be an array of numbers, got list"),
+        (
+            TopK(TOP.labels, TOP.scores * 1j),
+            "labels must be ints and scores numbers, got int32 and complex64",
+        ),
+        (
+            TopK(TOP.labels.astype(bool), TOP.scores),
+            "labels must be ints and scores numbers, got bool and float32",
+        ),
         (
             TopK(TOP.labels * 0, TOP.scores),
             "expected each label once per row, row 0 of predictions has one twice",
