@@ -55,6 +55,8 @@ def test_threshold_of_matrices_agrees_with_scikit_learn(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_no_threshold_is_better_on_average(seed, average):
     Y, P = scored(seed)
+    if seed % 2:  # labels that are never true, the first and the last among them
+        Y = sp.csr_matrix(Y.toarray() & (np.arange(8) % 3 == 1))
     P.data = np.round(P.data * 12) / 12 + np.float32(0.01)  # with ties
 
     def f1(threshold):
