@@ -2,10 +2,11 @@ import naive
 import numpy as np
 import pytest
 
+from xmc.checkpoint import Checkpoint
 from xmc.params import LabelTreeParams
 from xmc.training import level
-from xmc.training.level import train_layers, work
-from xmc.training.problem import LevelProblem
+from xmc.training.level import train_layers, train_levels, work
+from xmc.training.problem import LevelProblem, pose_chunk, sibling_groups
 
 N_FEATURES = 30
 WIDTHS = [20, 1, 0, 3, 2]  # of the chunks; the last has no rows
@@ -194,3 +195,89 @@ def test_a_layer_without_weights_is_no_error(problem):
     layer, _ = trained(problem, weight_threshold=1e6)
     assert len(layer.weight) == len(layer.child) == 0
     assert not layer.feature_ptr.any() and not layer.entry_ptr.any() and not layer.bucket.any()
+
+
+def test_chunks_that_are_shared_are_not_taken_for_each_other(rng):
+    problem, other = make_problem(rng), make_problem(rng)
+    asked = level.Latest()
+    for of, n in ((problem, 0), (problem, 3), (other, 0), (problem, 3), (problem, 0)):
+        posed = asked.pose(of, n)
+        expected = pose_chunk(of, n)
+        assert all(np.array_equal(a, b) for a, b in zip(posed.chunk, expected, strict=True))
+        groups = [own.tolist() for own in sibling_groups(expected)]
+        assert [own.tolist() for own in posed.groups] == groups
+        assert asked.pose(of, n) is posed
+    assert len(asked.kept) == 2
+    asked.forget()
+    assert not asked.kept
+
+
+def test_two_wide_chunks_are_trained_as_two_narrow_ones(monkeypatch, rng):
+    problem = make_problem(rng)
+    problem = problem._replace(
+        nodes=naive.as_targets(rng.random((80, 60)) < 0.3),
+        chunk_ptr=np.array([0, 20, 40, 40, 41, 60]),
+    )
+    params = LabelTreeParams(n_jobs=1, weight_threshold=0.0)
+    ((narrow, passes),) = train_layers([problem], [params], lambda amount: None)
+    monkeypatch.setattr(level, "WIDE", 1)
+    ((wide, again),) = train_layers([problem], [params], lambda amount: None)
+    assert bits(narrow) == bits(wide) and passes == again > 0
+
+
+def test_long_jobs_come_first_and_the_groups_of_a_chunk_together():
+    parts = [
+        level.Part(0, 2, 1, 5.0),
+        level.Part(0, 2, 0, 5.0),
+        level.Part(1, 0, None, 7.0),
+        level.Part(0, 1, None, 5.0),
+        level.Part(1, 1, None, 5.0),
+    ]
+    assert sorted(parts, key=level._long_first) == [parts[n] for n in (2, 3, 1, 0, 4)]
+
+
+def test_each_level_has_its_own_cost_and_its_own_name(rng):
+    said, kept = [], []
+    problems = [make_problem(rng)._replace(level=n) for n in (0, 2)]
+
+    class Telling(Checkpoint):
+        def part(self, name):
+            kept.append(name)
+            return self
+
+    class Counting:
+        def stage(self, title, amount):
+            said.append((title, amount))
+            return said.append
+
+    params = LabelTreeParams(C=(0.5, 1.0, 2.0), n_jobs=1)
+    found = train_levels(problems, params, Counting(), "levels", Telling())
+    assert kept == ["level0+2"]
+    total = sum(work(problem).sum() for problem in problems)
+    assert said[0] == ("levels", total) and sum(said[1:]) == pytest.approx(total)
+    for problem, C, (layer, _) in zip(problems, (0.5, 2.0), found, strict=True):
+        ((alone, _),) = train_layers(
+            [problem], [LabelTreeParams(C=C, n_jobs=1)], lambda amount: None
+        )
+        assert bits(layer) == bits(alone)
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_groups_of_a_wide_chunk_are_stored_as_the_parameters_say(monkeypatch, problem, weights):
+    narrow = bits(trained(problem, weights=weights)[0])
+    monkeypatch.setattr(level, "WIDE", 1)
+    assert bits(trained(problem, weights=weights)[0]) == narrow
+
+
+def test_a_pair_of_children_is_trained_and_no_chunk_has_no_passes(rng):
+    problem = make_problem(rng, inner=True)
+    pair = problem._replace(
+        nodes=naive.as_targets(rng.random((80, 2)) < 0.3),
+        chunk_rows=naive.as_lists(np.ones((1, 80))),
+        chunk_ptr=np.array([0, 2]),
+    )
+    assert work(pair).tolist() == [len(pair.X.data) * 16]
+    assert trained(pair)[1].any(axis=0).all()
+    none = pair._replace(chunk_rows=naive.as_lists(np.zeros((0, 80))), chunk_ptr=np.array([0]))
+    ((layer, passes),) = train_layers([none], [LabelTreeParams(n_jobs=1)], lambda amount: None)
+    assert passes == 0 and len(layer.weight) == 0
