@@ -4,6 +4,7 @@ import pytest
 import scipy.sparse as sp
 
 from xmc.arrays import Targets, frozen, pointers
+from xmc.inputs import as_rows
 from xmc.kernels.gather import (
     count,
     entries_of,
@@ -14,6 +15,7 @@ from xmc.kernels.gather import (
     squared_norms,
     targets,
     transpose,
+    unit_row,
 )
 
 SIZES = [0, 1, 60]
@@ -216,3 +218,73 @@ def test_picked_rows_are_the_gathered_ones_with_features_in_the_order_of_their_f
     assert features.tolist() == first
     kinds = [part.dtype for part in (indptr, indices, data, features)]
     assert kinds == [np.int64, np.int32, np.float32, np.int32]
+
+
+def unit(indices, data, n_features=10, scaled=True):
+    """The values that `unit_row` writes for a row, None if it isn't canonical."""
+    indices, data = np.array(indices, np.int32), np.array(data, np.float32)
+    out = np.full(len(data), 7, np.float32)
+    found = unit_row(frozen(indices), frozen(data), n_features, scaled, out)
+    assert found or (out == 7).all()
+    return out.tolist() if found else None
+
+
+@pytest.mark.parametrize("size", [1.0, 0.5, 3.0, 1e29, 1e-29, 1e31, 1e-31, 1e38, 1e-38, 1e-44])
+def test_one_row_is_scaled_as_many_are(rng, size):
+    for n in (1, 2, 7):
+        data = (rng.normal(size=n) / 3 * size).astype(np.float32)
+        data[data == 0] = np.float32(size)
+        indices = np.sort(rng.permutation(10)[:n])
+        row = sp.csr_matrix((data, indices, [0, n]), (1, 10))
+        for scaled in (True, False):
+            expected = as_rows(row, scaled).data.tolist()
+            assert unit(indices, data, scaled=scaled) == expected
+        assert np.linalg.norm(np.float64(unit(indices, data))) == pytest.approx(1, rel=1e-6)
+
+
+def test_one_row_of_about_length_1_stays_as_it_is():
+    for value in np.float32(1) + np.arange(-8, 9) * np.float32(2.0**-24):
+        expected = as_rows(sp.csr_matrix(([value], [3], [0, 1]), (1, 10)), True).data.tolist()
+        assert unit([3], [value]) == expected
+    assert unit([3], [1 + 2.0**-22]) == [1 + 2.0**-22]
+    assert unit([3], [1 + 2.0**-20]) == [1]
+    assert unit([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("indices", "data"),
+    [
+        ([3, 3], [1, 1]),
+        ([4, 3], [1, 1]),
+        ([-1, 3], [1, 1]),
+        ([-5], [1]),
+        ([3, 10], [1, 1]),
+        ([3, 11], [1, 1]),
+        ([3, 4], [1, 0]),
+        ([3], [0]),
+        ([3], [np.nan]),
+        ([3, 4], [1, np.inf]),
+        ([3, 4], [-np.inf, 1]),
+    ],
+)
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_row_that_is_not_canonical_is_left_to_others(indices, data, scaled):
+    assert unit(indices, data, scaled=scaled) is None
+
+
+def test_the_first_and_the_last_feature_are_features():
+    assert unit([0, 9], [0.6, 0.8]) == pytest.approx([0.6, 0.8])
+    assert unit([0, 1], [1, 1], scaled=False) == [1, 1]
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 5, 40])
+def test_few_rows_are_gathered_at_a_time_whatever_their_number(rng, n_rows):
+    X = naive.random_rows(rng, 40, 6, density=0.9, empty=0.2)
+    rows = rng.integers(0, 40, n_rows).astype(np.int32)
+    found = gather(*X[:3], rows, np.zeros(6, np.int32))
+    dense = np.zeros((n_rows, 6))
+    for row in range(n_rows):
+        own = slice(*found[0][row : row + 2])
+        assert (np.diff(found[1][own]) > 0).all()
+        dense[row, found[3][found[1][own]]] = found[2][own]
+    assert np.array_equal(dense, naive.to_dense(*X)[rows])
