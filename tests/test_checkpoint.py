@@ -23,6 +23,7 @@ from xmc.checkpoint import (
 from xmc.datasets import load_sample, sample_texts
 from xmc.io.files import remove_folder
 from xmc.io.folder import write_folder
+from xmc.parallel import Executor, Threads
 from xmc.training import level
 
 IDENTITY = Identity(settings={"C": 1.0}, data={"rows": "abc"})
@@ -386,3 +387,45 @@ def test_other_data_are_named(tmp_path):
         fit(planted.X, planted.Y[::-1], **kept)
     with pytest.raises(ModelError, match=r"keeps a training with class='LabelTreeClassifier'"):
         OneVsAllClassifier().fit(planted.X, planted.Y, **kept)
+
+
+class Elsewhere(Executor):
+    """Seven workers that say what they were asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def outcomes(self, function, jobs):
+        self.asked.append(len(jobs))
+        return enumerate(function(*job) for job in jobs)
+
+    def n_workers(self):
+        return 7
+
+
+def test_jobs_run_where_the_executor_says_and_else_on_threads(tmp_path):
+    elsewhere = Elsewhere()
+    for checkpoint in (Checkpoint(executor=elsewhere), KeptInFolder(tmp_path, executor=elsewhere)):
+        assert checkpoint.n_workers() == checkpoint.n_workers(2) == 7
+        assert found(checkpoint, Worker(), [3, 1], n_jobs=2) == expected([3, 1])
+        assert checkpoint.anew(pow, [(2, 3), (3, 2), (1, 1)], 2) == [8, 9, 1]
+        assert elsewhere.asked == [2, 3]
+        elsewhere.asked.clear()
+        here = checkpoint.here()
+        assert here.executor == Threads(1) and here.n_workers(2) == 1
+        assert here.once("square", Found, lambda: Worker()(2)).n == 2 and elsewhere.asked == []
+    assert (NOTHING_KEPT.n_workers(2), NOTHING_KEPT.n_workers(3)) == (2, 3)
+
+
+def test_what_takes_no_longer_than_reading_runs_on_as_many_threads(monkeypatch):
+    monkeypatch.setattr(room, "run", lambda *given: given)
+    assert NOTHING_KEPT.anew(print, [(1,)], 2) == (print, [(1,)], 2)
+
+
+def test_what_is_held_is_kept_as_it_was(tmp_path):
+    def held(own):
+        return own._replace(n=-own.n)
+
+    first = found(KeptInFolder(tmp_path), Worker(), [3, 2], held=held)
+    assert [n for _, n in first] == [-3, -2]
+    assert found(KeptInFolder(tmp_path), Worker(), [3, 2]) == expected([3, 2])
