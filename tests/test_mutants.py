@@ -46,3 +46,31 @@ def test_functions_of_classes_are_kept_apart():
         "x_one": (2, 1),
         "xǁTwoǁone": (7, 1),
     }
+
+
+def test_kernels_are_changed_where_they_are_not_compiled(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutants, "WORK", tmp_path / "work")
+    mutants.lay_out("xmc/kernels/heap.py")
+    plain = (tmp_path / "work/xmc/kernels/heap.py").read_text()
+    kernel = (mutants.TOP / "xmc/kernels/heap.py").read_text()
+    assert plain != kernel and plain.replace("\n# @", "\n@") == kernel
+    assert "\n@inner" in kernel and "\n@inner" not in plain and "\n@kernel" not in plain
+    other = tmp_path / "work/xmc/kernels/score.py"
+    assert other.read_text() == (mutants.TOP / "xmc/kernels/score.py").read_text()
+    mutants.lay_out("xmc/topk.py")
+    assert (tmp_path / "work/xmc").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("after", "known"),
+    [
+        ("x = np.zeros(n, )", True),
+        ("x = np.zeros(n, None)", True),
+        ("x = np.zeros(n + 1, np.int32)", False),
+        ("x = np.zeros(None, np.int32)", False),
+    ],
+)
+def test_types_of_arrays_count_in_no_kernel(after, known):
+    before = "x = np.zeros(n, np.int32)"
+    assert mutants.Mutant("xmc/kernels/heap.py", 1, before, after).is_known() == known
+    assert not mutants.Mutant("xmc/topk.py", 1, before, after).is_known()

@@ -435,7 +435,8 @@ class Estimator(ClassifierMixin, BaseEstimator):
     def check_learns(self) -> None:
         """Raise ParameterError if this kind of model can't learn from new rows."""
         if type(self)._taught is Estimator._taught:
-            raise ParameterError(f"{type(self).__name__}: can't learn from new rows or labels: fit it again")
+            cannot = "can't learn from new rows or labels: fit it again"
+            raise ParameterError(f"{type(self).__name__}: {cannot}")
 
     def _taught(self, predictor: Any, news: News) -> Predictor:
         """The predictor, with what it learns of new rows."""
