@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import planted
@@ -153,6 +154,27 @@ def test_features_that_others_make_of_texts_must_be_finite(path):
     )
     with pytest.raises(DataError, match=f"^{path}: expected finite values in X, got NaN in"):
         next(rows.parts())
+
+
+def test_features_that_others_make_come_in_the_same_parts_as_they_are(path, monkeypatch):
+    monkeypatch.setattr(stored, "ROWS_PER_PART", 64)
+    asked = open_rows(path).transformed(
+        lambda texts: sp.csr_matrix([[len(text), 3.0] for text in texts], dtype=np.float32)
+    )
+    parts, plain = [*asked.parts()], [*open_rows(path).parts()]
+    assert [part[:2] for part in parts] == [part[:2] for part in plain]
+    assert [part.texts for part in parts] == [part.texts for part in plain]
+    for part in parts:
+        expected = [value for text in part.texts for value in (len(text), 3.0) if value]
+        assert part.rows.data.tolist() == expected
+
+
+def test_all_rows_are_looked_at_once(path, monkeypatch):
+    rows, looked = open_rows(path), []
+    monkeypatch.setattr(stored, "_check_sound", lambda *given: looked.append(given))
+    assert rows.rows() is rows.rows()
+    ((own, who),) = looked
+    assert own is rows.rows() and str(who) == str(path)
 
 
 def test_a_folder_of_rows_is_one_with_its_json(path, monkeypatch):
@@ -328,7 +350,7 @@ def test_features_that_were_damaged_are_found_before_they_are_read(path, name, p
     put(path, name, place, value)
     found = f": {name}.npy is not what was written: it is damaged in rows 0 to 299"
     assert error_of(path) == found
-    with pytest.raises(DataError, match="is damaged in rows"):
+    with pytest.raises(DataError, match=f"^{path}: .* is damaged in rows"):
         [*open_rows(path).parts()]
 
 
@@ -375,7 +397,8 @@ def test_a_file_that_changes_is_noticed_and_a_replaced_folder_is_not_missed(path
         file.write(b"1234")
     os.utime(path / "X.data.npy", ns=(1, 1))
     for one in (rows, rows.taken(np.array([1])), rows.transformed(None)):
-        with pytest.raises(DataError, match=r"X\.data\.npy was changed while it was read"):
+        said = "X.data.npy was changed while it was read; what was made of it is worth nothing"
+        with pytest.raises(DataError, match=f"^{re.escape(f'{path}: {said}')}$"):
             one.check_unchanged()
 
 
