@@ -18,6 +18,7 @@ from xmc.evidence.names import (
     shares_of_name,
     without_names,
 )
+from xmc.kernels import terms
 
 NAMES = ["Maschinenbau", "Bank", "Philosophie der Kunst", "Öl", "Geschichte", "中国文学", "a b a"]
 TEXTS = [
@@ -285,3 +286,47 @@ def test_halves_of_surrogate_pairs_are_no_letters():
 def test_capitals_are_small_letters_also_beside_accents():
     for text in ("BANK", "BANK Ö"):
         assert figure("Bank", text)["name_share"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("texts", [(), TEXTS])
+def test_terms_are_numbered_from_the_most_frequent_on_ngrams_before_words(texts):
+    index = index_of([*NAMES, "Bankkunst", "Kunst", "Bank der Kunst"], texts)
+    n_grams = index.n_grams
+    is_word = index.hashes >= terms.WORD
+    assert (index.ids[is_word] >= n_grams).all() and (index.ids[~is_word] < n_grams).all()
+    assert sorted(index.ids.tolist()) == [*range(len(index.ids))]
+    for part in (slice(0, n_grams), slice(n_grams, None)):
+        pairs = [*zip(index.text_idf[part].tolist(), index.idf[part].tolist(), strict=True)]
+        assert pairs == sorted(pairs) and len(set(pairs)) > 1
+
+
+def test_as_many_ngrams_find_a_name_as_the_bound_allows(monkeypatch):
+    (text,) = some = TEXTS[:1]
+
+    def found(bound):
+        monkeypatch.setattr(door, "KEYS_OF_A_TEXT", bound)
+        index = index_of(NAMES, some)
+        return np.diff(index.key_indptr)[mentions(index, [text]).terms].sum(), index.n_keys.max()
+
+    all_of_them, most = found(10**6)
+    assert most == door.MOST_KEYS
+    assert found(all_of_them) == (all_of_them, most)
+    assert found(all_of_them - 1)[1] < most
+    for bound in range(1, all_of_them):
+        n, keys = found(bound)
+        assert n <= bound or keys == door.LEAST_KEYS
+
+
+def test_terms_that_an_index_does_not_know_were_in_no_text():
+    texts = ["Bank", "Bank oder Kunst", "Bank Bank", "Bank und mehr"]
+    like = index_of(["Bank", "Kunst", "Zebra"], texts)  # the last of them is in no text
+    names = ["Bank", "Kredit", "Zinsen", "Kunst"]
+    one, other = index_of(names, texts), name_index(names, np.arange(4), 4, like=like)
+    assert [a.tolist() for a in one] == [a.tolist() for a in other]
+    for names in ([name] for name in ("Kredit", "Zinsen", "Haus", "Öl", "Bank", "Kunst")):
+        one, other = index_of(names, texts), name_index(names, np.arange(1), 1, like=like)
+        assert one.text_idf.tolist() == other.text_idf.tolist()
+
+
+def test_letters_are_small_ones_not_capitals():
+    assert 0.2 < figure("Straße", "strasse", ["Straße"])["name_share"] < 1
