@@ -10,7 +10,7 @@ from xmc.arrays import Lists, frozen
 from xmc.evidence import sources
 from xmc.evidence.names import COLUMNS as NAME_COLUMNS
 from xmc.evidence.names import best_names, evidence_of, mentions, name_index
-from xmc.evidence.nearest import inverted
+from xmc.evidence.nearest import inverted, nearest
 from xmc.evidence.sources import (
     Beside,
     Neighbors,
@@ -235,7 +235,7 @@ def test_relatives_of_the_best_labels_are_candidates_and_evidence(world, candida
 
 def test_relatives_of_labels_that_do_not_exist_are_refused(world):
     related = relatives(PAIRS, N_LABELS)._replace(ids=np.full(10, N_LABELS, np.int32))
-    with pytest.raises(ValueError, match="related"):
+    with pytest.raises(ValueError, match="^related: expected arrays that fit each other"):
         check(world.sources._replace(related=related), N_FEATURES, N_LABELS)
     known = Sources(np.zeros(N_LABELS, np.int64), world.bare.beside, related=relatives(PAIRS, 25))
     assert np.flatnonzero(named(known)).tolist() == [3, 7, 8, 10, 11, 12, 13]
@@ -338,3 +338,33 @@ def test_rows_without_texts_and_without_neighbours_are_answered(world, candidate
     heard = hear(world.sources, world.question, TOP)
     parts = fill(world.sources, world.question, heard._replace(near=None), *candidates)
     assert [part.shape[1] for part in parts] == [len(NAME_COLUMNS), 1, 2]
+
+
+def test_what_sources_say_has_the_types_that_kernels_take(world, candidates, monkeypatch):
+    related = relatives(PAIRS, N_LABELS)
+    assert [array.dtype for array in related] == [np.int64, np.int32, np.float32]
+    known, asked = world.sources._replace(related=related), []
+
+    def zeros(name, n, dtype):
+        asked.append((n, dtype))
+        return np.zeros(n, dtype)
+
+    monkeypatch.setattr(sources, "zeros", zeros)
+    for question in (world.question, world.question._replace(mentions=None)):
+        heard = hear(known, question, TOP)
+        assert {top.dtype for top in heard.tops} == {np.dtype(np.int32)}
+        parts = fill(known, question, heard, *candidates)
+        assert {part.dtype for part in parts} == {np.dtype(np.float32)}
+    assert sources.expected(related, heard.sure, *candidates).dtype == np.float32
+    assert {*asked} == {(N_LABELS, np.float32)}
+
+
+def test_small_values_are_left_out_where_neighbours_are_looked_for(world, rng):
+    rows = naive.as_rows(rng.normal(size=(9, N_FEATURES)) * (rng.random((9, N_FEATURES)) < 0.4))
+    found = sources.nearest_rows(world.sources.neighbors, rows)
+    index = world.sources.neighbors.rows
+    expected = nearest(index, rows, sources.N_NEIGHBORS, sources.LEFT_OUT)
+    assert [a.tolist() for a in found] == [a.tolist() for a in expected]
+    assert found.rows.shape == (9, sources.N_NEIGHBORS) and sources.LEFT_OUT > 0
+    whole = nearest(index, rows, sources.N_NEIGHBORS)
+    assert found.similarity.tolist() != whole.similarity.tolist()
