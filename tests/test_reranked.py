@@ -1,5 +1,6 @@
 """Reranked: candidates of all sources, their evidence, and the probabilities that follow."""
 
+import warnings
 from dataclasses import replace
 
 import naive_evidence
@@ -107,6 +108,7 @@ def test_differences_to_the_best_candidate_of_the_row_come_last(predictor, found
 def test_every_column_has_one_name(predictor, found):
     names = columns_of(predictor.bases, predictor.sources)
     assert len(names) == len(set(names)) == found.values.shape[1]
+    assert found.values.dtype == np.float32
 
 
 def test_a_row_has_the_evidence_alone_that_it_has_among_others(predictor, question, found):
@@ -236,5 +238,6 @@ def test_probabilities_have_the_bits_that_rank(predictor, question, model):
     found = predictor.candidates(question, model._search())
     assert found.score.dtype == found.margin.dtype == np.float32
     odds = np.array([-1e4, 0.0, 1e4])
-    p, margin = reranked.probabilities(odds)
+    with warnings.catch_warnings(action="error"):
+        p, margin = reranked.probabilities(odds)
     assert p.tolist() == [0, 0.5, 1] and margin.tolist() == odds.tolist()
