@@ -204,6 +204,11 @@ def test_texts_are_also_held_against_names(sample):
     rank = model.ranker()
     for text in texts[:3]:
         assert same(rank(text), model.predict_topk([text]))
+    X = model.vectorizer_.transform(texts[:3])  # rows without texts, of which names tell nothing
+    for row in range(3):
+        alone = model.classifier_.ranker()(X[row])
+        assert same(alone, model.classifier_.predict_topk(X[row]))
+        assert not same(alone, model.predict_topk(texts[row : row + 1]))
 
 
 @pytest.mark.parametrize("kind", [sp.coo_array, sp.csr_array])
