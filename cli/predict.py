@@ -32,7 +32,7 @@ from xmc.cli.predicting import (
     rows_of_shard,
 )
 from xmc.cli.schedulers import Scheduler, scheduler
-from xmc.errors import ParameterError, printable
+from xmc.errors import ParameterError, printable, shortened
 from xmc.formats import PREDICTION_FORMATS, prediction_format
 from xmc.params import TARGETS
 
@@ -292,8 +292,7 @@ def print_labels(labels: list[dict[str, Any]]) -> None:
 
 def shorten(text: str) -> str:
     """The beginning of a text, on one line."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 3]}..."
+    return printable(shortened(" ".join(text.split()), LONGEST_TEXT))
 
 
 def as_records(top: Any, model: Any) -> list[dict[str, Any]]:
