@@ -1,14 +1,14 @@
 """Slow twins of the kernels that find near rows and count their votes: dense numpy and sorting."""
 
-import naive
 import numpy as np
 
 
-def coded(rows):
-    """The rows as an index holds them, dense: each value to 1/127 of its feature's largest."""
-    dense = naive.to_dense(*rows)
-    step = np.abs(dense).max(axis=0, initial=0) / 127
-    size = np.maximum(1, np.floor(np.abs(dense) / np.where(step > 0, step, 1) + 0.5))
+def coded(dense, step=None):
+    """Dense rows as an index with these steps holds them, by itself 1/127 of a feature's largest
+    value; what lies beyond 127 steps is cut.
+    """
+    step = np.abs(dense).max(axis=0, initial=0) / 127 if step is None else step
+    size = np.floor(np.abs(dense) / np.where(step > 0, step, 1) + 0.5).clip(1, 127)
     return np.sign(dense) * size * step
 
 

@@ -62,7 +62,7 @@ def outcome(name: str, path: str) -> str:
     try:
         parser.check(found)
         parser.again(f"{path}.again", found)
-        if parser.in_blocks is not None and len(found.texts or found.X.indptr) <= MOST_BLOCKS:
+        if parser.in_blocks is not None and len(found.texts or found.X.indptr) < MOST_BLOCKS:
             same_dataset(found, parser.in_blocks(path, _few(path)))
     except Exception as error:
         return f"BAD value: {type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -27,7 +27,9 @@ def assert_same(got, wanted):
 
 
 def agree(rows, X, k):
-    wanted = naive_inverted.nearest(naive_inverted.coded(rows), naive.to_dense(*X), k)
+    wanted = naive_inverted.nearest(
+        naive_inverted.coded(naive.to_dense(*rows)), naive.to_dense(*X), k
+    )
     assert_same(near(inverted(rows), X, k), wanted)
 
 

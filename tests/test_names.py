@@ -328,5 +328,19 @@ def test_terms_that_an_index_does_not_know_were_in_no_text():
         assert one.text_idf.tolist() == other.text_idf.tolist()
 
 
+@pytest.mark.parametrize("texts", [(), TEXTS])
+def test_the_arrays_of_an_index_have_the_types_that_are_stored(texts):
+    index = name_index(NAMES, np.arange(len(NAMES), dtype=np.int64), len(NAMES), texts)
+    kinds = "uint64 int32 int32 float32 float32 int64 int32 float32 int64 int32 uint8 int64 int32"
+    assert [array.dtype.name for array in index] == kinds.split()
+
+
+def test_as_many_labels_are_found_as_are_asked_for():
+    index = index_of(["Bank"] * 300)
+    for k in (1, door.N_COMPARED, 200, 300):
+        (labels,) = best_names(index, mentions(index, ["Bank"]), k).labels
+        assert labels.tolist() == [*range(k)]
+
+
 def test_letters_are_small_ones_not_capitals():
     assert 0.2 < figure("Straße", "strasse", ["Straße"])["name_share"] < 1

@@ -1,6 +1,7 @@
 import re
 
 import naive
+import naive_inverted
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -177,12 +178,6 @@ def signed_rows(rng, n_rows, n_features=40, without=()):
     return naive.as_rows(normalize(dense) if n_rows else dense)
 
 
-def coded(values, step):
-    """Dense values as an index with these steps has them."""
-    size = np.floor(np.abs(values) / np.where(step > 0, step, 1) + 0.5).clip(1, 127)
-    return np.sign(values) * size * step
-
-
 def as_weighed(index, rows):
     """Dense rows as the index compares them."""
     values = naive.to_dense(*rows)
@@ -202,7 +197,7 @@ def test_rows_come_behind_others_in_their_steps(rng, sharpness):
     assert index.step[5] == 0 < found.step[5] and found.step[39] == 0
     assert found.step == pytest.approx(step)
     assert dense(found)[:50] == pytest.approx(dense(index), abs=1e-6)
-    assert dense(found)[50:] == pytest.approx(coded(values, step), abs=1e-5)
+    assert dense(found)[50:] == pytest.approx(naive_inverted.coded(values, step), abs=1e-5)
     frequent = dense(found)[:, index.frequent]
     assert found.length == pytest.approx(np.linalg.norm(frequent, axis=1), rel=1e-5)
     assert np.array_equal(found.frequent, index.frequent) and len(index.frequent) >= 6
@@ -222,7 +217,7 @@ def test_rows_come_back_from_an_index(rng, sharpness):
     back = rows_of(index)
     assert naive.to_dense(*back) == pytest.approx(normalize(dense(index) / weight), abs=1e-6)
     assert naive.to_dense(*back) == pytest.approx(naive.to_dense(*rows), abs=0.02)
-    expected = normalize(coded(as_weighed(index, others), index.step) / weight)
+    expected = normalize(naive_inverted.coded(as_weighed(index, others), index.step) / weight)
     found = likened(index, others)
     assert naive.to_dense(*found) == pytest.approx(expected, abs=1e-5)
     assert [a.dtype for a in found[:3]] == [a.dtype for a in rows[:3]]
@@ -273,6 +268,14 @@ def test_the_largest_values_stay(rng):
         assert found.indptr.dtype == np.int64
     same = rows._replace(data=np.full_like(rows.data, 0.5))
     assert len(_largest(same, 3).data) == 0
+
+
+def test_a_bound_is_used_to_the_last_value(rng):
+    rows = naive.random_rows(rng, 400, 60, density=0.1)  # none of the features is frequent
+    for n in (0, 1, 100, 1000, len(rows.data) - 1):
+        bound = index_bytes(_largest(rows, n))
+        assert inverted(rows, bound).n_bytes == bound
+        assert n == 0 or inverted(rows, bound - 1).n_bytes < bound
 
 
 def test_small_values_of_queries_may_be_left_out(rng):
