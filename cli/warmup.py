@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(output: Output) -> None:
     """Compile every kernel for this machine and save the results on disk.
 
-    That takes about a minute; afterwards no command has to compile.
+    That takes a minute or two; afterwards no command has to compile.
     """
     output.check()
     started = time.monotonic()
@@ -51,7 +51,7 @@ def compile_all() -> None:
             write(Path(folder) / format, Dataset(X=eye, Y=eye), format=format)
             read(Path(folder) / format, format=format)
         _compile_what_is_left(Path(folder), eye)
-    _compile_the_stage(eye)
+        _compile_the_stage(Path(folder), eye)
 
 
 def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
@@ -68,7 +68,7 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
     for weights in options.WEIGHTS["among"]:
         model = OneVsAllClassifier(max_iter=1, weights=weights).fit(eye, eye)
         model.predict_proba(eye)
-        model.compress(weights)
+        model.compress(weights, weight_threshold=0.01)
     top = model.predict_topk(eye, 1)
     best_together(top, 1, Target(0, 1.0))
     OneVsAllClassifier(max_iter=1, tfidf=True, pairs=1.0).fit(eye, eye).predict_topk(eye, 1)
@@ -78,14 +78,15 @@ def _compile_what_is_left(folder: Path, eye: sp.csr_matrix) -> None:
     synthesize("wiki10-31k", folder / "synthetic", scale=0.005)
 
 
-def _compile_the_stage(eye: sp.csr_matrix) -> None:
-    """Train a last stage on texts and on matrices, and ask it."""
-    from xmc import LabelTreeClassifier, RerankedClassifier, TextClassifier, Vocabulary
+def _compile_the_stage(folder: Path, eye: sp.csr_matrix) -> None:
+    """Train a last stage on texts and on matrices, open a model that has one, and ask it."""
+    from xmc import LabelTreeClassifier, RerankedClassifier, TextClassifier, Vocabulary, load
 
     ids = ["a", "b", "c"]
     names = Vocabulary.of((label, f"name {label}", "preferred", None) for label in ids)
     texts = [f"name {label} of {label}" for label in ids] * 4
     below = LabelTreeClassifier(max_iter=1, random_state=0)
     model = TextClassifier(below, vocabulary=names, rerank=True).fit(texts, [[i] for i in ids] * 4)
-    model.suggest(texts[0], 1)
+    model.save(folder / "model")
+    load(folder / "model").suggest(texts[0], 1)
     RerankedClassifier(below, label_features=eye).fit(eye, eye).predict_proba(eye)

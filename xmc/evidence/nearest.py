@@ -96,8 +96,8 @@ def inverted(rows: Rows, max_bytes: int | None = None, sharpness: float = 0.0) -
     rows = _weighed(rows, weight)
     if max_bytes is not None:
         rows = _fitting(rows, max_bytes - weight.nbytes)
-    frequent = np.flatnonzero(_is_frequent(rows)).astype(np.int32)
-    step = kernels.steps(rows.indices, rows.data, rows.n_features)
+    frequent = frozen(np.flatnonzero(_is_frequent(rows)).astype(np.int32))
+    step = frozen(kernels.steps(rows.indices, rows.data, rows.n_features))
     dense = np.zeros((rows.n_rows, _width(len(frequent))), np.int8)
     postings = kernels.fill(*rows[:3], step, frequent, dense)
     length = kernels.lengths(dense, step, frequent)
@@ -146,11 +146,11 @@ def _filled(index: Inverted, rows: Rows) -> Inverted:
     features that had no value get steps.
     """
     own = kernels.steps(rows.indices, rows.data, rows.n_features)
-    step = np.where(index.step > 0, index.step, own)
+    step = frozen(np.where(index.step > 0, index.step, own))
     most = kernels.N_CODES * step[rows.indices]
     cut = rows._replace(data=frozen(np.clip(rows.data, -most, most)))
     dense = np.zeros((rows.n_rows, _width(len(index.frequent))), np.int8)
-    postings = kernels.fill(*cut[:3], frozen(step), index.frequent, dense)
+    postings = kernels.fill(*cut[:3], step, index.frequent, dense)
     length = kernels.lengths(dense, step, index.frequent)
     kept = step, index.frequent, dense, length, index.weight
     return Inverted(*map(frozen, (*postings, *kept)))
