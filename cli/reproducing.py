@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +85,8 @@ class Measuring(NamedTuple):
         def job() -> dict[str, float]:
             return measured(run, seed, rows())
 
-        return self.checkpoint.once(f"{run.name}.seed{seed}", dict[str, float], job)
+        name = f"{run.name}.seed{seed}.{fingerprint(run)}"
+        return self.checkpoint.once(name, dict[str, float], job)
 
     def read(self, run: Run) -> Any:
         """The rows that a run takes; texts and the vocabulary that names their labels, if it has
@@ -168,17 +171,20 @@ def opened(path: str | None, recipe: Recipe, folder: Path) -> AbstractContextMan
 
 
 def identity_of(recipe: Recipe, folder: Path) -> Identity:
-    """What the figures of a recipe depend on."""
+    """What the figures of all runs of a recipe depend on."""
     from xmc.checkpoint import Identity
     from xmc.model_files import versions
 
-    how = {"method", "settings", "bases", "text", "vocabulary"}
-    settings: dict[str, Any] = {**versions(), "propensity": recipe.propensity}
-    for run in recipe.runs:
-        settings[run.name] = {key: value for key, value in run._asdict().items() if key in how}
+    settings = {**versions(), "propensity": recipe.propensity}
     there = recipe.data != EMBEDDED and folder.is_dir()
     files = sorted(folder.iterdir()) if there else []
     return Identity(settings=settings, data={path.name: _stamp(path) for path in files})
+
+
+def fingerprint(run: Run) -> str:
+    """Tells a run from what it was before its recipe was edited: then it is measured again."""
+    trained = run.method, run.settings, run.bases, run.text, run.vocabulary
+    return hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _stamp(path: Path) -> list[int]:
