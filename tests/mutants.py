@@ -104,7 +104,6 @@ TESTS = {
     "xmc/kernels/factors.py": "kernels_factors",
     "xmc/kernels/pairs.py": "kernels_pairs",
     "xmc/kernels/together.py": "kernels_together",
-    "xmc/kernels/bytes.py": "kernels_bytes",
 }
 KERNELS = "xmc/kernels/"
 COMPILED = re.compile(r"^@(?=(kernel|inner)\b)", re.MULTILINE)

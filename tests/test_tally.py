@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from xmc import DataError
 from xmc.judged import judge
 from xmc.metrics import report
 from xmc.tally import ExactMean, Tally
+from xmc.topk import TopK
 
 KS = (1, 3, 5)
 
@@ -46,6 +48,19 @@ def test_each_block_may_have_labels_of_its_own():
         order = np.append(used, rest)
         tally.add(judge("blocks", Y[rows][:, order], P[rows][:, order], KS), None, order)
     assert tally.figures(KS, Y.shape[1]) == report(Y, P, KS)
+
+
+@pytest.mark.parametrize("n_labels", [10, 1 << 24])
+def test_a_label_twice_is_named_with_its_row_among_all(n_labels):
+    """Label 0, too, where labels are many and get new numbers."""
+    Y = sp.csr_matrix(([1.0], ([0], [5])), (3, n_labels))
+    labels = np.array([[0, 5], [0, -1], [0, 0]], np.int32)
+    scores = np.where(labels >= 0, 1.0, -np.inf).astype(np.float32)
+    message = "^blocks: expected each label once per row, row 9 of predictions has one twice$"
+    with pytest.raises(DataError, match=message):
+        judge("blocks", Y, TopK(labels, scores), (2,), first_row=7)
+    hits = judge("blocks", Y[:2], TopK(labels[:2], scores[:2]), (2,)).hits
+    assert hits.tolist() == [[False, True], [False, False]]
 
 
 def test_a_mean_is_rounded_once():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import version
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -329,17 +330,12 @@ def _pack_plain(entries: Entries, name: str, value: Any) -> None:
     entries.meta[name] = plain(value)
 
 
-def _unpack_plain(*kinds: type) -> Callable[[Entries, str], Any]:
-    """Reads a number or a text of one of these types, and of no other, such as bool for int."""
-
-    def unpack(entries: Entries, name: str) -> Any:
-        value = entries.meta[name]
-        optional = name in entries.meta and value is None
-        if not optional and (type(value) not in kinds or not _is_plain(value)):
-            raise ValueError(f"{name}: expected {kinds[0].__name__}, got {value!r}")
-        return value
-
-    return unpack
+def _unpack_plain(kinds: tuple[type, ...], entries: Entries, name: str) -> Any:
+    """A number or a text of one of these types, and of no other, such as bool for int; or None."""
+    value = entries.meta[name]
+    if value is not None and (type(value) not in kinds or not _is_plain(value)):
+        raise ValueError(f"{name}: expected {kinds[0].__name__}, got {value!r}")
+    return value
 
 
 def _is_plain(value: Any) -> bool:
@@ -441,9 +437,9 @@ def _base(entries: Entries) -> Base:
 
 
 BY_TYPE: dict[Any, Storage] = {
-    int: Storage(_pack_plain, _unpack_plain(int)),
-    float: Storage(_pack_plain, _unpack_plain(float, int)),
-    str: Storage(_pack_plain, _unpack_plain(str)),
+    int: Storage(_pack_plain, partial(_unpack_plain, (int,))),
+    float: Storage(_pack_plain, partial(_unpack_plain, (float, int))),
+    str: Storage(_pack_plain, partial(_unpack_plain, (str,))),
     np.ndarray: Storage(_pack_array, _unpack_array),
     list[str]: Storage(_pack_texts, _unpack_texts),
     Rows: Storage(_pack_rows, _unpack_rows),
