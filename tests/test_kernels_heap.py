@@ -2,7 +2,7 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.heap import best
+from xmc.kernels.heap import Best, best, offer
 
 
 def kept(found, k):
@@ -39,3 +39,19 @@ def test_best_goes_by_score_then_margin_then_the_smaller_id():
         np.float32([3, 2, 2, -5]),
     )
     assert [label for *_, label in kept(found, 3)[0]] == [7, 9, 2]
+
+
+@pytest.mark.parametrize("k", [1, 3, 50])
+def test_offer_tells_whether_a_candidate_is_kept(rng, k):
+    """Who offers skips what can't be among the best any more."""
+    indptr, ids, score, margin = naive.random_candidates(rng, [40])
+    held = Best(
+        np.zeros(1, np.int64),
+        np.empty((1, k), np.int32),
+        np.empty((1, k), np.float32),
+        np.empty((1, k), np.float32),
+    )
+    for n in range(40):
+        told = offer(score[n], margin[n], ids[n], held, 0)
+        wanted = naive.best(naive.scored(np.array([0, n + 1]), ids, score, margin)[0], k)
+        assert told == (ids[n] in [label for *_, label in wanted])

@@ -27,21 +27,47 @@ def as_dense(labels, p, chosen):
     return P, named
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 25])
+@pytest.mark.parametrize("n_rows", [0, 1, 3, 25])
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.1, 0.3), (0.0, 1.0)])
 def test_choosing_again_agrees_with_trying_every_label(rng, n_rows, target, weights):
-    labels, p, chosen = random_case(rng, n_rows)
+    for _ in range(10 if n_rows == 3 else 1):  # few rows leave labels that none names
+        agrees(rng, *random_case(rng, n_rows), target, weights)
+
+
+def agrees(rng, labels, p, chosen, target, weights):
+    """Let the rows choose twice, and hold it against the twin."""
     counts = kernels.counted(labels, p, chosen, N_LABELS)
     for _ in range(2):
         P, named = as_dense(labels, p, chosen)
-        order = rng.permutation(n_rows)
+        order = rng.permutation(len(labels))
         candidates = [own[own >= 0].tolist() for own in labels]
         expected, gain = naive.choose_again(P, candidates, named, target, *weights, order)
         what = labels, p, counts, KINDS[target], *weights, order, chosen
         assert kernels.choose_again(*what) == pytest.approx(gain, abs=1e-6)
         np.testing.assert_array_equal(as_dense(labels, p, chosen)[1], expected)
         assert (np.diff(chosen, axis=1) > 0).all()
+
+
+def test_a_row_without_candidates_and_label_0_in_the_last_place(rng):
+    labels = np.array([[-1, -1], [1, 0], [1, 0], [2, -1]], np.int32)
+    p = np.float32([[-np.inf] * 2, [0.9, 0.5], [0.9, 0.5], [0.3, -np.inf]])
+    chosen = np.zeros((4, 1), np.int32)
+    counts = kernels.counted(labels, p, chosen, 3)
+    kernels.choose_again(
+        labels, p, counts, kernels.COVERAGE, 1.0, 0.0, np.array([0, 3, 1, 2]), chosen
+    )
+    assert chosen.ravel().tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "gains, expected",
+    [([1, 1, 1], [0, 1]), ([1, 1, 2], [0, 2]), ([1, 2, 2, 2], [1, 2]), ([0, 1, 0, 2], [1, 3])],
+)
+def test_of_equal_gains_the_first_are_chosen(gains, expected):
+    chosen = np.zeros(2, np.int32)
+    kernels._choose_best(np.array(gains, np.float64), chosen)
+    assert chosen.tolist() == expected
 
 
 def test_what_is_added_is_the_change_of_the_target(rng):

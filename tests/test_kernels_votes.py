@@ -57,6 +57,30 @@ def test_figures_of_candidates_agree_with_counting(rng, n_queries):
     assert list(zip(*(figure.tolist() for figure in figures), strict=True)) == wanted
 
 
+@pytest.fixture
+def colliding():
+    """17 labels that one place of the table for 16 is meant for."""
+    labels = np.arange(100_000)
+    places = (labels * kernels.MULTIPLIER >> 16) % 32
+    return labels[places == places[0]][:17].astype(np.int32)
+
+
+def test_labels_of_one_place_are_told_apart(colliding):
+    """One that is no candidate is looked for, too."""
+    near = np.array([[0, 1]], np.int32), np.float32([[0.5, 0.25]])
+    rows = np.array([0, 17, 19]), np.append(colliding, colliding[[3, 5]])
+    figures = empty(16)
+    kernels.of_candidates(*near, *rows, np.array([0, 16]), colliding[1:], *figures)
+    voters = [2 if place in (3, 5) else 1 for place in range(1, 17)]
+    assert figures[2].tolist() == voters
+    assert figures[0].tolist() == [0.25 + 0.0625 * (n - 1) for n in voters]
+
+    found, figures = np.empty((1, 17), np.int32), empty((1, 17))
+    kernels.best(*near, *rows, found, *figures)
+    assert found[0].tolist() == [*colliding[[3, 5]], *np.delete(colliding, [3, 5])]
+    assert figures[2].tolist() == [[2, 2] + [1] * 15]
+
+
 def test_labels_with_large_ids_are_told_apart():
     ids = np.array([2**31 - 1, 2**31 - 2, 2**30, 0], np.int32)  # all of one row
     near = np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)

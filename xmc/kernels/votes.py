@@ -68,7 +68,7 @@ def best(near, similarity, y_indptr, y_ids, ids, total, largest, voters):
     size = _most_votes(near, y_indptr)
     table, labels = _table(size), np.empty(size, np.int32)
     sums = Figures(np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.int32))
-    total[:], largest[:], voters[:] = 0, 0, 0
+    largest[:], voters[:] = 0, 0
     kept = Best(np.zeros(ids.shape[0], np.int64), ids, total, np.zeros_like(total))
     for i in range(near.shape[0]):
         n = _tally(near[i], similarity[i], y_indptr, y_ids, table, labels, sums)
