@@ -1,9 +1,12 @@
+import re
+
 import naive_names
 import numpy as np
 import pytest
 
 from xmc.evidence.names import _codes, _table, kinds, mentions, name_index
-from xmc.kernels.terms import WORD, find_all, hash_texts
+from xmc.kernels import terms
+from xmc.kernels.terms import LAST_CHINESE, WORD, _n_slots, find_all, hash_texts
 
 SIZES = [0, 1, 40]
 
@@ -29,6 +32,34 @@ def test_each_term_of_the_twin_has_one_hash_and_each_hash_one_term(texts):
             assert hash_of.setdefault(term, number) == number
 
 
+def test_hashes_are_those_that_models_hold(texts):
+    for text, hashes in zip(texts, hashed(texts), strict=True):
+        assert hashes == [hash_of(*term) for term, _ in naive_names.terms_of(text)]
+    assert hashed(["ab"]) == [[0x3B27A1CC455461A3, 0xBFFACB73CE322A69]]
+
+
+def hash_of(kind, term):
+    """The hash of a term as the kernel's docstrings define it, of whole numbers."""
+    if re.match(f"[{naive_names.UNSPACED}]", term):
+        hash = stepped(terms.OF_UNSPACED, *map(ord, term))
+    elif kind == "word":
+        hash = stepped(terms.OF_WORDS, *map(ord, term))
+    else:
+        packed = 0
+        for char in term[: terms.SHORT]:
+            packed = packed << 16 ^ ord(char)
+        hash = stepped(terms.OF_GRAMS, packed % (1 << 64), *map(ord, term[terms.SHORT :]))
+    return hash | 1 << 63 if kind == "word" else hash & ~(1 << 63)
+
+
+def stepped(hash, *codes):
+    hash = int(hash)
+    for code in codes:
+        hash = (hash ^ code) * int(terms.FACTOR) % (1 << 64)
+        hash ^= hash >> 29
+    return hash
+
+
 def test_hashes_of_words_have_the_first_bit_and_those_of_ngrams_have_not(texts):
     for text, hashes in zip(texts, hashed(texts), strict=True):
         kinds_of_terms = [term[0] for term, _ in naive_names.terms_of(text)]
@@ -50,14 +81,14 @@ def test_find_all_agrees_with_a_dict(rng, n):
 def test_mentions_agree_with_their_twin(rng, texts, n_names):
     names = naive_names.random_texts(rng, n_names, 12)
     index = name_index(names, np.arange(n_names, dtype=np.int32), n_names)
-    indptr, terms, counts, firsts = mentions(index, texts)
+    indptr, found, counts, firsts = mentions(index, texts)
     assert len(indptr) == len(texts) + 1
     known = {term for name in names for term, _ in naive_names.terms_of(name)}
     id_of = ids(index, names)
     for i, text in enumerate(texts):
         own = slice(indptr[i], indptr[i + 1])
         twin = naive_names.mentions(text, known)
-        assert terms[own].tolist() == [id_of[term] for term in twin]
+        assert found[own].tolist() == [id_of[term] for term in twin]
         assert counts[own].tolist() == [count for count, _ in twin.values()]
         assert firsts[own].tolist() == [first for _, first in twin.values()]
 
@@ -77,3 +108,32 @@ def test_a_long_text_has_room_for_all_of_its_terms():
     chinese = "".join(chr(0x4E00 + i) for i in range(500))
     (hashes,) = hashed([chinese])
     assert len(hashes) == 1499 and len(set(hashes)) == 1499
+
+
+def test_beyond_the_table_of_kinds_only_two_planes_are_chinese():
+    last, next = chr(LAST_CHINESE - 1), chr(LAST_CHINESE)
+    assert len(kinds()) < LAST_CHINESE
+    assert [len(hashes) for hashes in hashed([last, next, chr(0x10FFFF)])] == [2, 0, 0]
+
+
+def test_a_pair_of_characters_counts_where_its_first_one_stands():
+    index = name_index(["日中", "word"], np.arange(2, dtype=np.int32), 2)
+    texts = ["中文日中 word 日中", "word word 文日中日中"]
+    found = [dict(zip(*pair, strict=True)) for pair in mentioned(index, texts)]
+    pair = ids(index, ["日中", "word"])["gram", "日中"]
+    assert [firsts[pair] for firsts in found] == [2, 3]
+
+
+def mentioned(index, texts):
+    """The terms of each text, and where each is met first."""
+    indptr, found, _, firsts = mentions(index, texts)
+    return [
+        (found[a:b].tolist(), firsts[a:b].tolist())
+        for a, b in zip(indptr[:-1], indptr[1:], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 8, 9, 100, 1 << 20])
+def test_slots_are_a_power_of_two_and_half_of_them_stay_empty(n):
+    size = _n_slots(n)
+    assert size & (size - 1) == 0 and 2 * n <= size < max(3, 4 * n)
