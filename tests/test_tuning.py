@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 import re
 import shutil
 from collections import Counter
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import planted
@@ -357,6 +359,18 @@ def test_the_plot_has_a_mark_for_each_trial_in_both_panels(small_rungs, tmp_path
     assert drawn.count('r="4.5"') == 2 * (len(through) + n_named) + 1  # and one of the legend
     assert drawn.count('r="3"') == 2 * n_others + 1
     assert n_others > 0
+
+
+@pytest.mark.parametrize("name", ["trials.svg", "trials.jsonl"])
+@pytest.mark.parametrize("make, got", [(Path.mkdir, "a folder"), (os.mkfifo, "something else")])
+def test_what_is_no_file_is_refused_before_any_trial(tmp_path, monkeypatch, name, make, got):
+    tune(X, Y, tmp_path / "t", n_trials=1)
+    path = tmp_path / "t" / name
+    path.unlink()
+    make(path)
+    monkeypatch.delattr(search._Search, "run")
+    with pytest.raises(DataError, match=f"{name}: expected a file, got {got}$"):
+        tune(X, Y, tmp_path / "t", n_trials=2)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -28,7 +28,7 @@ from .given import WHO, as_labelled_rows, check_numbers, check_settings, checksu
 from .halving import Halving, Job, Rung, rungs_of
 from .plot import plot
 from .space import Space
-from .trials import Trial, best_of, decimals_of, joined, keep, kept, key_of
+from .trials import FILE, Trial, best_of, decimals_of, joined, keep, kept, key_of
 
 PLOT = "trials.svg"
 USUAL_KS = (1, 3, 5)
@@ -107,6 +107,10 @@ def _searched(
     search: _Search, folder: Path, budget: float, n_trials: int | None, tell: Callable[[str], None]
 ) -> Tuning:
     """Make trials until the time is over, or there is nothing left to try."""
+    for path in (folder / FILE, folder / PLOT):
+        if path.exists() and not path.is_file():
+            got = "a folder" if path.is_dir() else "something else"
+            raise DataError(f"{path}: expected a file, got {got}")
     trials = kept(folder, search.metric, search.fits)
     if trials:
         plural = "" if len(trials) == 1 else "s"
