@@ -15,7 +15,8 @@ def case(request, rng):
     names = naive_names.random_texts(rng, request.param, 12)
     labels = np.sort(rng.integers(0, N_LABELS, len(names))).astype(np.int32)
     texts = naive_names.random_texts(rng, 8) + ["", *(f"a {name} {name}" for name in names[::6])]
-    texts += [f"{text} {'or ' * n} {text}" for n, text in enumerate(texts)]  # past the opening, too
+    texts += [f"{text} {'or ' * n} {text}" for n, text in enumerate(texts)]
+    texts += [f"{'or ' * (n % 20)} {text}" for n, text in enumerate(texts)]  # past the opening, too
     return names, labels, texts
 
 
@@ -43,6 +44,98 @@ def test_figures_agree_with_their_twin(rng, case, known):
             )
 
 
+@pytest.mark.parametrize("n_words", [15, 16, 17])
+def test_the_opening_are_the_first_16_words(n_words):
+    index = door.name_index(["abc", "de"], np.int32([0, 1]), 2)
+    text = f"de {'or ' * (n_words - 1)}abc"
+    (row,) = door.evidence_of(
+        index, door.mentions(index, [text]), np.array([0, 1]), np.zeros(1, np.int32)
+    )
+    idf = naive_names.name_idf(["abc", "de"])
+    assert row == pytest.approx(naive_names.figures("abc", text, idf, idf), abs=2e-5)
+    opening = door.COLUMNS.index(next(name for name in door.COLUMNS if "opening" in name))
+    assert (row[opening] > 0) == (n_words < 16)
+
+
+def test_the_best_name_of_a_label_is_the_first_of_those_that_fit_best(case):
+    """Also where a label has one name, names without terms, or the same name twice."""
+    names, labels, texts = case
+    names = [*names, "abcd", "abcd", "-", "-", "_", "abc bcd"]
+    labels = np.append(labels, np.int32([*[N_LABELS] * 2, N_LABELS + 1, *[N_LABELS + 2] * 3]))
+    index = door.name_index(names, labels, N_LABELS + 4)
+    idf = naive_names.name_idf(names)
+    for text in [*texts, "abcd", "abc bcd"]:
+        found = door.mentions(index, [text])
+        for label in range(N_LABELS + 4):
+            fits = [
+                (naive_names.score(own), -n)
+                for n in np.flatnonzero(labels == label)
+                if (own := naive_names.figures(names[n], text, idf, idf))
+            ]
+            best = door.best_name(index, found, label)
+            if not fits or fits[0][0] == max(fits)[0]:  # the first one, also if others tie
+                assert best == (-fits[0][1] if fits else -1)
+            else:
+                assert dict((-n, fit) for fit, n in fits)[best] == pytest.approx(max(fits)[0])
+
+
+def test_a_name_may_weigh_as_little_as_a_term_can():
+    """A term that all names have has the weight 1, and so has a name that is nothing else."""
+    index = door.name_index(["a"], np.zeros(1, np.int32), 1)
+    assert index.norms.tolist() == [[1, 1]]
+    found = door.mentions(index, ["a b"])
+    assert door.best_name(index, found, 0) == 0
+    assert door.best_names(index, found, 2).labels.tolist() == [[0, -1]]
+    index = door.name_index(["a", "a"], np.zeros(2, np.int32), 1)
+    assert door.best_name(index, door.mentions(index, ["b a"]), 0) == 0
+
+
+def test_labels_with_several_names_are_found_once_and_the_smaller_of_equal_ones():
+    names = ["abc", "abc d", "def", "def a"]
+    index = door.name_index(names, np.int32([0, 0, 1, 1]), 2)
+    found = door.best_names(index, door.mentions(index, ["def abc", "abc def", "abc"]), 3)
+    assert found.labels.tolist() == [[0, 1, -1], [0, 1, -1], [0, -1, -1]]
+    one = door.best_names(index, door.mentions(index, ["def abc", "abc def"]), 1)
+    assert one.labels.tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize("scale", [0.001, 1.0, 1000.0])
+def test_names_are_guessed_by_the_number_and_the_weight_of_their_keys(rng, scale):
+    n_names, n_terms, terms = 40, 30, np.int32([3, 8, 9, 20, 25])
+    own = [np.sort(rng.permutation(n_terms)[: rng.integers(1, 13)]) for _ in range(n_names)]
+    by_term = [[name for name in range(n_names) if t in own[name]] for t in range(n_terms)]
+    by_term[9] = []
+    keys = kernels.Keys(
+        pointers([len(part) for part in by_term]),
+        np.array(sum(by_term, []), np.int32),
+        np.array([len(part) for part in own], np.uint8),
+    )
+    product = np.float32([0, *(scale * rng.random(5))])
+    product[3] = 2 * scale  # of a term that is nobody's key
+    text = kernels.Text(None, product, None, None, None)
+    tally, touched = np.zeros(n_names, np.uint16), np.empty(n_names + 1, np.int32)
+    n = kernels._tell(terms, text, keys, tally, touched)
+
+    most = max(product[[1, 2, 4, 5]])
+    steps = {t: int(p * (kernels.STEPS / most)) for t, p in zip(terms, product[1:], strict=True)}
+    told = [[t for t in terms if name in by_term[t]] for name in range(n_names)]
+    assert sorted(touched[:n].tolist()) == [name for name in range(n_names) if told[name]]
+    assert (tally >> kernels.SUM_BITS).tolist() == [len(part) for part in told]
+    sums = [sum(steps[t] for t in part) for part in told]
+    assert (tally & ((1 << kernels.SUM_BITS) - 1)).tolist() == sums
+
+    fit, norms = np.empty(n_names + 1, np.float32), rng.random((n_names, 2)).astype(np.float32)
+    names = kernels.Names(None, None, None, None, None, norms)
+    n_kept = kernels._guess(touched, fit, n, names, keys, tally)
+    kept = [name for name in range(n_names) if 6 * len(told[name]) >= len(own[name])]
+    kept = [name for name in kept if told[name]]
+    assert sorted(touched[:n_kept].tolist()) == kept and len(kept) < n
+    shares = {name: len(told[name]) / len(own[name]) for name in kept}
+    expected = {name: sums[name] * shares[name] ** 1.5 / norms[name, 0] for name in kept}
+    assert fit[:n_kept] == pytest.approx([expected[name] for name in touched[:n_kept].tolist()])
+    assert not tally.any()
+
+
 def test_best_labels_are_those_of_the_best_names_with_a_sixth_of_their_keys(case):
     names, labels, texts = case
     index = door.name_index(names, labels, N_LABELS)
@@ -64,12 +157,19 @@ def test_best_labels_are_those_of_the_best_names_with_a_sixth_of_their_keys(case
         assert (best[row, n:] == -1).all() and (scores[row, n:] == -np.inf).all()
 
 
-@pytest.mark.parametrize("n", [0, 1, 200])
-def test_keep_keeps_the_fittest_and_few_others(rng, n):
-    names, fit = np.arange(n, dtype=np.int32), rng.random(n).astype(np.float32)
-    n_kept = kernels._keep(names, fit.copy(), n, 50)
-    kept = set(names[:n_kept].tolist())
-    assert kept >= set(np.argsort(-fit)[:50].tolist()) and n_kept <= 60
+@pytest.mark.parametrize("n", [0, 1, 30, 200])
+@pytest.mark.parametrize("scale", [0.0, 0.001, 1.0, 1000.0])
+@pytest.mark.parametrize("wanted", [1, 10, 50])
+def test_keep_keeps_the_fittest_and_those_of_the_same_step(rng, n, scale, wanted):
+    names = np.arange(n, dtype=np.int32)
+    fit = np.float32(scale) * rng.random(n).astype(np.float32)
+    fit[::7] = 0
+    n_kept = kernels._keep(names, fit.copy(), n, wanted)
+    most = max(fit, default=0)
+    steps = (fit * (kernels.STEPS / most if most else 0.0)).astype(int)
+    least = np.sort(steps)[-wanted] if n >= wanted else 0
+    assert names[:n_kept].tolist() == np.flatnonzero(steps >= least).tolist()
+    assert set(names[:n_kept].tolist()) >= set(np.argsort(-fit, kind="stable")[:wanted].tolist())
 
 
 def test_fewer_names_compared_give_a_part_of_the_answer(rng):
