@@ -57,7 +57,7 @@ TESTS = {
     "xmc/layer.py": "layer updating compression spill",
     "xmc/features.py": "features",
     "xmc/model_files.py": "model_files",
-    "xmc/ranking/search.py": "search trees calibration",
+    "xmc/ranking/search.py": "search trees calibration tail",
     "xmc/ranking/ensemble.py": "ensemble search",
     "xmc/ranking/trees.py": "trees search",
     "xmc/ranking/ranker.py": "ranker containers",

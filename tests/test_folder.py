@@ -307,6 +307,23 @@ def test_an_array_of_another_type_or_shape_is_named(folder, array):
     assert str(error.value) == f"{folder}: {FILE} can't be read: {expected}"
 
 
+def test_of_several_arrays_the_one_that_differs_is_named(folder):
+    listed = json.loads((folder / FILE).read_text())["arrays"]
+    edit(folder, FILE, arrays=listed | {"table": {**listed["table"], "shape": [3, 2]}})
+    with pytest.raises(ModelError, match="has, such as table$"):
+        read_folder(folder, FILE)
+
+
+@pytest.mark.parametrize("name", ["sha256", "ids"])
+def test_a_missing_checksum_is_named_with_its_file(folder, name):
+    meta = json.loads((folder / FILE).read_text())
+    del (meta if name == "sha256" else meta["arrays"][name])["sha256"]
+    (folder / FILE).write_text(json.dumps(meta))
+    with pytest.raises(ModelError) as error:
+        verify_folder(folder, FILE)
+    assert str(error.value) == f"{folder}: {FILE} can't be read: no 'sha256'"
+
+
 def test_every_changed_bit_is_found_by_its_checksum(folder):
     verify_folder(folder, FILE)
     for name, before in content(folder).items():
@@ -348,11 +365,13 @@ def old(tmp_path):
 
 def test_format_2_has_an_npy_per_array_and_no_checksum(old):
     assert read_folder(old, FILE)[1]["ids"].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(ModelError, match="of format 2 has no checksums to verify; save it again$"):
+    with pytest.raises(ModelError) as error:
         verify_folder(old, FILE)
+    told = "a folder of format 2 has no checksums to verify; save it again"
+    assert str(error.value) == f"{old}: {told}"
 
 
-def test_an_array_of_format_2_is_mapped_but_where_it_is_empty(old):
+def test_an_array_of_format_2_is_mapped_and_may_be_empty(old):
     assert mapped(read_folder(old, FILE)[1]["ids"])
     np.save(old / "ids.npy", np.empty((3, 0), np.int32))
     edit(old, FILE, arrays={"ids": ["<i4", [3, 0]]})

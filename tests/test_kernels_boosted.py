@@ -140,6 +140,29 @@ def test_any_other_pointer_is_a_misfit(rng):
             assert misfit(trees.indptr, trees.feature, frozen(right), N_COLUMNS) >= 0
 
 
+def test_a_column_that_is_not_there_is_a_misfit(rng):
+    trees = naive_boosted.random_trees(rng, 2, 6, N_COLUMNS)
+    for i in np.flatnonzero(trees.feature >= 0):
+        for wrong in (N_COLUMNS, 2**31 - 1):
+            feature = trees.feature.copy()
+            feature[i] = wrong
+            assert misfit(trees.indptr, frozen(feature), trees.right, N_COLUMNS) == i
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_node_whose_second_child_lies_behind_the_tree_is_a_misfit(behind):
+    indptr = np.array([0, 2, *[3] * behind])
+    feature, right = np.array([[0, -1, -1], [2, 0, 0]], np.int32)[:, : 2 + behind]
+    assert misfit(indptr, frozen(feature), frozen(right), 1) == 0
+
+
+def test_a_leaf_alone_asks_nothing():
+    parent, above, share, most = boosted.edges(
+        np.array([0, 1]), np.array([-1], np.int32), np.zeros(1, np.int32), np.array([5])
+    )
+    assert (parent.tolist(), above.tolist(), share.tolist(), most) == ([-1], [-1], [1], 0)
+
+
 def test_a_leaf_that_asks_or_a_node_that_does_not_is_a_misfit(rng):
     trees = naive_boosted.random_trees(rng, 2, 6, N_COLUMNS)
     for i in range(len(trees.feature)):

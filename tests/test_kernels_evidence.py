@@ -112,6 +112,16 @@ def test_the_best_company_is_what_the_best_labels_make_expect_most(rng, n_rows, 
     assert not nothing.any(), "scratch is left as it was"
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_of_labels_that_are_expected_alike_the_smaller_come_first(k):
+    """Label 0 makes expect 7, label 1 makes expect 3, whichever is met first."""
+    tops = np.array([[0, 1]], np.int32), np.float32([[0.5, 0.5]])
+    beside = np.array([0, 1, 2, *[2] * 6]), np.array([7, 3], np.int32), np.float32([0.5, 0.5])
+    ids, scores = np.empty((1, k), np.int32), np.empty((1, k), np.float32)
+    kernels.best_company(*tops, *beside, np.zeros(8, np.float32), ids, scores)
+    assert ids[0].tolist() == [3, 7, -1][:k]
+
+
 @pytest.mark.parametrize("n_rows", [0, 1, 40])
 def test_less_the_best_agrees_with_its_twin(rng, n_rows):
     indptr, ids, _ = random_candidates(rng, n_rows)

@@ -87,6 +87,107 @@ def test_length_is_that_of_the_frequent_part(rng):
     assert index.length == pytest.approx(np.linalg.norm(part, axis=1), rel=1e-6)
 
 
+def test_a_row_that_shares_features_but_no_product_is_not_near():
+    """Both features are frequent, and what they could reach together is above 0."""
+    rows = naive.as_rows(np.array([[1, 0], [0, 1], [1, 1.0]]))
+    assert len(inverted(rows).frequent) == 2
+    agree(rows, naive.as_rows(np.array([[1, 0], [0, 2.0]])), 3)
+
+
+def test_a_bound_stands_above_what_it_bounds():
+    """Row 1 points where the query does: rounding must not take it below row 0, which is nearly as
+    near.
+    """
+    index = inverted(naive.as_rows(np.array([[127, 73], [100, 100], [0, 127.0]])))
+    assert len(index.frequent) == 2
+    assert [row for row, _ in near(index, naive.as_rows(np.array([[1, 1.00002]])), 1)[0]] == [1]
+
+
+@pytest.mark.parametrize("n_rows", [kernels.SPAN, kernels.SPAN + 1, 2 * kernels.SPAN + 1])
+def test_the_last_row_of_all_is_found(n_rows):
+    dense = np.zeros((n_rows, 2))
+    dense[-1, 0], dense[:, 1] = 1, 1e-3
+    ids = [row for row, _ in near(inverted(naive.as_rows(dense)), naive.as_rows(np.eye(2)), 1)[0]]
+    assert ids == [n_rows - 1]
+
+
+def test_of_equal_rows_in_spans_that_are_looked_at_later_the_first_are_near():
+    """The last span has the nearest row, so it is looked at first; features are rare."""
+    dense = np.zeros((4 * kernels.SPAN, 3))
+    dense[[5, 9, -3, -2], 0] = 1
+    dense[-1, 0], dense[-1, 1] = 1, 1
+    rows, X = naive.as_rows(dense), naive.as_rows(np.array([[1, 1, 0.0]]))
+    for k, wanted in ((2, [5]), (3, [5, 9]), (4, [5, 9, len(dense) - 3])):
+        assert [row for row, _ in near(inverted(rows), X, k)[0]] == [len(dense) - 1, *wanted]
+
+
+@pytest.mark.parametrize(
+    ("peaks", "bar", "wanted"),
+    [
+        ([0.5, 0.7, 0.5, 0.2], 0.5, [1, 0, 2]),
+        ([0.5, 0.7, 0.5, 0.2], 0.6, [1]),
+        ([0, 1e-6, 0, 1, -np.inf], 0, [3, 1]),
+        ([0.5, 0.2], 0.7, []),
+        ([0, 0], 0, []),
+        ([3, 9, 6], 1, [1, 2, 0]),
+    ],
+)
+def test_spans_that_reach_the_bar_come_in_order_of_their_peaks(peaks, bar, wanted):
+    bounds = kernels.Bounds(
+        np.empty(0, np.float32),
+        np.float32(peaks),
+        np.full(len(peaks), 1 << 30, np.int32),
+        np.empty(kernels.N_BUCKETS + 1, np.int64),
+        np.empty(0, np.int32),
+    )
+    n = kernels._order(bounds, np.float32(bar))
+    assert (n, bounds.order[:n].tolist()) == (len(wanted), wanted)
+
+
+def test_only_rows_that_are_due_are_weighed():
+    """What stands behind them among the due ones may be anything."""
+    rows = naive.as_rows(np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 0.0]]))
+    index = kernels.Index(*inverted(rows)[:-1])
+    query = kernels._query(index, np.array([0], np.int32), np.float32([1]))
+    bounds = kernels.Bounds(
+        np.empty(kernels.BLOCK, np.float32),
+        np.empty(1, np.float32),
+        np.zeros(1, np.int32),
+        np.empty(kernels.N_BUCKETS + 1, np.int64),
+        np.full(kernels.TOGETHER + kernels.SPAN, 1 << 30, np.int32),
+    )
+    kernels._bound(index, 0, query, bounds)
+    kernels._peaks(bounds)
+    ids, similarity = np.empty((1, 2), np.int32), np.empty((1, 2), np.float32)
+    kept = kernels.Best(np.zeros(1, np.int64), ids, similarity, np.zeros((1, 2), np.float32))
+    kernels._visit(index, 0, query, bounds.order, np.float32(0), bounds, kept, 0)
+    assert kept.size[0] == 1 and ids[0, 0] == 0
+
+
+def test_codes_are_steps_of_at_least_one():
+    step = np.float32(1 / 127)
+    values = [0, 1, -1, 1e-9, -1e-9, 0.5, -0.5]
+    codes = [kernels._code(np.float32(value), step) for value in values]
+    assert codes == [0, 127, -127, 1, -1, 64, -64]
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, kernels.BLOCK, kernels.BLOCK + 1])
+def test_an_index_has_as_many_blocks_as_its_rows_take(n_rows):
+    """And room for the postings of rare features only."""
+    indptr, indices = np.arange(n_rows + 1), np.arange(n_rows, dtype=np.int32) % 3
+    place = np.array([-1, 0, -1], np.int32)
+    pointers, size = kernels._pointers(indptr, indices, place)
+    assert len(pointers) == -(-n_rows // kernels.BLOCK)
+    assert size == np.count_nonzero(indices != 1)
+    assert size == np.diff(pointers, axis=1)[:, [0, 2]].sum()
+
+
+def test_a_row_whose_features_weigh_nothing_stays_0():
+    rows = naive.as_rows(np.array([[1, 0, 0], [1, 2, 0], [0, 0, 3.0]]))
+    got = kernels.weighed(*rows[:3], np.float32([0, 1, 0.5]))
+    assert got.tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize("n_rows", [0, 1, 30])
 def test_weighed_rows_have_length_1(rng, n_rows):
     rows, weight = naive.random_rows(rng, n_rows, 8), rng.random(8).astype(np.float32)
@@ -110,6 +211,12 @@ def test_pruning_leaves_out_the_smallest_values_that_fit_in_a_part_of_the_square
                 break
             kept[j] = 0
         assert found.tolist() == kept.tolist()
+
+
+def test_pruning_leaves_out_what_fits_exactly():
+    rows = naive.as_rows(np.array([[3, 4.0], [0, 5]]))
+    indptr, indices, data = kernels.pruned(*rows[:3], 0.36)
+    assert (indptr.tolist(), indices.tolist(), data.tolist()) == ([0, 1, 2], [1, 1], [4, 5])
 
 
 def test_a_pruned_query_misses_no_more_than_the_root_of_what_is_left_out(rng):

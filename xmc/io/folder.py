@@ -277,7 +277,7 @@ def npy_array(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) 
     where = folder / f"{name}.npy"
     try:
         tensors.open_regular(where).close()
-        array = np.load(where, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
+        array = np.load(where, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
     except Exception as error:  # numpy raises nearly anything over a damaged header

@@ -104,7 +104,7 @@ def misfit(indptr, feature, right, n_columns):
     """Some node that is no node of such a tree, -1 if there is none; then every walk stays inside
     and ends.
 
-    Only indptr must be sound: ascending, from 0 to the number of nodes.
+    Only indptr must be sound: rising from 0 to the number of nodes.
     """
     size = np.zeros(feature.shape[0], np.int64)
     for tree in range(indptr.shape[0] - 1):
@@ -117,7 +117,7 @@ def misfit(indptr, feature, right, n_columns):
             if feature[i] >= n_columns or not i + 1 < second < end or second != i + 1 + size[i + 1]:
                 return i
             size[i] += size[i + 1] + size[second]
-        if first < end and size[first] != end - first:
+        if size[first] != end - first:
             return first
     return np.int64(-1)
 
