@@ -12,6 +12,7 @@ from xmc.kernels.pages import (
     pays,
     room_for,
     room_for_map,
+    unsound_page,
 )
 
 
@@ -150,3 +151,43 @@ def test_pages_are_cut_out_of_their_level(rng):
         assert np.array_equal(page.more, layer.more[first : last + 16])
         assert np.array_equal(page.child, layer.child[slice(*layer.entry_ptr[n : n + 2])])
         assert np.array_equal(page.bucket, layer.bucket[slice(*layer.bucket_ptr[n : n + 2])])
+
+
+def first_unsound(layer, bucket):
+    """The slow twin of `unsound_page`, which has the pointers of a level."""
+    for n in range(len(layer.shift)):
+        own = bucket[slice(*layer.bucket_ptr[n : n + 2])].astype(np.int64)
+        ends = np.diff(layer.feature_ptr[n : n + 2])[0], np.diff(layer.entry_ptr[n : n + 2])[0]
+        if (
+            not len(own)
+            or own[0].any()
+            or tuple(own[-1]) != ends
+            or (np.diff(own, axis=0) < 0).any()
+        ):
+            return n
+    return -1
+
+
+def test_the_first_page_whose_buckets_do_not_fit_is_named(rng):
+    layer = naive.as_layer(sparse(rng, 40, 600, 0.1), [0, 600], 2)
+    pointers = layer.bucket_ptr, layer.feature_ptr, layer.entry_ptr
+    assert len(layer.shift) == 3 and unsound_page(*pointers, layer.bucket) == -1
+    found = set()
+    for place in np.ndindex(layer.bucket.shape):
+        own = int(layer.bucket[place])
+        for value in {0, max(own - 1, 0), own + 1, 2**32 - 1} - {own}:
+            bucket = layer.bucket.copy()
+            bucket[place] = value
+            expected = first_unsound(layer, bucket)
+            assert unsound_page(*pointers, bucket) == expected
+            found.add(expected)
+    assert found == {-1, 0, 1, 2}
+
+
+def test_a_page_without_buckets_does_not_fit(rng):
+    layer = naive.as_layer(sparse(rng, 40, 300, 0.1), [0, 300], 2)
+    ends = layer.bucket_ptr.tolist()
+    for n in (0, 1):
+        bucket_ptr = np.array(ends[: n + 1] + ends[n:])
+        with_one_more = [np.append(ptr, ptr[-1]) for ptr in (layer.feature_ptr, layer.entry_ptr)]
+        assert unsound_page(bucket_ptr, *with_one_more, layer.bucket) == n
