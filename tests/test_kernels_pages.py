@@ -109,6 +109,7 @@ def test_buckets_count_features_and_entries_before_them(rng, shift):
     n_buckets = (499 >> shift) + 1
     expected = [((feature >> shift) < b).sum() for b in range(n_buckets + 1)]
     found = count_buckets(feature, sizes, shift, n_buckets)
+    assert (found.shape, found.dtype) == ((n_buckets + 1, 2), np.uint32)
     assert found[:, 0].tolist() == expected
     assert found[:, 1].tolist() == [sizes[:n].sum() for n in expected]
 
