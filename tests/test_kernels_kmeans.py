@@ -4,7 +4,16 @@ import pytest
 
 from xmc.arrays import Rows, frozen
 from xmc.kernels.gather import pick
-from xmc.kernels.kmeans import bisect, choose_left, embed, means, nearest, split_along
+from xmc.kernels.kmeans import (
+    _turn,
+    _used_features,
+    bisect,
+    choose_left,
+    embed,
+    means,
+    nearest,
+    split_along,
+)
 from xmc.kernels.lanes import N_LANES
 
 SIZES = [0, 1, 60]
@@ -102,6 +111,15 @@ def test_embeddings_agree_with_numpy(rng, n_rows, n_kept):
         naive.embed(rows_of_label, naive.to_dense(*X), labels, n_kept), abs=1e-6
     )
     assert counts.max() <= n_kept
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_embeddings_have_length_1_however_long_the_rows_are(rng, scale):
+    dense = naive.to_dense(*naive.random_rows(rng, 30, N_FEATURES))
+    Y = np.ones((30, 1), bool)
+    got, _, _ = embedded(Y, naive.as_rows(scale * dense), [0], N_FEATURES)
+    assert got == pytest.approx(embedded(Y, naive.as_rows(dense), [0], N_FEATURES)[0], abs=1e-6)
+    assert np.linalg.norm(got) == pytest.approx(1)
 
 
 def test_embeddings_of_no_labels_are_empty(rng):
@@ -214,9 +232,11 @@ def test_the_direction_of_bisect_is_that_between_the_centroids(rng):
     assert np.allclose(direction, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", np.float32([1e-6, 1]))
 @pytest.mark.parametrize("n_left", [0, 1, 17, 40])
-def test_split_along_takes_the_points_that_lie_farthest_in_the_direction(rng, n_left):
+def test_split_along_takes_the_points_that_lie_farthest_in_the_direction(rng, n_left, scale):
     Z, direction = many(rng), rng.normal(size=many(rng).n_features).astype(np.float32)
+    Z, direction = Z._replace(data=scale * Z.data), scale * direction
     points = np.sort(rng.choice(60, 40, replace=False)).astype(np.int32)
     farthest = np.argsort(-(naive.to_dense(*Z)[points] @ direction), kind="stable")[:n_left]
     left = split_along(*Z[:3], frozen(points), n_left, direction)
@@ -264,3 +284,42 @@ def test_rows_without_any_feature_are_no_error():
     cluster, similarity = assigned(Z, centroids_of(Z, np.arange(5), 5))
     assert (cluster == 0).all() and not similarity.any()
     assert halves(Z, 2, [0, 1]).sum() == 2
+
+
+@pytest.mark.parametrize("n_left", [1, 2, 3, 700, 1999, 2000])
+def test_the_most_similar_of_many_points_are_left(rng, n_left):
+    similarity = rng.normal(size=2000).astype(np.float32)
+    left = choose_left(similarity, n_left)
+    assert np.flatnonzero(left).tolist() == sorted(np.argsort(-similarity)[:n_left].tolist())
+
+
+def test_bisect_stops_where_a_pass_gains_a_share_of_tol_or_less(rng):
+    """Passes of 2-means gain less than half."""
+    Z, points, seeds = many(rng, 400), np.arange(400, dtype=np.int32), np.array([0, 1])
+    lefts = [
+        bisect(*Z[:3], N_FEATURES, points, 200, seeds, tol, max_iter)[0].tobytes()
+        for tol, max_iter in ((0.5, 20), (0.0, 2), (0.0, 20))
+    ]
+    assert lefts[0] == lefts[1] != lefts[2]
+
+
+def test_used_features_come_in_the_order_of_the_points():
+    rows = naive.as_rows([[1, 0, 0, 2, 0], [0, 0, 3, 0, 0], [0, 1, 0, 4, 0], [0, 0, 0, 0, 5]])
+    found = _used_features(*rows[:2], 5, np.array([2, 1], np.int32))
+    assert found.tolist() == [1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "direction", "together"),
+    [
+        ([0, 0], [3, 4], [-0.6, -0.8], 5),
+        ([3, 4], [0, 0], [0.6, 0.8], 5),
+        ([0.03, 0.04], [5, 0], [-0.4, 0.8], 5.05),
+        ([5, 0], [0.03, 0.04], [0.4, -0.8], 5.05),
+        ([0, 0], [0, 0], [0, 0], 0),
+    ],
+)
+def test_the_direction_leads_from_the_right_centroid_to_the_left(left, right, direction, together):
+    found = np.full(2, 7, np.float32)
+    similarity = _turn(np.array([0, 1], np.int32), np.float32([left, right]), found)
+    assert found == pytest.approx(direction) and similarity == pytest.approx(together)

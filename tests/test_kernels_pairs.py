@@ -58,3 +58,12 @@ def test_no_length_is_too_large_or_too_small(size):
     indptr, two = frozen(np.array([0, 2])), frozen(np.array([0, 1], np.int32))
     read_rows(indptr, two, values, nothing, 2, codes, 1.0, True, ids, out)
     assert out == pytest.approx([0.5, 0.5, np.sqrt(0.5)], rel=1e-4)
+
+
+def test_a_row_of_length_1_has_pairs():
+    values, ids = frozen(np.full(4, 0.5, np.float32)), frozen(np.arange(4, dtype=np.int32))
+    out_ids, out = np.empty(10, np.int32), np.empty(10, np.float32)
+    codes = frozen(np.array([a * 4 + b for a in range(4) for b in range(a + 1, 4)]))
+    nothing, indptr = frozen(np.empty(0, np.float32)), frozen(np.array([0, 4]))
+    read_rows(indptr, ids, values, nothing, 4, codes, 1.0, False, out_ids, out)
+    assert out == pytest.approx([0.5] * 4 + [np.sqrt(1 / 6)] * 6)
