@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -154,7 +156,7 @@ def command(
     if data.texts is not None:
         model = model_of(settings, run, of_texts=True, vocabulary=concepts)
     if dry_run:
-        output.write_json(print_forecast(model, kept, output))
+        output.write_json(print_forecast(model, kept, target, output))
         return
     with (
         resumable(checkpoint, output.notices),
@@ -322,8 +324,10 @@ def found_by(model: Any) -> str:
     return ONLY_NAMES if model.model_.predictor.reads_texts else NEVER_PREDICTED
 
 
-def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, Any]:
-    """Print what training would take, unless JSON goes to stdout; returns it, too."""
+def print_forecast(model: Any, data: LabelledRows, target: str, output: Output) -> dict[str, Any]:
+    """Print what training would take, unless JSON goes to stdout; returns it, too. A disk without
+    room for the model is told.
+    """
     from xmc.parallel import n_threads
 
     report_counts(count_rows(data.X, data.Y), output.notices)
@@ -338,6 +342,7 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
         "parts": [part._asdict() for part in needs.parts],
         "memory_bytes": needs.memory(threads),
         "least_memory_bytes": needs.memory(1, spilled=True),
+        "free_bytes": shutil.disk_usage(Path(target).absolute().parent).free,
     }
     if output.for_people:
         levels = ", ".join(f"{nodes:,} in {chunks:,} chunks" for nodes, chunks in needs.levels)
@@ -350,6 +355,9 @@ def print_forecast(model: Any, data: LabelledRows, output: Output) -> dict[str, 
             f"memory        about {result['memory_bytes'] / 2**20:,.0f} MiB at the peak; {least}"
         )
         click.echo(f"model         about {needs.model_bytes / 2**20:,.0f} MiB")
+    if result["free_bytes"] < needs.model_bytes:
+        free = f"{result['free_bytes'] / 2**20:,.0f} MiB are free"
+        output.notices.say(f"the model finds no room: {free} where {target} goes")
     return result
 
 

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import shutil
 import signal
 import time
 from dataclasses import fields
+from types import SimpleNamespace
 
 import cli_tools as cli
 import folders
@@ -584,7 +586,22 @@ def test_a_dry_run_tells_the_needs_and_trains_nothing(tmp_path):
     assert told["n_rows"] == sp.load_npz(files[0]).shape[0]
     assert told["memory_bytes"] > told["model_bytes"] > 0
     assert told["memory_bytes"] >= told["least_memory_bytes"] > 0
+    assert told["free_bytes"] > 0
     assert not (tmp_path / "model").exists()
+
+
+def test_a_dry_run_tells_where_the_model_finds_no_room(tmp_path, monkeypatch):
+    asked = []
+
+    def nearly_full(folder):
+        asked.append(folder)
+        return shutil.disk_usage("/")._replace(free=3000)
+
+    monkeypatch.setattr("xmc.cli.train.shutil", SimpleNamespace(disk_usage=nearly_full))
+    target, files = tmp_path / "model", (cli.home() / "X.npz", cli.home() / "Y.npz")
+    done = cli.done("train", *files, "--model", target, "--dry-run")
+    line = f"train: the model finds no room: 0 MiB are free where {target} goes"
+    assert done.stderr.splitlines()[-1] == line and asked == [tmp_path]
 
 
 def test_a_dry_run_is_readable_without_json(tmp_path):
