@@ -2,7 +2,15 @@ import naive
 import numpy as np
 import pytest
 
-from xmc.kernels.dcd import inverse_costs, prune, signs, solve_lanes
+from xmc.kernels.dcd import (
+    LONGEST_REST,
+    _due,
+    _shuffle,
+    inverse_costs,
+    prune,
+    signs,
+    solve_lanes,
+)
 from xmc.kernels.gather import squared_norms
 from xmc.kernels.lanes import N_LANES
 
@@ -60,6 +68,81 @@ def problem(rng):
     Y = margins > 0
     Y[:, 5] = False
     return naive.as_rows(dense), Y
+
+
+def shuffled(order, seed):
+    """The slow twin of `_shuffle`, of whole numbers."""
+    order = list(order)
+    for i in range(len(order) - 1, 0, -1):
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % (1 << 64)
+        j = (seed >> 32) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order, seed
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 50])
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+def test_shuffling_agrees_with_whole_numbers(n, seed):
+    order = np.arange(10, 10 + n, dtype=np.int32)
+    with np.errstate(over="ignore"):
+        after = _shuffle(order, np.uint64(seed))
+    assert (order.tolist(), int(after)) == shuffled(range(10, 10 + n), seed)
+
+
+def test_rows_are_due_when_their_rest_is_over():
+    resting, due = np.array([0, 1, 3, 0, 2], np.int8), np.full(5, -1, np.int32)
+    assert _due(resting, due) == 2
+    assert (due[:2].tolist(), resting.tolist()) == ([0, 3], [0, 0, 2, 0, 1])
+
+
+def passed(X, Y, squared, C, bias, tol, max_iter, seed, costs):
+    """The slow twin of `solve_lanes`: what `solved` gives, from dense float64."""
+    rows, y = with_bias(X, bias), as_signs(Y)
+    cost = np.ones(Y.shape) if costs is None else np.where(Y, costs, 1.0)
+    diagonal, upper = (0.5 / C / cost, np.inf) if squared else (0 * cost, C * cost)
+    upper = np.broadcast_to(upper, Y.shape)
+    a, w = np.zeros(Y.shape), np.zeros((rows.shape[1], Y.shape[1]))
+    rest, resting = np.zeros(len(rows), int), np.zeros(len(rows), int)
+    for n_pass in range(max_iter):
+        due, seed = shuffled(np.flatnonzero(resting == 0).tolist(), seed)
+        resting = np.maximum(resting - 1, 0)
+        violation = 0.0
+        for i in due:
+            curvature = rows[i] @ rows[i] + diagonal[i]
+            gradient = y[i] * (rows[i] @ w) - 1 + diagonal[i] * a[i]
+            with np.errstate(divide="ignore"):
+                change = np.clip(a[i] - gradient / curvature, 0, upper[i]) - a[i]
+            step = (curvature * np.abs(change)).max()
+            rest[i] = min(2 * rest[i] + 1, LONGEST_REST) if step <= tol / 2 else 0
+            resting[i], violation = rest[i], max(violation, step)
+            if step > 0:  # not for a row without features and bias, which moves nothing
+                a[i] += change
+                w += np.outer(rows[i], y[i] * change)
+        if violation <= tol:
+            return y * a, w, n_pass + 1
+    return y * a, w, max_iter
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("weighed", [False, True], ids=["equal", "costs"])
+@pytest.mark.parametrize("tol", [0.3, 0.03])
+def test_every_pass_agrees_with_its_twin(problem, rng, loss, bias, weighed, tol):
+    """Also which rows rest, and for how long: rows that move little come seldom."""
+    X, Y = problem
+    costs = np.where(Y, rng.uniform(0.2, 5, Y.shape), 1.0) if weighed else None
+    for max_iter in (1, 2, 3, 5, 9, 17, 100):
+        how = LOSSES[loss], 0.7, bias, tol, max_iter, 3, costs
+        A, W, n_passes = solved(X, Y, *how)
+        a, w, expected = passed(X, Y, *how)
+        assert n_passes == expected
+        assert A[:, : Y.shape[1]] == pytest.approx(a, abs=1e-3)
+        assert W == pytest.approx(w, abs=1e-3)
+
+
+def test_without_rows_one_pass_is_enough():
+    X = naive.as_rows(np.empty((0, 3)))
+    assert solved(X, np.zeros((0, N_LANES), bool), tol=0.0, max_iter=7)[2] == 1
 
 
 @pytest.mark.parametrize("C", [0.1, 1.0, 4.0])

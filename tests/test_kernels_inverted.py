@@ -111,14 +111,19 @@ def test_the_last_row_of_all_is_found(n_rows):
     assert ids == [n_rows - 1]
 
 
-def test_of_equal_rows_in_spans_that_are_looked_at_later_the_first_are_near():
-    """The last span has the nearest row, so it is looked at first; features are rare."""
+def test_of_equal_rows_in_spans_that_are_looked_at_later_the_first_is_near():
+    """The last span is looked at first, as its row could reach 2 by what is frequent; it doesn't,
+    and row 5 is as near.
+    """
     dense = np.zeros((4 * kernels.SPAN, 3))
-    dense[[5, 9, -3, -2], 0] = 1
-    dense[-1, 0], dense[-1, 1] = 1, 1
-    rows, X = naive.as_rows(dense), naive.as_rows(np.array([[1, 1, 0.0]]))
-    for k, wanted in ((2, [5]), (3, [5, 9]), (4, [5, 9, len(dense) - 3])):
-        assert [row for row, _ in near(inverted(rows), X, k)[0]] == [len(dense) - 1, *wanted]
+    middle = slice(kernels.SPAN, 3 * kernels.SPAN)
+    dense[middle, 1], dense[middle, 2] = np.tile([[0.3, 0], [0, 1]], (kernels.SPAN, 1)).T
+    dense[[5, 9, -7], 0], dense[-7, 2], dense[0, 1] = 1, 1, 0.5
+    index = inverted(naive.as_rows(dense))
+    assert index.frequent.tolist() == [1, 2]
+    X = naive.as_rows(np.array([[1, 1, 0.0]]))
+    for k, wanted in ((1, [5]), (2, [5, 9]), (3, [5, 9, len(dense) - 7])):
+        assert [row for row, _ in near(index, X, k)[0]] == wanted
 
 
 @pytest.mark.parametrize(
@@ -144,9 +149,10 @@ def test_spans_that_reach_the_bar_come_in_order_of_their_peaks(peaks, bar, wante
     assert (n, bounds.order[:n].tolist()) == (len(wanted), wanted)
 
 
-def test_only_rows_that_are_due_are_weighed():
+@pytest.mark.parametrize("n_rows", [5, kernels.TOGETHER, kernels.SPAN])
+def test_only_rows_that_are_due_are_weighed(n_rows):
     """What stands behind them among the due ones may be anything."""
-    rows = naive.as_rows(np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 0.0]]))
+    rows = naive.as_rows(np.tile([[1, 0], [0, 1]], (n_rows, 1))[:n_rows])
     index = kernels.Index(*inverted(rows)[:-1])
     query = kernels._query(index, np.array([0], np.int32), np.float32([1]))
     bounds = kernels.Bounds(
@@ -161,7 +167,7 @@ def test_only_rows_that_are_due_are_weighed():
     ids, similarity = np.empty((1, 2), np.int32), np.empty((1, 2), np.float32)
     kept = kernels.Best(np.zeros(1, np.int64), ids, similarity, np.zeros((1, 2), np.float32))
     kernels._visit(index, 0, query, bounds.order, np.float32(0), bounds, kept, 0)
-    assert kept.size[0] == 1 and ids[0, 0] == 0
+    assert kept.size[0] == 2 and sorted(ids[0].tolist()) == [0, 2]
 
 
 def test_codes_are_steps_of_at_least_one():

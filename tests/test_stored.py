@@ -295,6 +295,54 @@ def test_sizes_that_do_not_fit_are_refused(path, change):
     assert error_of(path).startswith(": rows.json can't be read: ")
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "is_ours"),
+    [
+        ("X.data", (3,), True),
+        ("X.data", (0,), True),
+        ("X.data", (3.0,), False),
+        ("X.data", (True,), False),
+        ("X.data", (-1,), False),
+        ("X.data", (), False),
+        ("X.data", (3, 1), False),
+        ("vectorizer.idf", (3, 0), True),
+        ("vectorizer.idf", (), False),
+        ("vectorizer.idf", (3, -1), False),
+        ("vectorizer.idf", (3, 2.0), False),
+    ],
+)
+def test_shapes_are_whole_numbers_and_may_be_0(name, shape, is_ours):
+    assert stored._is_ours(name, np.dtype(np.float32), shape) == is_ours
+
+
+def test_rows_without_features_are_read(tmp_path):
+    nothing = Dataset(sp.csr_matrix((3, 5), dtype=np.float32), sp.csr_matrix((3, 2)))
+    write_rows(tmp_path / "none.rows", [nothing])
+    assert open_rows(tmp_path / "none.rows").X.shape == (3, 5)
+
+
+def test_no_rows_and_no_columns_fit():
+    arrays = {"X.indptr": np.zeros(1, np.int64), "X.indices": np.empty(0, np.int32)}
+    found = stored._csr_arrays("X", arrays | {"X.data": np.empty(0, np.float32)}, 0, 0)
+    assert [len(part) for part in found[:3]] == [1, 0, 0]
+
+
+def test_ids_and_texts_that_are_not_as_many_are_told(path):
+    meta = json.loads((path / "rows.json").read_text())
+    for name, told in (
+        ("label_ids_offsets", "expected 40 label ids, got 39"),
+        ("texts_offsets", "expected 300 texts, they don't fit"),
+    ):
+        before = (path / f"{name}.npy").read_bytes()
+        np.save(path / f"{name}.npy", np.delete(np.load(path / f"{name}.npy"), 5))
+        facts = meta["arrays"][name]
+        listed(path, name, **facts | {"shape": [facts["shape"][0] - 1]})
+        assert error_of(path) == f": rows.json can't be read: {told}"
+        (path / f"{name}.npy").write_bytes(before)
+        edit(path, "rows.json", arrays=meta["arrays"])
+    open_rows(path)
+
+
 NUMBERS = [True, -1, 0, 3.5, 2**31, 10**30]
 VALUES = [None, *NUMBERS, "", "x", "|O", "<f4", [], {}, [[]], [10**9], [3, 3]]
 
