@@ -60,8 +60,9 @@ def test_the_opening_are_the_first_16_words(n_words):
 def test_the_best_name_of_a_label_is_the_first_of_those_that_fit_best(case):
     """Also where a label has one name, names without terms, or the same name twice."""
     names, labels, texts = case
-    names = [*names, "abcd", "abcd", "-", "-", "_", "abc bcd"]
-    labels = np.append(labels, np.int32([*[N_LABELS] * 2, N_LABELS + 1, *[N_LABELS + 2] * 3]))
+    names = [*names, "abcd", "abcd", "-", "-", "_", "abc bcd", "-", "_"]
+    of_these = [N_LABELS + n for n in (0, 0, 1, 2, 2, 2, 3, 3)]
+    labels = np.append(labels, np.int32(of_these))
     index = door.name_index(names, labels, N_LABELS + 4)
     idf = naive_names.name_idf(names)
     for text in [*texts, "abcd", "abc bcd"]:
