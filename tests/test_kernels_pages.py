@@ -129,6 +129,20 @@ def test_a_map_counts_features_by_words_and_entries_by_feature(rng, shift):
         assert before[: held.sum() + 1].tolist() == [0, *np.cumsum(n_entries[n_entries > 0])]
 
 
+@pytest.mark.parametrize("shift", [0, 3, 5, 8])
+def test_no_byte_of_low_leads_out_of_a_map(rng, shift):
+    """These are not looked at when a model is opened."""
+    layer = naive.as_layer(sparse(rng, 256, 20, 0.3), [0, 20], shift)
+    sound, damaged = mapped(layer, 0), layer._replace(low=np.full_like(layer.low, 255))
+    features, before = mapped(damaged, 0)
+    assert features.shape == sound.features.shape
+    buckets = np.flatnonzero(np.diff(layer.bucket[:, 0].astype(int)))
+    wanted = (buckets << shift) + (1 << shift) - 1
+    bits = np.unpackbits(features[:, 1:].copy().view(np.uint8), bitorder="little")
+    assert np.flatnonzero(bits).tolist() == wanted.tolist()
+    assert np.array_equal(before, sound.before)
+
+
 def test_a_page_is_mapped_for_as_many_features_to_find_as_it_has():
     layer = naive.as_layer(np.ones((51, 1)), [0, 1])
     rows = np.arange(0, 10 * MANY + 1, 10)  # of 10 features each
