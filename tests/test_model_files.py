@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from folders import arrays_of, content, edit, mapped, put, replace_array
 from planted import arrays
 from safetensors.numpy import load_file
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from xmc import (
@@ -262,6 +263,26 @@ def test_a_given_tree_is_kept_without_the_labels_that_had_no_row(data, tmp_path)
     tree = load(tmp_path / "model").tree
     assert [chunk.tolist() for chunk in tree.chunks] == [[0, 2], [0, 7, 19]]
     assert tree.labels.tolist() == list(range(19))[::-1]
+
+
+def test_a_base_models_given_tree_is_kept(data, tmp_path):
+    own = clone(MODELS["given"])
+    model = RerankedClassifier(own, random_state=0, neighbors=False).fit(*data)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    (base,) = again.classifier
+    kept = load_given(data, tmp_path)
+    assert [chunk.tolist() for chunk in base.tree.chunks] == [c.tolist() for c in kept.chunks]
+    assert base.tree.labels.tolist() == kept.labels.tolist()
+    assert np.array_equal(
+        again.predict_topk(data[0], 3).labels, model.predict_topk(data[0], 3).labels
+    )
+
+
+def load_given(data, tmp_path):
+    """The tree that a model of its own has kept."""
+    MODELS["given"].fit(*data).save(tmp_path / "alone")
+    return load(tmp_path / "alone").tree
 
 
 def test_names_of_features_survive_and_are_asked_for(data, tmp_path):
