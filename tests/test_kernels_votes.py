@@ -87,3 +87,9 @@ def test_labels_with_large_ids_are_told_apart():
     found, figures = np.empty((1, 4), np.int32), empty((1, 4))
     kernels.best(*near, np.array([0, 4]), np.sort(ids), found, *figures)
     assert found[0].tolist() == sorted(ids.tolist())
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 16, 17, 1000])
+def test_tables_are_a_power_of_two_and_half_empty(n):
+    size = len(kernels._table(n))
+    assert size & (size - 1) == 0 and size >= 2 * n
