@@ -6,7 +6,7 @@ import pytest
 
 from xmc.arrays import frozen
 from xmc.kernels.beam import best_children, order_by, score_leaves
-from xmc.kernels.pages import Pages
+from xmc.kernels.pages import MANY, Pages
 from xmc.kernels.score import L2_HINGE, L3_HINGE, LOG_SIGMOID, probability
 from xmc.layer import Layer
 from xmc.ranking.search import Beam
@@ -142,6 +142,24 @@ def test_the_best_nodes_are_the_best_of_all(rng, chunks, transform, k):
     for row, judge in zip(found, expected, strict=True):
         assert [child[1:] for child in row] == [child[1:] for child in judge]
         assert [path for path, *_ in row] == pytest.approx([p for p, *_ in judge], rel=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("n_rows", [MANY - 1, MANY, MANY + 30])
+def test_a_node_that_became_hopeless_is_left_out_for_its_row_alone(rng, n_rows, k):
+    """Of eight slots the last ones are scored together, by node: some of them need not be."""
+    W = rng.normal(size=(N_FEATURES + 1, 40))
+    layer, X = naive.as_layer(W, np.arange(0, 41, 5)), naive.random_rows(rng, n_rows, N_FEATURES)
+    ids = np.argsort(rng.random((n_rows, 8)), axis=1).astype(np.int32)
+    paths = -np.sort(rng.random((n_rows, 8)).astype(np.float32), axis=1)
+    margins = np.hstack([naive.to_dense(*X), np.ones((n_rows, 1))]) @ W
+    found = ranked(X, layer, (np.full(n_rows, 8), ids, paths), k)
+    for row in range(n_rows):
+        parent = paths[row, np.argsort(ids[row])].repeat(5).astype(float)
+        path = parent + naive.log_probability(margins[row], "l3_hinge")
+        best = naive.best(zip(path, margins[row], range(40), strict=True), k)
+        assert [label for *_, label in found[row]] == [label for *_, label in best]
+        assert [path for path, *_ in found[row]] == pytest.approx([p for p, *_ in best], rel=1e-4)
 
 
 @pytest.mark.parametrize("k", [1, 4, 500])
