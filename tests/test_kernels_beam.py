@@ -120,6 +120,18 @@ def test_margins_and_scores_agree_with_dense_products(rng, chunks, transform, bi
         assert score == pytest.approx(judge, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [MANY - 1, MANY, MANY + 1])
+def test_leaves_of_few_rows_and_of_many_are_scored_alike(rng, n_rows):
+    """From MANY rows on, pages are mapped."""
+    W = rng.normal(size=(N_FEATURES + 1, 14))
+    layer, pairs = naive.as_layer(W, [0, 3, 4, 4, 10, 14]), random_pairs(rng, n_rows)
+    X = naive.random_rows(rng, n_rows, N_FEATURES)
+    dense = np.hstack([naive.to_dense(*X), np.ones((n_rows, 1))]) @ W
+    for row, node, margin in zip(*pairs[:2], scored(X, layer, pairs)[0], strict=True):
+        expected = dense[row, layer.chunk_ptr[node] : layer.chunk_ptr[node + 1]]
+        assert margin == pytest.approx(expected, abs=1e-5)
+
+
 def pairs_of(beam):
     """Row, node and path of each pair that a beam holds."""
     size, ids, path = beam
@@ -142,6 +154,15 @@ def test_the_best_nodes_are_the_best_of_all(rng, chunks, transform, k):
     for row, judge in zip(found, expected, strict=True):
         assert [child[1:] for child in row] == [child[1:] for child in judge]
         assert [path for path, *_ in row] == pytest.approx([p for p, *_ in judge], rel=1e-4)
+
+
+@pytest.mark.parametrize("n_rows", [1, MANY])
+def test_a_node_that_could_only_tie_is_scored(n_rows):
+    """Its child has the larger margin, though both are certain."""
+    layer = naive.as_layer(np.array([[1.5, 1.2, 3, 2], [0, 0, 0, 0]]), [0, 2, 4])
+    beam = np.full(n_rows, 2), np.tile(np.int32([0, 1]), (n_rows, 1)), np.zeros((n_rows, 2))
+    found = ranked(naive.as_rows(np.ones((n_rows, 1))), layer, (*beam[:2], np.float32(beam[2])), 1)
+    assert found == [[(0, 3, 2)]] * n_rows
 
 
 @pytest.mark.parametrize("k", [1, 3])
