@@ -132,6 +132,13 @@ def test_leaves_of_few_rows_and_of_many_are_scored_alike(rng, n_rows):
         assert margin == pytest.approx(expected, abs=1e-5)
 
 
+def test_leaves_of_a_node_with_three_pages_are_scored(rng):
+    W = np.vstack([rng.normal(size=600), np.zeros(600)])
+    layer, X = naive.as_layer(W, [0, 600]), naive.as_rows([[1.0]])
+    ((margin,), _) = scored(X, layer, (np.array([0]), np.int32([0]), np.float32([0])))
+    assert margin == pytest.approx(W[0], abs=1e-5)
+
+
 def pairs_of(beam):
     """Row, node and path of each pair that a beam holds."""
     size, ids, path = beam
