@@ -229,9 +229,11 @@ def unit(indices, data, n_features=10, scaled=True):
     return out.tolist() if found else None
 
 
-@pytest.mark.parametrize("size", [1.0, 0.5, 3.0, 1e29, 1e-29, 1e31, 1e-31, 1e38, 1e-38, 1e-44])
+@pytest.mark.parametrize(
+    "size", [1.0, 0.5, 3.0, 1e29, 1e-29, 2e-30, 1e31, 1e-31, 1e38, 1e-38, 1e-44]
+)
 def test_one_row_is_scaled_as_many_are(rng, size):
-    for n in (1, 2, 7):
+    for n in (1, 2, 7, 7, 7, 7, 7):
         data = (rng.normal(size=n) / 3 * size).astype(np.float32)
         data[data == 0] = np.float32(size)
         indices = np.sort(rng.permutation(10)[:n])
