@@ -113,12 +113,13 @@ def test_the_last_row_of_all_is_found(n_rows):
 
 def test_of_equal_rows_in_spans_that_are_looked_at_later_the_first_is_near():
     """The last span is looked at first, as its row could reach 2 by what is frequent; it doesn't,
-    and row 5 is as near.
+    and row 5 is as near, to the last bit: all codes stand for what they are made from.
     """
     dense = np.zeros((4 * kernels.SPAN, 3))
     middle = slice(kernels.SPAN, 3 * kernels.SPAN)
     dense[middle, 1], dense[middle, 2] = np.tile([[0.3, 0], [0, 1]], (kernels.SPAN, 1)).T
-    dense[[5, 9, -7], 0], dense[-7, 2], dense[0, 1] = 1, 1, 0.5
+    dense[[5, 9, -7], 0], dense[-7, 2] = 127 / 128, 1
+    dense[0, 1], dense[kernels.SPAN + 1, 2] = 0.5, 127 / 64
     index = inverted(naive.as_rows(dense))
     assert index.frequent.tolist() == [1, 2]
     X = naive.as_rows(np.array([[1, 1, 0.0]]))
