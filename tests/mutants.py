@@ -32,9 +32,10 @@ from typing import NamedTuple
 TOP = Path(__file__).resolve().parent.parent
 WORK = TOP / ".run" / "mutants"
 KNOWN = Path(__file__).parent / "data" / "mutants.txt"
-# What a change would do to others: os.kill(pid, 1) ends whatever process a test names. And what is
-# fetched before it is read, which only the time shows.
-NEVER = (r"os\.kill", r"fetch", r"\b(EARLIER|AHEAD|LINE)\b")
+# What a change would do to others: os.kill(pid, 1) ends whatever process a test names.
+NEVER = (r"os\.kill",)
+# What kernels fetch before they read it: only the time shows whether they do.
+FETCHED = (r"fetch", r"\b(EARLIER|AHEAD|LINE)\b")
 # The tests of each file, few and quick, as every change runs them. What finds most comes first.
 TESTS = {
     "xmc/metrics.py": "metrics",
@@ -162,7 +163,7 @@ def lay_out(file: str) -> None:
         "source_paths": ["xmc"],
         "also_copy": ["cli", "datasets"],
         "only_mutate": [file],
-        "do_not_mutate_patterns": NEVER,
+        "do_not_mutate_patterns": NEVER + (FETCHED if file.startswith(KERNELS) else ()),
         "pytest_add_cli_args_test_selection": tests,
     }
     settings = "\n[mutmut]\n"
