@@ -18,7 +18,7 @@ WIDTHS = [
     1,
     0,
     6,
-    300,
+    289,
 ]  # of the chunks: an only child, a node without children, one with two pages among them
 NO_LABELS = np.empty(0, np.int32)
 NO_BOOST = np.empty(0, np.float32)
@@ -61,14 +61,18 @@ def as_nodes(layer, pairs, n_rows):
 
 
 def scored(X, layer, pairs, transform="l3_hinge", bias=1.0):
-    """Margins and probabilities of each pair's children, as arrays."""
+    """Margins and probabilities of each pair's children; also looks at the best paths."""
     widths = np.diff(layer.chunk_ptr)[pairs[1]]
     path, margin = np.full((2, widths.sum()), np.nan, np.float32)
     rows = frozen(X.indptr), frozen(X.indices), frozen(X.data)
     nodes = as_nodes(layer, pairs, X.n_rows)
     how = np.float32(bias), TRANSFORMS[transform]
-    score_leaves(*rows, 1, *nodes, *layer, *how, path, margin)
+    best = np.full(nodes[0].shape, np.nan, np.float32)
+    score_leaves(*rows, 1, *nodes, *layer, *how, best, path, margin)
     ends = np.cumsum(widths)[:-1]
+    told = (nodes[1] >= 0) & (np.diff(layer.chunk_ptr)[nodes[1]] > 0)
+    assert best[told].tolist() == [own.max() for own in np.split(path, ends) if len(own)]
+    assert np.isnan(best[~told]).all()
     score = np.array([probability(own) for own in path], np.float32)
     return np.split(margin, ends), np.split(score, ends)
 
@@ -265,6 +269,15 @@ def test_hopeless_children_tie_and_go_by_margin(transform):
         transform,
     )
     assert found == [(-104, -200, 1), (-104, -250, 2), (-104, -300, 0)]
+
+
+@pytest.mark.parametrize("width", [1, 17, 273])
+def test_the_best_path_may_be_that_of_the_last_child(width):
+    """`scored` compares it with all of them."""
+    layer = naive.as_layer([np.zeros(width), np.arange(width) / width], [0, width])
+    pairs = np.array([0]), np.int32([0]), np.float32([-1])
+    _, (score,) = scored(naive.as_rows([[1.0]]), layer, pairs)
+    assert score.argmax() == width - 1
 
 
 def test_rows_without_features_are_scored_by_bias(chunks):

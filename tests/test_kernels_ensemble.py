@@ -8,21 +8,24 @@ from xmc.arrays import frozen
 from xmc.kernels.ensemble import average, best_of_members
 from xmc.kernels.score import lowest_path, probability
 
-N_LABELS = 30
+N_LABELS = 90
 NO_BOOST = np.empty(0, np.float32)
 
 
 class Beams(NamedTuple):
-    """Nodes of beams and all leaves below them, as the kernels take them, and each label's leaf."""
+    """Nodes of beams and all leaves below them, as the kernels take them, and where labels are."""
 
+    node: np.ndarray
     path: np.ndarray
+    best: np.ndarray
     first: np.ndarray
     width: np.ndarray
     start: np.ndarray
     leaf_path: np.ndarray
     margin: np.ndarray
     labels: np.ndarray
-    leaf_of: np.ndarray
+    node_of: np.ndarray
+    place_of: np.ndarray
 
     def below(self, i, member, slot):
         """(path, margin, label) of each leaf of a node."""
@@ -33,24 +36,31 @@ class Beams(NamedTuple):
 
 
 def random_beams(rng, n_rows, n_members=3, n_slots=4):
-    """Members whose nodes have up to five leaves, some of which have the same path; one lacks some
-    labels. The last slot of some beams is empty.
+    """Members whose nodes have up to 33 leaves. Some leaves have the same path, so have some nodes;
+    one member lacks some labels. The last slot of some beams is empty.
     """
+    ends = np.array([0, 5, 8, 9, 42, 45, 61, 85, N_LABELS])
     labels = np.array([rng.permutation(N_LABELS) for _ in range(n_members)], np.int32)
-    leaf_of = np.argsort(labels, axis=1).astype(np.int32)
-    leaf_of[0, labels[0, -5:]] = -1
+    leaf_of = np.argsort(labels, axis=1)
+    node_of = np.searchsorted(ends, leaf_of, side="right").astype(np.int32) - 1
+    place_of = (leaf_of - ends[node_of]).astype(np.int32)
+    node_of[0, labels[0, -5:]] = -2
     labels[0, -5:] = -1
-    ends = np.array([0, 5, 8, 9, 14, 17, 21, 25])
+    ends = ends[:-1]
     shape = n_rows, n_members, n_slots
     node = np.argsort(rng.random((n_rows, n_members, len(ends) - 1)), axis=2)[:, :, :n_slots]
-    width = np.diff(ends)[node]
-    width[:, :, -1] *= rng.random((n_rows, n_members)) < 0.7
-    path = -np.sort(rng.exponential(2, shape), axis=2).astype(np.float32)
+    node, first, width = node.astype(np.int32), ends[node], np.diff(ends)[node]
+    empty = rng.random((n_rows, n_members)) < 0.3
+    node[:, :, -1][empty], width[:, :, -1][empty] = -1, 0
+    path = -np.sort(rng.exponential(2, shape).round(1), axis=2).astype(np.float32)
     start = np.cumsum(width).reshape(shape) - width
     above = np.repeat(path.ravel(), width.ravel())
     leaf_path = above - rng.choice(np.float32([0, 0.5, 3]), len(above))
     margin = rng.choice(np.float32([-1, 0, 1]), len(above))
-    return Beams(path, ends[node], width, start, leaf_path, margin, *map(frozen, (labels, leaf_of)))
+    best = np.full(shape, np.nan, np.float32)
+    best[width > 0] = np.maximum.reduceat(leaf_path, start[width > 0]) if len(above) else 0
+    numbers = map(frozen, (labels, node_of, place_of))
+    return Beams(node, path, best, first, width, start, leaf_path, margin, *numbers)
 
 
 def together(beams, i, scored, boost=NO_BOOST):
@@ -84,10 +94,9 @@ def asked(beams, scored, k, boost=NO_BOOST, new=None):
     """The best labels of each row, the lowest paths and the wanted nodes."""
     n = len(beams.path)
     kept = np.zeros(n, np.int64), np.zeros((n, k), np.int32), *np.zeros((2, n, k), np.float32)
-    lowest, wanted = np.full(n, -np.inf, np.float32), np.zeros(scored.shape, bool)
+    lowest, wanted = np.full(n, -np.inf, np.float32), (scored if new is None else new).copy()
     given = beams._replace(start=np.where(scored, beams.start, -1))
-    new = scored if new is None else new
-    best_of_members(*given, frozen(boost), lowest, new, *kept, wanted)
+    best_of_members(*given, frozen(boost), lowest, wanted, *kept)
     return kept, lowest, wanted
 
 
@@ -159,16 +168,28 @@ def test_once_nothing_is_wanted_the_best_are_those_of_all_nodes(rng):
 def test_a_node_that_only_adds_to_a_margin_is_wanted():
     """Labels of equal scores go by it."""
     one, leaf = np.array([[[1], [1]]]), np.array([[[0], [0]]])
-    labels = np.int32([[0], [0]])
+    labels = frozen(np.int32([[0], [0]]))
+    paths = np.float32([[[0], [-50]]])
     beams = Beams(
-        *(np.float32([[[0], [-50]]]), leaf, one, np.array([[[0], [1]]])),
-        *(np.float32([0, -51]), np.float32([2, 1]), frozen(labels), frozen(labels)),
+        *(np.int32(leaf), paths, paths, leaf, one, np.array([[[0], [1]]])),
+        *(np.float32([0, -51]), np.float32([2, 1]), labels, labels, labels),
     )
     scored = np.array([[[True], [False]]])
     kept, lowest, wanted = asked(beams, scored, 1)
     assert np.float32(1 + np.exp(-50)) == 1 and beams.path[0, 1, 0] < lowest[0]
     assert naive.filled(*kept) == [[(0.5, 2, 0)]]
     assert wanted.tolist() == [[[False], [True]]]
+
+
+def test_a_label_is_found_once_though_the_first_of_all_leaves_is_its_own():
+    leaf, one = np.array([[[0], [0]]]), np.array([[[1], [1]]])
+    labels, paths = frozen(np.int32([[0], [0]])), np.float32([[[0], [-1]]])
+    beams = Beams(
+        *(np.int32(leaf), paths, paths, leaf, one, np.array([[[0], [1]]])),
+        *(np.float32([0, -1]), np.float32([2, 1]), labels, labels, labels),
+    )
+    kept, _, _ = asked(beams, np.ones((1, 2, 1), bool), 2)
+    assert naive.filled(*kept) == [[(pytest.approx((1 + np.exp(-1)) / 2), 1.5, 0)]]
 
 
 def test_rows_of_which_nothing_new_is_known_are_left_alone(rng):
@@ -186,7 +207,7 @@ def test_rows_of_which_nothing_new_is_known_are_left_alone(rng):
 def test_average_agrees_with_its_twin(rng, n_members, n_rows):
     beams = random_beams(rng, n_rows, n_members)
     slot_of = np.zeros(N_LABELS, np.int64)
-    got = naive.scored(*average(*beams[1:7], slot_of))
+    got = naive.scored(*average(*beams[3:9], slot_of))
     assert not slot_of.any()
     everything = beams.width > 0
     for i, ours in enumerate(got):

@@ -5,7 +5,7 @@ import pytest
 from numba import config, njit
 
 from xmc.kernels import lanes
-from xmc.kernels.lanes import N_LANES, fill, fma, largest, load, prefetch, store
+from xmc.kernels.lanes import N_LANES, fill, fma, largest, load, prefetch, reaches, store
 
 SPECIAL = np.float32([0.0, -0.0, np.inf, -np.inf, 1.0, -1.0, 3e38, -3e38, 1e-42, -1e-42])
 BINARY = {
@@ -79,6 +79,22 @@ def test_largest_equals_numpys(rng):
         np.float32(range(-16, 0)),
     ]:
         assert apply(a) == a.max()
+
+
+def test_reaches_tells_whether_one_is_as_large(rng):
+    @njit
+    def apply(a, least):
+        return reaches(load(a, np.int64(0)), least)
+
+    for _ in range(50):
+        a = values(rng)
+        for least in (*a[:3], np.float32(-np.inf), np.float32(np.inf), np.nextafter(a[3], np.inf)):
+            assert apply(a, np.float32(least)) is bool((a >= least).any())
+    below = np.full(N_LANES, -2, np.float32)
+    for lane in range(N_LANES):
+        one = below.copy()
+        one[lane] = -1
+        assert apply(one, np.float32(-1)) and not apply(below, np.float32(-1))
 
 
 def test_fill_writes_one_value_into_every_lane():

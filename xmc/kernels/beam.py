@@ -26,7 +26,7 @@ import numpy as np
 
 from . import inner, kernel
 from .heap import Best, offer, put_in_order
-from .lanes import N_LANES, prefetch
+from .lanes import N_LANES, largest, load, maximum, prefetch
 from .pages import (
     MANY,
     PAGE,
@@ -39,7 +39,7 @@ from .pages import (
     room_for,
     room_for_map,
 )
-from .score import add_log_probabilities, lowest_path, probability
+from .score import LEAST, add_log_probabilities, lowest_path, probability
 
 AHEAD = 3  # prefetch distance, in pairs: rows lie anywhere in memory
 
@@ -247,12 +247,13 @@ def _prefetch_best(i, kept, lowest):
 def score_leaves(
     x_indptr, x_indices, x_data, member, wanted, node, path, start,
     chunk_ptr, page_ptr, bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child,
-    weight, bias_weight, bias, transform, leaf_path, leaf_margin,
+    weight, bias_weight, bias, transform, best, leaf_path, leaf_margin,
 ):  # fmt: skip
-    """Write path and margin of every leaf below the wanted nodes of one member.
+    """Write path and margin of every leaf below the wanted nodes of one member, and the best path
+    below each of them.
 
-    wanted, node, path, start: of all members, see ensemble.py; wanted is bool, node int32.
-    leaf_path, leaf_margin: the result.
+    wanted, node, path, start: of all members, see ensemble.py; wanted is bool.
+    best, leaf_path, leaf_margin: the result.
     """
     pages = Pages(
         bucket_ptr, feature_ptr, entry_ptr, shift, scale, bucket, low, more, child, weight
@@ -264,9 +265,8 @@ def score_leaves(
     chosen = _wanted_of(member, wanted)
     if wanted.shape[0] >= MANY:
         chosen = order_by(pairs.node, chunk_ptr.shape[0] - 1, chosen)
-    _score_all(
-        rows, chosen, wanted.shape[1] * wanted.shape[2], pairs, level, leaf_path, leaf_margin
-    )
+    per_row = wanted.shape[1] * wanted.shape[2]
+    _score_all(rows, chosen, per_row, pairs, level, best.reshape(-1), leaf_path, leaf_margin)
 
 
 @kernel
@@ -284,7 +284,7 @@ def _wanted_of(member, wanted):
 
 
 @kernel
-def _score_all(rows, chosen, per_row, pairs, level, leaf_path, leaf_margin):
+def _score_all(rows, chosen, per_row, pairs, level, best, leaf_path, leaf_margin):
     indptr, indices, data = rows
     node, path, start = pairs
     chunk_ptr, page_ptr, pages, bias_weight, bias, transform, _, _, _ = level
@@ -313,9 +313,21 @@ def _score_all(rows, chosen, per_row, pairs, level, leaf_path, leaf_margin):
                 x = slice(indptr[pair // per_row], indptr[pair // per_row + 1])
                 add_margins(indices[x], data[x], page, page_map, mapped, room, margins)
                 add_log_probabilities(margins, width, path[pair], transform, own_paths)
+                own_best = _best_of(own_paths, width)
+                best[pair] = max(best[pair], own_best) if done else own_best
                 out = start[pair] + done
                 for c in range(width):
                     leaf_path[out + c] = own_paths[c]
                     leaf_margin[out + c] = margins[c]
             first += width
             done += width
+
+
+@inner
+def _best_of(paths, width):
+    """The best of the first paths; others up to a multiple of 16 are overwritten."""
+    paths[width : -(-width // N_LANES) * N_LANES] = LEAST
+    best = load(paths, 0)
+    for c in range(N_LANES, width, N_LANES):
+        best = maximum(best, load(paths, c))
+    return largest(best)

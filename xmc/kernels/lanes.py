@@ -141,6 +141,18 @@ def largest(typingctx, lanes):
     return types.float32(lanes_type), code
 
 
+@intrinsic
+def reaches(typingctx, lanes, least):
+    """Whether any of the 16 values is `least`, a float32, or more."""
+
+    def code(context, builder, signature, args):
+        found = builder.fcmp_ordered(">=", args[0], splat(builder, args[1], VECTOR))
+        bits = builder.bitcast(found, ir.IntType(N_LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(lanes_type, types.float32), code
+
+
 def _elementwise(name, n_args):
     def code(context, builder, signature, args):
         return _llvm(builder, name, args)
@@ -195,6 +207,9 @@ if config.DISABLE_JIT:
 
     def fma(value, lanes, addend):
         return np.float32(value) * lanes + addend
+
+    def reaches(lanes, least):
+        return bool((lanes >= least).any())
 
     absolute, maximum, minimum = np.abs, np.maximum, np.minimum
     copysign, largest = np.copysign, np.max

@@ -18,19 +18,21 @@ from ..scratch import zeros
 from ..topk import TopK, joined_tops
 from .search import Candidates, Search, beam, room_for_best
 
-FIRST = 2  # nodes of each beam that are scored before others are told from hopeless ones
+FIRST = 2  # nodes of each beam that are scored before hopeless ones are told from others
 MOST_LEAVES = 1 << 23  # below the nodes of all beams of a batch; a third is scored, 8 bytes each
 
 
 class Numbers(NamedTuple):
-    """Which leaves of each member are which labels.
+    """Where each member has which label.
 
     labels: int32, (members, leaves), the label of each leaf; -1 where a member has fewer leaves.
-    leaf_of: int32, (members, labels), the leaf of each label; -1 where a member lacks it.
+    node_of: int32, (members, labels), the node above each label; -2 where a member lacks it.
+    place_of: int32, (members, labels), which of that node's leaves is the label's.
     """
 
     labels: np.ndarray
-    leaf_of: np.ndarray
+    node_of: np.ndarray
+    place_of: np.ndarray
 
 
 class Nodes(NamedTuple):
@@ -38,12 +40,14 @@ class Nodes(NamedTuple):
 
     node: int32, -1 in empty slots.
     path: float32.
+    best: float32, the best path of its leaves, once they were scored.
     first: int64, its first leaf.
     width: int64, its leaves; 0 in empty slots.
     """
 
     node: np.ndarray
     path: np.ndarray
+    best: np.ndarray
     first: np.ndarray
     width: np.ndarray
 
@@ -54,10 +58,13 @@ class Nodes(NamedTuple):
 
 def numbers_of(members: tuple[Member, ...]) -> Numbers:
     labels = labels_of(members)
-    leaf_of = np.full((len(members), 1 + int(labels.max(initial=0))), -1, np.int32)
-    for own, member in zip(leaf_of, members, strict=True):
-        own[member.tree.labels] = np.arange(len(member.tree.labels), dtype=np.int32)
-    return Numbers(labels, frozen(leaf_of))
+    shape = len(members), 1 + int(labels.max(initial=0))
+    node_of, place_of = np.full(shape, -2, np.int32), np.zeros(shape, np.int32)
+    for node, place, member in zip(node_of, place_of, members, strict=True):
+        tree, above = member.tree, member.tree.parents(member.tree.depth - 1)
+        node[tree.labels] = above
+        place[tree.labels] = np.arange(len(above)) - tree.chunks[-1][above]
+    return Numbers(labels, frozen(node_of), frozen(place_of))
 
 
 def labels_of(members: tuple[Member, ...]) -> np.ndarray:
@@ -98,25 +105,21 @@ def _best(
     leaves: np.ndarray,
     k: int,
 ) -> TopK:
-    """The best nodes of each beam are scored first, then twice as many each time, of those that
-    are wanted then.
+    """The best nodes of each beam are scored first, then those that are wanted, until none are.
 
     leaves: room for paths and margins.
     """
     start, n_scored = np.full(nodes.width.shape, -1), 0
     kept, lowest = room_for_best(X.n_rows, k), np.full(X.n_rows, -np.inf, np.float32)
     kept.ids[:], kept.score[:] = -1, -np.inf
-    wanted, until = nodes.width > 0, FIRST
+    wanted = nodes.width > 0
+    wanted[:, :, FIRST:] = False
     while wanted.any():
-        chosen = wanted.copy()
-        chosen[:, :, until:] = False
-        until *= 2
-        widths = nodes.width[chosen]
-        start[chosen] = n_scored + np.cumsum(widths) - widths
+        widths = nodes.width[wanted]
+        start[wanted] = n_scored + np.cumsum(widths) - widths
         n_scored += int(widths.sum())
-        _score(X, members, search, nodes, chosen, start, leaves)
-        given = *nodes[1:], start, *leaves, *numbers, search.boost, lowest
-        best_of_members(*given, chosen, *kept, wanted)
+        _score(X, members, search, nodes, wanted, start, leaves)
+        best_of_members(*nodes, start, *leaves, *numbers, search.boost, lowest, wanted, *kept)
     return TopK(kept.ids, kept.score)
 
 
@@ -136,13 +139,14 @@ def _held(X: Rows, members: tuple[Member, ...], search: Search) -> Nodes:
     beams = [beam(X, member.layers[:-1], search) for member in members]
     shape = X.n_rows, len(members), max(found.ids.shape[1] for found in beams)
     node, path = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
+    best = np.empty(shape, np.float32)
     first, width = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for n, (member, found) in enumerate(zip(members, beams, strict=True)):
         ids, chunk_ptr = found.ids, member.layers[-1].chunk_ptr
         own = slice(None), n, slice(ids.shape[1])
         node[own], path[own], first[own] = ids, found.score, chunk_ptr[ids]
         width[own] = np.where(ids < 0, 0, chunk_ptr[ids + 1] - chunk_ptr[ids])
-    return Nodes(node, path, first, width)
+    return Nodes(node, path, best, first, width)
 
 
 def _score(
@@ -160,5 +164,5 @@ def _score(
         if wanted[:, n].any():
             score_leaves(
                 *(X.indptr, X.indices, X.data, n, wanted, nodes.node, nodes.path, start),
-                *(*member.layers[-1], *how, *leaves),
+                *(*member.layers[-1], *how, nodes.best, *leaves),
             )
