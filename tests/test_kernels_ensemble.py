@@ -94,9 +94,10 @@ def asked(beams, scored, k, boost=NO_BOOST, new=None):
     """The best labels of each row, the lowest paths and the wanted nodes."""
     n = len(beams.path)
     kept = np.zeros(n, np.int64), np.zeros((n, k), np.int32), *np.zeros((2, n, k), np.float32)
-    lowest, wanted = np.full(n, -np.inf, np.float32), (scored if new is None else new).copy()
+    lowest, wanted = np.full(n, -np.inf, np.float32), np.zeros(scored.shape, bool)
     given = beams._replace(start=np.where(scored, beams.start, -1))
-    best_of_members(*given, frozen(boost), lowest, wanted, *kept)
+    new = scored if new is None else new
+    best_of_members(*given, frozen(boost), lowest, new, *kept, wanted)
     return kept, lowest, wanted
 
 

@@ -53,7 +53,7 @@ class Leaves(NamedTuple):
 @kernel
 def best_of_members(
     node, path, best, first, width, start, leaf_path, leaf_margin, labels, node_of, place_of, boost,
-    lowest, wanted, size, ids, score, margin,
+    lowest, scored, size, ids, score, margin, wanted,
 ):  # fmt: skip
     """Write each row's best k labels by what is scored so far, and which other nodes are wanted, as
     they may change that.
@@ -64,9 +64,9 @@ def best_of_members(
     one more path of a label that may be among the best k with it.
     boost: as in beam.py.
     lowest: float32, (rows,), the path below which no label matters, so far; raised here.
-    wanted: bool; what was wanted, and has been scored since, becomes what is wanted now. Rows that
-        wanted nothing are left alone.
+    scored: bool, what has been scored since the last call; other rows are left alone.
     size, ids, score, margin: the result, see heap.Best.
+    wanted: bool.
     """
     nodes = Nodes(node, path, best, first, width, start)
     leaves = Leaves(leaf_path, leaf_margin, labels, node_of, place_of)
@@ -75,7 +75,7 @@ def best_of_members(
     most_open = leaf_path.shape[0]  # of a row, and more
     open_ids, open_most = np.empty(most_open, np.int32), np.empty(most_open, np.float32)
     for i in range(n_rows):
-        if not wanted[i].any():
+        if not scored[i].any():
             continue
         if lowest[i] == -np.inf:
             lowest[i] = _lowest_by_one(i, nodes, leaves, boost, kept)

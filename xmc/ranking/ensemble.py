@@ -18,7 +18,7 @@ from ..scratch import zeros
 from ..topk import TopK, joined_tops
 from .search import Candidates, Search, beam, room_for_best
 
-FIRST = 2  # nodes of each beam that are scored before hopeless ones are told from others
+FIRST = 2  # nodes of each beam that are scored before others are told from hopeless ones
 MOST_LEAVES = 1 << 23  # below the nodes of all beams of a batch; a third is scored, 8 bytes each
 
 
@@ -105,21 +105,25 @@ def _best(
     leaves: np.ndarray,
     k: int,
 ) -> TopK:
-    """The best nodes of each beam are scored first, then those that are wanted, until none are.
+    """The best nodes of each beam are scored first, then four times as many each time, of those
+    that are wanted then.
 
     leaves: room for paths and margins.
     """
     start, n_scored = np.full(nodes.width.shape, -1), 0
     kept, lowest = room_for_best(X.n_rows, k), np.full(X.n_rows, -np.inf, np.float32)
     kept.ids[:], kept.score[:] = -1, -np.inf
-    wanted = nodes.width > 0
-    wanted[:, :, FIRST:] = False
+    wanted, until = nodes.width > 0, FIRST
     while wanted.any():
-        widths = nodes.width[wanted]
-        start[wanted] = n_scored + np.cumsum(widths) - widths
+        chosen = wanted.copy()
+        chosen[:, :, until:] = False
+        until *= 4
+        widths = nodes.width[chosen]
+        start[chosen] = n_scored + np.cumsum(widths) - widths
         n_scored += int(widths.sum())
-        _score(X, members, search, nodes, wanted, start, leaves)
-        best_of_members(*nodes, start, *leaves, *numbers, search.boost, lowest, wanted, *kept)
+        _score(X, members, search, nodes, chosen, start, leaves)
+        given = *nodes, start, *leaves, *numbers, search.boost, lowest
+        best_of_members(*given, chosen, *kept, wanted)
     return TopK(kept.ids, kept.score)
 
 
