@@ -63,14 +63,19 @@ def on(job):
 
 
 def searched(own, budget, n_trials=80, score=planted_score):
-    """The trials of a search whose figures are planted, more rows being better."""
+    """The trials of a search whose figures are planted, more rows being better.
+
+    In another figure all of them differ.
+    """
     trials = []
     while len(trials) < n_trials:
         job = own.next(trials, budget - sum(t.spent for t in trials))
         if job is None:
             break
         figure = score(job.settings) + job.n_rows / 1000
-        trials.append(trial(job.settings, on(job), figure, len(job.parts) * job.n_rows * PACE))
+        came = trial(job.settings, on(job), figure, len(job.parts) * job.n_rows * PACE)
+        came.figures["P@1"] = float(len(trials))
+        trials.append(came)
     return trials
 
 
@@ -118,6 +123,23 @@ def test_what_comes_next_depends_on_seed_and_trials_alone():
         assert (again.settings, on(again)) == (once[n].settings, on(once[n]))
     other = searched(halver(seed=1), np.inf, 40)
     assert [t.settings for t in once] != [t.settings for t in other]
+
+
+def test_settings_that_rank_as_earlier_ones_go_no_further():
+    own = halver()
+    seen = [trial({}, rung, 50.0) for rung in RUNGS]
+    seen += [trial({"C": 2.0 + n}, RUNGS[0], 40.0 + n) for n in range(8)]
+    better = trial({"n_trees": 3}, RUNGS[0], 60.0)
+    assert own.due(own.ways([*seen, better]))[0].settings == {"n_trees": 3}
+    twin = trial({"n_trees": 3, "beam_size": 20}, RUNGS[0], 60.0, 0.5)
+    twin.figures["ECE@5"] = 0.1  # by another curve
+    for trials in ([*seen, better, twin], [*seen, twin, better]):
+        ways = own.ways(trials)
+        assert [way.settings for way in own.due(ways)[:2]] == [trials[-2].settings, {"C": 9.0}]
+        assert [way.settings for way in own.challengers(ways)] == [trials[-2].settings]
+        assert len(own.distinct(ways)) == len(ways) - 1
+    others = twin._replace(figures={"P@5": 60.0, "P@1": 70.0})
+    assert len(own.challengers(own.ways([*seen, better, others]))) == 2
 
 
 @pytest.mark.parametrize("budget", [25, 40, 77, 150])

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .space import Space
-from .trials import Trial, joined, key_of
+from .trials import Trial, joined, key_of, ranking_figures
 
 KEPT = 3  # one of so many goes on, to so many times the rows
 LEAST_ROWS, MOST_RUNGS = 2000, 3  # fewer rows say little of all
@@ -140,25 +140,45 @@ class Halving:
 
     def due(self, ways: dict[str, Way]) -> list[Way]:
         """Those that go on to the next rung, from the highest down, the best first."""
-        found = []
+        found, own = [], self.distinct(ways)
         for rung in range(len(self.rungs) - 1, 0, -1):
-            there = [way for way in ways.values() if len(way.trials) >= rung]
+            there = [way for way in own if len(way.trials) >= rung]
             score = [self._reached(way, rung) for way in there]
             order = sorted(range(len(there)), key=lambda n: -score[n])[: len(there) // KEPT]
-            on_it = [there[n] for n in order]
-            found += [way for way in on_it if len(way.trials) == rung and not way.failed]
+            found += [there[n] for n in order if len(there[n].trials) == rung]
         return found
 
     def challengers(self, ways: dict[str, Way]) -> list[Way]:
         """Those that are better, where they have come to, than the best of all was there."""
         top = [way for way in ways.values() if len(way.trials) == len(self.rungs)]
         best = max(top, key=lambda way: self._reached(way, len(self.rungs)), default=None)
-        gain = {
-            key: self._reached(way, len(way.trials)) - self._reached(best, len(way.trials))
-            for key, way in ways.items()
-            if best is not None and len(way.trials) < len(self.rungs) and not way.failed
-        }
-        return [ways[key] for key in sorted(gain, key=lambda key: -gain[key]) if gain[key] > 0]
+        if best is None:
+            return []
+        behind = [way for way in self.distinct(ways) if len(way.trials) < len(self.rungs)]
+        gains = [
+            self._reached(way, len(way.trials)) - self._reached(best, len(way.trials))
+            for way in behind
+        ]
+        order = sorted(range(len(behind)), key=lambda n: -gains[n])
+        return [behind[n] for n in order if gains[n] > 0]
+
+    def distinct(self, ways: dict[str, Way]) -> list[Way]:
+        """Those that didn't fail, and of those that rank the rows held out alike the first.
+
+        Where a setting changes nothing, as the arity of a tree that has one level, more would go on
+        for nothing, and fill the table of the best.
+        """
+        seen: set[tuple[Any, ...]] = set()
+        found = []
+        for way in ways.values():
+            came = {
+                (own.n_rows, own.parts, self._score(own), *ranking_figures(own))
+                for own in way.trials
+            }
+            if not way.failed and seen.isdisjoint(came):
+                found.append(way)
+            seen |= came
+        return found
 
     def needed_first(self, trials: Sequence[Trial]) -> float:
         """The seconds until the defaults are through."""
@@ -208,7 +228,7 @@ class Halving:
         """Settings that weren't tried: first those to begin with, then steps from the best."""
         yield from (own for own in self.first if key_of(own) not in ways)
         ranked = sorted(
-            (way for way in ways.values() if not way.failed),
+            self.distinct(ways),
             key=lambda way: (-len(way.trials), -self._reached(way, len(way.trials))),
         )
         rng = np.random.default_rng([self.seed, len(ways)])

@@ -133,6 +133,12 @@ def joined(trials: Sequence[Trial]) -> Trial:
     return alike[0]._replace(parts=parts, seconds=seconds, spent=spent, figures=figures)
 
 
+def ranking_figures(trial: Trial) -> tuple[tuple[str, float], ...]:
+    """The figures that depend on the order of labels, and on no probability."""
+    own = trial.figures.items()
+    return tuple(sorted(item for item in own if not item[0].startswith("ECE")))
+
+
 def decimals_of(metric: str) -> int:
     """How many decimals of a metric tell: two of percent, four of ECE, which goes from 0 to 1."""
     return 4 if metric.startswith("ECE") else 2
