@@ -109,6 +109,10 @@ def command(
     n_labels = sums.n_labels(ids)
     chosen = choose_ks(asked, sums.most, n_labels, output.notices)
     metrics = sums.tally.figures(chosen, n_labels)
+    if sums.are_unordered:
+        alike = f"{predictions}: all scores are alike, so labels rank by their numbers"
+        first = "are these true labels? Predictions come first, then the truth"
+        output.notices.say(f"{alike}; {first}")
     if not sums.tally.probabilities:
         left_out = "ECE is left out" if curve is None else "ECE and the curve are left out"
         output.notices.say(f"scores are not all from 0 to 1; {left_out}")

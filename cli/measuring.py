@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -102,6 +103,7 @@ class Sums:
 
         self.tally = Tally(ks, training is not None)
         self.most = 0  # the most predictions of a row
+        self._scores = (math.inf, -math.inf)  # the lowest and the highest
         self._training, self._constants = training, constants
         self._counts: dict[Any, int] | None = None  # of training rows, by label
         self._numbers: dict[Any, int] = {}  # of labels, in the order in which they come
@@ -119,6 +121,9 @@ class Sums:
         given = add_ids(Inputs(pred, true, self._training and self._training[0]), ids)
         pred, true, _ = match_labels(given._replace(train=None))
         self.most = max(self.most, int(pred.M.getnnz(axis=1).max()))
+        if pred.M.nnz:
+            lowest, highest = self._scores
+            self._scores = min(lowest, pred.M.data.min()), max(highest, pred.M.data.max())
         self._true, self._width = true, max(self._width, true.n_labels)
         for label in true.ids or ():
             self._numbers.setdefault(label, len(self._numbers))
@@ -150,6 +155,12 @@ class Sums:
         p = np.ones(n)
         p[: len(own)] = propensities_of(own, self._training[1], *self._constants)
         return p
+
+    @property
+    def are_unordered(self) -> bool:
+        """Whether rows have several predictions, but all have one score."""
+        lowest, highest = self._scores
+        return self.most > 1 and lowest == highest
 
     def n_labels(self, ids: list[str] | None) -> int:
         """How many labels there are in all. Raises DataError if those of the training rows have

@@ -172,6 +172,18 @@ def test_a_truth_of_unknown_labels_only_is_missed(tmp_path):
     assert found["ECE@1"] == pytest.approx((0.9 + 0.9 + 0.75) / 3)
 
 
+def test_truth_in_the_place_of_predictions_is_noticed(tmp_path):
+    truth = cli.write_lines(tmp_path / "truth.tsv", "a\t1\tb\t1", "c\t1\ta\t1")
+    pred = cli.write_lines(tmp_path / "pred.tsv", "a\ttext", "c\ttext")
+    result = cli.done("evaluate", truth, pred)
+    assert result.stderr == (
+        f"evaluate: {truth}: all scores are alike, so labels rank by their numbers; are these true "
+        "labels? Predictions come first, then the truth\n"
+    )
+    for lines in ["a\t1\tb\t1", "c\t1\ta\t0.5"], ["a\t1", "c\t1"]:  # an order, or none needed
+        assert not cli.done("evaluate", cli.write_lines(truth, *lines), pred).stderr
+
+
 def test_margins_have_no_calibration_error_and_are_measured_all_the_same(tmp_path):
     pred = cli.write_lines(tmp_path / "pred.tsv", "a\t1.5\tb\t-0.5")
     truth = cli.write_lines(tmp_path / "gold.tsv", "a\ttext")
