@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from threading import Lock
+from time import sleep
 
 import cli_tools as cli
 import numpy as np
@@ -25,8 +26,10 @@ from xmc import (
 from xmc.datasets import load_sample, sample_texts
 from xmc.encoders import (
     ALIKE,
+    BATCH,
     ENCODER,
     PROBES,
+    SAMPLED,
     EncodedVectorizer,
     Encoding,
     encoder_named,
@@ -339,6 +342,43 @@ def test_a_cache_that_is_no_folder_is_refused(tmp_path):
         found = error_of(TextClassifier(**how, encoder_cache=path).fit, TEXTS, LABELS)
         shown = str(path).replace("\0", "\\x00")
         assert found.startswith(f"{shown}: expected a folder to cache in, {why}")
+
+
+def test_a_forecast_encodes_few_texts_and_tells_how_long_all_of_them_take(tmp_path):
+    encoder, n_texts = Counting(), 2 * BATCH + 100
+    texts = [f"{TEXTS[n % len(TEXTS)]} {n}" for n in range(n_texts)]
+    labels = [LABELS[n % len(TEXTS)] for n in range(n_texts)]
+
+    def slow(texts):
+        sleep(1e-3 * len(texts))
+        return encoder(texts)
+
+    how = {"rerank": False, "encoder": slow, "encoder_cache": tmp_path / "cache"}
+    model = TextClassifier(clone(FLAT), **how)
+    bare = model.forecast(texts, labels)
+    assert encoder.n_texts <= len(PROBES) + SAMPLED
+    assert not (tmp_path / "cache").exists()
+    assert bare.seconds > 1e-3 * n_texts
+    vectorizer = EncodedVectorizer(model._unfitted_vectorizer().words, letters, cache=tmp_path)
+    X, seconds = vectorizer.fit_for_forecast(texts)
+    whole = vectorizer.fit_transform(texts)
+    assert (X.shape, X.nnz) == (whole.shape, whole.nnz)
+    assert seconds > 0
+    (tmp_path / sorted(file.name for file in tmp_path.glob("*.npy"))[0]).unlink()
+    assert 0 < vectorizer.fit_for_forecast(texts)[1]
+    vectorizer.encoded(texts)
+    assert vectorizer.fit_for_forecast(texts)[1] == 0  # all of them are in the cache
+
+
+def test_encoding_many_texts_reports_its_progress(capsys):
+    texts = [f"a plum {n}" for n in range(BATCH + 1)]
+    for verbose, told in (0, ""), (1, "encoding texts: done in "):
+        flat = clone(FLAT).set_params(verbose=verbose)
+        model = TextClassifier(flat, min_df=1, rerank=False, encoder=letters)
+        model.fit(texts, [["plum"]] * len(texts))
+        assert capsys.readouterr().err.startswith(told)
+    model.suggest("a plum")
+    assert "encoding" not in capsys.readouterr().err  # of a single text
 
 
 class Locked(Counting):

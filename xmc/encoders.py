@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -23,6 +24,7 @@ from .checksums import checksum
 from .errors import DataError, ModelError, ParameterError, quoted, shortened
 from .io.files import create_file
 from .io.folder import npy_array
+from .progress import Progress
 from .sparse_kind import like
 
 Encoder: TypeAlias = Callable[[list[str]], Any]
@@ -30,6 +32,7 @@ Encoder: TypeAlias = Callable[[list[str]], Any]
 PROBES = ("Trees and other plants", "Bäume und andere Pflanzen", "A history of 20 towns, vol. 3")
 ALIKE = 1e-3  # by how much a number of a row of length 1 may differ: float16 and threads round
 BATCH = 1024  # texts that an encoder is given at a time, and that are cached together
+SAMPLED = 64  # texts that tell how long all others will take
 ENCODER = "encoder"  # what its columns are called
 
 
@@ -66,6 +69,7 @@ class EncodedVectorizer:
     words: scikit-learn's TfidfVectorizer or a TextVectorizer.
     encoder: None where nobody has given it yet, as in a model that was loaded.
     cache: the folder that keeps what the encoder gives; None keeps nothing.
+    verbose: 1 reports progress on stderr, where there is more than a batch of texts.
 
     Fitted attribute: encoding_, an Encoding.
     """
@@ -78,8 +82,10 @@ class EncodedVectorizer:
         encoder: Encoder | None,
         weight: float = 1.0,
         cache: str | os.PathLike[str] | None = None,
+        verbose: int = 0,
     ):
         self.words, self.encoder, self.weight, self.cache = words, encoder, weight, cache
+        self.verbose = verbose
 
     @classmethod
     def restored(cls, words: Any, encoding: Encoding) -> EncodedVectorizer:
@@ -95,14 +101,32 @@ class EncodedVectorizer:
     def fit_transform(self, texts: Sequence[str]) -> sp.csr_matrix | sp.csr_array:
         """Learn the words of texts, and transform these."""
         self.encoding_ = encoding_of(self.encoder, self.weight)
-        return self._beside(self.words.fit_transform(texts), texts)
+        return self._beside(self.words.fit_transform(texts), self.encoded(texts))
 
     def transform(self, texts: Sequence[str]) -> sp.csr_matrix | sp.csr_array:
         """CSR float32 (n_texts, n_features), the encoder's columns behind those of words."""
-        return self._beside(self.words.transform(texts), texts)
+        return self._beside(self.words.transform(texts), self.encoded(texts))
 
-    def _beside(self, X: Any, texts: Sequence[str]) -> sp.csr_matrix | sp.csr_array:
-        encoded = self.encoding_.weight * self.encoded(texts)
+    def fit_for_forecast(self, texts: Sequence[str]) -> tuple[sp.csr_matrix | sp.csr_array, float]:
+        """For a forecast: rows as of `fit_transform`, but with the numbers of a few texts for all,
+        and the seconds that encoding will take.
+        """
+        self.encoding_ = encoding_of(self.encoder, self.weight)
+        few = [*texts[:: -(-len(texts) // SAMPLED)]]
+        start = time.perf_counter()
+        rows = unit_rows(self._given(), few, self.encoding_.width)
+        a_text = (time.perf_counter() - start) / len(few)
+        n_new = sum(len(batch) for batch in _batches(texts) if not self._is_cached(batch))
+        encoded = np.resize(rows, (len(texts), self.encoding_.width))
+        return self._beside(self.words.fit_transform(texts), encoded), a_text * n_new
+
+    def _is_cached(self, batch: list[str]) -> bool:
+        if self.cache is None:
+            return False
+        return (Path(self.cache) / f"{_name_of(batch, self.encoding_)}.npy").is_file()
+
+    def _beside(self, X: Any, encoded: np.ndarray) -> sp.csr_matrix | sp.csr_array:
+        encoded = self.encoding_.weight * encoded
         both = sp.hstack([X, sp.csr_matrix(encoded)], format="csr", dtype=np.float32)
         return like(X, sp.csr_matrix(both))
 
@@ -113,13 +137,17 @@ class EncodedVectorizer:
         Raises DataError at what is no such array, ModelError if there is no encoder.
         """
         encoder, encoding = self._given(), self.encoding_
-        batches = [[*texts[start : start + BATCH]] for start in range(0, len(texts), BATCH)]
-        if self.cache is None:
-            parts = [unit_rows(encoder, batch, encoding.width) for batch in batches]
-        else:
-            folder = _made(self.cache)
-            parts = [_cached(folder, encoder, batch, encoding) for batch in batches]
-        return np.concatenate([np.empty((0, encoding.width), np.float32), *parts])
+        folder = None if self.cache is None else _made(self.cache)
+        parts = [np.empty((0, encoding.width), np.float32)]
+        with Progress(self.verbose if len(texts) > BATCH else 0) as progress:
+            advance = progress.stage("encoding texts", len(texts))
+            for batch in _batches(texts):
+                if folder is None:
+                    parts.append(unit_rows(encoder, batch, encoding.width))
+                else:
+                    parts.append(_cached(folder, encoder, batch, encoding))
+                advance(len(batch))
+        return np.concatenate(parts)
 
     def use(self, encoder: Encoder | None, cache: Any = None) -> None:
         """Take this encoder from now on.
@@ -142,6 +170,11 @@ class EncodedVectorizer:
                 "give it by load(path, encoder=...), model.encoder = ... or --encoder"
             )
         return self.encoder
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(texts), BATCH):
+        yield [*texts[start : start + BATCH]]
 
 
 def name_of(encoder: Any) -> str:
@@ -231,9 +264,14 @@ def _made(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def _name_of(texts: list[str], encoding: Encoding) -> str:
+    """What the file of a cache is called that has what an encoder makes of these texts."""
+    return checksum([encoding.probes, texts])
+
+
 def _cached(folder: Path, encoder: Encoder, texts: list[str], encoding: Encoding) -> np.ndarray:
     """As `unit_rows`, from a file in the folder. One that can't be read is made anew."""
-    name, shape = checksum([encoding.probes, texts]), (len(texts), encoding.width)
+    name, shape = _name_of(texts, encoding), (len(texts), encoding.width)
     try:
         rows = np.array(npy_array(folder, name, np.dtype(np.float32), shape))
     except (ModelError, FileNotFoundError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, NamedTuple, TypeAlias
 
@@ -101,24 +102,28 @@ def fit_texts(vectorizer: Vectorizer, texts: Sequence[str]) -> Any:
 
     Raises DataError if no feature is left, or if an encoder gives no array of numbers.
     """
-    try:
+    with _telling_of_no_features(vectorizer, len(texts)):
         return vectorizer.fit_transform(texts)
-    except XmcError:  # of an encoder
-        raise
-    except ValueError:
-        raise _no_features(vectorizer, len(texts)) from None
+
+
+def fit_for_forecast(vectorizer: Vectorizer, texts: Sequence[str]) -> tuple[Any, float]:
+    """For a forecast: rows as large as those of `fit_texts`, and the seconds that an encoder will
+    take, which is given few texts here.
+    """
+    if not isinstance(vectorizer, EncodedVectorizer):
+        return fit_texts(vectorizer, texts), 0.0
+    with _telling_of_no_features(vectorizer, len(texts)):
+        return vectorizer.fit_for_forecast(texts)
 
 
 def fit_only(vectorizer: Vectorizer, texts: Sequence[str]) -> Vectorizer:
     """The vectoriser that `fit_texts` leaves, fitted in memory that goes by features: of texts that
     are on the disk, only some are in memory at a time.
     """
-    try:
+    with _telling_of_no_features(vectorizer, len(texts)):
         if isinstance(vectorizer, TextVectorizer):
             return vectorizer.fit(texts)
         return fit_counting(vectorizer, texts)
-    except ValueError:
-        raise _no_features(vectorizer, len(texts)) from None
 
 
 def is_fitted(vectorizer: Vectorizer) -> bool:
@@ -127,12 +132,19 @@ def is_fitted(vectorizer: Vectorizer) -> bool:
     return any(hasattr(vectorizer, name) for name in learned)
 
 
-def _no_features(vectorizer: Vectorizer, n_texts: int) -> DataError:
-    """What to say where scikit-learn speaks of document frequencies."""
-    how = vectorizer.params if isinstance(vectorizer, TextVectorizer) else vectorizer
-    least = how.min_df
-    told = f"that {least:,} texts or more have (min_df), found none in {n_texts:,}"
-    return DataError(f"text: expected features {told}; are they empty, or too few?")
+@contextmanager
+def _telling_of_no_features(vectorizer: Vectorizer, n_texts: int) -> Iterator[None]:
+    """Say what is wrong where scikit-learn speaks of document frequencies."""
+    try:
+        yield
+    except XmcError:  # of an encoder
+        raise
+    except ValueError:
+        how = vectorizer.params if isinstance(vectorizer, TextVectorizer) else vectorizer
+        least = how.min_df
+        told = f"that {least:,} texts or more have (min_df), found none in {n_texts:,}"
+        message = f"text: expected features {told}; are they empty, or too few?"
+        raise DataError(message) from None
 
 
 class FittedTexts(NamedTuple):

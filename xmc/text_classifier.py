@@ -52,7 +52,7 @@ from .params import (
 from .ranking.ranker import Ranker
 from .reranked_classifier import RerankedClassifier, as_tuple
 from .stored_rows import vectorizer_of
-from .text import as_texts, fit_texts, fitted_on, make_vectorizer
+from .text import as_texts, fit_for_forecast, fitted_on, make_vectorizer
 from .topk import TopK
 from .training.forecast import Forecast
 from .training_data import (
@@ -306,11 +306,15 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
             raise ParameterError(f"{who}: rerank must not be False with a RerankedClassifier")
         return bool(self.rerank) and not self._obstacles(n_rows)
 
+    def _first(self) -> Any:
+        """The classifier, the first of several, or a tree where none is given."""
+        given = self.classifier
+        return given[0] if isinstance(given, (tuple, list)) else given or LabelTreeClassifier()
+
     def _reranked(self) -> RerankedClassifier:
         if self._has_own_stage:
             return clone(self.classifier)
-        first = self.classifier
-        first = first[0] if isinstance(first, (tuple, list)) else first or LabelTreeClassifier()
+        first = self._first()
         shared = names(type(first), OrderParams, TogetherParams, PropensityParams, SetParams)
         order = {name: getattr(first, name) for name in shared}
         return RerankedClassifier(
@@ -336,13 +340,14 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
         """
         given = self._given(texts, labels, label_ids, label_names)
         vectorizer = self._unfitted_vectorizer()
-        X = given.stored
+        X, encoding_seconds = given.stored, 0.0
         if X is None:
-            X = fit_texts(vectorizer, given.texts)
+            X, encoding_seconds = fit_for_forecast(vectorizer, given.texts)
         if self._wants_stage(X.shape[0]):
             needs = self._reranked().forecast(given.described(X), given.y)
         else:
             needs = self._unfitted().forecast(X, given.y)
+        needs = needs._replace(seconds=needs.seconds + encoding_seconds)
         if given.vocabulary is None:
             return needs
         more = sum(array.nbytes for array in given.vocabulary.to_arrays().values())
@@ -636,7 +641,8 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
         words = make_vectorizer(self._text_params(), type(self).__name__)
         if self.encoder is None:
             return words
-        return EncodedVectorizer(words, self.encoder, self.encoder_weight, self.encoder_cache)
+        how = self.encoder_weight, self.encoder_cache, self._first().verbose
+        return EncodedVectorizer(words, self.encoder, *how)
 
     def _vectorizer(self) -> Any:
         """The vectoriser, with the encoder that the model has now."""
