@@ -205,7 +205,7 @@ def test_predictions_and_truth_without_any_label_in_common(tmp_path):
     )
 
 
-@pytest.mark.parametrize("flags", [["-k", "4,2"], ["-k", "2", "-k", "4"]])
+@pytest.mark.parametrize("flags", [["-k", "4,2"], ["-k", "2", "-k", "4"], ["-k", "2,4", "-k", 2]])
 def test_k_as_a_list_or_repeated(flags):
     assert evaluate(cli.predictions("npz"), cli.home() / "Y.tst.npz", *flags) == expected((2, 4))
 

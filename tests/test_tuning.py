@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from planted_names import named_texts
 from sklearn.base import clone
 
-from xmc import DataError, ModelError, ParameterError
+from xmc import DataError, ModelError, OneVsAllClassifier, ParameterError
 from xmc.errors import quoted
 from xmc.io import tensors
 from xmc.labelled_rows import LabelledRows, to_hold_out
@@ -24,6 +24,7 @@ from xmc.metrics import scorer
 from xmc.params import LabelTreeParams, TextParams
 from xmc.settings import model_of
 from xmc.tuning import Trial, halving, search, space, tune
+from xmc.tuning.given import as_labelled_rows
 from xmc.tuning.halving import Halving, Rung, rungs_of
 from xmc.tuning.plot import front_of, plot, rounded
 from xmc.tuning.space import Space
@@ -148,6 +149,14 @@ def test_a_budget_is_kept_and_used(budget):
     assert budget - 30 < sum(t.spent for t in trials) <= budget
 
 
+def test_time_is_kept_only_for_what_can_be_through_in_it():
+    own = halver()
+    seen = [trial({}, rung, 50.0, rung.n_rows * PACE) for rung in RUNGS]
+    slow = trial({"n_trees": 3}, RUNGS[0], 60.0, 10.0)  # and better, 10 s x (3^1.2 + 9^1.2) more
+    assert on(own.next([*seen, slow], 100)) == RUNGS[0]
+    assert own.next([*seen, slow], 100).settings != slow.settings
+
+
 def test_before_the_time_is_over_what_promises_most_is_trained_on_all_rows():
     trials = searched(halver(), 13 + 20)  # the defaults go up in 13; 20 are enough for another one
     best = best_of([t for t in trials if on(t) == RUNGS[-1]], "P@5")
@@ -244,6 +253,29 @@ def test_settings_that_change_nothing_are_left_out():
     low = {"method": "low-rank", "implicit_weight": 0.3}
     assert own.plain(low) == {"method": "low-rank"}  # which weighs all alike in closed form
     assert len(own.plain({**low, "factorization": "als"})) == 3
+
+
+@pytest.mark.parametrize(
+    "of, name, beside",
+    [
+        (50, "tail_share", {"calibration": "isotonic"}),
+        (50, "costs", {"solver": "liblinear"}),
+        (None, "rerank", {"method": "reranked"}),
+    ],
+    ids=lambda own: own if isinstance(own, str) else "",
+)
+def test_what_does_not_go_together_is_not_tried(of, name, beside, rng):
+    own = Space(of, 5000, "P@5", beside)
+    seen = own.first()
+    for _ in range(200):
+        seen.append(own.stepped(seen[rng.integers(len(seen))], rng))
+    assert not any(name in settings for settings in seen)
+    assert len({key_of(settings) for settings in seen}) > 10
+
+
+def test_a_setting_that_only_another_kind_has_chooses_it():
+    own = Space(50, 5000, "P@5", {"neighbors": False})
+    assert own.first()[0] == {"method": "reranked", "neighbors": False}
 
 
 def test_only_kinds_of_models_are_tried_that_have_what_is_fixed():
@@ -355,19 +387,63 @@ def test_settings_that_fail_are_kept_as_such_and_the_search_goes_on(monkeypatch,
     assert told(tune(X, Y, tmp_path / "t", n_trials=5)) == told(found)
 
 
+def test_a_repeat_that_fails_leaves_what_was_found_before(monkeypatch, tmp_path):
+    own = search._Search._trained
+
+    def trained(self, settings, n_rows, part, folder):
+        if part:
+            raise MemoryError
+        return own(self, settings, n_rows, part, folder)
+
+    monkeypatch.setattr(search._Search, "_trained", trained)
+    found = tune(X, Y, tmp_path / "t", n_trials=2)
+    assert [t.error for t in found.trials] == ["", "no memory is left"]
+    assert found.best == found.defaults == found.trials[0]
+
+
+def test_settings_whose_forecast_has_no_room_are_not_begun(monkeypatch, tmp_path):
+    def forecast(*given):
+        raise MemoryError
+
+    monkeypatch.setattr(OneVsAllClassifier, "forecast", forecast)
+    found = tune(X, Y, tmp_path / "t", n_trials=12, budget=1e6)
+    methods = [t.settings.get("method") for t in found.trials]
+    assert "one-vs-all" not in methods and len(methods) == 12
+
+
+def test_numbers_of_numpy_and_one_weight_for_all_rows_are_as_any_others(tmp_path):
+    given = {"settings": {"n_trees": np.int64(2), "C": np.float32(2)}, "n_trials": 1}
+    once = tune(X, Y, tmp_path / "t", random_state=np.int64(3), valid=np.float32(0.25), **given)
+    plain = {"settings": {"n_trees": 2, "C": 2.0}, "n_trials": 1}
+    again = tune(X, Y, tmp_path / "t", random_state=3, valid=0.25, **plain)
+    assert told(once) == told(again)
+    weighed = tune(X, Y, tmp_path / "w", sample_weight=1.0, n_trials=1)
+    assert told(weighed) == told(tune(X, Y, tmp_path / "n", n_trials=1))
+
+
+def test_names_come_by_id_as_for_a_fit():
+    texts, labels = ["a", "b", "c"], [["x"], ["y"], ["x", "y"]]
+    data = as_labelled_rows(texts, labels, None, {"y": "Why", "z": "Zed"}, None)
+    assert (data.label_ids, data.label_names) == (["x", "y"], ["x", "Why"])
+    with pytest.raises(DataError, match="label_names by id needs label_ids"):
+        as_labelled_rows(X, Y, None, {"y": "Why"}, None)
+
+
 def test_if_the_defaults_fail_so_does_the_search(tmp_path):
     with pytest.raises(DataError, match="memory"):
         tune(X, Y, tmp_path / "t", settings={"memory": 1})
     assert not (tmp_path / "t" / "trials.jsonl").exists()
 
 
-@pytest.mark.parametrize("metric", ["macro-R@5", "ECE@1", "coverage@2"])
+@pytest.mark.parametrize("metric", ["macro-R@5", "ECE@1", "coverage@2", "PSP@05", "ECE@03"])
 def test_every_metric_can_be_searched_for(tmp_path, metric):
     found = tune(X, Y, tmp_path / "t", metric=metric, n_trials=1)
     model = model_of({}, RUN).fit(*(planted_rows[~HELD] for planted_rows in (X, Y)))
     wanted = scorer(metric)(model, X[HELD], Y[HELD])
     as_percent = -1 if metric.startswith("ECE") else 100
-    assert found.best.figures[metric] == pytest.approx(as_percent * wanted)
+    name = metric.replace("@0", "@")
+    assert found.metric == name
+    assert found.best.figures[name] == pytest.approx(as_percent * wanted)
 
 
 def test_the_plot_has_a_mark_for_each_trial_in_both_panels(small_rungs, tmp_path):
@@ -591,6 +667,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         (
             {"settings": {"method": "one-vs-all", "beam_size": 5}},
             "tune: method 'one-vs-all' has no beam_size",
+        ),
+        (
+            {"settings": {"tree": planted}},
+            "tune: tree must be a value that a file can keep, got module",
         ),
         ({"settings": {"C": -1}}, "LabelTreeClassifier: C must be "),
         ({"metric": "accuracy"}, "scorer: expected one of P, nDCG, "),

@@ -91,7 +91,7 @@ class Tally:
     """
 
     def __init__(self, ks: Sequence[int], by_propensity: bool = False, n_bins: int = N_BINS):
-        self.ks, self.by_propensity = [int(k) for k in ks], by_propensity
+        self.ks, self.by_propensity = list(dict.fromkeys(map(int, ks))), by_propensity
         self.n_rows = self.n_without_labels = self.n_without_predictions = 0
         self.most = 0  # the most predictions that a row has among the first max(ks)
         self.probabilities = True  # whether all scores are from 0 to 1

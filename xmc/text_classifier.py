@@ -216,7 +216,7 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
             stored = None if stored is None else stored.taken(kept)
             texts = [texts[row] for row in kept] if stored is None else texts_of(stored)
             y, weights = _rows_of(y, kept), weights[kept]
-        names = _names_in_order(label_names, ids, who)
+        names = names_in_order(label_names, ids, who)
         ids, names = _known(ids, names, y, who)
         if self.vocabulary is None:
             return Given(texts, y, ids, names, None, (), weights, stored)
@@ -343,6 +343,8 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
         X, encoding_seconds = given.stored, 0.0
         if X is None:
             X, encoding_seconds = fit_for_forecast(vectorizer, given.texts)
+        else:
+            self._made_of(X)
         if self._wants_stage(X.shape[0]):
             needs = self._reranked().forecast(given.described(X), given.y)
         else:
@@ -464,7 +466,7 @@ class TextClassifier(TextParams, EncoderParams, RerankParams, ClassifierMixin, B
         who, known = type(self).__name__, self.label_ids_
         texts = as_texts(texts, who) if len(texts) else []
         Y, ids = _as_columns(texts, labels, label_ids, known, who)
-        names: Any = _names_in_order(label_names, ids, who)
+        names: Any = names_in_order(label_names, ids, who)
         if ids is not None and known is not None:
             concepts = self.vocabulary.as_in(known).ids if self.vocabulary is not None else ()
             every = [*known, *sorted({*ids, *concepts} - set(known))]
@@ -830,7 +832,7 @@ def _below(classifier: Any) -> Any:
     return clone(classifier)
 
 
-def _names_in_order(
+def names_in_order(
     given: Sequence[str] | Mapping[str, str] | None, ids: list[str] | None, who: str
 ) -> Sequence[str] | None:
     """Names in the order of the ids; a label without a name keeps its id."""

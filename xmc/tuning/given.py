@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from numbers import Integral, Real
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..labelled_rows import LabelledRows
 from ..methods import METHODS
 from ..params import TextParams
 from ..text import as_texts
-from ..text_classifier import as_labels
+from ..text_classifier import as_labels, names_in_order
 from ..training_data import as_label_matrix, as_row_weights
 from ..vocabulary import Vocabulary
 from .space import METHODS_TRIED, settings_of
@@ -44,9 +45,10 @@ def as_labelled_rows(
     weights = None
     if sample_weight is not None:
         as_row_weights(sample_weight, n_rows, WHO)
-        weights = np.asarray(sample_weight)
-    names_of = None if label_names is None else list(label_names)
-    return LabelledRows(X, Y, texts, None if ids is None else list(ids), names_of, weights)
+        weights = np.broadcast_to(np.asarray(sample_weight), (n_rows,)).copy()
+    names = names_in_order(label_names, ids, WHO)
+    lists = [None if own is None else list(own) for own in (ids, names)]
+    return LabelledRows(X, Y, texts, *lists, weights)
 
 
 def check_numbers(budget: Any, n_trials: Any, valid: Any, seed: Any) -> None:
@@ -74,9 +76,12 @@ def check_settings(settings: Mapping[str, Any], of_texts: bool) -> None:
     declared = [method.params for method in METHODS.values()] + [TextParams] * of_texts
     known = {f.name for own in declared for f in fields(own) if "own_flag" not in f.metadata}
     known |= {"method", "rerank"} if of_texts else {"method"}
-    for name in settings:
+    for name, value in settings.items():
         if name not in known:
             raise ParameterError(f"{WHO}: there is no setting {name!r} of such rows")
+        if not isinstance(value, (str, int, float, tuple, NoneType)):
+            got = type(value).__name__
+            raise ParameterError(f"{WHO}: {name} must be a value that a file can keep, got {got}")
     method = settings.get("method")
     kinds = METHODS_TRIED if method is None else (method,)
     lacking = [set(settings) - settings_of(kind, of_texts) for kind in kinds]

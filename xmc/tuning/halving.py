@@ -57,6 +57,11 @@ class Way(NamedTuple):
     def failed(self) -> bool:
         return bool(self.trials and self.trials[-1].error)
 
+    @property
+    def done(self) -> list[Trial]:
+        """Those that didn't fail."""
+        return self.trials[:-1] if self.failed else self.trials
+
 
 def rungs_of(n_rows: int, n_parts: int) -> tuple[Rung, ...]:
     """The rungs of so many rows to learn from, of which so many parts could be held out."""
@@ -101,7 +106,7 @@ class Halving:
         for way in self.due(ways):
             if job := self._affordable(way, ways, left):
                 return job
-        ahead = self.challengers(ways)
+        ahead = [way for way in self.challengers(ways) if self.needed(way, ways) <= left]
         reserved = self.needed(ahead[0], ways) if ahead else 0.0
         for settings in self._fresh(ways):
             if job := self._affordable(Way(settings, []), ways, left - reserved):

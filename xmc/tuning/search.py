@@ -21,6 +21,7 @@ from ..io.files import create_file, scratch_folder
 from ..labelled_rows import LabelledRows, hold_out, measure, to_hold_out
 from ..metrics import scorer
 from ..model_files import versions
+from ..params import plain
 from ..settings import model_of
 from ..vocabulary import Vocabulary
 from ..warmup import compile_kernels
@@ -90,9 +91,9 @@ def tune(
     or has other settings.
     """
     check_numbers(budget, n_trials, valid, random_state)
-    fixed = dict(settings or {})
+    fixed = {name: plain(value) for name, value in (settings or {}).items()}
     data = as_labelled_rows(rows, labels, label_ids, label_names, sample_weight)
-    search = _Search(data, fixed, metric, valid, vocabulary, n_jobs, random_state)
+    search = _Search(data, fixed, metric, float(valid), vocabulary, n_jobs, int(random_state))
     least = search.halving.least
     if n_trials is not None and n_trials < least:
         on = ", ".join(f"{rung.n_rows:,}" for rung in search.halving.rungs[:least])
@@ -151,10 +152,11 @@ class _Search:
         n_jobs: int | None,
         seed: int,
     ):
-        self.of_texts, self.metric, self.vocabulary = data.texts is not None, metric, vocabulary
+        self.of_texts, self.vocabulary = data.texts is not None, vocabulary
         self.run_params = {"n_jobs": n_jobs, "random_state": seed, "verbose": 0}
         check_settings(fixed, self.of_texts)
         self.scorer = scorer(metric)
+        self.metric = self.scorer.name
         if self.scorer.k > data.Y.shape[1]:
             most = f"a k of at most {data.Y.shape[1]:,}, the number of labels"
             raise ParameterError(f"{WHO}: metric must have {most}, got {metric!r}")
@@ -170,9 +172,9 @@ class _Search:
         self.seed, self.n_rows = seed, self.trained.Y.shape[0]
         rungs = rungs_of(self.n_rows, data.Y.shape[0] // self.held.Y.shape[0])
         n_features = None if self.of_texts else data.X.shape[1]
-        self.space = Space(n_features, data.Y.shape[1], metric, fixed)
+        self.space = Space(n_features, data.Y.shape[1], self.metric, fixed)
         self.halving = Halving(self.space, rungs, self.score, seed, self._forecast)
-        chosen = {"metric": metric, "valid": valid, "seed": seed}
+        chosen = {"metric": self.metric, "valid": valid, "seed": seed}
         settings = {"class": WHO, **versions(), **chosen, **fixed}
         self.identity = Identity(settings=settings, data=checksums(data, vocabulary))
 
@@ -258,13 +260,12 @@ class _Search:
 
     def _through(self, trials: Sequence[Trial]) -> dict[str, Trial]:
         """What is known of settings that went up as far as any, by their keys."""
-        ways = self.halving.ways(trials)
-        done = {key: way for key, way in ways.items() if not way.failed}
-        highest = max((len(way.trials) for way in done.values()), default=0)
+        done = {key: way.done for key, way in self.halving.ways(trials).items()}
+        highest = max(map(len, done.values()), default=0)
         return {
-            key: joined(way.trials)
-            for key, way in done.items()
-            if len(way.trials) == highest >= self.halving.least
+            key: joined(own)
+            for key, own in done.items()
+            if len(own) == highest >= self.halving.least
         }
 
     def _model(self, settings: Mapping[str, Any]) -> Any:
@@ -277,7 +278,9 @@ class _Search:
         return trained.take(np.flatnonzero(to_hold_out(self.n_rows, n_rows, self.seed)))
 
     def _forecast(self, settings: dict[str, Any], n_rows: int) -> float:
-        """The seconds that settings may take; 0 where their kind of model can't tell."""
+        """The seconds that settings may take; 0 where their kind of model can't tell, and more than
+        there are where not even the forecast has room.
+        """
         part, model = self._some(self.trained, n_rows), self._model(settings)
         called: dict[str, Any] = {}
         if self.of_texts:
@@ -286,6 +289,8 @@ class _Search:
             return model.forecast(part.rows, part.Y, **called).seconds
         except XmcError:
             return 0.0
+        except MemoryError:
+            return np.inf
 
 
 def _size(model: Any, folder: Path) -> int:

@@ -93,6 +93,8 @@ class Space:
         self.n_features, self.n_labels, self.fixed = n_features, n_labels, dict(fixed)
         self.of_texts = n_features is None
         self.methods = [name for name in METHODS_TRIED if self._fits(name)]
+        if not self.of_texts and self.methods and "tree" not in self.methods:
+            self.fixed.setdefault("method", self.methods[0])  # as only that has what is fixed
         tried = LINEAR | TREES | LOW_RANK | self._kinds() | self._shapes()
         for name in ("arity", "rank"):
             tried[name] = tuple(own for own in tried[name] if own is None or own < n_labels)
@@ -103,7 +105,7 @@ class Space:
             tried |= {name: FEATURES[name] for name in FEATURES if self._suits(name)}
         if metric.startswith("PS"):
             tried["optimize"] = ("p", "psp")
-        free = [Choice(*item) for item in tried.items() if item[0] not in fixed]
+        free = [Choice(*item) for item in tried.items() if item[0] not in self.fixed]
         self.choices = [choice for choice in free if len(choice.values) > 1]
 
     def _fits(self, method: str) -> bool:
@@ -172,11 +174,15 @@ class Space:
         """Whether a setting changes anything beside these."""
         method = settings.get("method") or "tree"
         stage = method == "reranked" or (self.of_texts and settings.get("rerank") is not False)
-        if name in ("method", "rerank"):
-            return name == "method" or self.of_texts
+        if name == "rerank":
+            return self.of_texts and method != "reranked"
+        if name == "method":
+            return True
         if name in names(RerankParams):
             return stage
-        if name == "tail_share" and stage:  # they don't go together
+        if name == "tail_share" and (stage or settings.get("calibration")):
+            return False  # they don't go together
+        if name == "costs" and settings.get("solver") == "liblinear":
             return False
         if name == "implicit_weight" and settings.get("factorization") != "als":
             return False
