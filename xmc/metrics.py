@@ -208,7 +208,9 @@ def scorer(name: str) -> Scorer:
     if of not in SCORED or not k.isdecimal() or int(k) < 1:
         among = ", ".join(SCORED)
         raise ParameterError(f"scorer: expected one of {among} with a k, as in 'P@5', got {name!r}")
-    return Scorer(f"{of}@{int(k)}", SCORED[of], int(k), -1 if of == "ECE" else 1, of in ("PSP", "PSnDCG"))
+    return Scorer(
+        f"{of}@{int(k)}", SCORED[of], int(k), -1 if of == "ECE" else 1, of in ("PSP", "PSnDCG")
+    )
 
 
 @overload

@@ -47,8 +47,8 @@ def as_labelled_rows(
         as_row_weights(sample_weight, n_rows, WHO)
         weights = np.broadcast_to(np.asarray(sample_weight), (n_rows,)).copy()
     names = names_in_order(label_names, ids, WHO)
-    lists = [None if own is None else list(own) for own in (ids, names)]
-    return LabelledRows(X, Y, texts, *lists, weights)
+    ids, names = (None if own is None else list(own) for own in (ids, names))
+    return LabelledRows(X, Y, texts, ids, names, weights)
 
 
 def check_numbers(budget: Any, n_trials: Any, valid: Any, seed: Any) -> None:
