@@ -170,7 +170,7 @@ def read_side(
         side = Side(LabelMatrix(path, *read_predictions(path)))
         check_rows(Inputs(side.pred, true, None))
         return side
-    model = load_model(path, threads)
+    model = load_model(path, threads, notices=notices)
     takes_encoder = isinstance(getattr(model, "vectorizer_", None), EncodedVectorizer)
     if takes_encoder:
         model.encoder, model.encoder_cache = encoder.imported(), encoder.cache

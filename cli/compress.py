@@ -78,7 +78,7 @@ def command(
             "goes with rows to measure on",
         )
     output.check(folder=target, marker="model.json")
-    model = load_model(folder, threads, encoder)
+    model = load_model(folder, threads, encoder, output.notices)
     rows = None
     if sources:
         rows = read_rows(model, sources, train_labels, source, output.notices)

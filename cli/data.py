@@ -203,10 +203,19 @@ def check_concepts(label_ids: Sequence[str], vocabulary: Any, path: str, notices
 
 
 def load_model(
-    path: str, n_threads: int | None, encoder: TextEncoder = NO_ENCODER, **settings: Any
+    path: str,
+    n_threads: int | None,
+    encoder: TextEncoder = NO_ENCODER,
+    notices: Notices | None = None,
+    **settings: Any,
 ) -> Any:
-    """Load the model in a folder, and let it use this many threads; settings: of what ranks."""
+    """Load the model in a folder, and let it use this many threads.
+
+    notices: of a command that reads all texts at once, which tells how far an encoder is with them.
+    settings: of what ranks.
+    """
     from xmc import load
+    from xmc.encoders import EncodedVectorizer
 
     try:
         model = load(path, encoder=encoder.imported())
@@ -214,6 +223,9 @@ def load_model(
         raise ModelError(f"{path}: can't be read: {error.strerror or error}") from error
     if encoder.name is not None:
         model.encoder_cache = encoder.cache
+    vectorizer = getattr(model, "vectorizer_", None)
+    if notices is not None and isinstance(vectorizer, EncodedVectorizer):
+        vectorizer.verbose = int(not notices.quiet)
     matrix_model(model).set_params(n_jobs=n_threads or -1, verbose=0, **settings)
     return model
 

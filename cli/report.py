@@ -82,7 +82,7 @@ def command(
         raise click.UsageError("--out and --json can't both be stdout")
     output.check(out)
     output.notices.compiling()
-    model = load_model(folder, threads, encoder)
+    model = load_model(folder, threads, encoder, output.notices)
     asked = [k for some in ks for k in some]
     chosen = default_ks(asked, model.n_labels_)
     check_k("report", max(chosen), model.n_labels_)

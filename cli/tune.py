@@ -151,7 +151,7 @@ def command(
     line = shlex.join(command_for(ctx, sources, folder, found.best.settings))
     if output.for_people:
         print_found(found, valid, line)
-    tell_waiting(found, n_trials, output.notices)
+    tell_waiting(found, n_trials, output)
     output.write_json(as_json(found, folder, line))
 
 
@@ -266,17 +266,18 @@ def shortly(number: float) -> str:
     return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
 
 
-def tell_waiting(found: Tuning, n_trials: int | None, notices: Notices) -> None:
+def tell_waiting(found: Tuning, n_trials: int | None, output: Output) -> None:
     """Say what is left to try, and how."""
     if not found.waiting:
         return
-    left = f"{len(found.waiting):,} more to try"
-    if n_trials is not None and len(found.trials) >= n_trials:
-        notices.say(f"{left}; the same command goes on with more --trials")
-        return
-    least = shortly(min(job.seconds for job in found.waiting))
-    told = f"no time was left for {len(found.waiting):,} more, from about {least} s on"
-    notices.say(f"{told}; the same command goes on with a larger --budget")
+    left, more = f"{len(found.waiting):,} more to try", "more --trials"
+    if n_trials is None or len(found.trials) < n_trials:
+        least = shortly(min(job.seconds for job in found.waiting))
+        left = f"no time was left for {len(found.waiting):,} more, from about {least} s on"
+        more = "a larger --budget"
+    if output.json_path not in (None, "-") and not output.overwrite:
+        more += ", and --overwrite for the JSON"
+    output.notices.say(f"{left}; the same command goes on with {more}")
 
 
 def as_json(found: Tuning, folder: str, line: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def command(
     output.check(folder=target, marker="model.json")
     output.notices.compiling()
     started = time.monotonic()
-    model = load_model(folder, threads, encoder)
+    model = load_model(folder, threads, encoder, output.notices)
     before = count(model)
     forgotten = columns_of(model, gone)
     if sources or vocabulary is not None:

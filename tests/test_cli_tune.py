@@ -130,6 +130,10 @@ def test_what_is_left_to_try_is_told_and_how(tmp_path, monkeypatch):
         "with a larger --budget",
         last,
     )
+    args += ("--json", tmp_path / "found.json")
+    assert done(*args).stderr.splitlines()[-1].endswith("--budget, and --overwrite for the JSON")
+    last = done(*args, "--overwrite").stderr.splitlines()[-1]
+    assert last.endswith("the same command goes on with a larger --budget")
 
 
 @pytest.mark.parametrize(

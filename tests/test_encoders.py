@@ -21,6 +21,7 @@ from xmc import (
     OneVsAllClassifier,
     ParameterError,
     TextClassifier,
+    encoders,
     load,
 )
 from xmc.datasets import load_sample, sample_texts
@@ -625,6 +626,24 @@ def test_models_with_an_encoder_are_measured_by_compress_and_compare(here):
     assert cli.misuse("compare", "words", "pred.jsonl", "some.tsv", *encoder) == why
     why = "Error: --encoder goes with rows to measure on"
     assert cli.misuse("compress", "model", "smaller", *encoder) == why
+
+
+def test_commands_that_read_all_texts_at_once_tell_how_far_the_encoder_is(here, monkeypatch):
+    some = (cli.home() / "train.tsv").read_text(encoding="utf-8").splitlines()[:300]
+    cli.write_lines(here / "some.tsv", *some)
+    encoder = "--encoder", "sentences:letters"
+    how = "--no-rerank", "--one-vs-all", "--quiet"
+    cli.done("train", "some.tsv", "--model", "model", *how, *encoder)
+    monkeypatch.setattr(encoders, "BATCH", 250)
+    for asked in (
+        ("compress", "model", "small", "some.tsv"),
+        ("compare", "model", "model", "some.tsv"),
+        ("report", "model", "some.tsv", "--out", "report.html"),
+        ("update", "model", "some.tsv", "--rows", "some.tsv", "--model", "new"),
+    ):
+        asked = *asked, *encoder, "--overwrite"
+        assert "encoding texts: done in " in cli.done(*asked).stderr, asked
+        assert "encoding texts" not in cli.done(*asked, "--quiet").stderr, asked
 
 
 def test_texts_become_features_with_the_encoder_of_a_model(here):

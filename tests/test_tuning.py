@@ -182,6 +182,18 @@ def test_what_there_was_no_time_for_is_told():
     assert job.seconds == pytest.approx(1 * (3**1.2 + 9**1.2))
 
 
+def test_what_there_is_no_room_for_is_not_waiting(monkeypatch):
+    own = halver()
+    trials = [trial({}, rung, 50.0) for rung in RUNGS]
+    everything = own.waiting(trials)
+    without_room = [job.settings for job in everything if job.settings.get("method")]
+    assert 0 < len(without_room) < len(everything)
+    monkeypatch.setattr(own, "_forecast", lambda s, n: np.inf if s in without_room else 1.0)
+    own._forecasts.clear()
+    assert not any(job.settings in without_room for job in own.waiting(trials))
+    assert len(own.waiting(trials)) == len(everything) - len(without_room)
+
+
 def test_of_equals_the_faster_is_the_best_and_of_ece_the_least():
     slow, fast = trial({}, RUNGS[0], 50.001, 3.0), trial({"C": 2.0}, RUNGS[0], 50.002, 2.0)
     assert best_of([slow, fast], "P@5") is fast

@@ -117,7 +117,7 @@ class Halving:
         return None
 
     def waiting(self, trials: Sequence[Trial]) -> list[Job]:
-        """What is left that would be worth trying, each up to all rows."""
+        """What is left that would be worth trying, each up to all rows, and that has the room."""
         ways = self.ways(trials)
         left = [*self.due(ways), *self.challengers(ways)]
         left += [Way(own, []) for own in self.first if key_of(own) not in ways]
@@ -125,7 +125,7 @@ class Halving:
             key_of(way.settings): Job(way.settings, *self.rungs[-1], self.needed(way, ways))
             for way in left
         }
-        return list(found.values())
+        return [job for job in found.values() if job.seconds < np.inf]
 
     def ways(self, trials: Sequence[Trial]) -> dict[str, Way]:
         """How far settings have come, in the order in which they were first tried.
